@@ -1,0 +1,62 @@
+"""Where in the user's code a node came from: kept raw, resolved to text only when shown."""
+
+from __future__ import annotations
+
+import linecache
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from types import CodeType
+
+
+@dataclass(frozen=True)
+class Location:
+    """A code object and an instruction offset in it (two loads to take, unlike a stack summary)."""
+
+    code: CodeType
+    instruction: int
+
+    def resolve(self) -> tuple[str, int, str]:
+        """(file, line, expression) with the expression's source text, or the whole line."""
+        positions = next(islice(self.code.co_positions(), self.instruction // 2, None), None)
+        line, end_line, column, end_column = positions or (None,) * 4
+        line = line or self.code.co_firstlineno
+        text = linecache.getline(self.code.co_filename, line)
+        if end_line == line and column is not None and end_column is not None:
+            text = text.encode()[column:end_column].decode(errors="replace")
+        return self.code.co_filename, line, text.strip()
+
+    def __str__(self) -> str:
+        file, line, text = self.resolve()
+        return f"{file}:{line}: {text}" if text else f"{file}:{line}"
+
+
+class _State(threading.local):
+    provider: Callable[[], Location | None] | None = None
+
+
+_state = _State()
+
+
+def current() -> Location | None:
+    """The location that a node made now belongs to."""
+    return _state.provider() if _state.provider else None
+
+
+@contextmanager
+def provided_by(provider: Callable[[], Location | None]) -> Iterator[None]:
+    """While open, new nodes ask `provider` where they come from."""
+    before, _state.provider = _state.provider, provider
+    try:
+        yield
+    finally:
+        _state.provider = before
+
+
+@contextmanager
+def at(location: Location | None) -> Iterator[None]:
+    """While open, new nodes belong to `location` (a gradient belongs to the primal's line)."""
+    with provided_by(lambda: location):
+        yield

@@ -1,0 +1,108 @@
+"""The record that defines an op, once. Families of ops live in `weftc.ops`; the table is `weftc.ops.TABLE`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from weftrt.errors import VerifyError
+
+from weftc.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from weftrt.dtypes import DType
+
+    from weftc.ir.location import Location
+    from weftc.ir.node import Node
+    from weftc.loop.ir import Expr
+
+Attr: TypeAlias = Any
+"""Hashable and printable: int, float, bool, str, DType, Size, None, or tuples of them."""
+Attrs: TypeAlias = "dict[str, Attr]"
+
+Infer: TypeAlias = Callable[[tuple[TensorType, ...], Attrs], TensorType]
+Reference: TypeAlias = "Callable[[Sequence[np.ndarray[Any, Any]], Attrs, TensorType], np.ndarray[Any, Any]]"
+Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
+Vjp: TypeAlias = "Callable[[Node, Node], tuple[Node | None, ...]]"
+
+
+class Family(Enum):
+    """How an op computes, which is all that fusion and schedules know of it."""
+
+    SOURCE = "source"  # input, constant, iota, size: no inputs
+    POINTWISE = "pointwise"  # equal shapes in, the same shape out; `lower` gives the scalar term
+    MOVEMENT = "movement"  # index arithmetic only; rules in weftc.schedule.pull
+    INDEXING = "indexing"  # gathers and scatters: data-dependent index, bounds checked
+    REDUCTION = "reduction"  # attrs: axes (adjacent, ascending), removed from the shape
+    CONTRACTION = "contraction"  # attrs: batch, contract (pairs of axis tuples)
+
+
+@dataclass(frozen=True, eq=False)
+class OpDef:
+    """One op: its type rule, its meaning in NumPy, its gradient, its scalar term, its names.
+
+    `infer(types, attrs)` gives the result type or raises ShapeError/DTypeError in user's words.
+    `reference(arrays, attrs, type)` computes it literally to the numerics contract, bit for bit.
+    `lower(scalars, dtype, attrs)` builds the scalar term (POINTWISE only).
+    `vjp(node, cotangent)` gives one cotangent per input, None where there is none; None for the
+    whole rule means the op is not differentiable (integer, boolean or piecewise constant).
+    """
+
+    name: str
+    family: Family
+    infer: Infer
+    reference: Reference
+    lower: Lower | None = None
+    vjp: Vjp | None = None
+    commutative: bool = False
+    cost: int = 1
+    """Rough work per element in simple vector instructions (exp: 15, divide: 5)."""
+    identity: float | None = None
+    """For reductions: what an empty one gives; None where that is an error (max, min)."""
+    combine: str | None = None
+    """For reductions: the Scalar that combines two elements, by name ("ADD", "MAXIMUM")."""
+    exact: bool = False
+    """Whether NumPy's result is exact everywhere, so that constant folding may use `reference`."""
+    array_api: str | None = None
+    onnx: str | None = None
+    samples: Callable[[], Sequence[tuple[tuple[TensorType, ...], Attrs]]] | None = None
+    """Input types and attrs the registry test tries besides those it derives from the family."""
+    domain: tuple[float, float] = field(default=(-3.0, 3.0))
+    """Where the registry test draws inputs for the gradient check."""
+
+    def __call__(self, *inputs: Node, at: Location | None = None, **attrs: Attr) -> Node:
+        """A new node of this op. `at` defaults to the location in force (weftc.ir.location)."""
+        from weftc.ir.node import make
+
+        return make(self, inputs, attrs, at)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+class OpTable:
+    """All ops by name. Registering a name twice is a bug."""
+
+    def __init__(self) -> None:
+        self._ops: dict[str, OpDef] = {}
+
+    def add(self, op: OpDef) -> OpDef:
+        if op.name in self._ops:
+            raise VerifyError(f"the op {op.name} is defined twice")
+        self._ops[op.name] = op
+        return op
+
+    def __getitem__(self, name: str) -> OpDef:
+        return self._ops[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._ops
+
+    def all(self) -> tuple[OpDef, ...]:
+        return tuple(self._ops.values())
+
+
+TABLE = OpTable()

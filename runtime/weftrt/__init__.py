@@ -1,0 +1,1 @@
+"""weftrt: the runtime. Bytes, devices, programs, arrays, caches, threads, errors, knobs."""

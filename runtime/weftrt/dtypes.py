@@ -1,0 +1,88 @@
+"""Element types: one row per dtype, shared by every room.
+
+To add a dtype, add a row here; the tables of the compiler and the backends are keyed by `DType`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+
+class Kind(Enum):
+    """The arithmetic family of an element type."""
+
+    BOOL = "bool"
+    UNSIGNED = "unsigned"
+    SIGNED = "signed"
+    FLOAT = "float"
+
+
+@dataclass(frozen=True, eq=False)
+class DType:
+    """An element type. Compared by identity; `np.dtype(weft.float32)` works."""
+
+    name: str
+    short: str
+    code: int
+    kind: Kind
+    bits: int
+    dtype: np.dtype[np.generic]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element takes in memory (a bool takes one)."""
+        return self.dtype.itemsize
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind is Kind.FLOAT
+
+    @property
+    def is_integer(self) -> bool:
+        return self.kind in (Kind.SIGNED, Kind.UNSIGNED)
+
+    @property
+    def is_signed(self) -> bool:
+        return self.kind in (Kind.SIGNED, Kind.FLOAT)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (by_name, (self.name,))
+
+
+def _row(name: str, short: str, code: int, kind: Kind, bits: int) -> DType:
+    return DType(name, short, code, kind, bits, np.dtype(name))
+
+
+bool_ = _row("bool", "bool", 0, Kind.BOOL, 8)
+uint8 = _row("uint8", "u8", 1, Kind.UNSIGNED, 8)
+uint32 = _row("uint32", "u32", 2, Kind.UNSIGNED, 32)
+uint64 = _row("uint64", "u64", 3, Kind.UNSIGNED, 64)
+int32 = _row("int32", "i32", 4, Kind.SIGNED, 32)
+int64 = _row("int64", "i64", 5, Kind.SIGNED, 64)
+float32 = _row("float32", "f32", 6, Kind.FLOAT, 32)
+float64 = _row("float64", "f64", 7, Kind.FLOAT, 64)
+
+ALL: tuple[DType, ...] = (bool_, uint8, uint32, uint64, int32, int64, float32, float64)
+BY_NAME = {d.name: d for d in ALL}
+BY_SHORT = {d.short: d for d in ALL}
+BY_CODE = {d.code: d for d in ALL}
+_BY_NUMPY = {d.dtype: d for d in ALL}
+
+DEFAULT_FLOAT = float32
+DEFAULT_INT = int64
+
+
+def by_name(name: str) -> DType:
+    """The dtype called `name` ("float32"); KeyError if there is none."""
+    return BY_NAME[name]
+
+
+def from_numpy(dtype: object) -> DType | None:
+    """The DType of a NumPy dtype (or anything np.dtype accepts), None where Weft has no such type."""
+    return _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))  # type: ignore[call-overload]

@@ -1,0 +1,35 @@
+"""Every error Weft raises on purpose. Each also derives from the builtin a NumPy user would catch."""
+
+from __future__ import annotations
+
+
+class WeftError(Exception):
+    """Base of all of Weft's own errors."""
+
+
+class ShapeError(WeftError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DTypeError(WeftError, TypeError):
+    """A dtype that an operation does not take, or that Weft does not have."""
+
+
+class TraceError(WeftError, TypeError):
+    """Python code that cannot be traced: a branch on a traced value, a leaked tracer, ..."""
+
+
+class OutOfBoundsError(WeftError, IndexError):
+    """An index outside its axis, found while a kernel ran."""
+
+
+class UsageError(WeftError, ValueError):
+    """A wrong argument to Weft's own API: an unknown stage, a bad knob, a bad CLI argument."""
+
+
+class VerifyError(WeftError):
+    """A malformed graph or loop function: a bug in a pass or a schedule, never the user's."""
+
+
+class CompileError(WeftError):
+    """The backend refused a kernel: a bug in Weft. The message names the dump to attach."""

@@ -1,0 +1,89 @@
+"""A compiled program as data: what the compiler hands to the runtime.
+
+A program is a list of kernel calls over numbered buffers. The runtime owns the one native routine
+that walks it (weftrt.cpu.native): no code is generated per program, only per kernel, and equal
+kernels are shared between programs.
+
+Buffers are numbered: inputs, then outputs, then temporaries. Sizes are numbered: the symbols (read
+from input shapes by the call guard), then the derived sizes, each a polynomial over the symbols.
+
+Kernel ABI: `void kernel(void **buffers, int64_t *sizes, int64_t *status)`. `*status` starts at -1;
+a report(site, element) makes it the unsigned minimum of itself and site << 48 | element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from weftrt.dtypes import DType
+
+Polynomial: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
+"""Sum of coefficient * product of size slots; ((12, ()),) is the constant 12."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """An input or output: its dtype and, per axis, a fixed size or the number of a size slot."""
+
+    dtype: DType
+    shape: tuple[int | SizeSlot, ...]
+
+
+@dataclass(frozen=True)
+class SizeSlot:
+    """Size number `index` of the program."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Temporary:
+    """A buffer in the arena, by the slot or the constant of its byte offset."""
+
+    offset: int | SizeSlot
+
+
+@dataclass(frozen=True)
+class KernelCode:
+    """One kernel to be linked: a symbol that names its content, and its LLVM IR text."""
+
+    symbol: str
+    llvm: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call: which kernel, which program buffers, which program sizes."""
+
+    kernel: int
+    buffers: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in the user's code that can fail at run time: the message for an element."""
+
+    location: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything the runtime needs to run a compiled graph."""
+
+    name: str
+    key: str
+    inputs: tuple[ArraySpec, ...]
+    outputs: tuple[ArraySpec, ...]
+    symbols: tuple[tuple[int, int], ...]
+    """For each size symbol, the (input, axis) it is read from."""
+    derived: tuple[Polynomial, ...]
+    temporaries: tuple[Temporary, ...]
+    arena: int | SizeSlot
+    kernels: tuple[KernelCode, ...]
+    steps: tuple[Step, ...]
+    sites: tuple[Site, ...]
+    work: int | SizeSlot
+    """Estimated nanoseconds of one run; the GIL is released above a threshold."""
