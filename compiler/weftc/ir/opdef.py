@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from weftrt.errors import VerifyError
 
-from weftc.ir.types import TensorType
+from weftc.ir.types import Size, TensorType
 
 if TYPE_CHECKING:
     from weftrt.dtypes import DType
@@ -27,6 +27,23 @@ Infer: TypeAlias = Callable[[tuple[TensorType, ...], Attrs], TensorType]
 Reference: TypeAlias = "Callable[[Sequence[np.ndarray[Any, Any]], Attrs, TensorType], np.ndarray[Any, Any]]"
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[[Node, Node], tuple[Node | None, ...]]"
+Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
+
+
+class Puller(Protocol):
+    """What a `pull` rule may ask of the schedule that lowers its node."""
+
+    def read(self, operand: int, index: tuple[Expr, ...]) -> Expr:
+        """The element of input number `operand` at `index`."""
+
+    def size(self, size: Size) -> Expr:
+        """A size as an int64 expression."""
+
+    def guarded(self, condition: Expr, then: Callable[[], Expr], otherwise: Expr) -> Expr:
+        """`then()` where the condition holds, else `otherwise`; reads inside `then` are masked."""
+
+    def report(self, node: Node, condition: Expr, element: Expr) -> None:
+        """Fail at run time with the node's location if `condition` holds for any element."""
 
 
 class Family(Enum):
@@ -34,7 +51,7 @@ class Family(Enum):
 
     SOURCE = "source"  # input, constant, iota, size: no inputs
     POINTWISE = "pointwise"  # equal shapes in, the same shape out; `lower` gives the scalar term
-    MOVEMENT = "movement"  # index arithmetic only; rules in weftc.schedule.pull
+    MOVEMENT = "movement"  # index arithmetic only: `pull` gives it
     INDEXING = "indexing"  # gathers and scatters: data-dependent index, bounds checked
     REDUCTION = "reduction"  # attrs: axes (adjacent, ascending), removed from the shape
     CONTRACTION = "contraction"  # attrs: batch, contract (pairs of axis tuples)
@@ -46,7 +63,9 @@ class OpDef:
 
     `infer(types, attrs)` gives the result type or raises ShapeError/DTypeError in user's words.
     `reference(arrays, attrs, type)` computes it literally to the numerics contract, bit for bit.
-    `lower(scalars, dtype, attrs)` builds the scalar term (POINTWISE only).
+    `lower(scalars, dtype, attrs)` builds the scalar term (POINTWISE only; pulled elementwise).
+    `pull(node, index, puller)` builds the element at `index` (SOURCE, MOVEMENT and INDEXING): a
+    transpose permutes the index, a pad guards it.
     `vjp(node, cotangent)` gives one cotangent per input, None where there is none; None for the
     whole rule means the op is not differentiable (integer, boolean or piecewise constant).
     """
@@ -56,6 +75,7 @@ class OpDef:
     infer: Infer
     reference: Reference
     lower: Lower | None = None
+    pull: Pull | None = None
     vjp: Vjp | None = None
     commutative: bool = False
     cost: int = 1
