@@ -91,5 +91,8 @@ class Program:
     kernels: tuple[KernelCode, ...]
     steps: tuple[Step, ...]
     sites: tuple[Site, ...]
+    results: tuple[int, ...]
+    """For each output of the traced function, in order, the number of the program output that holds
+    it (two outputs that turned out to be the same value share one array)."""
     work: int | SizeSlot
     """Estimated nanoseconds of one run; the GIL is released above a threshold."""

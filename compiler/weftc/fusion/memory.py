@@ -1,0 +1,103 @@
+"""Where materialized values live between kernels: one arena, planned by liveness.
+
+Greedy best fit over byte ranges, in order of decreasing size (as in Pisarchyk and Lee, "Efficient
+Memory Management for Deep Neural Net Inference", 2020). Values of symbolic size come after the
+fixed part, those of wider elements first, so that each starts at a multiple of its element's size;
+their offsets are sums of sizes, and no reuse is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from weftc.fusion.kernel import KernelPlan, MemoryPlan
+from weftc.ir.node import Node
+from weftc.ir.types import Size
+
+ALIGNMENT = 64
+
+Owner: TypeAlias = "Node | tuple[int, str]"
+"""A node, or scratch buffer `name` of kernel number `index`."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """`size` bytes of elements of `itemsize` bytes that a kernel needs while it runs."""
+
+    size: Size
+    itemsize: int
+
+
+@dataclass(frozen=True, eq=False)
+class Life:
+    """A value of `size` bytes, written by kernel `first` and last read by kernel `last`."""
+
+    owner: Owner
+    size: Size
+    itemsize: int
+    first: int
+    last: int
+
+
+def plan(kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> MemoryPlan:
+    """Place every temporary of `kernels`, and the scratch buffers of each kernel by name."""
+    lives = _lifetimes(kernels, scratch)
+    places: dict[Owner, Size] = {}
+    end: Size = _place_fixed([x for x in lives if isinstance(x.size, int)], places)
+    symbolic = [x for x in lives if not isinstance(x.size, int)]
+    for life in sorted(symbolic, key=lambda x: -x.itemsize):
+        places[life.owner] = end
+        end = end + life.size
+    return MemoryPlan(
+        {owner: place for owner, place in places.items() if isinstance(owner, Node)},
+        {owner: place for owner, place in places.items() if not isinstance(owner, Node)},
+        end,
+    )
+
+
+def _lifetimes(
+    kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]
+) -> list[Life]:
+    last: dict[Node, int] = {}
+    for index, kernel in enumerate(kernels.kernels):
+        for node in kernel.inputs:
+            last[node] = index
+    outputs = set(kernels.graph.outputs)
+    lives: list[Life] = []
+    for index, kernel in enumerate(kernels.kernels):
+        for node in kernel.outputs:
+            if node not in outputs:
+                itemsize = node.type.dtype.itemsize
+                size = node.type.size * itemsize
+                lives.append(Life(node, size, itemsize, index, last.get(node, index)))
+        for name, need in scratch[index].items():
+            lives.append(Life((index, name), need.size, need.itemsize, index, index))
+    return lives
+
+
+def _bytes(life: Life) -> int:
+    assert isinstance(life.size, int)
+    return -(-max(life.size, 1) // ALIGNMENT) * ALIGNMENT
+
+
+def _place_fixed(lives: Sequence[Life], places: dict[Owner, Size]) -> int:
+    """Give each life the lowest gap that is free for as long as it lives; the arena's size."""
+    placed: list[tuple[int, Life]] = []
+    end = 0
+    for life in sorted(lives, key=lambda x: (-_bytes(x), x.first)):
+        taken = sorted(
+            (offset, _bytes(other))
+            for offset, other in placed
+            if other.first <= life.last and life.first <= other.last
+        )
+        offset = 0
+        for start, size in taken:
+            if start - offset >= _bytes(life):
+                break
+            offset = max(offset, start + size)
+        placed.append((offset, life))
+        places[life.owner] = offset
+        end = max(end, offset + _bytes(life))
+    return end

@@ -1,0 +1,248 @@
+"""Simpler nodes of exactly the same value, -0, inf and nan included.
+
+    %1 = mul(%x, 1)
+    %2 = neg(%1)         ->    return %x
+    %3 = neg(%2)
+
+Each rule looks at one node and its inputs, never makes worse code, and is exact for every input
+(NaN payloads aside): x+0, x*0 and x/3 -> x*(1/3) are not, so they are not here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from weftrt.dtypes import Kind
+
+from weftc.ir.node import Graph, Node, rewrite
+from weftc.ir.opdef import Family
+from weftc.ir.types import same
+from weftc.ops import movement, pointwise
+from weftc.ops.source import constant
+
+Rule: TypeAlias = Callable[[Node], Node | None]
+
+
+def simplify(graph: Graph) -> Graph:
+    """Apply every rule bottom up until none fires (chains of rules are short)."""
+    while True:
+        simpler = rewrite(graph, _simplify)
+        if simpler.outputs == graph.outputs:
+            return simpler
+        graph = simpler
+
+
+def _simplify(node: Node) -> Node | None:
+    for rule in RULES.get(node.op.name, ()):
+        found = rule(node)
+        if found is not None:
+            return found
+    if node.op.family is Family.POINTWISE:
+        return compute_before_broadcast(node)
+    return None
+
+
+# -- reading the graph ---------------------------------------------------------------------------
+
+
+def scalar_value(node: Node) -> Any:
+    """The Python value that every element of `node` has, or None where that is not known."""
+    while node.op.name in ("broadcast", "reshape"):
+        node = node.inputs[0]
+    return node["value"] if node.op.name == "constant" else None
+
+
+def _is(node: Node, value: float) -> bool:
+    """Whether every element is `value`, telling -0.0 from 0.0."""
+    found = scalar_value(node)
+    if found is None or found != value:
+        return False
+    return not node.type.dtype.is_float or math.copysign(1, found) == math.copysign(1, value)
+
+
+def _full_like(node: Node, value: float) -> Node:
+    scalar = constant(value=value, dtype=node.type.dtype, at=node.location)
+    return movement.broadcast(scalar, shape=node.type.shape, axes=(), at=node.location)
+
+
+# -- arithmetic ----------------------------------------------------------------------------------
+
+
+def drop_copy(node: Node) -> Node | None:
+    """identity(x) -> x"""
+    return node.inputs[0]
+
+
+def drop_neutral_addend(node: Node) -> Node | None:
+    """x + (-0.0) -> x; for integers x + 0 -> x"""
+    neutral = -0.0 if node.type.dtype.is_float else 0
+    for x, other in (node.inputs, node.inputs[::-1]):
+        if _is(other, neutral):
+            return x
+    return None
+
+
+def drop_neutral_subtrahend(node: Node) -> Node | None:
+    """x - 0 -> x"""
+    x, other = node.inputs
+    return x if _is(other, 0) else None
+
+
+def drop_neutral_factor(node: Node) -> Node | None:
+    """x * 1 -> x"""
+    for x, other in (node.inputs, node.inputs[::-1]):
+        if _is(other, 1):
+            return x
+    return None
+
+
+def multiply_by_minus_one(node: Node) -> Node | None:
+    """x * -1 -> neg(x)"""
+    if node.type.dtype.kind not in (Kind.FLOAT, Kind.SIGNED):
+        return None
+    for x, other in (node.inputs, node.inputs[::-1]):
+        if _is(other, -1):
+            return pointwise.neg(x, at=node.location)
+    return None
+
+
+def divide_by_power_of_two(node: Node) -> Node | None:
+    """x / 2**k -> x * 2**-k, where 2**-k is a normal number; x / 1 -> x"""
+    x, other = node.inputs
+    value = scalar_value(other)
+    if value is None or not math.isfinite(value) or value == 0:
+        return None
+    mantissa, exponent = math.frexp(value)
+    if value == 1:
+        return x
+    if abs(mantissa) != 0.5 or not -100 < exponent < 100:
+        return None
+    return pointwise.mul(x, _full_like(other, 1 / value), at=node.location)
+
+
+def undo_twice(node: Node) -> Node | None:
+    """neg(neg(x)) -> x, and likewise for every self-inverse op"""
+    (x,) = node.inputs
+    return x.inputs[0] if x.op is node.op else None
+
+
+def absolute_of_sign_change(node: Node) -> Node | None:
+    """abs(neg(x)) -> abs(x); abs(abs(x)) -> abs(x)"""
+    (x,) = node.inputs
+    if x.op.name == "abs":
+        return x
+    return pointwise.abs(x.inputs[0], at=node.location) if x.op.name == "neg" else None
+
+
+def drop_cast_to_same(node: Node) -> Node | None:
+    """convert(x) -> x where the dtype does not change"""
+    (x,) = node.inputs
+    return x if x.type.dtype is node.type.dtype else None
+
+
+def known_condition(node: Node) -> Node | None:
+    """where(true, x, y) -> x; where(c, x, x) -> x"""
+    condition, x, y = node.inputs
+    value = scalar_value(condition)
+    if value is None:
+        return x if x is y else None
+    return x if value else y
+
+
+def compute_before_broadcast(node: Node) -> Node | None:
+    """op(broadcast(a), broadcast(b)) -> broadcast(op(a, b)), where both are broadcast alike"""
+    first = node.inputs[0] if node.inputs else None
+    if first is None or first.op.name != "broadcast":
+        return None
+    axes, shape = first["axes"], first.inputs[0].type.shape
+    for operand in node.inputs:
+        if operand.op.name != "broadcast" or operand["axes"] != axes:
+            return None
+        if operand.inputs[0].type.shape != shape:
+            return None
+    small = node.op(*(i.inputs[0] for i in node.inputs), at=node.location, **node.attrs)
+    return movement.broadcast(small, shape=node.type.shape, axes=axes, at=node.location)
+
+
+# -- movement ------------------------------------------------------------------------------------
+
+
+def merge_broadcasts(node: Node) -> Node | None:
+    """broadcast(broadcast(x)) -> broadcast(x); a broadcast to the same shape -> x"""
+    (x,) = node.inputs
+    if x.type.shape == node.type.shape and node["axes"] == tuple(range(x.type.rank)):
+        return x
+    if x.op.name != "broadcast":
+        return None
+    axes = tuple(node["axes"][a] for a in x["axes"])
+    return movement.broadcast(x.inputs[0], shape=node.type.shape, axes=axes, at=node.location)
+
+
+def merge_transposes(node: Node) -> Node | None:
+    """transpose(transpose(x)) -> transpose(x); the identity permutation -> x"""
+    (x,) = node.inputs
+    permutation = node["permutation"]
+    if permutation == tuple(range(len(permutation))):
+        return x
+    if x.op.name != "transpose":
+        return None
+    merged = tuple(x["permutation"][p] for p in permutation)
+    return movement.transpose(x.inputs[0], permutation=merged, at=node.location)
+
+
+def merge_reshapes(node: Node) -> Node | None:
+    """reshape(reshape(x)) -> reshape(x); a reshape to the same shape -> x"""
+    (x,) = node.inputs
+    if x.type.shape == node.type.shape:
+        return x
+    if x.op.name != "reshape":
+        return None
+    return movement.reshape(x.inputs[0], shape=node["shape"], at=node.location)
+
+
+def drop_full_slice(node: Node) -> Node | None:
+    """slice(x) -> x where it takes every element"""
+    (x,) = node.inputs
+    return x if x.type.shape == node.type.shape and set(node["step"]) <= {1} else None
+
+
+def drop_empty_pad(node: Node) -> Node | None:
+    """pad(x) -> x where nothing is added"""
+    x = node.inputs[0]
+    added = (*node["low"], *node["high"], *node["interior"])
+    return x if all(same(a, 0) for a in added) else None
+
+
+def undo_flip(node: Node) -> Node | None:
+    """flip(flip(x)) -> x over the same axes"""
+    (x,) = node.inputs
+    return x.inputs[0] if x.op is node.op and x["axes"] == node["axes"] else None
+
+
+def drop_single_concat(node: Node) -> Node | None:
+    """concat(x) -> x"""
+    return node.inputs[0] if len(node.inputs) == 1 else None
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "identity": (drop_copy,),
+    "stop_gradient": (drop_copy,),
+    "add": (drop_neutral_addend,),
+    "sub": (drop_neutral_subtrahend,),
+    "mul": (drop_neutral_factor, multiply_by_minus_one),
+    "div": (divide_by_power_of_two,),
+    "neg": (undo_twice,),
+    "bitwise_not": (undo_twice,),
+    "abs": (absolute_of_sign_change,),
+    "convert": (drop_cast_to_same,),
+    "where": (known_condition,),
+    "broadcast": (merge_broadcasts,),
+    "transpose": (merge_transposes,),
+    "reshape": (merge_reshapes,),
+    "slice": (drop_full_slice,),
+    "flip": (undo_flip,),
+    "pad": (drop_empty_pad,),
+    "concat": (drop_single_concat,),
+}

@@ -1,0 +1,138 @@
+"""The compiler's table of contents: every stage from a traced graph to a Program, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from weftrt.program import KernelCode, Program
+from weftrt.target import Target
+
+from weftc import assemble, schedule
+from weftc.codegen import cuda, llvm
+from weftc.fusion import clusters, memory
+from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
+from weftc.ir.digest import digest
+from weftc.ir.node import Graph
+from weftc.loop import digest as loop_digest
+from weftc.loop.ir import LoopFunction
+from weftc.loop.simplify import simplify as simplify_loops
+from weftc.loop.widen import widen
+from weftc.passes.cse import eliminate_common_subexpressions
+from weftc.passes.fold import fold_constants
+from weftc.passes.own_outputs import own_outputs
+from weftc.passes.simplify import simplify
+from weftc.schedule.cuda.bind import bind
+from weftc.schedule.lowered import Lowered
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    simplify,
+    fold_constants,
+    eliminate_common_subexpressions,
+    simplify,
+    fold_constants,
+    eliminate_common_subexpressions,
+    own_outputs,
+)
+"""Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""
+
+
+def optimize(graph: Graph, observe: Callable[[str, Graph], None] | None = None) -> Graph:
+    """Run PASSES over `graph`; `observe(name, graph)` sees the graph after each."""
+    for run in PASSES:
+        graph = run(graph)
+        if observe is not None:
+            observe(run.__name__, graph)
+    return graph
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """Everything between a traced graph and its Program, computed when first looked at."""
+
+    graph: Graph
+    target: Target
+    observe: Callable[[str, Graph], None] | None = None
+
+    @cached_property
+    def optimized(self) -> Graph:
+        return optimize(self.graph, self.observe)
+
+    @cached_property
+    def plan(self) -> KernelPlan:
+        return clusters.fuse(self.optimized)
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        return self.plan.kernels
+
+    @cached_property
+    def lowered(self) -> tuple[Lowered, ...]:
+        return tuple(
+            schedule.lower(kernel, self.target, f"{kernel.kind.value}_{index}")
+            for index, kernel in enumerate(self.kernels)
+        )
+
+    @cached_property
+    def loops(self) -> tuple[LoopFunction, ...]:
+        return tuple(low.function for low in self.lowered)
+
+    @cached_property
+    def widened(self) -> tuple[LoopFunction, ...]:
+        return tuple(simplify_loops(widen(loop, self.target)) for loop in self.loops)
+
+    @cached_property
+    def memory(self) -> MemoryPlan:
+        scratch = [
+            {
+                buffer.name: memory.Scratch(size, buffer.dtype.itemsize)
+                for buffer, size in zip(low.function.scratch, low.scratch, strict=True)
+            }
+            for low in self.lowered
+        ]
+        return memory.plan(self.plan, scratch)
+
+    @cached_property
+    def codes(self) -> tuple[KernelCode, ...]:
+        """LLVM IR per kernel, under a symbol that names its content: equal kernels are one."""
+        known: dict[str, KernelCode] = {}
+        codes = []
+        for kernel, function in zip(self.kernels, self.widened, strict=True):
+            symbol = f"{kernel.kind.value}_{loop_digest.digest(function)[:24]}"
+            if symbol not in known:
+                known[symbol] = KernelCode(symbol, llvm.emit(function, self.target, symbol))
+            codes.append(known[symbol])
+        return tuple(codes)
+
+    @property
+    def llvm(self) -> tuple[str, ...]:
+        return tuple(code.llvm for code in self.codes)
+
+    @cached_property
+    def cuda(self) -> str:
+        """CUDA C of every kernel that has a CUDA schedule."""
+        return cuda.emit([bind(loop) for loop in self.loops])
+
+    @cached_property
+    def program(self) -> Program:
+        key = program_key(self.graph, self.target)
+        return assemble.assemble(
+            self.optimized, self.plan, self.memory, self.lowered, self.codes, key
+        )
+
+
+def stages(graph: Graph, target: Target) -> Stages:
+    """The stages of compiling `graph` for `target`, lazily."""
+    return Stages(graph, target)
+
+
+def compile(graph: Graph, target: Target) -> Program:
+    """Compile `graph` for `target`."""
+    return Stages(graph, target).program
+
+
+def program_key(graph: Graph, target: Target) -> str:
+    """What a compiled program depends on, but for the compiler's own source (the cache adds it)."""
+    return sha256(f"{digest(graph)} {target}".encode()).hexdigest()
