@@ -1,0 +1,6 @@
+"""The primitives, one record each (weftc.ir.opdef), by family. `TABLE` holds them all by name."""
+
+from weftc.ir.opdef import TABLE
+from weftc.ops import pointwise
+
+__all__ = ["TABLE", "pointwise"]

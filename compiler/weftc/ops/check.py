@@ -1,0 +1,94 @@
+"""What the type rules of all families share: descriptions, dtype and shape checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weftc.ir.types import Shape, Size, TensorType, same
+from weftrt.dtypes import Kind
+from weftrt.errors import DTypeError, ShapeError
+
+FLOATS = frozenset({Kind.FLOAT})
+INTEGERS = frozenset({Kind.SIGNED, Kind.UNSIGNED})
+NUMBERS = FLOATS | INTEGERS
+BITS = INTEGERS | {Kind.BOOL}
+BOOLS = frozenset({Kind.BOOL})
+ANY = NUMBERS | BOOLS
+
+Kinds = frozenset[Kind]
+
+_WORDS: dict[Kinds, str] = {
+    FLOATS: "floats",
+    INTEGERS: "integers",
+    NUMBERS: "integers or floats",
+    BITS: "bools or integers",
+    BOOLS: "bools",
+    ANY: "any dtype",
+}
+
+
+def shape_text(shape: Sequence[Size]) -> str:
+    """A shape as the user writes it: (3, n)."""
+    inside = ", ".join(map(str, shape))
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"
+
+
+def describe(type_: TensorType) -> str:
+    """A type in the user's words: float32[3,4]."""
+    return f"{type_.dtype.name}[{','.join(map(str, type_.shape))}]"
+
+
+def describe_all(types: Sequence[TensorType]) -> str:
+    """Several types: "float32[3], float32[4] and bool[3]"."""
+    words = [describe(t) for t in types]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def arity(name: str, types: Sequence[TensorType], count: int) -> None:
+    """ShapeError unless there are `count` inputs."""
+    if len(types) != count:
+        raise ShapeError(f"{name} takes {count} arrays, but was given {len(types)}")
+
+
+def kind(name: str, type_: TensorType, kinds: Kinds) -> None:
+    """DTypeError unless the dtype is of one of `kinds`."""
+    if type_.dtype.kind not in kinds:
+        hint = ""
+        if type_.dtype.kind is Kind.BOOL and kinds & INTEGERS:
+            hint = "; convert bools to a number first, or combine them with &, | and ^"
+        elif type_.dtype.is_integer and kinds == FLOATS:
+            hint = "; convert integers to a float first"
+        raise DTypeError(f"{name} takes {_WORDS[kinds]}, but was given {describe(type_)}{hint}")
+
+
+def same_dtype(name: str, types: Sequence[TensorType]) -> None:
+    """DTypeError unless all dtypes are one."""
+    if any(t.dtype is not types[0].dtype for t in types):
+        raise DTypeError(f"{name}: {describe_all(types)} do not have the same dtype")
+
+
+def same_sizes(a: Shape, b: Shape) -> bool:
+    """Whether two shapes are equal, by form or by a recorded guard."""
+    return a == b or (len(a) == len(b) and all(same(x, y) for x, y in zip(a, b)))
+
+
+def same_shape(name: str, types: Sequence[TensorType]) -> None:
+    """ShapeError unless all shapes are equal."""
+    shape = types[0].shape
+    for other in types:
+        if other.shape is not shape and not same_sizes(shape, other.shape):
+            raise ShapeError(f"{name}: {describe_all(types)} do not have the same shape")
+
+
+def axis(name: str, axis_: int, type_: TensorType) -> None:
+    """ShapeError unless 0 <= axis < rank."""
+    if not 0 <= axis_ < type_.rank:
+        raise ShapeError(f"{name}: {describe(type_)} has no axis {axis_}")
+
+
+def axes(name: str, axes_: Sequence[int], type_: TensorType) -> None:
+    """ShapeError unless `axes_` are axes of the type, ascending and without repeats."""
+    for axis_ in axes_:
+        axis(name, axis_, type_)
+    if any(b <= a for a, b in zip(axes_, axes_[1:])):
+        raise ShapeError(f"{name}: the axes {shape_text(axes_)} are not ascending")
