@@ -147,8 +147,10 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Load:
-    """buffer[index]. Widened: an index with lanes is a gather, a scalar index under a type with
-    lanes is a contiguous vector load; a lane whose mask is false is not read and gives 0."""
+    """buffer[index]. A scalar mask guards a scalar load: where it is false nothing is read and the
+    value is 0 (the way to write a padded or checked read, at both levels). Widened: an index with
+    lanes is a gather, a scalar index under a type with lanes is a contiguous vector load; a lane
+    whose mask is false is not read and gives 0."""
 
     buffer: Buffer
     index: Expr
@@ -302,6 +304,7 @@ class Call:
 
     - "report"(condition, site, element): if the condition holds, the program fails with the
       smallest (site, element) reported; the kernel runs on (its masked loads read 0).
+      Scalars at both levels: the widening pass folds lanes to the smallest element.
     - "prefetch"(index) with `buffer`: a hint.
     """
 
