@@ -1,0 +1,65 @@
+"""Import, compile and cache times, each in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from statistics import median
+
+IMPORT = "import time; t = time.perf_counter(); import {0}; print(time.perf_counter() - t)"
+FIRST_CALL = """
+import time
+import numpy as np
+import weft as wf
+from benchmarks.elementwise import chain
+x, w, b = (wf.asarray(np.ones(s, np.float32)) for s in ((1024, 1024), (1024,), (1024,)))
+f = wf.jit(lambda x, w, b: chain(wf, x, w, b))
+t = time.perf_counter()
+f(x, w, b)
+print(time.perf_counter() - t)
+"""
+LIMITS = {"import weft": 0.200, "20-op chain, cold": 0.030, "20-op chain, disk cache": 0.005}
+
+
+def run(processes: int = 7) -> bool:
+    """Print each time and its limit; whether all hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        times = {
+            "import numpy": [_run(IMPORT.format("numpy")) for _ in range(processes)],
+            "import weft": [_run(IMPORT.format("weft")) for _ in range(processes)],
+            "20-op chain, cold": [_cold(folder, k) for k in range(processes)],
+            "20-op chain, disk cache": [
+                _run(FIRST_CALL, os.path.join(folder, "0")) for _ in range(processes)
+            ],
+        }
+    print("\nstart-up (medians over processes; the chain's times are of its first call)")
+    holds = True
+    for name, found in times.items():
+        limit = LIMITS.get(name)
+        mark = ""
+        if limit is not None:
+            holds &= median(found) <= limit
+            verdict = "holds" if median(found) <= limit else "MISSED"
+            mark = f"goal <= {limit * 1e3:.0f} ms: {verdict}"
+        print(f"  {name:24} {median(found) * 1e3:8.2f} ms  {mark}".rstrip())
+    return holds
+
+
+def _cold(folder: str, number: int) -> float:
+    """A first call with the runtime's own code cached, but not the chain's kernel."""
+    cache = os.path.join(folder, str(number))
+    _run("import numpy as np, weft as wf; wf.jit(lambda x: x + 1)(np.ones(3))", cache)
+    return _run(FIRST_CALL, cache)
+
+
+def _run(code: str, cache: str | None = None) -> float:
+    environment = dict(os.environ) | ({"WEFT_CACHE": cache} if cache else {})
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    lines = done.stdout.split()
+    return float(lines[-1]) if lines else 0.0
