@@ -69,10 +69,10 @@ class Dim:
         parts: list[str] = []
         for monomial, coefficient in self.terms:
             factors = list(monomial)
-            if coefficient != 1 or not factors:
-                factors.insert(0, str(coefficient))
-            parts.append("*".join(factors))
-        return "+".join(parts).replace("+-", "-")
+            if abs(coefficient) != 1 or not factors:
+                factors.insert(0, str(abs(coefficient)))
+            parts.append(("-" if coefficient < 0 else "+") + "*".join(factors))
+        return "".join(parts).removeprefix("+")
 
     __repr__ = __str__
 

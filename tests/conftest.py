@@ -1,0 +1,34 @@
+"""Options and fixtures every test shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bless", action="store_true", help="rewrite golden files")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests use a cache folder of their own: empty at the start, gone at the end."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("WEFT_CACHE", str(tmp_path_factory.mktemp("weft-cache")))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """golden(name, text): `text` equals tests/golden/<name>; `--bless` rewrites the file."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--bless"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert path.is_file(), f"no golden file {name}: run pytest --bless"
+        assert text == path.read_text()
+
+    return compare
