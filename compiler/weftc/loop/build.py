@@ -231,6 +231,22 @@ class Builder:
         finally:
             self._blocks.pop()
 
+    @property
+    def depth(self) -> int:
+        """How many blocks are open inside the function's own."""
+        return len(self._blocks) - 1
+
+    @contextmanager
+    def outside(self, depth: int) -> Iterator[None]:
+        """Statements inside `with` go to the open block number `depth`, before the loop that is
+        open in it: what does not depend on that loop is computed once."""
+        inner = self._blocks[depth + 1 :]
+        del self._blocks[depth + 1 :]
+        try:
+            yield
+        finally:
+            self._blocks.extend(inner)
+
     # -- results ------------------------------------------------------------------------------
 
     def statements(self) -> Block:
