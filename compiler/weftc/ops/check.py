@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from weftc.ir.types import Shape, Size, TensorType, same
 from weftrt.dtypes import Kind
@@ -90,5 +91,5 @@ def axes(name: str, axes_: Sequence[int], type_: TensorType) -> None:
     """ShapeError unless `axes_` are axes of the type, ascending and without repeats."""
     for axis_ in axes_:
         axis(name, axis_, type_)
-    if any(b <= a for a, b in zip(axes_, axes_[1:])):
+    if any(b <= a for a, b in pairwise(axes_)):
         raise ShapeError(f"{name}: the axes {shape_text(axes_)} are not ascending")

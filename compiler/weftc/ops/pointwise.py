@@ -9,18 +9,21 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference
+from weftc.ir.types import TensorType
+from weftc.loop import scalar
+from weftc.loop.ir import Expr, LoopType, Scalar, Var, apply, cast, const
+from weftc.ops import build, check
+from weftc.ops.check import ANY, BITS, FLOATS, INTEGERS, NUMBERS, Kinds
+from weftc.ops.division import lower_floor_divide, lower_remainder
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError
 
-from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference, Vjp
-from weftc.ir.types import TensorType
-from weftc.loop.ir import Expr
-from weftc.ops import check
-from weftc.ops.check import FLOATS, Kinds
-
 Array: TypeAlias = "np.ndarray[Any, Any]"
+Cotangents: TypeAlias = "tuple[Node | None, ...]"
 
 
 def pointwise(name: str, count: int, kinds: Kinds, result: DType | None = None) -> Infer:
@@ -51,6 +54,25 @@ def by_numpy(function: Callable[..., Any]) -> Reference:
             return np.asarray(function(*arrays), dtype=type_.dtype.dtype)
 
     return reference
+
+
+def by_term(lower: Callable[..., Expr]) -> Callable[..., Array]:
+    """The value of a scalar term over arrays of Weft's dtypes, for references that are the term."""
+
+    def evaluate(*arrays: Array) -> Array:
+        operands = []
+        for number, array in enumerate(arrays):
+            dtype = dtypes.from_numpy(array.dtype)
+            assert dtype is not None
+            operands.append(Var(f"x{number}", LoopType(dtype)))
+        return scalar.evaluate_expr(lower(*operands), dict(zip(operands, arrays)))
+
+    return evaluate
+
+
+def term(op: Scalar) -> Callable[..., Expr]:
+    """The term that applies one scalar operation."""
+    return lambda *scalars: apply(op, *scalars)
 
 
 def _define(
@@ -104,3 +126,405 @@ def ternary(
 ) -> OpDef:
     """Define a pointwise op of three inputs of one type."""
     return _define(name, 3, lower, reference, **fields)
+
+
+# ---------------------------------------------------------------------------------------------
+# Gradients shared by several ops
+# ---------------------------------------------------------------------------------------------
+
+
+def no_gradient(node: Node, g: Node) -> Cotangents:
+    """Piecewise constant: nothing flows back."""
+    return (None,) * len(node.inputs)
+
+
+def _pass_on(node: Node, g: Node) -> Cotangents:
+    return (g,)
+
+
+# ---------------------------------------------------------------------------------------------
+# Arithmetic
+# ---------------------------------------------------------------------------------------------
+
+
+def _vjp_mul(node: Node, g: Node) -> Cotangents:
+    x, y = node.inputs
+    return mul(g, y), mul(g, x)
+
+
+def _vjp_div(node: Node, g: Node) -> Cotangents:
+    part = div(g, node.inputs[1])
+    return part, neg(mul(part, node))
+
+
+def _vjp_remainder(node: Node, g: Node) -> Cotangents:
+    return g, neg(mul(g, floor_divide(*node.inputs)))
+
+
+def _vjp_fma(node: Node, g: Node) -> Cotangents:
+    x, y, _ = node.inputs
+    return mul(g, y), mul(g, x), g
+
+
+def _vjp_abs(node: Node, g: Node) -> Cotangents:
+    return (mul(g, sign(node.inputs[0])),)
+
+
+def _vjp_extremum(node: Node, g: Node) -> Cotangents:
+    """All to the chosen operand; half to each where they are equal."""
+    x, y = node.inputs
+    zero, half = build.like(0.0, g), mul(g, build.like(0.5, g))
+    tied = where(eq(x, y), half, zero)
+    beats = gt if node.op is maximum else lt
+    return where(beats(x, y), g, tied), where(beats(y, x), g, tied)
+
+
+def _lower_abs(x: Expr) -> Expr:
+    return apply(Scalar.ABS, x) if x.type.dtype.is_signed else x
+
+
+def _lower_sign(x: Expr) -> Expr:
+    dtype = x.type.dtype
+    zero, one = const(dtype.dtype.type(0).item(), dtype), const(dtype.dtype.type(1).item(), dtype)
+    size: Expr = one
+    if dtype.is_float:
+        size = apply(Scalar.COPYSIGN, one, x)
+        size = apply(Scalar.SELECT, apply(Scalar.NE, x, x), x, size)
+    elif dtype.is_signed:
+        size = apply(Scalar.SELECT, apply(Scalar.LT, x, zero), const(-1, dtype), one)
+    return apply(Scalar.SELECT, apply(Scalar.EQ, x, zero), zero, size)
+
+
+def _extremum(op: Scalar) -> Callable[[Array, Array], Array]:
+    """IEEE 754-2019: a NaN wins, -0 < +0 (np.maximum leaves the zeros open)."""
+
+    def reference(x: Array, y: Array) -> Array:
+        dtype = dtypes.from_numpy(x.dtype)
+        assert dtype is not None
+        return scalar.evaluate(op, (x, y), dtype)
+
+    return reference
+
+
+def _float_or_integer(
+    lower: Callable[..., Expr], integers: Callable[..., Any]
+) -> Callable[[Array, Array], Any]:
+    """Floats are what the term says; integers are NumPy's."""
+    floats = by_term(lower)
+    return lambda x, y: floats(x, y) if x.dtype.kind == "f" else integers(x, y)
+
+
+add = binary(
+    "add",
+    term(Scalar.ADD),
+    np.add,
+    kinds=NUMBERS,
+    vjp=lambda node, g: (g, g),
+    commutative=True,
+    exact=True,
+    array_api="add",
+    onnx="Add",
+)
+sub = binary(
+    "sub",
+    term(Scalar.SUB),
+    np.subtract,
+    kinds=NUMBERS,
+    vjp=lambda node, g: (g, neg(g)),
+    exact=True,
+    array_api="subtract",
+    onnx="Sub",
+)
+mul = binary(
+    "mul",
+    term(Scalar.MUL),
+    np.multiply,
+    kinds=NUMBERS,
+    vjp=_vjp_mul,
+    commutative=True,
+    exact=True,
+    array_api="multiply",
+    onnx="Mul",
+)
+div = binary(
+    "div",
+    term(Scalar.DIV),
+    np.divide,
+    vjp=_vjp_div,
+    cost=5,
+    exact=True,
+    array_api="divide",
+    onnx="Div",
+    domain=(0.5, 3.0),
+)
+floor_divide = binary(
+    "floor_divide",
+    lower_floor_divide,
+    _float_or_integer(lower_floor_divide, np.floor_divide),
+    kinds=NUMBERS,
+    vjp=no_gradient,
+    cost=25,
+    array_api="floor_divide",
+    domain=(0.5, 3.0),
+)
+remainder = binary(
+    "remainder",
+    lower_remainder,
+    _float_or_integer(lower_remainder, np.remainder),
+    kinds=NUMBERS,
+    vjp=_vjp_remainder,
+    cost=25,
+    array_api="remainder",
+    onnx="Mod",
+    domain=(0.5, 3.0),
+)
+neg: OpDef = unary(
+    "neg",
+    term(Scalar.NEG),
+    np.negative,
+    kinds=NUMBERS,
+    vjp=lambda node, g: (neg(g),),
+    exact=True,
+    array_api="negative",
+    onnx="Neg",
+)
+abs = unary(
+    "abs",
+    _lower_abs,
+    np.abs,
+    kinds=NUMBERS,
+    vjp=_vjp_abs,
+    exact=True,
+    array_api="abs",
+    onnx="Abs",
+)
+sign = unary(
+    "sign",
+    _lower_sign,
+    np.sign,
+    kinds=NUMBERS,
+    vjp=no_gradient,
+    cost=3,
+    exact=True,
+    array_api="sign",
+    onnx="Sign",
+)
+minimum = binary(
+    "minimum",
+    term(Scalar.MINIMUM),
+    _extremum(Scalar.MINIMUM),
+    kinds=NUMBERS,
+    vjp=_vjp_extremum,
+    commutative=True,
+    exact=True,
+    array_api="minimum",
+    onnx="Min",
+)
+maximum = binary(
+    "maximum",
+    term(Scalar.MAXIMUM),
+    _extremum(Scalar.MAXIMUM),
+    kinds=NUMBERS,
+    vjp=_vjp_extremum,
+    commutative=True,
+    exact=True,
+    array_api="maximum",
+    onnx="Max",
+)
+fma = ternary("fma", term(Scalar.FMA), scalar.fma, vjp=_vjp_fma, exact=True)
+floor = unary(
+    "floor",
+    term(Scalar.FLOOR),
+    np.floor,
+    vjp=no_gradient,
+    exact=True,
+    array_api="floor",
+    onnx="Floor",
+)
+ceil = unary(
+    "ceil", term(Scalar.CEIL), np.ceil, vjp=no_gradient, exact=True, array_api="ceil", onnx="Ceil"
+)
+round = unary(  # half to even
+    "round",
+    term(Scalar.RINT),
+    np.rint,
+    vjp=no_gradient,
+    exact=True,
+    array_api="round",
+    onnx="Round",
+)
+trunc = unary(
+    "trunc", term(Scalar.TRUNC), np.trunc, vjp=no_gradient, exact=True, array_api="trunc"
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# Comparison
+# ---------------------------------------------------------------------------------------------
+
+
+def _comparison(name: str, op: Scalar, reference: Any, kinds: Kinds, **fields: Any) -> OpDef:
+    return binary(
+        name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True, **fields
+    )
+
+
+eq = _comparison(
+    "eq", Scalar.EQ, np.equal, ANY, commutative=True, array_api="equal", onnx="Equal"
+)
+ne = _comparison("ne", Scalar.NE, np.not_equal, ANY, commutative=True, array_api="not_equal")
+lt = _comparison("lt", Scalar.LT, np.less, NUMBERS, array_api="less", onnx="Less")
+le = _comparison(
+    "le", Scalar.LE, np.less_equal, NUMBERS, array_api="less_equal", onnx="LessOrEqual"
+)
+gt = _comparison("gt", Scalar.GT, np.greater, NUMBERS, array_api="greater", onnx="Greater")
+ge = _comparison(
+    "ge", Scalar.GE, np.greater_equal, NUMBERS, array_api="greater_equal", onnx="GreaterOrEqual"
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# Bits
+# ---------------------------------------------------------------------------------------------
+
+
+def _lower_shift(op: Scalar) -> Callable[[Expr, Expr], Expr]:
+    """A count that is negative or at least the width shifts everything out: 0, or -1 for the right
+    shift of a negative number."""
+
+    def lower(x: Expr, count: Expr) -> Expr:
+        dtype = x.type.dtype
+        zero, last = const(0, dtype), const(dtype.bits - 1, dtype)
+        fits = apply(Scalar.LE, count, last)
+        if dtype.is_signed:
+            fits = apply(Scalar.AND, fits, apply(Scalar.GE, count, zero))
+        if op is Scalar.SHR and dtype.is_signed:
+            return apply(op, x, apply(Scalar.SELECT, fits, count, last))
+        shifted = apply(op, x, apply(Scalar.SELECT, fits, count, zero))
+        return apply(Scalar.SELECT, fits, shifted, zero)
+
+    return lower
+
+
+def _bits(name: str, op: Scalar, reference: Any, **fields: Any) -> OpDef:
+    flags = {"commutative": True, "exact": True, "array_api": name}
+    return binary(name, term(op), reference, kinds=BITS, **flags, **fields)
+
+
+bitwise_and = _bits("bitwise_and", Scalar.AND, np.bitwise_and, onnx="BitwiseAnd")
+bitwise_or = _bits("bitwise_or", Scalar.OR, np.bitwise_or, onnx="BitwiseOr")
+bitwise_xor = _bits("bitwise_xor", Scalar.XOR, np.bitwise_xor, onnx="BitwiseXor")
+bitwise_not = unary(
+    "bitwise_not",
+    term(Scalar.NOT),
+    np.invert,
+    kinds=BITS,
+    exact=True,
+    array_api="bitwise_invert",
+    onnx="BitwiseNot",
+)
+shift_left = binary(
+    "shift_left",
+    _lower_shift(Scalar.SHL),
+    np.left_shift,
+    kinds=INTEGERS,
+    exact=True,
+    array_api="bitwise_left_shift",
+)
+shift_right = binary(
+    "shift_right",
+    _lower_shift(Scalar.SHR),
+    np.right_shift,
+    kinds=INTEGERS,
+    exact=True,
+    array_api="bitwise_right_shift",
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# where, convert, identity, stop_gradient
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_where(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
+    check.arity("where", types, 3)
+    if types[0].dtype is not dtypes.bool_:
+        raise DTypeError(f"where: the condition is a bool, but was {check.describe(types[0])}")
+    check.same_dtype("where", types[1:])
+    check.same_shape("where", types)
+    return types[1]
+
+
+def _vjp_where(node: Node, g: Node) -> Cotangents:
+    condition, zero = node.inputs[0], build.like(0.0, g)
+    return None, where(condition, g, zero), where(condition, zero, g)
+
+
+def _samples_where() -> list[tuple[tuple[TensorType, ...], Attrs]]:
+    condition = TensorType(dtypes.bool_, (2, 3))
+    return [((condition, t, t), {}) for t in map(condition.with_dtype, dtypes.ALL)]
+
+
+where = TABLE.add(
+    OpDef(
+        "where",
+        Family.POINTWISE,
+        infer=_infer_where,
+        reference=by_numpy(np.where),
+        lower=lambda scalars, dtype, attrs: apply(Scalar.SELECT, *scalars),
+        vjp=_vjp_where,
+        exact=True,
+        array_api="where",
+        onnx="Where",
+        samples=_samples_where,
+    )
+)
+
+
+def _infer_convert(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
+    check.arity("convert", types, 1)
+    return types[0].with_dtype(attrs["dtype"])
+
+
+def _reference_convert(arrays: Any, attrs: Attrs, type_: TensorType) -> Array:
+    """Floats to integers truncate and saturate, NaN to 0 (undefined in NumPy); to bool: != 0."""
+    return scalar.evaluate(Scalar.CAST, tuple(arrays), type_.dtype)
+
+
+def _vjp_convert(node: Node, g: Node) -> Cotangents:
+    before = node.inputs[0].type.dtype
+    return (build.convert(g, before) if before.is_float else None,)
+
+
+def _samples_convert() -> list[tuple[tuple[TensorType, ...], Attrs]]:
+    pairs = [(a, b) for a in dtypes.ALL for b in dtypes.ALL]
+    return [((TensorType(a, (2, 3)),), {"dtype": b}) for a, b in pairs]
+
+
+convert = TABLE.add(
+    OpDef(
+        "convert",
+        Family.POINTWISE,
+        infer=_infer_convert,
+        reference=_reference_convert,
+        lower=lambda scalars, dtype, attrs: cast(scalars[0], attrs["dtype"]),
+        vjp=_vjp_convert,
+        exact=True,
+        array_api="astype",
+        onnx="Cast",
+        samples=_samples_convert,
+    )
+)
+identity = unary(
+    "identity",
+    lambda x: x,
+    np.array,
+    kinds=ANY,
+    vjp=_pass_on,
+    cost=0,
+    exact=True,
+    onnx="Identity",
+)
+stop_gradient = unary(
+    "stop_gradient", lambda x: x, np.array, kinds=ANY, vjp=no_gradient, cost=0, exact=True
+)

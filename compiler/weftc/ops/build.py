@@ -1,0 +1,80 @@
+"""Small node builders for gradient rules and passes, over primitives looked up by name.
+
+Looking up by name keeps the families free of import cycles: a gradient may use any op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import TABLE, Attr
+from weftc.ir.types import Shape, TensorType
+from weftrt.dtypes import DType
+
+
+def call(name: str, *inputs: Node, **attrs: Attr) -> Node:
+    """A node of the op called `name`."""
+    return TABLE[name](*inputs, **attrs)
+
+
+def constant(value: bool | int | float, dtype: DType) -> Node:
+    """A 0-d constant."""
+    return call("constant", value=value, dtype=dtype)
+
+
+def full(value: bool | int | float, type_: TensorType) -> Node:
+    """A constant in every element of `type_`."""
+    return expand(constant(value, type_.dtype), type_.shape, ())
+
+
+def like(value: bool | int | float, node: Node) -> Node:
+    """A constant in every element of the type of `node`."""
+    return full(value, node.type)
+
+
+def expand(node: Node, shape: Shape, axes: Sequence[int]) -> Node:
+    """`node` broadcast to `shape`, its axis i becoming result axis axes[i]."""
+    if node.type.shape == shape and tuple(axes) == tuple(range(len(shape))):
+        return node
+    return call("broadcast", node, shape=shape, axes=tuple(axes))
+
+
+def spread(node: Node, shape: Shape, removed: Sequence[int]) -> Node:
+    """`node`, from which the axes `removed` of `shape` were reduced, broadcast back over them."""
+    return expand(node, shape, tuple(a for a in range(len(shape)) if a not in removed))
+
+
+def reshape(node: Node, shape: Shape) -> Node:
+    """`node` in another shape of as many elements."""
+    return node if node.type.shape == shape else call("reshape", node, shape=shape)
+
+
+def transpose(node: Node, permutation: Sequence[int]) -> Node:
+    """Result axis i is operand axis permutation[i]."""
+    if tuple(permutation) == tuple(range(node.type.rank)):
+        return node
+    return call("transpose", node, permutation=tuple(permutation))
+
+
+def convert(node: Node, dtype: DType) -> Node:
+    """`node` in another dtype."""
+    return node if node.type.dtype is dtype else call("convert", node, dtype=dtype)
+
+
+def adjacent_groups(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Ascending axes cut into runs of neighbours: (0, 1, 3) -> [(0, 1), (3,)]."""
+    groups: list[tuple[int, ...]] = []
+    for axis in axes:
+        if groups and groups[-1][-1] == axis - 1:
+            groups[-1] = (*groups[-1], axis)
+        else:
+            groups.append((axis,))
+    return groups
+
+
+def reduce(name: str, node: Node, axes: Sequence[int]) -> Node:
+    """A reduction over any ascending axes: one op per run of neighbours, innermost first."""
+    for group in reversed(adjacent_groups(axes)):
+        node = call(name, node, axes=group)
+    return node
