@@ -1,0 +1,226 @@
+"""Expressions of the widened loop IR as LLVM values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weftrt import dtypes
+from weftrt.errors import CompileError
+
+from weftc.codegen.llvm import text
+from weftc.codegen.llvm.function import FunctionWriter
+from weftc.codegen.llvm.scalar import RULES
+from weftc.loop.ir import (
+    Buffer,
+    Const,
+    Expr,
+    Load,
+    LoopType,
+    Op,
+    Ramp,
+    Scalar,
+    Splat,
+    Tree,
+    Var,
+    apply,
+)
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """What must be computed before `expr`. A contiguous access needs only its first index."""
+    if isinstance(expr, Op):
+        return expr.args
+    if isinstance(expr, Load):
+        index = first_index(expr.index)
+        return (index,) if expr.mask is None else (index, expr.mask)
+    if isinstance(expr, Ramp):
+        return (expr.base,)
+    if isinstance(expr, (Splat, Tree)):
+        return (expr.value,)
+    return ()
+
+
+def first_index(index: Expr) -> Expr:
+    """The scalar start of a contiguous index, or the index itself."""
+    return index.base if isinstance(index, Ramp) else index
+
+
+class ExpressionWriter:
+    """Writes expressions into `out`. A shared node is written once per statement: between
+    statements memory may change, and only Let says that a value is kept."""
+
+    def __init__(self, out: FunctionWriter) -> None:
+        self.out = out
+        self._memo: dict[Expr, str] = {}
+
+    def begin_statement(self) -> None:
+        self._memo.clear()
+
+    def operand(self, root: Expr) -> str:
+        """The LLVM operand of `root`, writing what it needs; iterative, as chains may be long."""
+        memo = self._memo
+        stack = [root]
+        while stack:
+            expr = stack[-1]
+            if expr in memo:
+                stack.pop()
+                continue
+            pending = [child for child in children(expr) if child not in memo]
+            if pending:
+                stack.extend(reversed(pending))
+                continue
+            stack.pop()
+            memo[expr] = _WRITERS[type(expr)](self, expr)
+        return memo[root]
+
+    def typed(self, expr: Expr) -> str:
+        """`type operand`."""
+        return f"{text.of(expr.type)} {self.operand(expr)}"
+
+    # -- one method per class --------------------------------------------------------------------
+
+    def _const(self, expr: Const) -> str:
+        return text.constant(expr)
+
+    def _var(self, expr: Var) -> str:
+        return self.out.lookup(expr.name).operand
+
+    def _op(self, expr: Op) -> str:
+        dtype = expr.args[0].type.dtype
+        rule = RULES[dtype.kind].get(expr.op)
+        if rule is None:
+            raise CompileError(f"the scalar operation {expr.op!r} is not defined on {dtype}")
+        memo = self._memo
+        return rule(self.out, expr, [memo[arg] for arg in expr.args])
+
+    def _ramp(self, expr: Ramp) -> str:
+        scalar, lanes = text.REGISTER[expr.type.dtype], expr.type.lanes
+        base = self.broadcast(self._memo[expr.base], scalar, lanes)
+        return self.out.value(f"add {text.of(expr.type)} {base}, {text.ramp(scalar, lanes)}")
+
+    def _splat(self, expr: Splat) -> str:
+        if isinstance(expr.value, Const):
+            return text.splat(expr.value.value, expr.type.dtype, expr.type.lanes)
+        scalar = text.REGISTER[expr.type.dtype]
+        return self.broadcast(self._memo[expr.value], scalar, expr.type.lanes)
+
+    def broadcast(self, operand: str, scalar: str, lanes: int) -> str:
+        """`operand` in every lane."""
+        if lanes == 1:
+            return operand
+        type_ = text.lanes_of(scalar, lanes)
+        one = self.out.value(f"insertelement {type_} poison, {scalar} {operand}, i64 0")
+        return self.out.value(
+            f"shufflevector {type_} {one}, {type_} poison, <{lanes} x i32> zeroinitializer"
+        )
+
+    def _tree(self, expr: Tree) -> str:
+        """Halve until one lane is left: lane i with lane i + lanes/2."""
+        dtype, lanes, out = expr.type.dtype, expr.value.type.lanes, self.out
+        scalar, value = text.REGISTER[dtype], self._memo[expr.value]
+        while lanes > 1:
+            type_ = text.lanes_of(scalar, lanes)
+            half = lanes // 2
+            if half == 1:
+                low = out.value(f"extractelement {type_} {value}, i64 0")
+                high = out.value(f"extractelement {type_} {value}, i64 1")
+            else:
+                low, high = (
+                    out.value(
+                        f"shufflevector {type_} {value}, {type_} poison, "
+                        f"{text.shuffle_mask(start, half)}"
+                    )
+                    for start in (0, half)
+                )
+            value = self.combine(expr.op, low, high, LoopType(dtype, half))
+            lanes = half
+        return value
+
+    def combine(self, op: Scalar, left: str, right: str, type_: LoopType) -> str:
+        """A binary operation on operands already written."""
+        placeholder = Var("", type_)
+        rule = RULES[type_.dtype.kind][op]
+        return rule(self.out, apply(op, placeholder, placeholder), [left, right])
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    def address(self, buffer: Buffer, index: Expr) -> str:
+        """A pointer, or a vector of pointers, to buffer[index]."""
+        base = self.out.lookup(buffer.name).operand
+        first = first_index(index)
+        if isinstance(first, Const) and first.value == 0 and first.type.lanes == 1:
+            return base
+        element = text.MEMORY[buffer.dtype]
+        return self.out.value(f"getelementptr {element}, ptr {base}, {self.typed(first)}")
+
+    def _load(self, expr: Load) -> str:
+        out, dtype, lanes = self.out, expr.type.dtype, expr.type.lanes
+        pointer = self.address(expr.buffer, expr.index)
+        scalar = text.MEMORY[dtype]
+        memory = text.lanes_of(scalar, lanes)
+        if first_index(expr.index).type.lanes > 1:
+            value = self._gather(expr, pointer)
+        elif expr.mask is None:
+            value = out.value(f"load {memory}, ptr {pointer}, align {dtype.itemsize}")
+        else:
+            value = self._masked_load(expr, pointer)
+        if dtype is dtypes.bool_:
+            zero = "0" if lanes == 1 else "zeroinitializer"
+            return out.value(f"icmp ne {memory} {value}, {zero}")
+        return value
+
+    def _masked_load(self, expr: Load, pointer: str) -> str:
+        assert expr.mask is not None
+        dtype, lanes = expr.type.dtype, expr.type.lanes
+        scalar = text.MEMORY[dtype]
+        memory, condition = f"<{lanes} x {scalar}>", f"<{lanes} x i1>"
+        operands = [
+            ("ptr", pointer),
+            ("i32", str(dtype.itemsize)),
+            (condition, self.mask(expr.mask, lanes)),
+            (memory, "zeroinitializer"),
+        ]
+        value = self.out.call(f"llvm.masked.load.v{lanes}{_suffix(scalar)}.p0", memory, operands)
+        if lanes == 1:
+            return self.out.value(f"extractelement {memory} {value}, i64 0")
+        return value
+
+    def mask(self, mask: Expr | None, lanes: int) -> str:
+        """A mask as a vector, of one lane too (which the masked intrinsics want)."""
+        if mask is None:
+            return "splat (i1 true)"
+        operand = self.operand(mask)
+        if lanes == 1:
+            return self.out.value(f"insertelement <1 x i1> poison, i1 {operand}, i64 0")
+        if mask.type.lanes == 1:
+            return self.broadcast(operand, "i1", lanes)
+        return operand
+
+    def _gather(self, expr: Load, pointers: str) -> str:
+        dtype, lanes = expr.type.dtype, expr.type.lanes
+        scalar = text.MEMORY[dtype]
+        memory = f"<{lanes} x {scalar}>"
+        operands = [
+            (f"<{lanes} x ptr>", pointers),
+            ("i32", str(dtype.itemsize)),
+            (f"<{lanes} x i1>", self.mask(expr.mask, lanes)),
+            (memory, "zeroinitializer"),
+        ]
+        name = f"llvm.masked.gather.v{lanes}{_suffix(scalar)}.v{lanes}p0"
+        return self.out.call(name, memory, operands)
+
+
+def _suffix(scalar: str) -> str:
+    return text.mangled(scalar, 1)
+
+
+_WRITERS: dict[type, Callable[[ExpressionWriter, Any], str]] = {
+    Const: ExpressionWriter._const,
+    Var: ExpressionWriter._var,
+    Op: ExpressionWriter._op,
+    Load: ExpressionWriter._load,
+    Ramp: ExpressionWriter._ramp,
+    Splat: ExpressionWriter._splat,
+    Tree: ExpressionWriter._tree,
+}

@@ -1,0 +1,173 @@
+"""Every environment variable Weft reads, in this one file. `knobs.threads()` is its value now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from weftrt.errors import UsageError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Knob(Generic[T]):
+    """One variable. `parse` raises ValueError for a text that is not `expected`."""
+
+    name: str
+    variable: str
+    expected: str
+    help: str
+    parse: Callable[[str], T]
+    default: Callable[[], T]
+
+    def __call__(self) -> T:
+        """The value in force: of an open `scope`, else of the environment, else the default."""
+        if self.name in _scoped:
+            return _scoped[self.name]  # type: ignore[no-any-return]
+        text = os.environ.get(self.variable, "")
+        if not text:
+            return self.default()
+        try:
+            return self.parse(text)
+        except ValueError:
+            message = f"{self.variable}={text!r} is not {self.expected} ({self.help})"
+            raise UsageError(message) from None
+
+
+_scoped: dict[str, Any] = {}
+"""Values of open scopes, by knob name; process-wide, as the environment is."""
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _choice(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError
+        return text.lower()
+
+    return parse
+
+
+def _topics(text: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in text.split(","))
+    if not names <= LOG_TOPICS:
+        raise ValueError
+    return names
+
+
+def _folder(text: str) -> Path | None:
+    return None if text.lower() == "off" else Path(text).expanduser()
+
+
+def _user_cache() -> Path | None:
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("weft", appauthor=False))
+
+
+def _available_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+LOG_TOPICS = frozenset(("compile", "cache", "fusion", "guards"))
+
+threads = Knob(
+    "threads",
+    "WEFT_THREADS",
+    "an integer from 1 to 1024",
+    "threads a kernel may use; default: the CPUs this process may run on",
+    _integer(1, 1024),
+    _available_cpus,
+)
+cache = Knob(
+    "cache",
+    "WEFT_CACHE",
+    "a folder, or off",
+    "where compiled programs are kept; default: weft in the user's cache folder",
+    _folder,
+    _user_cache,
+)
+cache_megabytes = Knob(
+    "cache_megabytes",
+    "WEFT_CACHE_MB",
+    "an integer from 1 to 1000000",
+    "size limit of the cache folder in MB; default 1024",
+    _integer(1, 1_000_000),
+    lambda: 1024,
+)
+dump = Knob(
+    "dump",
+    "WEFT_DUMP",
+    "a folder",
+    "write every stage of every compiled function there; default: off",
+    lambda text: None if text.lower() == "off" else Path(text).expanduser(),
+    lambda: None,
+)
+verify = Knob(
+    "verify",
+    "WEFT_VERIFY",
+    "0, 1 or 2",
+    "1: verify the IR after every pass; 2: also compare its value; default 0",
+    _integer(0, 2),
+    lambda: 0,
+)
+log = Knob(
+    "log",
+    "WEFT_LOG",
+    "a comma-separated list of " + ", ".join(sorted(LOG_TOPICS)),
+    "what to report on standard error; default: nothing",
+    _topics,
+    frozenset,
+)
+target = Knob(
+    "target",
+    "WEFT_TARGET",
+    "native or x86-64-v3",
+    "CPU to compile for; default native",
+    _choice("native", "x86-64-v3"),
+    lambda: "native",
+)
+
+ALL: tuple[Knob[Any], ...] = (threads, cache, cache_megabytes, dump, verify, log, target)
+
+
+@contextmanager
+def scope(**values: Any) -> Iterator[None]:
+    """While open, knobs have these values (`with knobs.scope(threads=1)`), whatever is set."""
+    names = {knob.name for knob in ALL}
+    for name in values:
+        if name not in names:
+            raise UsageError(f"there is no knob {name!r}; there are {', '.join(sorted(names))}")
+    before = _scoped.copy()
+    _scoped.update(values)
+    try:
+        yield
+    finally:
+        _scoped.clear()
+        _scoped.update(before)
+
+
+def describe() -> str:
+    """One line per variable: its name, what is set, and what it does."""
+    lines = []
+    for knob in ALL:
+        text = os.environ.get(knob.variable, "")
+        setting = f" = {text}" if text else ""
+        lines.append(f"  {knob.variable}{setting}: {knob.help}")
+    return "\n".join(lines)
