@@ -1,6 +1,20 @@
 """The primitives, one record each (weftc.ir.opdef), by family. `TABLE` holds them all by name."""
 
-from weftc.ir.opdef import TABLE
-from weftc.ops import movement, pointwise, source
+from weftc.ir.opdef import TABLE, OpDef
+from weftc.ops import contraction, indexing, movement, pointwise, reduction, source
 
-__all__ = ["TABLE", "movement", "pointwise", "source"]
+__all__ = [
+    "TABLE",
+    "contraction",
+    "get",
+    "indexing",
+    "movement",
+    "pointwise",
+    "reduction",
+    "source",
+]
+
+
+def get(name: str) -> OpDef:
+    """The op called `name`; KeyError if there is none."""
+    return TABLE[name]

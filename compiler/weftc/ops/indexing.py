@@ -1,0 +1,197 @@
+"""take and scatter_add: data-dependent indices, bounds checked.
+
+Negative indices count from the end. An index outside its axis fails the program with
+OutOfBoundsError naming the smallest place in `indices`; take reads 0 there, scatter_add writes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
+from weftc.ir.types import Size, TensorType
+from weftc.loop.ir import Expr, Scalar, add, apply, cast, const, mul
+from weftc.ops import build, check
+from weftrt import dtypes
+from weftrt.errors import OutOfBoundsError, ShapeError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
+Types: TypeAlias = tuple[TensorType, ...]
+
+
+def resolve(index: Expr, size: Expr) -> tuple[Expr, Expr]:
+    """(the int64 place along an axis of `size`, whether it is outside); negatives from the end."""
+    place = cast(index, dtypes.int64)  # an uint64 beyond int64 becomes negative: outside, below
+    if index.type.dtype.is_signed:
+        wrapped = apply(Scalar.ADD, place, size)
+        place = apply(Scalar.SELECT, apply(Scalar.LT, place, const(0)), wrapped, place)
+    below = apply(Scalar.LT, place, const(0))
+    return place, apply(Scalar.OR, below, apply(Scalar.GE, place, size))
+
+
+def _resolve_array(indices: Array, size: int) -> Array:
+    """Flat int64 places; OutOfBoundsError names the first index that is outside."""
+    flat = indices.reshape(-1)
+    outside = flat >= size  # compared in the dtype given: an uint64 may be beyond int64
+    if flat.dtype.kind == "i":
+        outside = outside | (flat < -size)
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise OutOfBoundsError(
+            f"the index {flat[first]} (number {first}) is outside an axis of size {size}"
+        )
+    places = flat.astype(np.int64)
+    return np.where(places < 0, places + size, places)
+
+
+def _check_index(name: str, x: TensorType, indices: TensorType, axis: int) -> None:
+    check.axis(name, axis, x)
+    check.kind(f"{name} (indices)", indices, check.INTEGERS)
+
+
+def _taken(x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    return x.with_shape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
+
+
+# ---------------------------------------------------------------------------------------------
+# take(axis; x, indices): result axes are those of x, with those of indices in place of `axis`
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_take(types: Types, attrs: Attrs) -> TensorType:
+    check.arity("take", types, 2)
+    x, indices = types
+    _check_index("take", x, indices, attrs["axis"])
+    return _taken(x, indices, attrs["axis"])
+
+
+def _reference_take(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    (x, indices), axis = arrays, attrs["axis"]
+    places = _resolve_array(indices, x.shape[axis]).reshape(indices.shape)
+    return np.take(x, places, axis)
+
+
+def _linear(index: Sequence[Expr], shape: Sequence[Size], puller: Puller) -> Expr:
+    place: Expr = const(0)
+    for i, size in zip(index, shape):
+        place = add(mul(place, puller.size(size)), i)
+    return place
+
+
+def _pull_take(node: Node, index: tuple[Expr, ...], puller: Puller) -> Expr:
+    axis, indices = node["axis"], node.inputs[1].type
+    inner = index[axis : axis + indices.rank]
+    size = puller.size(node.inputs[0].type.shape[axis])
+    place, outside = resolve(puller.read(1, inner), size)
+    puller.report(node, outside, _linear(inner, indices.shape, puller))
+    source = (*index[:axis], place, *index[axis + indices.rank :])
+    zero = const(node.type.dtype.dtype.type(0).item(), node.type.dtype)
+    return puller.guarded(apply(Scalar.NOT, outside), lambda: puller.read(0, source), zero)
+
+
+def _vjp_take(node: Node, g: Node) -> tuple[Node | None, ...]:
+    x, indices = node.inputs
+    base = build.full(0.0, x.type)
+    return build.call("scatter_add", base, indices, g, axis=node["axis"]), None
+
+
+_SHAPES: list[tuple[tuple[int, ...], tuple[int, ...], int]] = [
+    ((4, 3), (5,), 0),
+    ((2, 4), (2, 3), 1),
+    ((2, 3, 2), (), 1),
+    ((3,), (0,), 0),
+    ((3, 0), (2,), 0),
+]
+
+
+def _samples_take() -> list[tuple[Types, Attrs]]:
+    cases = [(dtypes.float64, dtypes.int64), (dtypes.bool_, dtypes.uint8)]
+    cases += [(dtypes.int32, dtypes.int32), (dtypes.float32, dtypes.uint64)]
+    return [
+        ((TensorType(dtype, x), TensorType(index, indices)), {"axis": axis})
+        for dtype, index in cases
+        for x, indices, axis in _SHAPES
+    ]
+
+
+take = TABLE.add(
+    OpDef(
+        "take",
+        Family.INDEXING,
+        infer=_infer_take,
+        reference=_reference_take,
+        pull=_pull_take,
+        vjp=_vjp_take,
+        cost=4,
+        array_api="take",
+        onnx="Gather",
+        samples=_samples_take,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# scatter_add(axis; base, indices, updates): updates are shaped as take(base, indices)
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_scatter_add(types: Types, attrs: Attrs) -> TensorType:
+    check.arity("scatter_add", types, 3)
+    base, indices, updates = types
+    check.kind("scatter_add", base, check.NUMBERS)
+    _check_index("scatter_add", base, indices, attrs["axis"])
+    check.same_dtype("scatter_add", (base, updates))
+    wanted = _taken(base, indices, attrs["axis"])
+    if not check.same_sizes(wanted.shape, updates.shape):
+        raise ShapeError(
+            f"scatter_add: updates for {check.describe(base)} at {check.describe(indices)} along "
+            f"axis {attrs['axis']} are {check.describe(wanted)}, but were {check.describe(updates)}"
+        )
+    return base
+
+
+def _reference_scatter_add(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    (base, indices, updates), axis = arrays, attrs["axis"]
+    places = _resolve_array(indices, base.shape[axis])
+    result = np.array(base)
+    shape = (*base.shape[:axis], places.size, *base.shape[axis + 1 :])
+    rows, news = np.moveaxis(result, axis, 0), np.moveaxis(updates.reshape(shape), axis, 0)
+    with np.errstate(all="ignore"):
+        for number, place in enumerate(places):
+            rows[place] = rows[place] + news[number]
+    return result
+
+
+def _vjp_scatter_add(node: Node, g: Node) -> tuple[Node | None, ...]:
+    return g, None, build.call("take", g, node.inputs[1], axis=node["axis"])
+
+
+def _samples_scatter_add() -> list[tuple[Types, Attrs]]:
+    cases = [(dtypes.float64, dtypes.int64), (dtypes.float32, dtypes.int32)]
+    cases += [(dtypes.int32, dtypes.uint8), (dtypes.uint64, dtypes.uint64)]
+    samples: list[tuple[Types, Attrs]] = []
+    for dtype, index in cases:
+        for base, indices, axis in _SHAPES:
+            types = TensorType(dtype, base), TensorType(index, indices)
+            samples.append(((*types, _taken(*types, axis)), {"axis": axis}))
+    return samples
+
+
+scatter_add = TABLE.add(
+    OpDef(
+        "scatter_add",
+        Family.INDEXING,
+        infer=_infer_scatter_add,
+        reference=_reference_scatter_add,
+        vjp=_vjp_scatter_add,
+        cost=4,
+        onnx="ScatterElements",
+        samples=_samples_scatter_add,
+    )
+)

@@ -1,0 +1,199 @@
+"""Reductions over adjacent axes, in the canonical order of docs/architecture.md, section 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference, Vjp
+from weftc.ir.types import TensorType
+from weftc.loop import scalar
+from weftc.loop.ir import Scalar
+from weftc.ops import build, check
+from weftc.ops.check import BOOLS, NUMBERS, Kinds
+from weftrt import dtypes
+from weftrt.dtypes import DType
+from weftrt.errors import ShapeError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
+Cotangents: TypeAlias = "tuple[Node | None, ...]"
+
+BLOCK = 4096
+LANES = 64
+
+
+def identity_of(op: OpDef, dtype: DType) -> bool | int | float:
+    """Where the lanes of a reduction of `dtype` start, and what an empty run-time size gives."""
+    if op.identity is not None:
+        return bool(op.identity) if dtype is dtypes.bool_ else _number(op.identity, dtype)
+    highest = op.combine == "MINIMUM"
+    if dtype.is_float:
+        return float("inf") if highest else float("-inf")
+    bits = dtype.bits - dtype.is_signed
+    return 2**bits - 1 if highest else -(2**bits) * dtype.is_signed
+
+
+def _number(value: float, dtype: DType) -> int | float:
+    return float(value) if dtype.is_float else int(value)
+
+
+# ---------------------------------------------------------------------------------------------
+# Type rule and reference
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer(name: str, kinds: Kinds, has_identity: bool) -> Infer:
+    def infer(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
+        check.arity(name, types, 1)
+        operand, axes = types[0], attrs["axes"]
+        check.kind(name, operand, kinds)
+        check.axes(name, axes, operand)
+        if len(axes) > 1 and axes[-1] - axes[0] != len(axes) - 1:
+            raise ShapeError(f"{name}: the axes {check.shape_text(axes)} are not neighbours")
+        if not has_identity and 0 in [operand.shape[a] for a in axes]:
+            raise ShapeError(
+                f"{name} of no elements: {check.describe(operand)} over {check.shape_text(axes)}"
+            )
+        return operand.with_shape(tuple(s for a, s in enumerate(operand.shape) if a not in axes))
+
+    return infer
+
+
+def _combine_block(op: Scalar, lanes: Array, block: Array, dtype: DType) -> Array:
+    """One block of (outer, elements, inner) into (outer, inner); `lanes` is (outer, 64, inner)."""
+    for start in range(0, block.shape[1], LANES):
+        chunk = block[:, start : start + LANES]
+        width = chunk.shape[1]
+        lanes[:, :width] = scalar.evaluate(op, (lanes[:, :width], chunk), dtype)
+    half = LANES // 2
+    while half:
+        lanes = scalar.evaluate(op, (lanes[:, :half], lanes[:, half : 2 * half]), dtype)
+        half //= 2
+    return lanes[:, 0]
+
+
+def reduce_canonically(op: Scalar, x: Array, start: Any, dtype: DType) -> Array:
+    """(outer, elements, inner) combined over the elements: lanes, tree, then block by block."""
+    outer, length, inner = x.shape
+    total = np.full((outer, inner), start, dtype=x.dtype)
+    for first in range(0, length, BLOCK):
+        lanes = np.full((outer, LANES, inner), start, dtype=x.dtype)
+        part = _combine_block(op, lanes, x[:, first : first + BLOCK], dtype)
+        total = part if first == 0 else scalar.evaluate(op, (total, part), dtype)
+    return total
+
+
+def _reference(name: str) -> Reference:
+    def reference(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+        x, axes, op = arrays[0], attrs["axes"], TABLE[name]
+        if not axes:
+            return np.array(x)
+        sizes = x.shape[: axes[0]], x.shape[axes[0] : axes[-1] + 1], x.shape[axes[-1] + 1 :]
+        outer, length, inner = (int(np.prod(s, dtype=np.int64)) for s in sizes)
+        assert op.combine is not None
+        flat = x.reshape(outer, length, inner)
+        start = identity_of(op, type_.dtype)
+        result = reduce_canonically(Scalar[op.combine], flat, start, type_.dtype)
+        return result.reshape(sizes[0] + sizes[2])
+
+    return reference
+
+
+# ---------------------------------------------------------------------------------------------
+# Gradients
+# ---------------------------------------------------------------------------------------------
+
+
+def _spread_back(node: Node, reduced: Node) -> Node:
+    return build.spread(reduced, node.inputs[0].type.shape, node["axes"])
+
+
+def _vjp_sum(node: Node, g: Node) -> Cotangents:
+    return (_spread_back(node, g),)
+
+
+def _vjp_prod(node: Node, g: Node) -> Cotangents:
+    """The product of the others, also where some factors are zero: with one zero only that element
+    has a gradient, with more of them none has."""
+    x, axes, dtype = node.inputs[0], node["axes"], node.type.dtype
+    zero, one = build.like(0.0, x), build.like(1.0, x)
+    is_zero = build.call("eq", x, zero)
+    zeros = build.call("sum", build.convert(is_zero, dtype), axes=axes)
+    factors = build.call("where", is_zero, one, x)
+    others = _spread_back(node, build.call("prod", factors, axes=axes))
+    zeros = _spread_back(node, zeros)
+    at_zero = build.call("where", build.call("eq", zeros, one), others, zero)
+    elsewhere = build.call(
+        "where", build.call("eq", zeros, zero), build.call("div", others, factors), zero
+    )
+    partial = build.call("where", is_zero, at_zero, elsewhere)
+    return (build.call("mul", _spread_back(node, g), partial),)
+
+
+def _vjp_extremum(node: Node, g: Node) -> Cotangents:
+    """Equal shares to all elements that attain the extremum."""
+    x, axes = node.inputs[0], node["axes"]
+    attained = build.call("eq", x, _spread_back(node, node))
+    count = build.call("sum", build.convert(attained, g.type.dtype), axes=axes)
+    share = _spread_back(node, build.call("div", g, count))
+    return (build.call("where", attained, share, build.like(0.0, x)),)
+
+
+# ---------------------------------------------------------------------------------------------
+# The ops
+# ---------------------------------------------------------------------------------------------
+
+
+def _samples(kinds: Kinds, has_identity: bool) -> list[tuple[tuple[TensorType, ...], Attrs]]:
+    cases: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+        ((3, 4), (0,)),
+        ((3, 4), (1,)),
+        ((2, 3, 2), (0, 1)),
+        ((2, 3, 2), (1,)),
+        ((5,), (0,)),
+        ((2, 3), ()),
+        ((), ()),
+        ((0, 3), (1,)),
+        ((3, 100), (1,)),
+        ((100, 2), (0,)),
+    ]
+    if has_identity:
+        cases.append(((2, 0), (1,)))
+    return [
+        ((TensorType(dtype, shape),), {"axes": axes})
+        for dtype in dtypes.ALL
+        if dtype.kind in kinds
+        for shape, axes in cases
+    ]
+
+
+def _define(
+    name: str, combine: str, kinds: Kinds, identity: float | None, vjp: Vjp | None, onnx: str | None
+) -> OpDef:
+    return TABLE.add(
+        OpDef(
+            name,
+            Family.REDUCTION,
+            infer=_infer(name, kinds, identity is not None),
+            reference=_reference(name),
+            vjp=vjp,
+            identity=identity,
+            combine=combine,
+            exact=True,
+            array_api=name,
+            onnx=onnx,
+            samples=lambda: _samples(kinds, identity is not None),
+        )
+    )
+
+
+sum = _define("sum", "ADD", NUMBERS, 0.0, _vjp_sum, "ReduceSum")
+prod = _define("prod", "MUL", NUMBERS, 1.0, _vjp_prod, "ReduceProd")
+min = _define("min", "MINIMUM", NUMBERS, None, _vjp_extremum, "ReduceMin")
+max = _define("max", "MAXIMUM", NUMBERS, None, _vjp_extremum, "ReduceMax")
+all = _define("all", "AND", BOOLS, 1.0, None, None)
+any = _define("any", "OR", BOOLS, 0.0, None, None)
