@@ -69,11 +69,6 @@ class Store:
             self._hits += 1
         return content
 
-    def contains(self, key: str) -> bool:
-        """Whether there is an entry (which may still prove damaged)."""
-        path = self._path(key)
-        return path is not None and path.exists()
-
     def put(self, key: str, content: bytes) -> None:
         """Keep `content` under `key`; without effect where the folder cannot be written."""
         path = self._path(key)

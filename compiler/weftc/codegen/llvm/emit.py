@@ -9,10 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftrt import dtypes
-from weftrt.errors import CompileError
-from weftrt.target import Target
-
 from weftc.codegen.llvm import text
 from weftc.codegen.llvm.expressions import ExpressionWriter, first_index
 from weftc.codegen.llvm.function import Binding, FunctionWriter
@@ -31,6 +27,9 @@ from weftc.loop.ir import (
     Space,
     Store,
 )
+from weftrt import dtypes
+from weftrt.errors import CompileError
+from weftrt.target import Target
 
 _STATUS = "$status"
 """The status pointer in the environment; no name of the loop IR starts with a dollar."""
@@ -53,14 +52,17 @@ def emit(function: LoopFunction, target: Target, symbol: str) -> str:
 def _write_entry(main: FunctionWriter, function: LoopFunction) -> None:
     """Load every buffer address and size from the argument tables."""
     main.environment[_STATUS] = Binding("%status", "ptr")
-    tables = (("buffers", "ptr", function.buffers), ("sizes", "i64", function.sizes))
-    for table, type_, parameters in tables:
-        for position, parameter in enumerate(parameters):
+    tables = (
+        ("buffers", "ptr", [buffer.name for buffer in function.buffers]),
+        ("sizes", "i64", [size.name for size in function.sizes]),
+    )
+    for table, type_, names in tables:
+        for position, name in enumerate(names):
             slot = f"%{table}.{position}"
-            operand = f'%"{parameter.name}"'
+            operand = f'%"{name}"'
             main.entry.append(f"  {slot} = getelementptr {type_}, ptr %{table}, i64 {position}")
             main.entry.append(f"  {operand} = load {type_}, ptr {slot}")
-            main.environment[parameter.name] = Binding(operand, type_)
+            main.environment[name] = Binding(operand, type_)
 
 
 class _Module:
@@ -345,8 +347,9 @@ class StatementWriter:
 
 def _runs(loop: For) -> bool:
     """Whether the loop is known to run at least once."""
-    both = isinstance(loop.start, Const) and isinstance(loop.stop, Const)
-    return both and loop.start.value < loop.stop.value  # type: ignore[union-attr]
+    if isinstance(loop.start, Const) and isinstance(loop.stop, Const):
+        return loop.start.value < loop.stop.value
+    return False
 
 
 _WRITERS: dict[type, Callable[[StatementWriter, Any], None]] = {

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftrt import dtypes
-from weftrt.errors import CompileError
-
 from weftc.codegen.llvm import text
 from weftc.codegen.llvm.function import FunctionWriter
 from weftc.codegen.llvm.scalar import RULES
@@ -25,6 +22,8 @@ from weftc.loop.ir import (
     Var,
     apply,
 )
+from weftrt import dtypes
+from weftrt.errors import CompileError
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from weftrt.errors import CompileError
-from weftrt.target import Target
-
 from weftc.codegen.llvm import text
 from weftc.loop.ir import LoopType
+from weftrt.errors import CompileError
+from weftrt.target import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One LLVM rule per scalar operation: a table for each kind of element.
 
 A rule gets the function being written, the operation and its operands' names, and returns the name
-of the result. Nothing here may contract, reassociate or assume: no fast-math flag, no nsw, no exact.
+of the result. Nothing here may contract, reassociate or assume: no fast-math flag, no nsw.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from weftrt import dtypes
-from weftrt.dtypes import DType, Kind
-
 from weftc.codegen.llvm import text
 from weftc.loop.ir import Op, Scalar
+from weftrt import dtypes
+from weftrt.dtypes import DType, Kind
 
 if TYPE_CHECKING:
     from weftc.codegen.llvm.function import FunctionWriter
@@ -225,7 +224,7 @@ def _float_to_integer(out: FunctionWriter, op: Op, args: list[str]) -> str:
 
 
 def _indefinite_to_integer(out: FunctionWriter, op: Op, args: list[str], width: int) -> str:
-    """x86 gives the least integer for whatever does not fit: mend only what is too large, and NaN."""
+    """x86 gives the least integer for whatever does not fit: mend what is too large, and NaN."""
     source, target, lanes = op.args[0].type, op.type, op.type.lanes
     bits = target.dtype.bits
     names = {32: "cvttps2dq", 64: "cvttpd2qq"}
