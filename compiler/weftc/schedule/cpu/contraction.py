@@ -1,0 +1,294 @@
+"""The schedule of a contraction: packing, tasks of tiles, and the epilogue of each tile.
+
+    parallel for panel: pack B (and A) where that pays
+    parallel for (batch, block of columns, block of rows)
+      for segment of k                                 # 1024 long: one fma chain each
+        for panel of columns; for strip of rows
+          tile = strip of A times panel of B           # in registers
+          after the last segment, for row of the tile
+            vector for column: the epilogue of C[row, column], stored
+
+One register tile serves every size: the last strip and panel overlap the ones before (or are
+padded, where packed), and only the rows and columns that are new are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from weftc.fusion.kernel import Kernel
+from weftc.ir.opdef import Family
+from weftc.ir.types import Dim, Size, product
+from weftc.loop import ir
+from weftc.loop.build import Builder, load
+from weftc.loop.ir import Buffer, Const, Expr, LoopKind, Scalar, const
+from weftc.schedule.cpu.contraction_address import (
+    batch_offset,
+    batches,
+    ceil_divide,
+    divide,
+    minimum,
+    modulo,
+    subtract,
+)
+from weftc.schedule.cpu.contraction_micro import Columns, Rows, Run, accumulate, keep
+from weftc.schedule.cpu.contraction_pack import pack, scratch_elements
+from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, analyse
+from weftc.schedule.cpu.contraction_tiling import SEGMENT, Tiling, choose, grain, needs_packed_b
+from weftc.schedule.lowered import Lowered
+from weftc.schedule.pull import Puller
+from weftrt.target import Target
+
+
+def lower_contraction(
+    kernel: Kernel, target: Target, name: str, tiling: Tiling | None = None
+) -> Lowered:
+    """The loop function of a cluster around one contract node. `tiling` overrides the choice."""
+    (contract,) = (node for node in kernel.nodes if node.op.family is Family.CONTRACTION)
+    problem = analyse(contract, kernel.inputs)
+    chosen = tiling or choose(problem, target)
+    if needs_packed_b(problem, chosen.lanes):
+        chosen = replace(chosen, pack_b=True)
+    if problem.a.strided is None:
+        chosen = replace(chosen, pack_a=True)
+    schedule = _Schedule(kernel, problem, chosen, name)
+    return schedule.lower()
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What one iteration of the parallel loop computes."""
+
+    batch: Expr
+    strips: tuple[Expr, Expr]
+    panels: tuple[Expr, Expr]
+    a_base: Expr
+    b_base: Expr
+    tiles: Buffer
+
+
+@dataclass(frozen=True, eq=False)
+class _Span:
+    """The part of one axis that a tile covers: it starts at `start`, its elements low .. high are
+    this tile's to store."""
+
+    start: Expr
+    low: Expr
+    high: Expr
+
+
+class _Schedule:
+    def __init__(self, kernel: Kernel, problem: Problem, tiling: Tiling, name: str) -> None:
+        self._kernel, self._problem, self._tiling = kernel, problem, tiling
+        self._b = Builder(name)
+        self._puller = Puller(kernel, self._b)
+        self._size = self._puller.indices.size
+        self._m, self._n, self._k = map(self._size, (problem.m, problem.n, problem.k))
+        self._one_segment = isinstance(problem.k, int) and problem.k <= SEGMENT
+
+    def lower(self) -> Lowered:
+        problem, tiling = self._problem, self._tiling
+        scratch: list[Size] = []
+        self._packed: dict[Operand, Buffer] = {}
+        for operand, free, width, wanted in (
+            (problem.b, problem.n, tiling.lanes, tiling.pack_b),
+            (problem.a, problem.m, tiling.rows, tiling.pack_a),
+        ):
+            if wanted:
+                self._packed[operand] = pack(self._puller, problem, operand, free, width)
+                elements = scratch_elements(operand, free, problem.k, width)
+                scratch.append(elements * problem.dtype.itemsize)
+        self._tasks()
+        return Lowered(
+            self._b.function(),
+            (*self._kernel.inputs, *self._kernel.outputs),
+            self._puller.indices.sizes,
+            tuple(scratch),
+            self._puller.sites,
+            _nanoseconds(problem),
+        )
+
+    # -- loops ----------------------------------------------------------------------------------
+
+    def _tasks(self) -> None:
+        b, tiling, problem = self._b, self._tiling, self._problem
+        strips = self._puller.name("strips", ceil_divide(self._m, tiling.rows))
+        panels = self._puller.name("panels", ceil_divide(self._n, tiling.lanes))
+        row_blocks = self._puller.name("row_blocks", ceil_divide(strips, tiling.strips))
+        column_blocks = self._puller.name("column_blocks", ceil_divide(panels, tiling.panels))
+        blocks = ir.mul(row_blocks, column_blocks)
+        count = self._puller.name("tasks", ir.mul(self._size(product(problem.batch)), blocks))
+        least = grain(problem, tiling)
+        alone = isinstance(count, Const) and int(count.value) <= least
+        kind = LoopKind.SERIAL if alone else LoopKind.PARALLEL
+        opened = b.for_("task", 0, count, kind, grain=None if alone else least)
+        with self._puller.loop(opened) as loop:
+            rest = self._puller.name("block", divide(loop, row_blocks))
+            batch = self._puller.name("batch", divide(rest, column_blocks))
+            first_strip = ir.mul(modulo(loop, row_blocks), const(tiling.strips))
+            first_panel = ir.mul(modulo(rest, column_blocks), const(tiling.panels))
+            task = _Task(
+                batch,
+                self._range(first_strip, tiling.strips, strips),
+                self._range(first_panel, tiling.panels, panels),
+                self._base(problem.a, batch, strips, tiling.rows),
+                self._base(problem.b, batch, panels, tiling.lanes),
+                b.alloc("tiles", problem.dtype, self._tiles() * tiling.rows * tiling.lanes),
+            )
+            self._segments(task)
+
+    def _range(self, first: Expr, length: int, stop: Expr) -> tuple[Expr, Expr]:
+        start = self._puller.name("start", first)
+        return start, self._puller.name("stop", minimum(ir.add(start, const(length)), stop))
+
+    def _tiles(self) -> int:
+        return 1 if self._one_segment else self._tiling.strips * self._tiling.panels
+
+    def _base(self, operand: Operand, batch: Expr, panels: Expr, width: int) -> Expr:
+        """Where the operand's matrix of a batch element starts."""
+        if operand in self._packed:
+            matrix = const(0) if batches(operand) == 1 else batch
+            size = ir.mul(panels, ir.mul(self._k, const(width)))
+            return self._puller.name("base", ir.mul(matrix, size))
+        return batch_offset(self._puller, operand.sizes(0), _memory(operand), batch)
+
+    def _segments(self, task: _Task) -> None:
+        unroll = self._tiling.unroll
+        k = self._problem.k
+        whole = isinstance(k, int) and k % unroll == 0
+        if self._one_segment:
+            self._panels(task, Run(const(0), self._k, whole), None, None)
+            return
+        b = self._b
+        least_one = ir.apply(Scalar.MAXIMUM, ceil_divide(self._k, SEGMENT), const(1))
+        segments = self._puller.name("segments", least_one)
+        with self._puller.loop(b.for_("segment", 0, segments)) as loop:
+            start = self._puller.name("k_start", ir.mul(loop, const(SEGMENT)))
+            stop = self._puller.name("k_stop", minimum(ir.add(start, const(SEGMENT)), self._k))
+            first = self._puller.name("is_first", ir.apply(Scalar.EQ, loop, const(0)))
+            following = ir.add(loop, const(1))
+            last = self._puller.name("is_last", ir.apply(Scalar.EQ, following, segments))
+            self._panels(task, Run(start, stop, whole), first, last)
+
+    def _panels(self, task: _Task, run: Run, first: Expr | None, last: Expr | None) -> None:
+        b = self._b
+        with self._puller.loop(b.for_("panel", *task.panels)) as panel:
+            columns = self._columns(panel)
+            source = self._b_panel(task, panel, columns)
+            with self._puller.loop(b.for_("strip", *task.strips)) as strip:
+                rows = self._rows(strip)
+                strip_of_a = self._a_strip(task, strip, rows)
+                at = self._slot(task, panel, strip)
+                lanes, unroll = self._tiling.lanes, self._tiling.unroll
+                sums = accumulate(b, strip_of_a, source, lanes, run, unroll)
+                keep(b, task.tiles, at, sums, first)
+                if last is None:
+                    self._epilogue(task, rows, columns, at)
+                else:
+                    with b.if_(last):
+                        self._epilogue(task, rows, columns, at)
+
+    def _slot(self, task: _Task, panel: Expr, strip: Expr) -> Expr:
+        """Where the tile is kept between segments."""
+        if self._one_segment:
+            return const(0)
+        panel_number = subtract(panel, task.panels[0])
+        strip_number = subtract(strip, task.strips[0])
+        number = ir.add(ir.mul(panel_number, const(self._tiling.strips)), strip_number)
+        return self._puller.name(
+            "slot", ir.mul(number, const(self._tiling.rows * self._tiling.lanes))
+        )
+
+    # -- tiles ----------------------------------------------------------------------------------
+
+    def _rows(self, strip: Expr) -> _Span:
+        fits = isinstance(self._problem.m, int) and self._problem.m >= self._tiling.rows
+        overlap = fits and self._problem.a not in self._packed
+        return self._span(strip, self._tiling.rows, self._m, overlap)
+
+    def _columns(self, panel: Expr) -> _Span:
+        overlap = self._problem.b not in self._packed
+        return self._span(panel, self._tiling.lanes, self._n, overlap)
+
+    def _span(self, loop: Expr, width: int, extent: Expr, overlap: bool) -> _Span:
+        begin = self._puller.name("begin", ir.mul(loop, const(width)))
+        if isinstance(extent, Const) and int(extent.value) % width == 0:
+            return _Span(begin, const(0), const(width))
+        if overlap:
+            start = self._puller.name("shifted", minimum(begin, subtract(extent, const(width))))
+            return _Span(start, self._puller.name("low", subtract(begin, start)), const(width))
+        if isinstance(extent, Const) and int(extent.value) < width:
+            return _Span(begin, const(0), extent)
+        high = minimum(const(width), subtract(extent, begin))
+        return _Span(begin, const(0), self._puller.name("high", high))
+
+    def _b_panel(self, task: _Task, panel: Expr, columns: _Span) -> Columns:
+        operand = self._problem.b
+        lanes = const(self._tiling.lanes)
+        if operand in self._packed:
+            offset = ir.add(task.b_base, ir.mul(panel, ir.mul(self._k, lanes)))
+            return Columns(self._packed[operand], self._puller.name("b_at", offset), lanes)
+        strided = _memory(operand)
+        offset = self._puller.name("b_at", ir.add(task.b_base, columns.start))
+        step = self._size(strided.contracted)
+        return Columns(self._puller.buffers[strided.source], offset, step)
+
+    def _a_strip(self, task: _Task, strip: Expr, rows: _Span) -> Rows:
+        operand, count = self._problem.a, self._tiling.rows
+        if operand in self._packed:
+            size = ir.mul(self._k, const(count))
+            base = self._puller.name("a_at", ir.add(task.a_base, ir.mul(strip, size)))
+            offsets = tuple(ir.add(base, const(row)) for row in range(count))
+            return Rows(self._packed[operand], offsets, const(count))
+        strided = _memory(operand)
+        stride = self._size(strided.free)
+        fits = isinstance(self._problem.m, int) and self._problem.m >= count
+        if fits:
+            base = self._puller.name("a_at", ir.add(task.a_base, ir.mul(rows.start, stride)))
+            offsets = tuple(ir.add(base, ir.mul(const(row), stride)) for row in range(count))
+        else:
+            last = subtract(self._m, const(1))
+            clamped = (minimum(ir.add(rows.start, const(row)), last) for row in range(count))
+            offsets = tuple(
+                self._puller.name("a_at", ir.add(task.a_base, ir.mul(row, stride)))
+                for row in clamped
+            )
+        step = self._size(strided.contracted)
+        return Rows(self._puller.buffers[strided.source], offsets, step)
+
+    # -- epilogue -------------------------------------------------------------------------------
+
+    def _epilogue(self, task: _Task, rows: _Span, columns: _Span, at: Expr) -> None:
+        b, puller, problem = self._b, self._puller, self._problem
+        lanes, split = self._tiling.lanes, self._puller.indices.split
+        with puller.loop(b.for_("row", rows.low, rows.high)) as row:
+            i = puller.name("i", ir.add(rows.start, row))
+            outer = split(task.batch, problem.batch) + split(i, problem.a.sizes(1))
+            tile_row = puller.name("tile_row", ir.add(at, ir.mul(row, const(lanes))))
+            vector = b.for_(
+                "lane", columns.low, columns.high, LoopKind.VECTOR, lanes=min(lanes & -lanes, 32)
+            )
+            with puller.loop(vector) as lane:
+                total = b.let("total", load(task.tiles, ir.add(tile_row, lane)))
+                j = puller.indices.intern(ir.add(columns.start, lane))
+                index = outer + split(j, problem.b.sizes(1))
+                puller.provide(problem.node, index, total)
+                for output in self._kernel.outputs:
+                    puller.store(output, index, puller.pull(output, index))
+
+
+def _memory(operand: Operand) -> Strided:
+    assert operand.strided is not None
+    return operand.strided
+
+
+def _nanoseconds(problem: Problem) -> Size:
+    """At about 180 flops a nanosecond."""
+    fixed = 1
+    symbolic: Size = 1
+    for size in (*problem.batch, problem.m, problem.n, problem.k):
+        if isinstance(size, Dim):
+            symbolic = symbolic * size
+        else:
+            fixed *= size
+    return symbolic * max(1, fixed // 90)
