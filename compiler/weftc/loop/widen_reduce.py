@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from weftc.loop import ir
+from weftc.loop.build import Builder
 from weftc.loop.ir import (
     Buffer,
     Const,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 UNROLL_LIMIT = 256
 """Nodes of straight code that a short column reduction may become."""
+
+_STRAIGHT = 8
+"""Accumulators that a column's tree combines in one expression."""
 
 Values = list[Expr]
 """One expression per term of a Reduce."""
@@ -236,7 +240,7 @@ def _column_block(
     if n is None or n % LANES:
         with b.for_("lane", 0, subtract(stop, whole)) as loop:
             _accumulate(widener, lanes, s, buffers, ir.add(whole, loop.var), loop.var)
-    return [_column_tree(t.op, buffer, lanes, width) for t, buffer in zip(s.terms, buffers)]
+    return [_column_tree(b, t.op, buffer, lanes, width) for t, buffer in zip(s.terms, buffers)]
 
 
 def _at(lane: Expr, lanes: Lanes) -> Expr:
@@ -255,8 +259,14 @@ def _vector_load(buffer: Buffer, at: Expr, lanes: Lanes) -> Expr:
     return ir.Load(buffer, at, LoopType(buffer.dtype, lanes.count))
 
 
-def _column_tree(op: Scalar, buffer: Buffer, lanes: Lanes, width: int) -> Expr:
-    """The halving tree over the accumulators, as one expression."""
+def _column_tree(b: Builder, op: Scalar, buffer: Buffer, lanes: Lanes, width: int) -> Expr:
+    """The halving tree over the accumulators: loops while it is wide, then one expression."""
+    while width > _STRAIGHT:
+        width //= 2
+        with b.for_("lane", 0, width) as loop:
+            low = _vector_load(buffer, _at(loop.var, lanes), lanes)
+            high = _vector_load(buffer, _at(ir.add(loop.var, const(width)), lanes), lanes)
+            b.store(buffer, _at(loop.var, lanes), ir.apply(op, low, high))
     values = [_vector_load(buffer, const(k * lanes.count), lanes) for k in range(width)]
     while len(values) > 1:
         half = len(values) // 2
