@@ -1,14 +1,15 @@
 """LLVM IR text -> executable code in this process, through the object cache.
 
 A module that is linked already is not linked again; one whose object file is in the disk cache is
-not compiled again (0.2 ms instead of 7). The key of both is the text itself, with the target and the
-version of LLVM.
+not compiled again (0.2 ms instead of 7). The key of both is the text, with the target and LLVM's
+version.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,18 @@ class Linker:
                 self._addresses[key] = self._link(symbol, self._object(key, symbol, llvm))
             return self._addresses[key]
 
+    def link_built(self, symbol: str, identity: str, build: Callable[[], str]) -> int:
+        """link, for a module that is costly to write: `identity` stands for its text, and `build`
+        writes it only where its object is not at hand."""
+        key = self._key(identity)
+        with self._lock:
+            if key not in self._addresses:
+                found = self._store.get(key)
+                if found is None:
+                    found = self._object(key, symbol, build())
+                self._addresses[key] = self._link(symbol, found)
+            return self._addresses[key]
+
     def object_file(self, symbol: str, llvm: str) -> bytes:
         """The object file of a module, from the cache or compiled now."""
         with self._lock:
@@ -83,6 +96,7 @@ class Linker:
         import llvmlite.binding as binding
 
         builder = binding.JITLibraryBuilder().add_object_img(image).export_symbol(symbol)
+        builder.add_current_process()  # memset and the like; the runtime also calls CPython
         for name, address in _externals.items():
             builder.import_symbol(name, address)
         library = f"{symbol}#{len(self._libraries)}"
