@@ -2,7 +2,7 @@
 
 A module that is linked already is not linked again; one whose object file is in the disk cache is
 not compiled again (0.2 ms instead of 7). The key of both is the text, with the target and LLVM's
-version.
+version; or the symbol alone, where the text comes as a function to be called only on a miss.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from weftrt.cache.store import Store, default_store
 from weftrt.cpu.failure import dump_failure
@@ -20,6 +20,8 @@ from weftrt.target import Target, host
 
 if TYPE_CHECKING:
     from llvmlite.binding import ModuleRef, TargetMachine
+
+LlvmText: TypeAlias = "str | Callable[[], str]"
 
 _externals: dict[str, int] = {}
 """Native routines that kernels may call, by name; the runtime provides them once."""
@@ -30,7 +32,7 @@ def provide(name: str, address: int) -> None:
     _externals[name] = address
 
 
-def link(symbol: str, llvm: str) -> int:
+def link(symbol: str, llvm: LlvmText) -> int:
     """The address of `symbol`, which the module `llvm` defines, for this CPU."""
     return default().link(symbol, llvm)
 
@@ -47,9 +49,10 @@ class Linker:
         self._machine: TargetMachine | None = None
         self._jit: Any = None
 
-    def link(self, symbol: str, llvm: str) -> int:
-        """The address of `symbol`, which the module `llvm` defines."""
-        key = self._key(llvm)
+    def link(self, symbol: str, llvm: LlvmText) -> int:
+        """The address of `symbol`, which the module `llvm` defines. A function that gives the text
+        promises that the symbol names its content."""
+        key = self._key(symbol, llvm)
         with self._lock:
             if key not in self._addresses:
                 self._addresses[key] = self._link(symbol, self._object(key, symbol, llvm))
@@ -67,19 +70,19 @@ class Linker:
                 self._addresses[key] = self._link(symbol, found)
             return self._addresses[key]
 
-    def object_file(self, symbol: str, llvm: str) -> bytes:
+    def object_file(self, symbol: str, llvm: LlvmText) -> bytes:
         """The object file of a module, from the cache or compiled now."""
         with self._lock:
-            return self._object(self._key(llvm), symbol, llvm)
+            return self._object(self._key(symbol, llvm), symbol, llvm)
 
-    def _object(self, key: str, symbol: str, llvm: str) -> bytes:
+    def _object(self, key: str, symbol: str, llvm: LlvmText) -> bytes:
         found = self._store.get(key)
         if found is not None:
             return found
         with self._store.building(key):
             found = self._store.get(key)
             if found is None:
-                found = self._compile(symbol, llvm)
+                found = self._compile(symbol, llvm if isinstance(llvm, str) else llvm())
                 self._store.put(key, found)
         return found
 
@@ -89,8 +92,10 @@ class Linker:
             machine = self._target_machine()
             return str(machine.emit_assembly(self._parse("assembly", llvm)))
 
-    def _key(self, llvm: str) -> str:
-        return hashlib.sha256(f"{_llvm_version()} {self._target}\n{llvm}".encode()).hexdigest()
+    def _key(self, symbol: str, llvm: LlvmText) -> str:
+        content = llvm if isinstance(llvm, str) else f"symbol {symbol}"
+        content = f"{_llvm_version()} {self._target}\n{content}"
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def _link(self, symbol: str, image: bytes) -> int:
         import llvmlite.binding as binding
