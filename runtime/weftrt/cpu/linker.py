@@ -2,7 +2,7 @@
 
 A module that is linked already is not linked again; one whose object file is in the disk cache is
 not compiled again (0.2 ms instead of 7). The key of both is the text, with the target and LLVM's
-version; or the symbol alone, where the text comes as a function to be called only on a miss.
+version.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from weftrt.cache.store import Store, default_store
 from weftrt.cpu.failure import dump_failure
@@ -20,8 +20,6 @@ from weftrt.target import Target, host
 
 if TYPE_CHECKING:
     from llvmlite.binding import ModuleRef, TargetMachine
-
-LlvmText: TypeAlias = "str | Callable[[], str]"
 
 _externals: dict[str, int] = {}
 """Native routines that kernels may call, by name; the runtime provides them once."""
@@ -32,7 +30,7 @@ def provide(name: str, address: int) -> None:
     _externals[name] = address
 
 
-def link(symbol: str, llvm: LlvmText) -> int:
+def link(symbol: str, llvm: str) -> int:
     """The address of `symbol`, which the module `llvm` defines, for this CPU."""
     return default().link(symbol, llvm)
 
@@ -49,14 +47,9 @@ class Linker:
         self._machine: TargetMachine | None = None
         self._jit: Any = None
 
-    def link(self, symbol: str, llvm: LlvmText) -> int:
-        """The address of `symbol`, which the module `llvm` defines. A function that gives the text
-        promises that the symbol names its content."""
-        key = self._key(symbol, llvm)
-        with self._lock:
-            if key not in self._addresses:
-                self._addresses[key] = self._link(symbol, self._object(key, symbol, llvm))
-            return self._addresses[key]
+    def link(self, symbol: str, llvm: str) -> int:
+        """The address of `symbol`, which the module `llvm` defines."""
+        return self.link_built(symbol, llvm, lambda: llvm)
 
     def link_built(self, symbol: str, identity: str, build: Callable[[], str]) -> int:
         """link, for a module that is costly to write: `identity` stands for its text, and `build`
@@ -64,25 +57,22 @@ class Linker:
         key = self._key(identity)
         with self._lock:
             if key not in self._addresses:
-                found = self._store.get(key)
-                if found is None:
-                    found = self._object(key, symbol, build())
-                self._addresses[key] = self._link(symbol, found)
+                self._addresses[key] = self._link(symbol, self._object(key, symbol, build))
             return self._addresses[key]
 
-    def object_file(self, symbol: str, llvm: LlvmText) -> bytes:
+    def object_file(self, symbol: str, llvm: str) -> bytes:
         """The object file of a module, from the cache or compiled now."""
         with self._lock:
-            return self._object(self._key(symbol, llvm), symbol, llvm)
+            return self._object(self._key(llvm), symbol, lambda: llvm)
 
-    def _object(self, key: str, symbol: str, llvm: LlvmText) -> bytes:
+    def _object(self, key: str, symbol: str, build: Callable[[], str]) -> bytes:
         found = self._store.get(key)
         if found is not None:
             return found
         with self._store.building(key):
             found = self._store.get(key)
             if found is None:
-                found = self._compile(symbol, llvm if isinstance(llvm, str) else llvm())
+                found = self._compile(symbol, build())
                 self._store.put(key, found)
         return found
 
@@ -92,9 +82,8 @@ class Linker:
             machine = self._target_machine()
             return str(machine.emit_assembly(self._parse("assembly", llvm)))
 
-    def _key(self, symbol: str, llvm: LlvmText) -> str:
-        content = llvm if isinstance(llvm, str) else f"symbol {symbol}"
-        content = f"{_llvm_version()} {self._target}\n{content}"
+    def _key(self, identity: str) -> str:
+        content = f"{_llvm_version()} {self._target}\n{identity}"
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _link(self, symbol: str, image: bytes) -> int:
