@@ -34,7 +34,7 @@ def identity_of(op: OpDef, dtype: DType) -> bool | int | float:
     if dtype.is_float:
         return float("inf") if highest else float("-inf")
     bits = dtype.bits - dtype.is_signed
-    return 2**bits - 1 if highest else -(2**bits) * dtype.is_signed
+    return (1 << bits) - 1 if highest else -(1 << bits) if dtype.is_signed else 0
 
 
 def _number(value: float, dtype: DType) -> int | float:

@@ -1,0 +1,54 @@
+"""The graph verifier: run after every pass in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import TABLE
+from weftc.ir.print import print_attr, print_node
+from weftrt.errors import VerifyError, WeftError
+
+_CONTEXT = 3
+
+
+def verify(graph: Graph) -> None:
+    """VerifyError, with the lines around the first bad node, unless `graph` is well formed: known
+    ops, the types their rules give, printable attributes, every input listed, none twice."""
+    if len(set(graph.inputs)) != len(graph.inputs):
+        raise VerifyError(f"graph {graph.name}: an input is listed twice")
+    nodes = graph.nodes()
+    listed = set(graph.inputs)
+    for number, node in enumerate(nodes):
+        problem = _problem(node, listed)
+        if problem is not None:
+            around = _excerpt(nodes, number)
+            raise VerifyError(f"graph {graph.name}, %{number}: {problem}\n{around}")
+
+
+def _problem(node: Node, listed: set[Node]) -> str | None:
+    name = node.op.name
+    if name not in TABLE or TABLE[name] is not node.op:
+        return f"{name} is not a registered op"
+    if (name == "input") != (node in listed):
+        return "an input that the graph does not list" if name == "input" else "not an input"
+    try:
+        for value in node.attrs.values():
+            print_attr(value)
+            hash(value)
+        wanted = node.op.infer(tuple(i.type for i in node.inputs), node.attrs)
+    except (WeftError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None if wanted == node.type else f"its type is {wanted}, but it has {node.type}"
+
+
+def _excerpt(nodes: Sequence[Node], bad: int) -> str:
+    numbers = {node: number for number, node in enumerate(nodes)}
+    lines = []
+    for number in range(max(0, bad - _CONTEXT), min(len(nodes), bad + _CONTEXT + 1)):
+        try:
+            line = print_node(nodes[number], numbers, locations=True)
+        except VerifyError:
+            line = f"%{number} = {nodes[number].op.name}(...)"
+        lines.append(f"{'>' if number == bad else ' '} {line}")
+    return "\n".join(lines)

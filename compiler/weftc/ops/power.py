@@ -1,0 +1,86 @@
+"""pow: an elementary function on floats, wrap-around repeated squaring on integers.
+
+An integer to a negative power is 0, except that 1 gives 1 and -1 gives 1 or -1 (NumPy raises).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from weftc.ir.node import Node
+from weftc.loop.ir import Expr, Scalar, apply, const
+from weftc.ops import build
+from weftc.ops.check import NUMBERS
+from weftc.ops.elementary import pow_lower
+from weftc.ops.pointwise import binary, by_term
+from weftrt.dtypes import DType
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+
+def _squarings(x: Expr, exponent: Expr, dtype: DType) -> Expr:
+    zero, one = const(0, dtype), const(1, dtype)
+    result: Expr = one
+    bits = dtype.bits - dtype.is_signed
+    for bit in range(bits):
+        is_set = apply(Scalar.NE, apply(Scalar.AND, exponent, const(1 << bit, dtype)), zero)
+        result = apply(Scalar.MUL, result, apply(Scalar.SELECT, is_set, x, one))
+        x = apply(Scalar.MUL, x, x)
+    return result
+
+
+def _lower_integer(x: Expr, y: Expr) -> Expr:
+    dtype = x.type.dtype
+    power = _squarings(x, y, dtype)
+    if not dtype.is_signed:
+        return power
+    zero, one, minus_one = const(0, dtype), const(1, dtype), const(-1, dtype)
+    odd = apply(Scalar.NE, apply(Scalar.AND, y, one), zero)
+    alternating = apply(Scalar.SELECT, odd, minus_one, one)
+    inverse = apply(Scalar.SELECT, apply(Scalar.EQ, x, minus_one), alternating, zero)
+    inverse = apply(Scalar.SELECT, apply(Scalar.EQ, x, one), one, inverse)
+    return apply(Scalar.SELECT, apply(Scalar.LT, y, zero), inverse, power)
+
+
+def _lower(x: Expr, y: Expr) -> Expr:
+    return pow_lower(x, y) if x.type.dtype.is_float else _lower_integer(x, y)
+
+
+_float_reference = by_term(pow_lower)
+
+
+def _reference(x: Array, y: Array) -> Any:
+    if x.dtype.kind == "f":
+        return _float_reference(x, y)
+    negative = y < 0
+    power = np.power(x, np.where(negative, 0, y).astype(y.dtype))
+    unit = np.where(x == 1, 1, np.where((y & 1) == 1, -1, 1)) if x.dtype.kind == "i" else 0
+    return np.where(negative, np.where(np.abs(x) == 1, unit, 0), power).astype(x.dtype)
+
+
+def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """y * x**(y-1), 0 where y is 0; x**y * log(x), 0 where x is 0 and y > 0."""
+    call = build.call
+    x, y = node.inputs
+    zero, one = build.like(0.0, x), build.like(1.0, x)
+    y_is_zero = call("eq", y, zero)
+    lower = call("pow", x, call("where", y_is_zero, one, call("sub", y, one)))
+    by_base = call("where", y_is_zero, zero, call("mul", y, lower))
+    flat = call("bitwise_and", call("eq", x, zero), call("gt", y, zero))
+    by_exponent = call("where", flat, zero, call("mul", node, call("log", x)))
+    return call("mul", g, by_base), call("mul", g, by_exponent)
+
+
+pow = binary(
+    "pow",
+    _lower,
+    _reference,
+    kinds=NUMBERS,
+    vjp=_vjp,
+    cost=60,
+    array_api="pow",
+    onnx="Pow",
+    domain=(0.5, 3.0),
+)
