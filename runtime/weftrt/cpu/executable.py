@@ -1,0 +1,160 @@
+"""A Program made ready to run: kernels linked, tables written for the native executor."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+
+from weftrt import array
+from weftrt.cpu.linker import default
+from weftrt.cpu.native.executor import ArrayTable, ProgramTable, StepTable
+from weftrt.cpu.native.library import library
+from weftrt.cpu.native.types import mirror
+from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError
+from weftrt.program import ArraySpec, KernelCode, Polynomial, Program, SizeSlot, Step
+
+Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
+
+_SITE_SHIFT = 48
+_UNSIGNED = (1 << 64) - 1
+
+
+def load(program: Program) -> Executable:
+    """Link a program's kernels and build its tables."""
+    return Executable(program, link_kernels(program.kernels))
+
+
+class Executable:
+    """A program ready to run. It owns the native tables, which hold its own address."""
+
+    def __init__(self, program: Program, kernels: dict[str, int]) -> None:
+        self.program = program
+        self._kept: list[object] = []
+        self.table = self._program_table(kernels)
+        self.address = ctypes.addressof(self.table)
+
+    def run(self, inputs: Sequence[Input]) -> tuple[array.Array, ...]:
+        """One Array for each output of the traced function (Program.results); ShapeError or
+        DTypeError where the inputs do not fit."""
+        given = tuple(array.as_array(item) for item in inputs)
+        result = library().run(self.address, given)
+        if result is None:
+            explain_mismatch(self.program, given)
+        return tuple(result[index] for index in self.program.results)
+
+    def fail(self, status: int) -> NoReturn:
+        """Raise the error of a failed (site, element), as the native executor reports it."""
+        number, element = divmod(status & _UNSIGNED, 1 << _SITE_SHIFT)
+        site = self.program.sites[number]
+        raise OutOfBoundsError(f"{site.location}: {site.message} (element {element})")
+
+    def _program_table(self, kernels: dict[str, int]) -> Any:
+        program = self.program
+        buffers = len(program.inputs) + len(program.outputs) + len(program.temporaries)
+        return mirror(ProgramTable)(
+            owner=id(self),
+            input_count=len(program.inputs),
+            inputs=self._specs(program.inputs),
+            output_count=len(program.outputs),
+            outputs=self._specs(program.outputs),
+            temporary_count=len(program.temporaries),
+            temporaries=self._numbers([encode_size(t.offset) for t in program.temporaries]),
+            buffer_count=buffers,
+            symbol_count=len(program.symbols),
+            derived_count=len(program.derived),
+            derived=self._numbers([n for p in program.derived for n in encode_polynomial(p)]),
+            size_count=len(program.symbols) + len(program.derived),
+            arena=encode_size(program.arena),
+            work=encode_size(program.work),
+            step_count=len(program.steps),
+            steps=self._steps(program, kernels),
+            widest_step=max((len(s.buffers) + len(s.sizes) for s in program.steps), default=0),
+        )
+
+    def _keep(self, structure: Any) -> int:
+        self._kept.append(structure)
+        return ctypes.addressof(structure)
+
+    def _numbers(self, numbers: Sequence[int]) -> int:
+        return self._keep((ctypes.c_int64 * len(numbers))(*numbers))
+
+    def _specs(self, specs: Sequence[ArraySpec]) -> int:
+        return self._keep((mirror(ArrayTable) * len(specs))(*map(encode_spec, specs)))
+
+    def _steps(self, program: Program, kernels: dict[str, int]) -> int:
+        rows = [
+            self._step(step, kernels[program.kernels[step.kernel].symbol]) for step in program.steps
+        ]
+        return self._keep((mirror(StepTable) * len(rows))(*rows))
+
+    def _step(self, step: Step, kernel: int) -> Any:
+        return mirror(StepTable)(
+            kernel=kernel,
+            buffer_count=len(step.buffers),
+            buffers=self._numbers(step.buffers),
+            size_count=len(step.sizes),
+            sizes=self._numbers(step.sizes),
+            site=step.site,
+        )
+
+
+def link_kernels(kernels: Sequence[KernelCode]) -> dict[str, int]:
+    """The addresses of kernels by symbol."""
+    linker = default()
+    return {kernel.symbol: linker.link(kernel.symbol, kernel.llvm) for kernel in kernels}
+
+
+def encode_size(size: int | SizeSlot) -> int:
+    """A size as the native tables have it: itself, or ~slot."""
+    return ~size.index if isinstance(size, SizeSlot) else size
+
+
+def encode_spec(spec: ArraySpec) -> Any:
+    shape = (ctypes.c_int64 * array.MAXIMUM_RANK)(*map(encode_size, spec.shape))
+    return mirror(ArrayTable)(dtype=spec.dtype.code, ndim=len(spec.shape), shape=shape)
+
+
+def encode_polynomial(polynomial: Polynomial) -> list[int]:
+    """Terms, then for each its coefficient, the number of its factors, and their slots."""
+    numbers = [len(polynomial)]
+    for coefficient, slots in polynomial:
+        numbers += [coefficient, len(slots), *slots]
+    return numbers
+
+
+def explain_mismatch(program: Program, given: Sequence[array.Array]) -> NoReturn:
+    """Raise the error that says which input does not fit the program."""
+    if len(given) != len(program.inputs):
+        raise ShapeError(f"{program.name} takes {len(program.inputs)} inputs, not {len(given)}")
+    bound: dict[int, int] = {}
+    for index, (spec, item) in enumerate(zip(program.inputs, given)):
+        if spec.dtype is not item.dtype:
+            raise DTypeError(f"input {index} of {program.name} is {spec.dtype}, not {item.dtype}")
+        if not _shape_fits(spec, item.shape, bound):
+            sizes = ", ".join(_describe(size, bound) for size in spec.shape)
+            raise ShapeError(
+                f"input {index} of {program.name} has shape ({sizes}), not {item.shape}"
+            )
+    raise ShapeError(f"the inputs do not fit {program.name}")
+
+
+def _shape_fits(spec: ArraySpec, shape: tuple[int, ...], bound: dict[int, int]) -> bool:
+    if len(spec.shape) != len(shape):
+        return False
+    for wanted, extent in zip(spec.shape, shape):
+        if isinstance(wanted, SizeSlot):
+            if extent == 1 or bound.setdefault(wanted.index, extent) != extent:
+                return False
+        elif wanted != extent:
+            return False
+    return True
+
+
+def _describe(size: int | SizeSlot, bound: dict[int, int]) -> str:
+    if not isinstance(size, SizeSlot):
+        return str(size)
+    known = bound.get(size.index)
+    return f"n{size.index}" if known is None else f"n{size.index} = {known}"

@@ -1,0 +1,315 @@
+"""The Array type: allocation, deallocation, attributes, the buffer protocol."""
+
+from __future__ import annotations
+
+from weftrt.cpu.native.intrinsics import (
+    address_of,
+    cast,
+    copy_bytes,
+    product_overflows,
+    stack,
+)
+from weftrt.cpu.native.pool import (
+    LARGEST,
+    POOL,
+    pool_capacity,
+    pool_give,
+    pool_take,
+    pool_trim,
+)
+from weftrt.cpu.native.python import (
+    STATE,
+    NumpyArray,
+    Py_DecRef,
+    Py_IncRef,
+    PyErr_NoMemory,
+    PyLong_AsLongLong,
+    PyLong_FromLongLong,
+    PyObject_ClearWeakRefs,
+    PyObject_Free,
+    PyObject_New,
+    PyTuple_New,
+    SizedObject,
+    raise_text,
+    type_of,
+)
+from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Struct, export, inline, native
+
+MAXIMUM_RANK = 8
+CONTIGUOUS_ALIGNED = 0x101
+WRITABLE, FORMAT, SHAPE, STRIDES = 0x1, 0x4, 0x8, 0x10
+
+
+class ArrayObject(Struct):
+    """An Array: C-contiguous data, of the pool (owner NULL) or of another object."""
+
+    count: I64
+    type: Ptr
+    data: Ptr
+    dtype: I32
+    ndim: I32
+    shape: Pointer[I64] = inline(8)
+    strides: Pointer[I64] = inline(8)
+    bytes: I64
+    capacity: I64
+    owner: Ptr
+    weak: Ptr
+
+
+class BufferView(Struct):
+    """Py_buffer."""
+
+    data: Ptr
+    owner: Ptr
+    bytes: I64
+    item_size: I64
+    readonly: I32
+    ndim: I32
+    format: Ptr
+    shape: Ptr
+    strides: Ptr
+    suboffsets: Ptr
+    internal: Ptr
+
+
+@native
+def array_header(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
+    """An Array without data; its strides and bytes are set."""
+    array: ArrayObject = PyObject_New(STATE.array_type)
+    if array is None:
+        return None  # type: ignore[return-value]
+    array.dtype = dtype
+    array.ndim = ndim
+    array.data = None
+    array.owner = None
+    array.weak = None
+    array.capacity = 0
+    span = STATE.item_sizes[dtype]
+    empty = False
+    axis = ndim
+    while axis > 0:
+        axis -= 1
+        extent = shape[axis]
+        array.shape[axis] = extent
+        array.strides[axis] = span
+        if extent == 0:
+            empty = True
+        elif product_overflows(span, extent):
+            span = LARGEST
+        else:
+            span = span * extent
+    array.bytes = 0 if empty else span
+    return array
+
+
+@native
+def array_new(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
+    """An uninitialized Array with a block of the pool; NULL with MemoryError."""
+    array = array_header(dtype, ndim, shape)
+    if array is None:
+        return array
+    if array.bytes < LARGEST:
+        array.capacity = pool_capacity(array.bytes)
+        array.data = pool_take(array.capacity)
+    if array.data is None:
+        array.capacity = 0
+        Py_DecRef(array)
+        PyErr_NoMemory()
+        return None  # type: ignore[return-value]
+    return array
+
+
+@export
+def weft_array_dealloc(array: ArrayObject) -> None:
+    if array.weak is not None:
+        PyObject_ClearWeakRefs(array)
+    if array.owner is not None:
+        Py_DecRef(array.owner)
+    elif array.data is not None:
+        pool_give(array.data, array.capacity)
+    kind = array.type
+    PyObject_Free(array)
+    Py_DecRef(kind)
+
+
+@export
+def weft_array_shape(array: ArrayObject, closure: Ptr) -> Ptr:
+    result: SizedObject = PyTuple_New(array.ndim)
+    if result is None:
+        return None
+    for axis in range(cast(I64, array.ndim)):
+        extent = PyLong_FromLongLong(array.shape[axis])
+        if extent is None:
+            Py_DecRef(result)
+            return None
+        result.items[axis] = extent
+    return result
+
+
+@export
+def weft_array_dtype(array: ArrayObject, closure: Ptr) -> Ptr:
+    dtype = STATE.dtypes[array.dtype]
+    Py_IncRef(dtype)
+    return dtype
+
+
+@export
+def weft_array_ndim(array: ArrayObject, closure: Ptr) -> Ptr:
+    return PyLong_FromLongLong(array.ndim)
+
+
+@export
+def weft_array_size(array: ArrayObject, closure: Ptr) -> Ptr:
+    return PyLong_FromLongLong(array.bytes // STATE.item_sizes[array.dtype])
+
+
+@export
+def weft_array_nbytes(array: ArrayObject, closure: Ptr) -> Ptr:
+    return PyLong_FromLongLong(array.bytes)
+
+
+@export
+def weft_array_getbuffer(array: ArrayObject, view: BufferView, flags: I32) -> I32:
+    if flags & WRITABLE:
+        view.owner = None
+        raise_text(STATE.buffer_error, "a weft Array is immutable")
+        return -1
+    Py_IncRef(array)
+    view.owner = array
+    view.data = array.data
+    view.bytes = array.bytes
+    view.item_size = STATE.item_sizes[array.dtype]
+    view.readonly = 1
+    view.ndim = array.ndim
+    view.format = STATE.formats[array.dtype] if flags & FORMAT else None
+    view.shape = address_of(array.shape) if flags & SHAPE and array.ndim > 0 else None
+    strided = flags & STRIDES == STRIDES and array.ndim > 0
+    view.strides = address_of(array.strides) if strided else None
+    view.suboffsets = None
+    view.internal = None
+    return 0
+
+
+@native
+def read_shape(shape: SizedObject, extents: Pointer[I64]) -> I64:
+    """The rank of a shape tuple whose sizes go to `extents`; -1 with an exception."""
+    if type_of(shape) != STATE.tuple_type or shape.size > MAXIMUM_RANK:
+        raise_text(STATE.value_error, "a shape is a tuple of at most 8 sizes")
+        return -1
+    for axis in range(shape.size):
+        item = shape.items[axis]
+        if type_of(item) != STATE.int_type:
+            raise_text(STATE.type_error, "a size is an int")
+            return -1
+        extents[axis] = PyLong_AsLongLong(item)
+        if extents[axis] < 0:
+            raise_text(STATE.value_error, "a size is negative or too large")
+            return -1
+    return shape.size
+
+
+@native
+def dtype_of_numpy(source: NumpyArray) -> I64:
+    """The dtype code of a NumPy array by the identity of its descriptor; -1 where unknown."""
+    for code in range(8):
+        if STATE.descriptors[code] == source.descriptor:
+            return code
+    return -1
+
+
+@native
+def numpy_is_direct(source: NumpyArray) -> Bool:
+    """Whether native code can read this object: an ndarray, contiguous and aligned, rank <= 8."""
+    if type_of(source) != STATE.ndarray_type:
+        return False
+    contiguous = source.flags & CONTIGUOUS_ALIGNED == CONTIGUOUS_ALIGNED
+    return contiguous and source.ndim <= MAXIMUM_RANK
+
+
+@native
+def array_over(dtype: I64, ndim: I64, shape: Pointer[I64], data: Ptr, owner: Ptr) -> ArrayObject:
+    """An Array over data that `owner` keeps alive."""
+    array = array_header(dtype, ndim, shape)
+    if array is not None:
+        Py_IncRef(owner)
+        array.owner = owner
+        array.data = data
+    return array
+
+
+@export
+def weft_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """new(dtype code, shape): uninitialized."""
+    extents = stack(I64, 8)
+    ndim = read_shape(arguments[1], extents)
+    if ndim < 0:
+        return None
+    return array_new(PyLong_AsLongLong(arguments[0]), ndim, extents)
+
+
+@export
+def weft_copy(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """copy(ndarray): an Array with the same elements; None where the source is not direct."""
+    source: NumpyArray = arguments[0]
+    code = dtype_of_numpy(source) if numpy_is_direct(source) else -1
+    if code < 0:
+        Py_IncRef(STATE.none)
+        return STATE.none
+    array = array_new(code, cast(I64, source.ndim), source.dimensions)
+    if array is not None:
+        copy_bytes(array.data, source.data, array.bytes)
+    return array
+
+
+@export
+def weft_borrow(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """borrow(ndarray): an Array that shares its memory; None where the source is not direct."""
+    source: NumpyArray = arguments[0]
+    code = dtype_of_numpy(source) if numpy_is_direct(source) else -1
+    if code < 0:
+        Py_IncRef(STATE.none)
+        return STATE.none
+    return array_over(code, cast(I64, source.ndim), source.dimensions, source.data, source)
+
+
+@export
+def weft_view(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """view(array, shape): the same elements in another shape."""
+    array: ArrayObject = arguments[0]
+    if type_of(array) != STATE.array_type:
+        return raise_text(STATE.type_error, "view takes an Array")
+    extents = stack(I64, 8)
+    ndim = read_shape(arguments[1], extents)
+    if ndim < 0:
+        return None
+    owner = array.owner if array.owner is not None else cast(Ptr, array)
+    result = array_over(cast(I64, array.dtype), ndim, extents, array.data, owner)
+    if result is not None and result.bytes != array.bytes:
+        Py_DecRef(result)
+        return raise_text(STATE.value_error, "a view has as many elements as its array")
+    return result
+
+
+@export
+def weft_pool_stats(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """pool_stats(): used bytes and blocks, held bytes and blocks, limit, fresh blocks."""
+    numbers = cast(Pointer[I64], address_of(POOL.used_bytes))
+    result: SizedObject = PyTuple_New(6)
+    if result is None:
+        return None
+    for index in range(6):
+        number = PyLong_FromLongLong(numbers[index])
+        if number is None:
+            Py_DecRef(result)
+            return None
+        result.items[index] = number
+    return result
+
+
+@export
+def weft_pool_limit(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """pool_limit(bytes): hold no more than this, now and later."""
+    POOL.limit = PyLong_AsLongLong(arguments[0])
+    pool_trim(POOL.limit)
+    Py_IncRef(STATE.none)
+    return STATE.none

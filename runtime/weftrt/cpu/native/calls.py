@@ -1,0 +1,80 @@
+"""Running a program on a tuple of Arrays: the path that Python drives."""
+
+from __future__ import annotations
+
+from weftrt.cpu.native.arrays import ArrayObject
+from weftrt.cpu.native.executor import ArrayTable, ProgramTable, execute, outputs_tuple
+from weftrt.cpu.native.intrinsics import cast, stack
+from weftrt.cpu.native.python import (
+    STATE,
+    Py_DecRef,
+    Py_IncRef,
+    PyLong_AsLongLong,
+    SizedObject,
+    type_of,
+)
+from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native
+
+UNBOUND = -1
+
+
+@native
+def fits(spec: ArrayTable, dtype: I64, ndim: I64, shape: Pointer[I64], sizes: Pointer[I64]) -> Bool:
+    """Whether an array is what a program expects; binds the symbols that it mentions first."""
+    if spec.dtype != dtype or spec.ndim != ndim:
+        return False
+    for axis in range(ndim):
+        wanted = spec.shape[axis]
+        extent = shape[axis]
+        if wanted >= 0:
+            if wanted != extent:
+                return False
+        elif sizes[~wanted] == UNBOUND:
+            if extent == 1:
+                return False
+            sizes[~wanted] = extent
+        elif sizes[~wanted] != extent:
+            return False
+    return True
+
+
+@native
+def fits_array(spec: ArrayTable, item: Ptr, sizes: Pointer[I64]) -> Bool:
+    if type_of(item) != STATE.array_type:
+        return False
+    array: ArrayObject = item
+    return fits(spec, array.dtype, array.ndim, array.shape, sizes)
+
+
+@native
+def bind_inputs(
+    program: ProgramTable, inputs: SizedObject, buffers: Pointer[Ptr], sizes: Pointer[I64]
+) -> Bool:
+    if inputs.size != program.input_count:
+        return False
+    for index in range(program.size_count):
+        sizes[index] = UNBOUND
+    for index in range(program.input_count):
+        if not fits_array(program.inputs[index], inputs.items[index], sizes):
+            return False
+        array: ArrayObject = inputs.items[index]
+        buffers[index] = array.data
+    return True
+
+
+@export
+def weft_run(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """run(program address, tuple of Arrays): a tuple of Arrays; None where they do not fit."""
+    program = cast(ProgramTable, PyLong_AsLongLong(arguments[0]))
+    inputs: SizedObject = arguments[1]
+    buffers = stack(Ptr, program.buffer_count + 1)
+    sizes = stack(I64, program.size_count + 1)
+    outputs = stack(Ptr, program.output_count + 1)
+    if not bind_inputs(program, inputs, buffers, sizes):
+        Py_IncRef(STATE.none)
+        return STATE.none
+    held = cast(Pointer[ArrayObject], outputs)
+    Py_IncRef(inputs)
+    done = execute(program, buffers, sizes, held)
+    Py_DecRef(inputs)
+    return outputs_tuple(held, program.output_count) if done else None

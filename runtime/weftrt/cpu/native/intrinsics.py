@@ -1,0 +1,250 @@
+"""Operations of the native language that are neither Python's nor C's: casts, atomics, bits.
+
+Each is a Python name for mypy and the reader, and a row of TABLE for the translator.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from weftrt.cpu.native.translate import (
+    BOOL,
+    I64,
+    LITERAL,
+    PTR,
+    VOID,
+    FunctionTranslator,
+    Intrinsic,
+    Value,
+)
+from weftrt.cpu.native.types import SCALARS, Type, resolve, size_of
+
+T = TypeVar("T")
+I32 = SCALARS["I32"]
+F64 = SCALARS["F64"]
+
+
+def _native_only(*arguments: Any) -> Any:
+    raise NotImplementedError("native code only")
+
+
+def _name(text: str) -> Callable[..., Any]:
+    """A function of its own for each operation, so that the table tells them apart."""
+    return lambda *arguments: _native_only(text, *arguments)
+
+
+def cast(kind: type[T] | Any, value: Any) -> T:
+    """The value seen as another type: addresses as one another or as I64, integers as in C."""
+    raise NotImplementedError("native code only")
+
+
+size = _name("size")
+"""size(Struct): its bytes."""
+stack = _name("stack")
+"""stack(I64, n): n uninitialized elements that live until the function returns."""
+address_of = _name("address_of")
+"""address_of(place): the address of a field or element."""
+invoke = _name("invoke")
+"""invoke(I64, address, arguments): call a C function of this result type by its address."""
+below = _name("below")
+"""below(a, b): a < b, unsigned."""
+leading_zeros = _name("leading_zeros")
+product_overflows = _name("product_overflows")
+load_acquire = _name("load_acquire")
+store_release = _name("store_release")
+fetch_add = _name("fetch_add")
+compare_swap = _name("compare_swap")
+"""compare_swap(address, expected, value): whether it was stored."""
+copy_bytes = _name("copy_bytes")
+"""copy_bytes(target, source, count): they do not overlap."""
+relax = _name("relax")
+"""Tell the core that this is a spin loop."""
+float_mode = _name("float_mode")
+"""The control word of floating-point arithmetic."""
+set_float_mode = _name("set_float_mode")
+default_float_mode = _name("default_float_mode")
+"""IEEE: round to nearest even, denormals kept, no traps."""
+same_float_mode = _name("same_float_mode")
+"""same_float_mode(mode): whether it is the default, whatever its sticky flags."""
+
+
+def _cast(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    kind, value = resolve(nodes[0], t.names), t.expression(nodes[1])
+    if value.type is LITERAL and kind.is_pointer and value.text != "0":
+        return Value(f"inttoptr (i64 {value.text} to ptr)", kind)
+    if value.type.is_pointer and kind.is_integer:
+        return t.coerce(t.emit_value(I64, f"ptrtoint {value} to i64"), kind)
+    if value.type.is_integer and kind.is_pointer and value.type is not LITERAL:
+        return t.emit_value(kind, f"inttoptr {value} to ptr")
+    if value.type.is_integer and kind.llvm == "double":
+        return t.emit_value(kind, f"sitofp {t.coerce(value, I64)} to double")
+    return t.coerce(value, kind)
+
+
+def _size(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    assert isinstance(nodes[0], ast.Name)
+    return Value(str(size_of(t.names[nodes[0].id])), LITERAL)
+
+
+def _stack(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    kind = resolve(nodes[0], t.names)
+    if isinstance(nodes[1], ast.Constant):
+        name = f"%{t.fresh('stack')}"
+        t.allocas.append(f"{name} = alloca {kind.llvm}, i64 {nodes[1].value}, align 16")
+        return Value(name, Type("ptr", 8, element=kind))
+    count = t.coerce(t.expression(nodes[1]), I64)
+    return t.emit_value(Type("ptr", 8, element=kind), f"alloca {kind.llvm}, {count}, align 16")
+
+
+def _address_of(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    return t.place(nodes[0])
+
+
+def _invoke(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    result = resolve(nodes[0], t.names)
+    target, *values = (t.expression(node) for node in nodes[1:])
+    given = [t.coerce(v, I64) if v.type is LITERAL else v for v in values]
+    return t.call(result, target.text, given)
+
+
+def _below(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    a, b = t.unify(t.expression(nodes[0]), t.expression(nodes[1]))
+    return t.compare(("ult", ""), a, b)
+
+
+def _leading_zeros(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.unit.declare("i64 @llvm.ctlz.i64(i64, i1)")
+    value = t.coerce(t.expression(nodes[0]), I64)
+    return t.emit_value(I64, f"call i64 @llvm.ctlz.i64({value}, i1 false)")
+
+
+def _product_overflows(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.unit.declare("{i64, i1} @llvm.smul.with.overflow.i64(i64, i64)")
+    a, b = (t.coerce(t.expression(node), I64) for node in nodes)
+    pair = t.emit_value(I64, f"call {{i64, i1}} @llvm.smul.with.overflow.i64({a}, {b})")
+    return t.emit_value(BOOL, f"extractvalue {{i64, i1}} {pair.text}, 1")
+
+
+def _pointee(t: FunctionTranslator, node: ast.expr) -> tuple[Value, Type]:
+    address = t.expression(node)
+    assert address.type.element is not None
+    return address, address.type.element
+
+
+def _load_acquire(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    address, kind = _pointee(t, nodes[0])
+    return t.emit_value(kind, f"load atomic {kind.llvm}, {address} acquire, align {kind.size}")
+
+
+def _store_release(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    address, kind = _pointee(t, nodes[0])
+    value = t.coerce(t.expression(nodes[1]), kind)
+    t.emit(f"store atomic {value}, {address} seq_cst, align {kind.size}")
+    return Value("", VOID)
+
+
+def _fetch_add(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    address, kind = _pointee(t, nodes[0])
+    value = t.coerce(t.expression(nodes[1]), kind)
+    return t.emit_value(kind, f"atomicrmw add {address}, {value} seq_cst")
+
+
+def _compare_swap(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    address, kind = _pointee(t, nodes[0])
+    expected, value = (t.coerce(t.expression(node), kind) for node in nodes[1:])
+    code = f"cmpxchg {address}, {expected}, {value} seq_cst seq_cst"
+    pair = t.emit_value(kind, code)
+    return t.emit_value(BOOL, f"extractvalue {{{kind.llvm}, i1}} {pair.text}, 1")
+
+
+def _copy_bytes(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.unit.declare("void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+    target, source, count = (t.expression(node) for node in nodes)
+    count = t.coerce(count, I64)
+    t.emit(f"call void @llvm.memcpy.p0.p0.i64({target}, {source}, {count}, i1 false)")
+    return Value("", VOID)
+
+
+def _x86_relax(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.unit.declare("void @llvm.x86.sse2.pause()")
+    t.emit("call void @llvm.x86.sse2.pause()")
+    return Value("", VOID)
+
+
+def _x86_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.unit.declare("void @llvm.x86.sse.stmxcsr(ptr)")
+    slot = t.alloca(I32)
+    t.emit(f"call void @llvm.x86.sse.stmxcsr({Value(slot.text, PTR)})")
+    return t.coerce(t.load(slot.text, I32), I64)
+
+
+def _x86_set_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.unit.declare("void @llvm.x86.sse.ldmxcsr(ptr)")
+    slot = t.alloca(I32)
+    t.store(slot.text, t.expression(nodes[0]), I32)
+    t.emit(f"call void @llvm.x86.sse.ldmxcsr({Value(slot.text, PTR)})")
+    return Value("", VOID)
+
+
+def _x86_same_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    mode = t.coerce(t.expression(nodes[0]), I64)
+    control = t.emit_value(I64, f"and {mode}, {~0x3F}")
+    return t.emit_value(BOOL, f"icmp eq {control}, {0x1F80}")
+
+
+def _arm_relax(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.emit('call void asm sideeffect "yield", ""()')
+    return Value("", VOID)
+
+
+def _arm_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    return t.emit_value(I64, 'call i64 asm sideeffect "mrs $0, fpcr", "=r"()')
+
+
+def _arm_set_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    mode = t.coerce(t.expression(nodes[0]), I64)
+    t.emit(f'call void asm sideeffect "msr fpcr, $0", "r"({mode})')
+    return Value("", VOID)
+
+
+def _arm_same_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    mode = t.coerce(t.expression(nodes[0]), I64)
+    return t.emit_value(BOOL, f"icmp eq {mode}, 0")
+
+
+_COMMON: dict[Any, Intrinsic] = {
+    cast: _cast,
+    size: _size,
+    stack: _stack,
+    address_of: _address_of,
+    invoke: _invoke,
+    below: _below,
+    leading_zeros: _leading_zeros,
+    product_overflows: _product_overflows,
+    load_acquire: _load_acquire,
+    store_release: _store_release,
+    fetch_add: _fetch_add,
+    compare_swap: _compare_swap,
+    copy_bytes: _copy_bytes,
+}
+_X86: dict[Any, Intrinsic] = {
+    relax: _x86_relax,
+    float_mode: _x86_float_mode,
+    set_float_mode: _x86_set_float_mode,
+    same_float_mode: _x86_same_float_mode,
+    default_float_mode: lambda t, nodes: Value(str(0x1F80), LITERAL),
+}
+_ARM: dict[Any, Intrinsic] = {
+    relax: _arm_relax,
+    float_mode: _arm_float_mode,
+    set_float_mode: _arm_set_float_mode,
+    same_float_mode: _arm_same_float_mode,
+    default_float_mode: lambda t, nodes: Value("0", LITERAL),
+}
+
+
+def table(triple: str) -> dict[Any, Intrinsic]:
+    """The intrinsics of an architecture."""
+    return _COMMON | (_ARM if triple.startswith(("aarch64", "arm64")) else _X86)

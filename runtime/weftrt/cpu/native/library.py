@@ -1,0 +1,171 @@
+"""The native runtime as one loaded library: translated, compiled or fetched from the cache, filled.
+
+Everything here happens once per process; `library()` is the documented cache of the result. Nothing
+is ever unloaded: arrays, types and threads outlive the interpreter's modules.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from weftrt import dtypes
+from weftrt.cpu.linker import default
+from weftrt.cpu.native import (
+    arrays,
+    calls,
+    executor,
+    heap_type,
+    intrinsics,
+    pool,
+    python,
+    translate,
+)
+from weftrt.cpu.native.types import fields, mirror, size_of
+from weftrt.target import host
+
+MODULES: tuple[ModuleType, ...] = (python, pool, arrays, executor, calls)
+FORMATS = {"bool": b"?", "uint8": b"B", "uint32": b"I", "uint64": b"Q"}
+FORMATS |= {"int32": b"i", "int64": b"q", "float32": b"f", "float64": b"d"}
+
+HELD_BYTES = 1 << 30
+"""Unused memory that the pool keeps at most, unless told otherwise."""
+
+
+def source_text(triple: str, symbol: str) -> str:
+    """LLVM IR of the whole native runtime, optimized; `symbol` is the table of its exports."""
+    text = translate.translate(MODULES, intrinsics.table(triple))
+    names = [*exported(), "STATE"]
+    entries = ", ".join(f"ptr @{name}" for name in names)
+    text += f"@{symbol} = constant [{len(names)} x ptr] [{entries}]\n"
+    module = llvm.parse_assembly(text)
+    module.verify()
+    llvm.initialize_native_target()
+    machine = llvm.Target.from_triple(triple).create_target_machine(opt=2)
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
+    builder.getModulePassManager().run(module, builder)
+    return str(module)
+
+
+def source_digest() -> str:
+    """Names the text that source_text gives, without building it."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:32]
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """The loaded runtime: the native types and the built-in functions."""
+
+    Array: type
+    new: Callable[[int, tuple[int, ...]], Any]
+    copy: Callable[[np.ndarray[Any, Any]], Any]
+    borrow: Callable[[np.ndarray[Any, Any]], Any]
+    view: Callable[[Any, tuple[int, ...]], Any]
+    pool_stats: Callable[[], tuple[int, ...]]
+    pool_limit: Callable[[int], None]
+    run: Callable[[int, tuple[Any, ...]], tuple[Any, ...] | None]
+
+
+BUILTINS = ("new", "copy", "borrow", "view", "pool_stats", "pool_limit", "run")
+
+
+@cache
+def library() -> Library:
+    """The native runtime of this process."""
+    addresses = _link()
+    array_type = _array_type(addresses)
+    _fill_state(addresses["STATE"], array_type)
+    functions = {name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS}
+    functions["pool_limit"](HELD_BYTES)
+    return Library(Array=array_type, **functions)
+
+
+def exported() -> list[str]:
+    """The symbols that Python or kernels look up."""
+    return [
+        name
+        for module in MODULES
+        for name, value in vars(module).items()
+        if getattr(value, "__native__", None) == "exported" and value.__module__ == module.__name__
+    ]
+
+
+def _link() -> dict[str, int]:
+    """The addresses of the exports. The linker is kept for good: its code is in use until the
+    very end of the process."""
+    triple, symbol = host().triple, f"weft_runtime_{source_digest()}"
+    linker = default()
+    table = linker.link_built(symbol, symbol, lambda: source_text(triple, symbol))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(linker))
+    names = [*exported(), "STATE"]
+    return dict(zip(names, (ctypes.c_void_p * len(names)).from_address(table)))
+
+
+def _array_type(addresses: dict[str, int]) -> type:
+    getters = {
+        name: (addresses[f"weft_array_{name}"], doc)
+        for name, doc in (
+            ("shape", "Sizes, a tuple of ints."),
+            ("dtype", "The element type."),
+            ("ndim", "Number of axes."),
+            ("size", "Number of elements."),
+            ("nbytes", "Bytes of data."),
+        )
+    }
+    slots = {
+        heap_type.TP_DEALLOC: addresses["weft_array_dealloc"],
+        heap_type.BUFFER_GET: addresses["weft_array_getbuffer"],
+    }
+    return heap_type.heap_type(
+        "weft.Array",
+        size_of(arrays.ArrayObject),
+        heap_type.DEFAULT | heap_type.DISALLOW_INSTANTIATION,
+        slots,
+        getters,
+        {"__weaklistoffset__": fields(arrays.ArrayObject)["weak"].offset},
+    )
+
+
+def _raise_failure(executable: Any, status: int) -> None:
+    executable.fail(status)
+
+
+def _fill_state(address: int, array_type: type) -> None:
+    """Write the objects that native code compares with; all of them live forever."""
+    objects: dict[str, object] = {
+        "array_type": array_type,
+        "ndarray_type": np.ndarray,
+        "tuple_type": tuple,
+        "list_type": list,
+        "dict_type": dict,
+        "float_type": float,
+        "int_type": int,
+        "bool_type": bool,
+        "none": None,
+        "true": True,
+        "type_error": TypeError,
+        "value_error": ValueError,
+        "buffer_error": BufferError,
+        "raise_failure": _raise_failure,
+    }
+    state = mirror(python.PythonState).from_address(address)
+    for name, value in objects.items():
+        setattr(state, name, id(value))
+    for dtype in dtypes.ALL:
+        descriptor = np.dtype(dtype.name)
+        text = ctypes.c_char_p(FORMATS[dtype.name])
+        state.dtypes[dtype.code] = id(dtype)
+        state.descriptors[dtype.code] = id(descriptor)
+        state.item_sizes[dtype.code] = dtype.itemsize
+        state.formats[dtype.code] = ctypes.cast(text, ctypes.c_void_p).value
+        heap_type._KEPT.extend((descriptor, text))

@@ -1,0 +1,136 @@
+"""CPython and libc as the native runtime sees them: functions, object layouts, the shared state.
+
+Reference counts go through Py_IncRef and Py_DecRef, which are right on every CPython. Types,
+exceptions and NumPy's descriptors are read from STATE, which weftrt.cpu.native.library fills.
+"""
+
+from __future__ import annotations
+
+from weftrt.cpu.native.types import (
+    I32,
+    I64,
+    Pointer,
+    Ptr,
+    Struct,
+    extern,
+    inline,
+    native,
+    static,
+)
+
+Py_IncRef = extern("void Py_IncRef(ptr)")
+Py_DecRef = extern("void Py_DecRef(ptr)")
+PyObject_New = extern("ptr _PyObject_New(ptr)")
+PyObject_Free = extern("void PyObject_Free(ptr)")
+PyObject_GC_UnTrack = extern("void PyObject_GC_UnTrack(ptr)")
+PyObject_GC_Del = extern("void PyObject_GC_Del(ptr)")
+PyObject_ClearWeakRefs = extern("void PyObject_ClearWeakRefs(ptr)")
+PyObject_RichCompareBool = extern("i32 PyObject_RichCompareBool(ptr, ptr, i32)")
+PyObject_Vectorcall = extern("ptr PyObject_Vectorcall(ptr, ptr, i64, ptr)")
+PyErr_SetString = extern("void PyErr_SetString(ptr, ptr)")
+PyErr_NoMemory = extern("ptr PyErr_NoMemory()")
+PyErr_Clear = extern("void PyErr_Clear()")
+PyErr_Occurred = extern("ptr PyErr_Occurred()")
+PyTuple_New = extern("ptr PyTuple_New(i64)")
+PyList_New = extern("ptr PyList_New(i64)")
+PyDict_New = extern("ptr PyDict_New()")
+PyDict_SetItem = extern("i32 PyDict_SetItem(ptr, ptr, ptr)")
+PyDict_Size = extern("i64 PyDict_Size(ptr)")
+PyDict_GetItemWithError = extern("ptr PyDict_GetItemWithError(ptr, ptr)")
+PyLong_FromLongLong = extern("ptr PyLong_FromLongLong(i64)")
+PyLong_AsLongLong = extern("i64 PyLong_AsLongLong(ptr)")
+PyLong_AsLongLongAndOverflow = extern("i64 PyLong_AsLongLongAndOverflow(ptr, ptr)")
+PyFloat_AsDouble = extern("double PyFloat_AsDouble(ptr)")
+PyUnicode_Compare = extern("i32 PyUnicode_Compare(ptr, ptr)")
+PyMethod_New = extern("ptr PyMethod_New(ptr, ptr)")
+PyEval_SaveThread = extern("ptr PyEval_SaveThread()")
+PyEval_RestoreThread = extern("void PyEval_RestoreThread(ptr)")
+
+posix_memalign = extern("i32 posix_memalign(ptr, i64, i64)")
+free = extern("void free(ptr)")
+
+
+class Object(Struct):
+    """PyObject."""
+
+    count: I64
+    type: Ptr
+
+
+class SizedObject(Struct):
+    """PyVarObject; for a tuple, items follow."""
+
+    count: I64
+    type: Ptr
+    size: I64
+    items: Pointer[Ptr] = inline(1)
+
+
+class ListObject(Struct):
+    """PyListObject."""
+
+    count: I64
+    type: Ptr
+    size: I64
+    items: Pointer[Ptr]
+
+
+class CellObject(Struct):
+    """PyCellObject."""
+
+    count: I64
+    type: Ptr
+    value: Ptr
+
+
+class NumpyArray(Struct):
+    """PyArrayObject, the same in NumPy 1 and 2."""
+
+    count: I64
+    type: Ptr
+    data: Ptr
+    ndim: I32
+    dimensions: Pointer[I64]
+    strides: Pointer[I64]
+    base: Ptr
+    descriptor: Ptr
+    flags: I32
+
+
+class PythonState(Struct):
+    """Objects that native code compares with or raises; the library keeps them alive."""
+
+    array_type: Ptr
+    ndarray_type: Ptr
+    tuple_type: Ptr
+    list_type: Ptr
+    dict_type: Ptr
+    float_type: Ptr
+    int_type: Ptr
+    bool_type: Ptr
+    none: Ptr
+    true: Ptr
+    type_error: Ptr
+    value_error: Ptr
+    buffer_error: Ptr
+    raise_failure: Ptr
+    dtypes: Pointer[Ptr] = inline(16)
+    descriptors: Pointer[Ptr] = inline(16)
+    item_sizes: Pointer[I64] = inline(16)
+    formats: Pointer[Ptr] = inline(16)
+
+
+STATE = static(PythonState)
+
+
+@native
+def type_of(item: Ptr) -> Ptr:
+    view: Object = item
+    return view.type
+
+
+@native
+def raise_text(error: Ptr, text: Ptr) -> Ptr:
+    """Set an exception; the result is what a failed function returns."""
+    PyErr_SetString(error, text)
+    return None
