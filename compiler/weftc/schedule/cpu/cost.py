@@ -1,0 +1,63 @@
+"""How long a kernel takes, roughly: decides lanes, chunks, and whether threads are worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import Family
+from weftc.ir.types import Dim, Size
+from weftrt.target import Target
+
+VECTOR_OP: Final = 0.17
+"""Nanoseconds of one simple instruction on a whole vector."""
+BYTE: Final = 0.03
+"""Nanoseconds to bring one byte from the outer caches, on one thread."""
+GRAIN: Final = 20_000
+"""Nanoseconds of work that a thread must get before waking it pays."""
+HEAVY: Final = 12
+"""Work per element above which a body fills the registers."""
+
+
+def work(nodes: Iterable[Node]) -> int:
+    """Simple instructions per element of everything in `nodes` that computes."""
+    return sum(n.op.cost for n in nodes if n.op.family is Family.POINTWISE)
+
+
+def element(nodes: Iterable[Node], operands: Iterable[Node], target: Target) -> float:
+    """Nanoseconds per element of a loop that computes `nodes` and touches `operands` once."""
+    nodes, operands = tuple(nodes), tuple(operands)
+    bits = max((n.type.dtype.bits for n in (*nodes, *operands)), default=32)
+    lanes = max(target.vector_bits // bits, 1)
+    traffic = sum(n.type.dtype.itemsize for n in operands)
+    return work(nodes) * VECTOR_OP / lanes + traffic * BYTE
+
+
+def lanes(nodes: Iterable[Node], target: Target) -> int:
+    """Lanes of a vector loop over `nodes`: several vectors of the widest dtype for light bodies."""
+    nodes = tuple(nodes)
+    bits = max((n.type.dtype.bits for n in nodes), default=32)
+    unroll = 2 if work(nodes) > HEAVY else 4
+    return max(target.vector_bits // bits, 1) * unroll
+
+
+def scale(size: Size, nanoseconds: float) -> Size:
+    """`size` elements at so many nanoseconds, as a whole number of nanoseconds."""
+    if isinstance(size, Dim):
+        total: Size = 0
+        for monomial, factor in size.terms:
+            part = max(1, round(factor * nanoseconds)) if factor > 0 else 0
+            total = total + (part * Dim(((monomial, 1),)) if monomial else part)
+        return total
+    return round(size * nanoseconds)
+
+
+def grain(nanoseconds: float) -> int:
+    """How many iterations of so many nanoseconds make a thread worth waking."""
+    return max(1, round(GRAIN / max(nanoseconds, 0.1)))
+
+
+def is_serial(nanoseconds: Size) -> bool:
+    """Whether so much work is known to be too little for two threads."""
+    return isinstance(nanoseconds, int) and nanoseconds < 2 * GRAIN

@@ -1,0 +1,220 @@
+"""Pointwise kernels: one loop nest per group of roots of one shape that share what they read.
+
+Axes that every read walks alike run as one loop; the innermost is a vector loop. A nest whose reads
+stride across the innermost axis (a transpose) runs in tiles, so that the lines it brings are used
+up before they leave the first-level cache. Work for more than one thread is cut into pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from weftc.fusion.kernel import Kernel
+from weftc.ir.node import Node
+from weftc.ir.types import Size, product
+from weftc.loop.build import Builder
+from weftc.loop.ir import Expr
+from weftc.schedule.cpu import axes, cost, loops
+from weftc.schedule.indices import ZERO
+from weftc.schedule.lowered import Lowered
+from weftc.schedule.pull import Puller
+from weftrt.target import Target
+
+TILE: Final = 16
+"""Rows of a tile: the elements of one line of the strided operand."""
+TILE_COLUMNS: Final = 64
+NONTEMPORAL: Final = 32 << 20
+"""Bytes of an output above which it is written past the caches."""
+
+
+@dataclass(frozen=True)
+class _Nest:
+    """What one loop nest computes, and its cost."""
+
+    puller: Puller
+    roots: tuple[Node, ...]
+    axes: axes.Axes
+    extents: tuple[Size, ...]
+    lanes: int
+    element: float
+    """Nanoseconds per element."""
+
+    @property
+    def total(self) -> Size:
+        return cost.scale(self.roots[0].type.size, self.element)
+
+    def write(self, flats: Sequence[Expr]) -> None:
+        """Store every root at the position that the flat index of each group of axes gives."""
+        shape = self.roots[0].type.shape
+        index = loops.spread(self.puller, shape, self.axes.groups, flats)
+        for root in self.roots:
+            value = self.puller.pull(root, index)
+            size = root.type.size
+            large = isinstance(size, int) and size * root.type.dtype.itemsize > NONTEMPORAL
+            self.puller.store(root, index, value, nontemporal=large)
+
+
+def lower_pointwise(kernel: Kernel, target: Target, name: str) -> Lowered:
+    """The loops of a POINTWISE kernel."""
+    builder = Builder(name)
+    puller = Puller(kernel, builder)
+    total: Size = 0
+    for roots in nests(kernel):
+        nest = _plan(kernel, puller, roots, target)
+        total = total + nest.total
+        _lower(nest)
+    return Lowered(
+        builder.function(),
+        (*kernel.inputs, *kernel.outputs),
+        puller.indices.sizes,
+        (),
+        puller.sites,
+        total,
+    )
+
+
+def nests(kernel: Kernel) -> list[tuple[Node, ...]]:
+    """The outputs, in groups of equal shape that share a value or an operand of more than one
+    element."""
+    result: list[tuple[list[Node], set[Node]]] = []
+    for output in kernel.outputs:
+        reach = {n for n in axes.cone([output], kernel) if n.type.size != 1}
+        roots = [output]
+        rest = []
+        for group in result:
+            if group[0][0].type.shape == output.type.shape and not reach.isdisjoint(group[1]):
+                roots, reach = group[0] + roots, reach | group[1]
+            else:
+                rest.append(group)
+        result = [*rest, (roots, reach)]
+    return [tuple(roots) for roots, _ in result]
+
+
+def _plan(kernel: Kernel, puller: Puller, roots: tuple[Node, ...], target: Target) -> _Nest:
+    nodes = axes.cone(roots, kernel)
+    size = roots[0].type.size
+    full = [n for n in nodes if n.type.size == size or n.type.size != 1]
+    found = axes.analyze(roots, nodes, kernel)
+    touched = [n for n in full if n in puller.buffers] + list(roots)
+    extents = tuple(loops.merged(roots[0].type.shape, found.groups))
+    lanes = cost.lanes(full, target)
+    if extents and isinstance(extents[-1], int):
+        lanes = min(lanes, 1 << max(extents[-1] - 1, 0).bit_length())
+    element = cost.element(full, touched, target)
+    return _Nest(puller, roots, found, extents, lanes, element)
+
+
+def _lower(nest: _Nest) -> None:
+    if not nest.extents:
+        nest.write(())
+    elif (partner := _strided(nest)) is not None:
+        _tiled(nest, partner)
+    elif len(nest.extents) == 1:
+        _flat(nest)
+    else:
+        _rows(nest)
+
+
+def _flat(nest: _Nest) -> None:
+    """One loop, cut into chunks where threads pay."""
+    (extent,) = nest.extents
+    if cost.is_serial(nest.total):
+        with loops.axis_loop(nest.puller, extent, nest.lanes) as i:
+            nest.write([i])
+        return
+    chunk = _chunk(nest.element)
+    count = loops.size_blocks(nest.puller, extent, chunk)
+    with (
+        loops.parallel(nest.puller, count, chunk * nest.element, nest.total) as p,
+        loops.block_loop(nest.puller, p, chunk, extent, nest.lanes) as i,
+    ):
+        nest.write([i])
+
+
+def _chunk(element: float) -> int:
+    """Elements of a chunk: a power of two, about a quarter of what a thread is woken for."""
+    wanted = max(1, int(cost.GRAIN / 4 / max(element, 0.01)))
+    return min(max(1 << (wanted.bit_length() - 1), 1024), 32768)
+
+
+def _rows(nest: _Nest) -> None:
+    """Threads over the outermost axes, vectors along the innermost."""
+    *outer, inner = nest.extents
+    puller = nest.puller
+    shared = 1 if not isinstance(outer[0], int) or outer[0] >= TILE else len(outer)
+    if cost.is_serial(nest.total):
+        shared = 0
+    pieces = product(outer[:shared])
+    long = (
+        isinstance(pieces, int)
+        and pieces < TILE
+        and (not isinstance(inner, int) or inner > TILE * TILE_COLUMNS)
+    )
+    if shared and long:
+        _few_rows(nest)
+        return
+    piece: Size = product([*outer[shared:], inner])
+    ns = nest.element * (piece if isinstance(piece, int) else 1024)
+    if not shared:
+        with loops.serial(puller, outer) as flats, loops.axis_loop(puller, inner, nest.lanes) as i:
+            nest.write([*flats, i])
+        return
+    with loops.parallel(puller, puller.indices.size(pieces), ns, nest.total) as p:
+        first = puller.indices.split(p, tuple(outer[:shared]))
+        with (
+            loops.serial(puller, outer[shared:]) as flats,
+            loops.axis_loop(puller, inner, nest.lanes) as i,
+        ):
+            nest.write([*first, *flats, i])
+
+
+def _few_rows(nest: _Nest) -> None:
+    """A few long rows: every row is cut into chunks, and threads share the chunks of all rows."""
+    *outer, inner = nest.extents
+    puller = nest.puller
+    chunk = _chunk(nest.element)
+    count = loops.size_blocks(puller, inner, chunk)
+    rows = product(outer)
+    assert isinstance(rows, int)
+    with loops.parallel(
+        puller, loops.times(puller, count, rows), chunk * nest.element, nest.total
+    ) as p:
+        row, block = loops.divided(puller, p, count)
+        first = puller.indices.split(row, tuple(outer))
+        with loops.block_loop(puller, block, chunk, inner, nest.lanes) as i:
+            nest.write([*first, i])
+
+
+def _strided(nest: _Nest) -> int | None:
+    """The group of axes that some read walks contiguously though it is not the innermost."""
+    last = len(nest.extents) - 1
+    for factors in nest.axes.reads:
+        if factors is None or factors[last] in (0, 1):
+            continue
+        for group in range(last):
+            if factors[group] == 1:
+                return group
+    return None
+
+
+def _tiled(nest: _Nest, partner: int) -> None:
+    """Tiles of TILE rows of the axis `partner` by TILE_COLUMNS of the innermost."""
+    puller = nest.puller
+    *outer, inner = nest.extents
+    others = [e for k, e in enumerate(outer) if k != partner]
+    blocks = loops.size_blocks(puller, outer[partner], TILE)
+    lanes = min(nest.lanes, TILE)
+    ns = nest.element * TILE * (inner if isinstance(inner, int) else 1024)
+    count = loops.times(puller, blocks, product(others))
+    with loops.parallel(puller, count, ns, nest.total) as p:
+        rest, block = loops.divided(puller, p, blocks) if others else (ZERO, p)
+        flats = list(puller.indices.split(rest, tuple(others)))
+        columns = loops.size_blocks(puller, inner, TILE_COLUMNS)
+        with (
+            puller.loop(puller.builder.for_("tile", 0, columns)) as column,
+            loops.block_loop(puller, block, TILE, outer[partner]) as i,
+            loops.block_loop(puller, column, TILE_COLUMNS, inner, lanes) as j,
+        ):
+            nest.write([*flats[:partner], i, *flats[partner:], j])

@@ -1,0 +1,182 @@
+"""Index algebra for pulling: one object per index expression, and splits that merge again.
+
+A loop over merged axes knows one flat index; the index of each axis is a quotient and a remainder
+of it. `split` makes those and remembers where they came from, so that `linearize`, which every read
+of a row-major buffer goes through, puts the flat index back without a division.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from weftc.ir.types import Dim, Shape, Size, product
+from weftc.loop.build import Builder
+from weftc.loop.ir import Const, Expr, Op, Scalar, Var, add, apply, const, mul
+
+ZERO: Final = const(0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Part:
+    """(flat // divisor) % extent, without the remainder where `first` (nothing is above it)."""
+
+    flat: Expr
+    divisor: Size
+    extent: Size
+    first: bool
+
+
+class Indices:
+    """Index expressions and size parameters of one function."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._sizes: dict[Dim, Var] = {}
+        self._dims: dict[Var, Dim] = {}
+        self._interned: dict[object, Expr] = {}
+        self._known: dict[Expr, Expr] = {}
+        self._parts: dict[Expr, Part] = {}
+        self._splits: dict[tuple[Expr, Shape], tuple[Expr, ...]] = {}
+
+    @property
+    def sizes(self) -> tuple[Dim, ...]:
+        """What the size parameters of the function stand for, in order."""
+        return tuple(self._sizes)
+
+    def size(self, size: Size) -> Expr:
+        """A size as an int64: a literal, or a parameter of the function."""
+        if isinstance(size, int):
+            return self.intern(const(size))
+        if size not in self._sizes:
+            self._sizes[size] = self._builder.size("n")
+            self._dims[self._sizes[size]] = size
+        return self._sizes[size]
+
+    def intern(self, expr: Expr) -> Expr:
+        """The one object that stands for `expr`: equal index expressions become identical."""
+        known = self._known.get(expr)
+        if known is not None:
+            return known
+        key: object = expr
+        if isinstance(expr, Const):
+            key = (expr.value, expr.type)
+        elif isinstance(expr, Op):
+            args = tuple(self.intern(a) for a in expr.args)
+            if any(a is not b for a, b in zip(args, expr.args, strict=True)):
+                expr = Op(expr.op, args, expr.type)
+            key = (expr.op, args, expr.type)
+        found = self._interned.setdefault(key, expr)
+        self._known[expr] = found
+        return found
+
+    def split(self, flat: Expr, shape: Shape) -> tuple[Expr, ...]:
+        """The index of each axis of `shape` at the row-major position `flat`."""
+        key = (flat, shape)
+        if key not in self._splits:
+            self._splits[key] = self._split(flat, shape)
+        return self._splits[key]
+
+    def _split(self, flat: Expr, shape: Shape) -> tuple[Expr, ...]:
+        index: list[Expr] = []
+        first = True
+        for axis, extent in enumerate(shape):
+            if extent == 1:
+                index.append(self.intern(ZERO))
+                continue
+            index.append(self._part(Part(flat, product(shape[axis + 1 :]), extent, first)))
+            first = False
+        return tuple(index)
+
+    def _part(self, part: Part) -> Expr:
+        expr = part.flat
+        if part.divisor != 1:
+            expr = apply(Scalar.TDIV, expr, self.size(part.divisor))
+        if not part.first:
+            expr = apply(Scalar.TREM, expr, self.size(part.extent))
+        expr = self.intern(expr)
+        if expr is not part.flat:
+            self._parts[expr] = part
+        return expr
+
+    def linearize(self, index: Sequence[Expr], shape: Shape) -> Expr:
+        """The row-major position of `index` in `shape`."""
+        kept: list[tuple[Expr, Size]] = []
+        for component, extent in zip(index, shape, strict=True):
+            if extent == 1:
+                continue
+            component = self.intern(component)
+            while kept and (merged := self._merge(kept[-1], (component, extent))) is not None:
+                kept.pop()
+                component, extent = merged
+            kept.append((component, extent))
+        total: Expr = ZERO
+        stride: Size = 1
+        terms: list[Expr] = []
+        for component, extent in reversed(kept):
+            terms.append(self._scaled(component, stride))
+            stride = stride * extent
+        for term in reversed(terms):
+            total = add(total, term)
+        total = self.intern(total)
+        self._splits.setdefault((total, tuple(shape)), tuple(map(self.intern, index)))
+        return total
+
+    def _scaled(self, component: Expr, stride: Size) -> Expr:
+        if stride == 1 or (isinstance(component, Const) and component.value == 0):
+            return component
+        return mul(component, self.size(stride))
+
+    def _merge(self, left: tuple[Expr, Size], right: tuple[Expr, Size]) -> tuple[Expr, Size] | None:
+        """One component for two neighbours that were split from one flat index."""
+        a, b = self._parts.get(left[0]), self._parts.get(right[0])
+        if a is None or b is None or a.flat is not b.flat or b.extent != right[1]:
+            return None
+        if a.divisor != b.divisor * b.extent or a.extent != left[1] or b.first:
+            return None
+        extent = a.extent * b.extent
+        return self._part(Part(a.flat, b.divisor, extent, a.first)), extent
+
+    def coefficients(self, expr: Expr, variables: Sequence[Var]) -> tuple[Size, ...] | None:
+        """The factor of each variable in `expr`; None where `expr` is not linear in them. Any other
+        variable counts as a constant."""
+        try:
+            found = self._linear(expr, frozenset(variables))
+        except _NotLinear:
+            return None
+        return tuple(found.get(v, 0) for v in variables)
+
+    def _linear(self, expr: Expr, variables: frozenset[Var]) -> dict[Var, Size]:
+        if isinstance(expr, Var):
+            return {expr: 1} if expr in variables else {}
+        if isinstance(expr, Const):
+            return {}
+        inner = (
+            expr.args if isinstance(expr, Op) else (expr.index,) if isinstance(expr, Load) else ()
+        )
+        parts = [self._linear(arg, variables) for arg in inner]
+        if not any(parts):
+            return {}
+        if isinstance(expr, Op) and expr.op is Scalar.MUL:
+            for factor, other in ((0, 1), (1, 0)):
+                value = self.value(expr.args[factor])
+                if value is not None:
+                    return {v: c * value for v, c in parts[other].items()}
+        if isinstance(expr, Op) and expr.op in (Scalar.ADD, Scalar.SUB):
+            sign = 1 if expr.op is Scalar.ADD else -1
+            total = dict(parts[0])
+            for var, factor in parts[1].items():
+                total[var] = total.get(var, 0) + sign * factor
+            return total
+        raise _NotLinear
+
+    def value(self, expr: Expr) -> Size | None:
+        """The size that `expr` is, if it is one."""
+        if isinstance(expr, Const):
+            return int(expr.value)
+        return self._dims.get(expr) if isinstance(expr, Var) else None
+
+
+class _NotLinear(Exception):
+    """An expression that is not a sum of multiples of variables."""

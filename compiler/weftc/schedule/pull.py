@@ -1,0 +1,235 @@
+"""Pulling: the element of a node at an index, as scalar code in a loop nest.
+
+A `Puller` writes into a Builder. Inputs of the kernel become loads, pointwise nodes their scalar
+term, movement an index. Each (node, index) is computed once, in the outermost open loop that knows
+the index: a row's mean, pulled from the loop over columns, lands before that loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from weftc.fusion.kernel import Kernel
+from weftc.ir.node import Node
+from weftc.ir.opdef import Family
+from weftc.ir.types import Shape, Size
+from weftc.loop.build import Builder, Loop, Reduction, load
+from weftc.loop.ir import Buffer, Const, Expr, Scalar, Var, apply, const
+from weftc.schedule.indices import Indices
+from weftrt.errors import VerifyError
+
+Index: TypeAlias = "tuple[Expr, ...]"
+_Key: TypeAlias = "tuple[Node, Index, Expr | None]"
+
+
+class Puller:
+    """Element values of a kernel's nodes, written into `builder`.
+
+    Loops are opened through `loop` and `reduce`, so that the puller knows the depth of their
+    variables. `reads` collects every index a buffer is read at, `pinned` what else depends on an
+    index; schedules look at both to choose loops.
+    """
+
+    def __init__(self, kernel: Kernel, builder: Builder) -> None:
+        self.builder = builder
+        self.indices = Indices(builder)
+        self.buffers: dict[Node, Buffer] = {}
+        self.reads: list[Expr] = []
+        self.pinned: list[Expr] = []
+        self.sites = tuple(n for n in kernel.nodes if n.op.family is Family.INDEXING)
+        self._values: dict[_Key, Expr] = {}
+        self._depths: dict[Expr, int] = {}
+        self._mask: Expr | None = None
+        for position, node in enumerate(kernel.inputs):
+            self.buffers[node] = builder.buffer(f"in{position}", node.type.dtype)
+        self._outputs: dict[Node, Buffer] = {}
+        for position, node in enumerate(kernel.outputs):
+            self._outputs[node] = builder.buffer(f"out{position}", node.type.dtype)
+
+    # -- loops and stores ---------------------------------------------------------------------
+
+    @contextmanager
+    def loop(self, opened: object) -> Iterator[Var]:
+        """Open a `builder.for_` or `builder.reduce`; gives its variable."""
+        with opened as loop:  # type: ignore[attr-defined]
+            assert isinstance(loop, (Loop, Reduction))
+            self._depths[loop.var] = self.builder.depth
+            yield loop.var
+
+    def store(self, node: Node, index: Index, value: Expr, nontemporal: bool = False) -> None:
+        """Write an output's element."""
+        at = self.indices.linearize(index, node.type.shape)
+        self.builder.store(self._outputs[node], at, value, nontemporal=nontemporal)
+
+    def provide(self, node: Node, index: Index, value: Expr) -> None:
+        """`value` is the element of `node` at `index`; it was just computed."""
+        index = tuple(self.indices.intern(i) for i in index)
+        self._depths.setdefault(value, self.builder.depth)
+        self._values[node, index, None] = value
+
+    def forget(self, node: Node, index: Index) -> None:
+        """Compute `node` at `index` anew when it is pulled again."""
+        self._values.pop((node, tuple(self.indices.intern(i) for i in index), None), None)
+
+    # -- values -------------------------------------------------------------------------------
+
+    def pull(self, node: Node, index: Index) -> Expr:
+        """The element of `node` at `index`, as a name or a literal."""
+        index = tuple(self.indices.intern(i) for i in index)
+        found = self._find(node, index)
+        if found is not None:
+            return found
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if self._find(top, index) is not None:
+                stack.pop()
+                continue
+            if top.op.family is Family.POINTWISE and top not in self.buffers:
+                missing = [i for i in top.inputs if self._find(i, index) is None]
+                if missing:
+                    stack.extend(reversed(missing))
+                    continue
+            stack.pop()
+            self._values[top, index, self._mask] = self._compute(top, index)
+        return self._values[node, index, self._mask]
+
+    def _find(self, node: Node, index: Index) -> Expr | None:
+        """A value computed before, under no mask or this one."""
+        found = self._values.get((node, index, self._mask))
+        if found is None and self._mask is not None:
+            found = self._values.get((node, index, None))
+        return found
+
+    def _compute(self, node: Node, index: Index) -> Expr:
+        if node in self.buffers:
+            return self._read(node, index)
+        if node.op.family is Family.POINTWISE:
+            assert node.op.lower is not None
+            operands = tuple(self._find(i, index) for i in node.inputs)
+            values = tuple(v for v in operands if v is not None)
+            dtype = node.type.dtype
+            return self.name(node.op.name, node.op.lower(values, dtype, node.attrs))
+        if node.op.name == "reshape":
+            operand = node.inputs[0]
+            return self.pull(operand, self._reshaped(index, node.type.shape, operand.type.shape))
+        if node.op.pull is None:
+            raise VerifyError(f"{node.op.name} is read at an index its kernel does not compute")
+        value = node.op.pull(node, index, _View(self, node))
+        if node.op.family is Family.SOURCE:
+            self.pinned.append(value)
+        return self.name(node.op.name, value)
+
+    def _read(self, node: Node, index: Index) -> Expr:
+        at = self.indices.linearize(index, node.type.shape)
+        self.reads.append(at)
+        return self.name("x", load(self.buffers[node], at, self._mask))
+
+    def _reshaped(self, index: Index, shape: Shape, operand: Shape) -> Index:
+        """The operand's index for a reshape's: axes of equal products are taken together."""
+        result: list[Expr] = []
+        for axes, before in groups(shape, operand):
+            extents = tuple(operand[a] for a in before)
+            flat = self.indices.linearize([index[a] for a in axes], [shape[a] for a in axes])
+            result += self.indices.split(flat, extents)
+        return tuple(result)
+
+    # -- placing ------------------------------------------------------------------------------
+
+    def name(self, hint: str, value: Expr) -> Expr:
+        """Name `value` in the outermost loop that knows what it depends on."""
+        if isinstance(value, (Const, Var)):
+            return value
+        depth = self.depth(value)
+        with self.builder.outside(depth):
+            named = self.builder.let(hint, value)
+        self._depths[named] = depth
+        return named
+
+    def depth(self, value: Expr) -> int:
+        """The number of the open block that first knows `value`."""
+        pending, deepest, seen = [value], 0, set[Expr]()
+        while pending:
+            expr = pending.pop()
+            known = self._depths.get(expr)
+            if known is not None:
+                deepest = max(deepest, known)
+            elif expr not in seen:
+                seen.add(expr)
+                pending += operands(expr)
+        return deepest
+
+    def guarded(self, condition: Expr, then: Callable[[], Expr], otherwise: Expr) -> Expr:
+        """`then()` under the condition; loads inside are masked, so nothing is read elsewhere."""
+        self.pinned.append(condition)
+        condition = self.name("inside", condition)
+        outer = self._mask
+        mask = condition if outer is None else apply(Scalar.AND, outer, condition)
+        self._mask = self.name("inside", self.indices.intern(mask))
+        try:
+            value = then()
+        finally:
+            self._mask = outer
+        return apply(Scalar.SELECT, condition, value, otherwise)
+
+    def report(self, node: Node, condition: Expr, element: Expr) -> None:
+        """Fail at run time with the node's location where the condition holds."""
+        self.pinned.append(condition)
+        self.reads.append(element)
+        if self._mask is not None:
+            condition = apply(Scalar.AND, self._mask, condition)
+        site = const(self.sites.index(node))
+        depth = max(self.depth(condition), self.depth(element))
+        with self.builder.outside(depth):
+            self.builder.call("report", condition, site, element)
+
+
+class _View:
+    """A puller as one node's `pull` rule sees it (weftc.ir.opdef.Puller)."""
+
+    def __init__(self, puller: Puller, node: Node) -> None:
+        self._puller = puller
+        self._node = node
+
+    def read(self, operand: int, index: Index) -> Expr:
+        return self._puller.pull(self._node.inputs[operand], index)
+
+    def size(self, size: Size) -> Expr:
+        return self._puller.indices.size(size)
+
+    def guarded(self, condition: Expr, then: Callable[[], Expr], otherwise: Expr) -> Expr:
+        return self._puller.guarded(condition, then, otherwise)
+
+    def report(self, node: Node, condition: Expr, element: Expr) -> None:
+        self._puller.report(node, condition, element)
+
+
+def groups(a: Shape, b: Shape) -> list[tuple[Sequence[int], Sequence[int]]]:
+    """Axes of two shapes of one size in runs of equal products, each as short as can be shown."""
+    runs: list[tuple[Sequence[int], Sequence[int]]] = []
+    i = j = i0 = j0 = 0
+    left: Size = 1
+    right: Size = 1
+    while i < len(a) or j < len(b):
+        if left == right and i > i0 and j > j0:
+            runs.append((range(i0, i), range(j0, j)))
+            i0, j0, left, right = i, j, 1, 1
+        elif i < len(a) and (j == len(b) or i == i0 or not _shorter(right, left)):
+            left, i = left * a[i], i + 1
+        else:
+            right, j = right * b[j], j + 1
+    runs.append((range(i0, i), range(j0, j)))
+    return runs
+
+
+def _shorter(a: Size, b: Size) -> bool:
+    """Whether the product `a` has fewer factors to go by its degree, then by its coefficients."""
+    return _degree(a) < _degree(b)
+
+
+def _degree(size: Size) -> tuple[int, int]:
+    if isinstance(size, int):
+        return 0, size
+    return max(len(m) for m, _ in size.terms), sum(c for _, c in size.terms)
