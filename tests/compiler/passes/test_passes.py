@@ -1,0 +1,174 @@
+"""Each pass keeps every value, by bits, and does what its docstring says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from weftc.ir.interpret import interpret
+from weftc.ir.node import Graph, Node
+from weftc.ir.verify import verify
+from weftc.ops import movement, pointwise, source
+from weftc.ops.elementary import exp
+from weftc.passes.cse import eliminate_common_subexpressions
+from weftc.passes.fold import fold_constants
+from weftc.passes.own_outputs import own_outputs
+from weftc.passes.simplify import simplify
+from weftc.pipeline import PASSES, optimize
+from weftrt import dtypes
+from weftrt.dtypes import DType
+
+from tests.bits import assert_same_bits
+
+EDGES = [0.0, -0.0, 1.0, -1.5, np.inf, -np.inf, np.nan, 1e-40, 3e38]
+SHAPE = (len(EDGES),)
+
+
+def _input(dtype: DType = dtypes.float32, index: int = 0) -> Node:
+    return source.input(index=index, name=f"x{index}", dtype=dtype, shape=SHAPE)
+
+
+def _full(value: float, dtype: DType = dtypes.float32) -> Node:
+    scalar = source.constant(value=value, dtype=dtype)
+    return movement.broadcast(scalar, shape=SHAPE, axes=())
+
+
+def _edges(dtype: DType) -> np.ndarray[Any, Any]:
+    with np.errstate(all="ignore"):
+        return np.nan_to_num(np.array(EDGES), nan=3 if not dtype.is_float else np.nan).astype(
+            dtype.dtype
+        )
+
+
+def _same_values(before: Graph, after: Graph) -> None:
+    verify(after)
+    arrays = [_edges(i.type.dtype) for i in before.inputs]
+    for a, b in zip(interpret(after, arrays), interpret(before, arrays), strict=True):
+        assert_same_bits(a, b)
+
+
+def _neg(x: Node) -> Node:
+    return pointwise.neg(x)
+
+
+VANISH: dict[str, Callable[[Node], Node]] = {
+    "x * 1": lambda x: pointwise.mul(x, _full(1.0)),
+    "x / 1": lambda x: pointwise.div(x, _full(1.0)),
+    "x + -0.0": lambda x: pointwise.add(x, _full(-0.0)),
+    "x - 0": lambda x: pointwise.sub(x, _full(0.0)),
+    "--x": lambda x: _neg(_neg(x)),
+    "identity": lambda x: pointwise.identity(x),
+    "flip twice": lambda x: movement.flip(movement.flip(x, axes=(0,)), axes=(0,)),
+    "where true": lambda x: pointwise.where(_full(True, dtypes.bool_), x, _full(2.0)),
+    "where same": lambda x: pointwise.where(pointwise.lt(x, _full(0.0)), x, x),
+    "reshape back": lambda x: movement.reshape(movement.reshape(x, shape=(3, 3)), shape=SHAPE),
+    "full slice": lambda x: movement.slice(x, start=(0,), stop=SHAPE, step=(1,)),
+    "same cast": lambda x: pointwise.convert(x, dtype=dtypes.float32),
+}
+
+
+@pytest.mark.parametrize("name", VANISH)
+def test_simplify_removes(name: str) -> None:
+    x = _input()
+    graph = Graph("f", (x,), (VANISH[name](x),))
+    simpler = simplify(graph)
+    assert simpler.outputs == (x,)
+    _same_values(graph, simpler)
+
+
+KEPT: dict[str, Callable[[Node], Node]] = {
+    "x + 0.0 changes -0": lambda x: pointwise.add(x, _full(0.0)),
+    "x * 0 is nan for inf": lambda x: pointwise.mul(x, _full(0.0)),
+    "0 - x changes 0": lambda x: pointwise.sub(_full(0.0), x),
+    "x / 3 rounds differently": lambda x: pointwise.div(x, _full(3.0)),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_simplify_keeps_what_is_not_exact(name: str) -> None:
+    x = _input()
+    graph = Graph("f", (x,), (KEPT[name](x),))
+    assert simplify(graph).outputs[0].op is graph.outputs[0].op
+    _same_values(graph, simplify(graph))
+
+
+REWRITTEN: dict[str, tuple[Callable[[Node], Node], str]] = {
+    "x / 8 -> x * 0.125": (lambda x: pointwise.div(x, _full(8.0)), "mul"),
+    "x * -1 -> neg": (lambda x: pointwise.mul(x, _full(-1.0)), "neg"),
+    "abs(-x) -> abs": (lambda x: pointwise.abs(_neg(x)), "abs"),
+    "op before broadcast": (lambda x: pointwise.add(_full(1.0), _full(2.0)), "broadcast"),
+}
+
+
+@pytest.mark.parametrize("name", REWRITTEN)
+def test_simplify_rewrites(name: str) -> None:
+    x = _input()
+    build, expected = REWRITTEN[name]
+    graph = Graph("f", (x,), (build(x),))
+    simpler = simplify(graph)
+    assert simpler.outputs[0].op.name == expected
+    _same_values(graph, simpler)
+
+
+def test_integer_zero_is_neutral() -> None:
+    x = _input(dtypes.int32)
+    graph = Graph("f", (x,), (pointwise.add(x, _full(0, dtypes.int32)),))
+    assert simplify(graph).outputs == (x,)
+
+
+def test_fold_evaluates_exact_ops_only() -> None:
+    two, three = (source.constant(value=v, dtype=dtypes.float32) for v in (2.0, 3.0))
+    product, power = pointwise.mul(two, three), exp(two)
+    folded = fold_constants(Graph("f", (), (product, power)))
+    assert folded.outputs[0].op.name == "constant"
+    assert folded.outputs[0]["value"] == 6.0
+    assert folded.outputs[1].op.name == "exp"
+
+
+def test_fold_rounds_to_the_dtype() -> None:
+    one, three = (source.constant(value=v, dtype=dtypes.float32) for v in (1.0, 3.0))
+    folded = fold_constants(Graph("f", (), (pointwise.div(one, three),)))
+    assert folded.outputs[0]["value"] == float(np.float32(1) / np.float32(3))
+
+
+def test_cse_merges_equal_nodes_but_not_equal_looking_constants() -> None:
+    x = _input()
+    plus, minus = pointwise.mul(x, _full(0.0)), pointwise.mul(x, _full(-0.0))
+    graph = Graph("f", (x,), (pointwise.add(exp(x), exp(x)), plus, minus))
+    merged = eliminate_common_subexpressions(graph)
+    left, right = merged.outputs[0].inputs
+    assert left is right
+    assert merged.outputs[1] is not merged.outputs[2]
+    _same_values(graph, merged)
+
+
+def test_cse_never_merges_inputs() -> None:
+    x, y = _input(index=0), _input(index=1)
+    graph = Graph("f", (x, y), (pointwise.add(x, y),))
+    assert eliminate_common_subexpressions(graph).outputs[0].inputs == (x, y)
+
+
+def test_outputs_never_alias_inputs() -> None:
+    x = _input()
+    owned = own_outputs(Graph("f", (x,), (x, exp(x))))
+    assert owned.outputs[0].op.name == "identity"
+    assert owned.outputs[1].op.name == "exp"
+
+
+def test_dead_nodes_are_not_in_a_graph() -> None:
+    x = _input()
+    exp(x)  # nothing reads it
+    graph = Graph("f", (x,), (_neg(x),))
+    assert graph.nodes() == [x, graph.outputs[0]]
+
+
+def test_optimize_reports_every_pass_and_keeps_values() -> None:
+    x = _input()
+    y = pointwise.add(exp(pointwise.mul(x, _full(1.0))), exp(x))
+    graph = Graph("f", (x,), (y, x))
+    seen: list[str] = []
+    optimized = optimize(graph, lambda name, g: seen.append(name))
+    assert seen == [p.__name__ for p in PASSES]
+    _same_values(graph, optimized)
