@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,12 @@ def link(symbol: str, llvm: str) -> int:
 class Linker:
     """Links kernels for one target. Safe to use from several threads."""
 
-    def __init__(self, target: Target, store: Store) -> None:
+    def __init__(
+        self, target: Target, store: Store, externals: Mapping[str, int] = _externals
+    ) -> None:
         self._target = target
         self._store = store
+        self._externals = externals
         self._lock = threading.RLock()
         self._addresses: dict[str, int] = {}
         self._libraries: list[Any] = []  # resource trackers: code lives as long as they do
@@ -91,7 +94,7 @@ class Linker:
 
         builder = binding.JITLibraryBuilder().add_object_img(image).export_symbol(symbol)
         builder.add_current_process()  # memset and the like; the runtime also calls CPython
-        for name, address in _externals.items():
+        for name, address in self._externals.items():
             builder.import_symbol(name, address)
         library = f"{symbol}#{len(self._libraries)}"
         try:
