@@ -14,6 +14,7 @@ from typing import Final
 from weftc.ir.types import Dim, Shape, Size, product
 from weftc.loop.build import Builder
 from weftc.loop.ir import Const, Expr, Op, Scalar, Var, add, apply, const, mul
+from weftc.loop.walk import operands
 
 ZERO: Final = const(0)
 
@@ -100,10 +101,11 @@ class Indices:
             self._parts[expr] = part
         return expr
 
-    def linearize(self, index: Sequence[Expr], shape: Shape) -> Expr:
+    def linearize(self, index: Sequence[Expr], shape: Sequence[Size]) -> Expr:
         """The row-major position of `index` in `shape`."""
         kept: list[tuple[Expr, Size]] = []
-        for component, extent in zip(index, shape, strict=True):
+        for component, size in zip(index, shape, strict=True):
+            extent: Size = size
             if extent == 1:
                 continue
             component = self.intern(component)
@@ -152,10 +154,7 @@ class Indices:
             return {expr: 1} if expr in variables else {}
         if isinstance(expr, Const):
             return {}
-        inner = (
-            expr.args if isinstance(expr, Op) else (expr.index,) if isinstance(expr, Load) else ()
-        )
-        parts = [self._linear(arg, variables) for arg in inner]
+        parts = [self._linear(arg, variables) for arg in operands(expr)]
         if not any(parts):
             return {}
         if isinstance(expr, Op) and expr.op is Scalar.MUL:

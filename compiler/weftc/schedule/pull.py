@@ -17,6 +17,7 @@ from weftc.ir.opdef import Family
 from weftc.ir.types import Shape, Size
 from weftc.loop.build import Builder, Loop, Reduction, load
 from weftc.loop.ir import Buffer, Const, Expr, Scalar, Var, apply, const
+from weftc.loop.walk import operands
 from weftc.schedule.indices import Indices
 from weftrt.errors import VerifyError
 
