@@ -160,6 +160,7 @@ def _samples(kinds: Kinds, has_identity: bool) -> list[tuple[tuple[TensorType, .
         ((0, 3), (1,)),
         ((3, 100), (1,)),
         ((100, 2), (0,)),
+        ((5000,), (0,)),
     ]
     if has_identity:
         cases.append(((2, 0), (1,)))

@@ -61,6 +61,17 @@ def _pull_constant(node: Node, index: tuple[Expr, ...], puller: Puller) -> Expr:
     return const(node["value"], node["dtype"])
 
 
+def _samples_constant() -> list[tuple[tuple[TensorType, ...], Attrs]]:
+    samples: list[tuple[tuple[TensorType, ...], Attrs]] = [
+        ((), {"value": True, "dtype": dtypes.bool_}),
+        ((), {"value": 2**64 - 1, "dtype": dtypes.uint64}),
+        ((), {"value": -(2**63), "dtype": dtypes.int64}),
+    ]
+    for value in (-0.0, 0.1, float("inf"), float("nan"), 1e-45):
+        samples += [((), {"value": value, "dtype": d}) for d in (dtypes.float32, dtypes.float64)]
+    return samples
+
+
 constant = TABLE.add(
     OpDef(
         "constant",
@@ -69,6 +80,7 @@ constant = TABLE.add(
         reference=_reference_constant,
         pull=_pull_constant,
         exact=True,
+        samples=_samples_constant,
     )
 )
 
@@ -96,6 +108,16 @@ def _pull_iota(node: Node, index: tuple[Expr, ...], puller: Puller) -> Expr:
     return cast(index[node["axis"]], node["dtype"])
 
 
+def _samples_iota() -> list[tuple[tuple[TensorType, ...], Attrs]]:
+    cases = [((3,), 0), ((2, 3), 0), ((2, 300), 1), ((0,), 0), ((2, 0, 3), 2)]
+    kinds = (dtypes.uint8, dtypes.int64, dtypes.float32)
+    return [
+        ((), {"shape": shape, "axis": axis, "dtype": dtype})
+        for dtype in kinds
+        for shape, axis in cases
+    ]
+
+
 iota = TABLE.add(
     OpDef(
         "iota",
@@ -104,6 +126,7 @@ iota = TABLE.add(
         reference=_reference_iota,
         pull=_pull_iota,
         exact=True,
+        samples=_samples_iota,
     )
 )
 
@@ -133,5 +156,6 @@ size = TABLE.add(
         infer=_infer_size,
         reference=_reference_size,
         pull=_pull_size,
+        samples=lambda: [((), {"size": 3})],
     )
 )

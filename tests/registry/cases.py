@@ -1,0 +1,116 @@
+"""Inputs on which an op is tried, for the registry tests and for those of the compiled op."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from weftc.ir.opdef import Attrs, Family, OpDef
+from weftc.ir.types import TensorType, static_shape
+from weftrt import dtypes
+from weftrt.dtypes import DType, Kind
+from weftrt.errors import DTypeError, ShapeError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+
+class Case(NamedTuple):
+    """Inputs of one op. The arrays have the types' dtypes and shapes."""
+
+    types: tuple[TensorType, ...]
+    attrs: Attrs
+    arrays: list[Array]
+
+
+_FLOAT_EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3e38)
+
+
+def edges(dtype: DType) -> Array:
+    """Values where definitions differ: zeros, infinities, NaN, denormals, ends of the range."""
+    if dtype.is_float:
+        info = np.finfo(dtype.dtype)
+        extremes = (info.tiny, info.smallest_subnormal, info.max, -info.max)
+        with np.errstate(under="ignore"):
+            return np.array([*_FLOAT_EDGES, *extremes], dtype=dtype.dtype)
+    if dtype.kind is Kind.BOOL:
+        return np.array([False, True])
+    info = np.iinfo(dtype.dtype)
+    values = [0, 1, 2, 3, 7, 31, 63, 64, info.max, info.max - 1, info.min]
+    if dtype.is_signed:
+        values += [-1, -2, -3, -7, info.min + 1]
+    return np.array(values, dtype=dtype.dtype)
+
+
+def draw(dtype: DType, shape: Sequence[int], random: np.random.Generator) -> Array:
+    """Random values: mostly ordinary, a tenth of them edges."""
+    if dtype.is_float:
+        values = random.standard_normal(shape).astype(dtype.dtype)
+    elif dtype.kind is Kind.BOOL:
+        values = random.random(shape) < 0.5
+    else:
+        low = -9 if dtype.is_signed else 0
+        values = random.integers(low, 10, shape).astype(dtype.dtype)
+    odd = random.random(shape) < 0.1
+    return np.asarray(np.where(odd, random.choice(edges(dtype), shape), values))
+
+
+def indices(type_: TensorType, size: int, random: np.random.Generator) -> Array:
+    """Random indices into an axis, negative ones too."""
+    low = -size if type_.dtype.is_signed else 0
+    return random.integers(low, max(size, 1), static_shape(type_.shape)).astype(type_.dtype.dtype)
+
+
+def _pointwise_types(op: OpDef) -> Iterator[tuple[int, DType]]:
+    """Each number of inputs and dtype that the op takes."""
+    for count, dtype in product((1, 2, 3), dtypes.ALL):
+        try:
+            op.infer((TensorType(dtype, ()),) * count, {})
+        except (DTypeError, ShapeError):
+            continue
+        yield count, dtype
+
+
+def _pointwise_cases(op: OpDef, random: np.random.Generator) -> Iterator[Case]:
+    for count, dtype in _pointwise_types(op):
+        values = edges(dtype)
+        grid = np.meshgrid(*[values if count < 3 else values[::2]] * count)
+        flat = [np.ascontiguousarray(g.reshape(-1)) for g in grid]
+        yield Case((TensorType(dtype, flat[0].shape),) * count, {}, flat)
+        for shape in ((), (0, 3), (2, 3), (67,)):
+            type_ = TensorType(dtype, shape)
+            yield Case((type_,) * count, {}, [draw(dtype, shape, random) for _ in range(count)])
+
+
+def _sample_cases(op: OpDef, random: np.random.Generator) -> Iterator[Case]:
+    for types, attrs in op.samples() if op.samples else ():
+        arrays = [draw(t.dtype, static_shape(t.shape), random) for t in types]
+        if op.family is Family.INDEXING:
+            arrays[1] = indices(types[1], arrays[0].shape[attrs["axis"]], random)
+        yield Case(types, attrs, arrays)
+
+
+def op_cases(op: OpDef) -> list[Case]:
+    """The inputs on which `op` is tried: the same ones in every run."""
+    random = np.random.default_rng(zlib.crc32(op.name.encode()))
+    derived = op.family is Family.POINTWISE and op.samples is None
+    return list((_pointwise_cases if derived else _sample_cases)(op, random))
+
+
+def assert_same_bits(actual: Array, expected: Array, context: object = "") -> None:
+    """Equal dtype, shape and bits; every NaN equals every NaN, -0 is not 0."""
+    assert actual.dtype == expected.dtype, (context, actual.dtype, expected.dtype)
+    assert actual.shape == expected.shape, (context, actual.shape, expected.shape)
+    same = actual == expected
+    if actual.dtype.kind == "f":
+        same = same & (np.signbit(actual) == np.signbit(expected))
+        same = same | (np.isnan(actual) & np.isnan(expected))
+    if not np.all(same):
+        place = tuple(int(i) for i in np.argwhere(~same)[0]) if actual.ndim else ()
+        raise AssertionError(
+            f"{context}: at {place} is {actual[place]!r}, expected {expected[place]!r}; "
+            f"{int(np.sum(~same))} of {actual.size} differ"
+        )

@@ -1,0 +1,162 @@
+"""Walks the table of ops: every record is complete, and its rules agree with each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.registry.cases import Case, assert_same_bits, indices, op_cases
+from tests.registry.numpy_puller import pulled
+
+from weftc.ir.interpret import interpret
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import Family, OpDef
+from weftc.ir.types import TensorType, static_shape
+from weftc.loop import scalar
+from weftc.loop.ir import LoopType, Var
+from weftc.ops import TABLE
+from weftc.transforms.vjp import vjp
+from weftrt import dtypes
+
+OPS = [op for op in TABLE.all() if op.name != "input"]
+POINTWISE = [op for op in OPS if op.family is Family.POINTWISE]
+PULLED = [op for op in OPS if op.pull is not None]
+DIFFERENTIABLE = [op for op in OPS if op.vjp is not None]
+
+
+def inputs_of(types: tuple[TensorType, ...]) -> list[Node]:
+    named = enumerate(types)
+    return [TABLE["input"](index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in named]
+
+
+def node_of(op: OpDef, case: Case) -> Node:
+    return op(*inputs_of(case.types), **case.attrs)
+
+
+def referenced(op: OpDef, case: Case) -> Any:
+    type_ = op.infer(case.types, case.attrs)
+    return op.reference(case.arrays, case.attrs, type_)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_record_is_complete(op: OpDef) -> None:
+    cases = op_cases(op)
+    assert cases, "an op whose inputs do not follow from its family needs samples"
+    assert (op.lower is not None) == (op.family is Family.POINTWISE)
+    if op.family in (Family.SOURCE, Family.MOVEMENT):
+        assert op.pull is not None
+    if op.family is Family.REDUCTION:
+        assert op.combine is not None
+    for case in cases:
+        result = op.infer(case.types, case.attrs)
+        if result.dtype.is_float and any(t.dtype.is_float for t in case.types):
+            assert op.vjp is not None, "an op from floats to floats needs a gradient"
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_reference_has_the_inferred_type_and_keeps_its_inputs(op: OpDef) -> None:
+    for case in op_cases(op):
+        before = [a.copy() for a in case.arrays]
+        type_ = op.infer(case.types, case.attrs)
+        value = op.reference(case.arrays, case.attrs, type_)
+        assert value.shape == type_.shape, case
+        assert value.dtype == type_.dtype.dtype, case
+        for array, kept in zip(case.arrays, before):
+            assert_same_bits(array, kept)
+
+
+@pytest.mark.parametrize("op", POINTWISE, ids=lambda op: op.name)
+def test_scalar_term_gives_the_bits_of_the_reference(op: OpDef) -> None:
+    assert op.lower is not None
+    for case in op_cases(op):
+        scalars = tuple(Var(f"x{i}", LoopType(t.dtype)) for i, t in enumerate(case.types))
+        result = op.infer(case.types, case.attrs)
+        term = op.lower(scalars, result.dtype, case.attrs)
+        assert term.type.dtype is result.dtype, case.types
+        value = scalar.evaluate_expr(term, dict(zip(scalars, case.arrays)))
+        assert_same_bits(value, referenced(op, case), (op, case.types))
+
+
+@pytest.mark.parametrize("op", PULLED, ids=lambda op: op.name)
+def test_pull_gives_the_bits_of_the_reference(op: OpDef) -> None:
+    for case in op_cases(op):
+        value = pulled(node_of(op, case), case.arrays)
+        assert_same_bits(value, np.asarray(referenced(op, case)), (op, case.types, case.attrs))
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.commutative], ids=lambda op: op.name)
+def test_commutative_ops_commute(op: OpDef) -> None:
+    for case in op_cases(op):
+        swapped = case._replace(arrays=case.arrays[::-1])
+        assert_same_bits(referenced(op, swapped), referenced(op, case), op)
+
+
+# ---------------------------------------------------------------------------------------------
+# Gradients
+# ---------------------------------------------------------------------------------------------
+
+
+def gradient_case(op: OpDef, case: Case, random: np.random.Generator) -> Case:
+    """`case` with floats drawn from the op's domain."""
+    arrays = [
+        random.uniform(*op.domain, static_shape(t.shape)) if t.dtype is dtypes.float64 else a
+        for t, a in zip(case.types, case.arrays)
+    ]
+    if op.family is Family.INDEXING:
+        arrays[1] = indices(case.types[1], arrays[0].shape[case.attrs["axis"]], random)
+    return case._replace(arrays=arrays)
+
+
+def numeric_gradient(op: OpDef, case: Case, cotangent: Any, operand: int) -> Any:
+    step = 1e-6
+    result = np.zeros_like(case.arrays[operand])
+    for place in np.ndindex(result.shape):
+        sides = []
+        for sign in (1, -1):
+            arrays = [a.copy() for a in case.arrays]
+            arrays[operand][place] += sign * step
+            sides.append(np.sum(cotangent * referenced(op, case._replace(arrays=arrays))))
+        result[place] = (sides[0] - sides[1]) / (2 * step)
+    return result
+
+
+def check_gradient(op: OpDef, case: Case, random: np.random.Generator) -> None:
+    inputs = inputs_of(case.types)
+    node = op(*inputs, **case.attrs)
+    cotangent = random.standard_normal(static_shape(node.type.shape))
+    g = inputs_of((node.type,))[0]
+    found = vjp([node], [g], inputs)
+    wanted = [f for f in found if f is not None]
+    graph = Graph("gradient", (*inputs, g), tuple(wanted))
+    values = iter(interpret(graph, [*case.arrays, cotangent]))
+    for operand, part in enumerate(found):
+        if case.types[operand].dtype is not dtypes.float64:
+            assert part is None
+            continue
+        numeric = numeric_gradient(op, case, cotangent, operand)
+        value = next(values) if part is not None else np.zeros_like(numeric)
+        assert value.shape == numeric.shape
+        np.testing.assert_allclose(value, numeric, rtol=2e-6, atol=2e-7, err_msg=f"{op} {operand}")
+
+
+def is_small_and_smooth(op: OpDef, case: Case) -> bool:
+    result = op.infer(case.types, case.attrs)
+    return (
+        result.dtype is dtypes.float64
+        and any(t.dtype is dtypes.float64 for t in case.types)
+        and sum(a.size for a in case.arrays) <= 60
+    )
+
+
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=lambda op: op.name)
+def test_gradient_against_central_differences(op: OpDef) -> None:
+    random = np.random.default_rng(7)
+    cases = [c for c in op_cases(op) if is_small_and_smooth(op, c)]
+    assert cases, f"{op} has no float64 case to check its gradient on"
+    if op.name == "stop_gradient":
+        inputs = inputs_of(cases[0].types)
+        assert vjp([op(*inputs)], inputs, inputs) == [None]
+        return
+    for case in cases:
+        check_gradient(op, gradient_case(op, case, random), random)
