@@ -16,14 +16,14 @@ def digest(graph: Graph) -> str:
     for number, node in enumerate(graph.nodes()):
         numbers[node] = str(number)
         operands = ",".join([numbers[i] for i in node.inputs])
-        attrs = _attrs(node) if node.attrs else ""
+        attrs = attrs_text(node) if node.attrs else ""
         lines.append(f"{node.op.name} {operands} {attrs}")
     lines.append(f"return {','.join([numbers[o] for o in graph.outputs])}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _attrs(node: Node) -> str:
-    """`repr` tells 0.0 from -0.0 and 1 from True and 1.0."""
+def attrs_text(node: Node) -> str:
+    """The attributes as canonical text: `repr` tells 0.0 from -0.0 and 1 from True and 1.0."""
     attrs: Attrs = node.attrs
     if node.op.name == "input":
         attrs = {name: value for name, value in attrs.items() if name != "name"}

@@ -9,9 +9,7 @@ Values are numbered in topological order (a recursive hash of a shared DAG would
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
-from weftc.ir.digest import attrs_key
+from weftc.ir.digest import attrs_text
 from weftc.ir.node import Graph, Node
 
 
@@ -19,14 +17,14 @@ def eliminate_common_subexpressions(graph: Graph) -> Graph:
     """Merge nodes of the same op over the same inputs with the same attributes; the first in
     program order stays, with its location. `input` nodes are never merged."""
     number: dict[Node, int] = {}
-    known: dict[Hashable, Node] = {}
+    known: dict[tuple[str, tuple[int, ...], str], Node] = {}
     new: dict[Node, Node] = {}
     for node in graph.nodes():
         inputs = tuple(new[i] for i in node.inputs)
         unchanged = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         rebuilt = node if unchanged else Node(node.op, inputs, node.attrs, node.type, node.location)
         if node.op.name != "input":
-            key = (node.op.name, tuple(number[i] for i in inputs), attrs_key(node.attrs))
+            key = (node.op.name, tuple(number[i] for i in inputs), attrs_text(node))
             rebuilt = known.setdefault(key, rebuilt)
         number.setdefault(rebuilt, len(number))
         new[node] = rebuilt
