@@ -37,6 +37,7 @@ from weftc.loop.ir import (
     Reduce,
     Scalar,
     Space,
+    Splat,
     Stmt,
     Store,
     Tree,
@@ -48,6 +49,7 @@ from weftc.loop.reductions import power_of_two
 from weftc.loop.varying import VaryingNames
 from weftc.loop.walk import names, statements
 from weftc.loop.widen_reduce import reduce_in_lanes, reduce_scalar
+from weftrt import dtypes
 from weftrt.target import Target
 
 
@@ -240,10 +242,15 @@ _TRUE = Const(True, ir.BOOL)
 
 
 def tail_mask(base: Expr, count: int, stop: Expr) -> Expr:
-    """The lanes base + l < stop."""
-    type_ = LoopType(INDEX.dtype, count)
-    limit: Expr = Const(stop.value, type_) if isinstance(stop, Const) else ir.Splat(stop, type_)
-    return ir.apply(Scalar.LT, Ramp(base, type_), limit)
+    """The lanes l with base + l < stop, where some are and at most `count`: compared as int32,
+    which is one machine vector per vector of float32."""
+    type_ = LoopType(dtypes.int32, count)
+    left = subtract(stop, base)
+    if isinstance(left, Const):
+        limit: Expr = Const(left.value, type_)
+    else:
+        limit = Splat(ir.cast(left, dtypes.int32), type_)
+    return ir.apply(Scalar.LT, Ramp(const(0, dtypes.int32), type_), limit)
 
 
 def _nexts(lanes: Lanes, carried: tuple[Carry, ...], flags: list[bool]) -> list[Expr]:

@@ -1,0 +1,285 @@
+"""Common subexpressions, loop invariants, integer constants and dead values of a loop function.
+
+    for i in 0 .. n                         let base = m * 4
+      store y[m * 4 + i] = x[m * 4 + i]  =>   for i in 0 .. n
+                                                let t = base + i
+                                                store y[t] = x[t]
+
+One walk numbers every value: equal operations over equal values are one, kept in the scope where
+it may be used longest: the block before the outermost loop that it does not depend on. A value is
+never moved over an If alone (it would run where it did not), and a load moves only out of a loop
+that surely runs and does not store to its buffer. The Lets are then written anew: for values with
+several users, users further down, or users in another block. Works on both levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weftc.loop.build import Names
+from weftc.loop.fold import fold, is_true, trips
+from weftc.loop.ir import (
+    Alloc,
+    Barrier,
+    Block,
+    Buffer,
+    Call,
+    Const,
+    Expr,
+    For,
+    If,
+    Let,
+    Load,
+    LoopFunction,
+    LoopKind,
+    Op,
+    Reduce,
+    Scalar,
+    Stmt,
+    Store,
+    Tree,
+    Var,
+)
+from weftc.loop.values import Node, Scope, Step, write_block
+from weftc.loop.walk import names, operands, postorder, written_buffers
+
+
+def simplify(function: LoopFunction) -> LoopFunction:
+    """An equal function that computes every value once, as early as it safely can."""
+    simplifier = _Simplifier()
+    for size in function.sizes:
+        simplifier.leaf(size, simplifier.scope)
+    simplifier.block(function.body)
+    simplifier.scope.count_uses()
+    body = write_block(simplifier.scope, Names(tuple(names(function))))
+    return LoopFunction(function.name, function.buffers, function.sizes, body)
+
+
+_INLINED = (LoopKind.SERIAL, LoopKind.UNROLLED, LoopKind.VECTOR)
+
+
+class _Simplifier:
+    """Walks the statements once, numbering values into scopes."""
+
+    def __init__(self) -> None:
+        self.scope = Scope(None, loop=False)
+        self.known: dict[str, Node] = {}
+        self.memo: dict[Expr, Node] = {}
+        self.version: dict[Buffer, int] = {}
+        self.home: dict[Buffer, Scope] = {}
+        self.clock = 0
+        self.root = self.scope
+
+    # -- statements ---------------------------------------------------------------------------
+
+    def block(self, block: Block) -> None:
+        for statement in block:
+            self.tick()
+            _STATEMENTS[type(statement)](self, statement)
+
+    def tick(self) -> None:
+        """A new position: loads of an earlier one are not evaluated again by later users."""
+        self.clock += 1
+        self.memo = {}
+
+    def enter(self, loop: bool, stores: set[Buffer]) -> None:
+        self.scope = Scope(self.scope, loop, stores)
+
+    def leave(self) -> Scope:
+        left = self.scope
+        assert left.parent is not None
+        left.parent.effects |= left.effects
+        self.scope = left.parent
+        return left
+
+    def forget(self, buffers: set[Buffer]) -> None:
+        """Loads of these from here on are new values."""
+        self.clock += 1
+        for buffer in buffers:
+            self.version[buffer] = self.clock
+
+    def append(self, statement: Stmt, *values: Node | None, effect: bool = True) -> Step:
+        step = Step(statement, values, (), self.clock)
+        self.scope.items.append(step)
+        self.scope.effects |= effect
+        return step
+
+    def let(self, s: Let) -> None:
+        node = self.value(s.value)
+        if node.var is None and node.operands is not None:
+            node.var = s.var
+        self.known[s.var.name] = node
+
+    def store(self, s: Store) -> None:
+        mask = None if s.mask is None else self.value(s.mask)
+        if mask is not None and is_true(mask.template) is not None:
+            if not is_true(mask.template):
+                return
+            mask = None
+        self.append(s, self.value(s.index), self.value(s.value), mask)
+        self.forget({s.buffer})
+
+    def alloc(self, s: Alloc) -> None:
+        self.home[s.buffer] = self.scope
+        self.forget({s.buffer})
+        self.append(s, effect=False)
+
+    def barrier(self, s: Barrier) -> None:
+        self.append(s)
+        self.forget(set(self.version))
+
+    def call(self, s: Call) -> None:
+        self.append(s, *[self.value(arg) for arg in s.args])
+
+    def branch(self, s: If) -> None:
+        condition = self.value(s.condition)
+        taken = is_true(condition.template)
+        if taken is not None:
+            self.block(s.then if taken else s.otherwise)
+            return
+        position = self.clock
+        scopes = []
+        for side in (s.then, s.otherwise):
+            stores = written_buffers(side)
+            self.enter(loop=False, stores=stores)
+            self.block(side)
+            scopes.append(self.leave())
+            self.forget(stores)
+        step = Step(s, (condition,), tuple(scopes), position)
+        self.scope.items.append(step)
+
+    def loop(self, s: For) -> None:
+        start, stop = self.value(s.start), self.value(s.stop)
+        inits = [self.value(carry.init) for carry in s.carried]
+        count = trips(start.template, stop.template, s.step)
+        if count == 0 or (count == 1 and s.kind in _INLINED):
+            self._straight(s, start, inits, count)
+            return
+        grain = None if s.grain is None else self.value(s.grain)
+        position = self.clock
+        stores = written_buffers(s.body)
+        self.forget(stores)
+        self._enter_loop(s, stores, count)
+        for var in (s.var, *(carry.var for carry in s.carried)):
+            self.leaf(var, self.scope)
+        self.block(s.body)
+        self.tick()
+        inner = self.scope
+        inner.ends = ([self.value(carry.next) for carry in s.carried], self.clock)
+        self.leave()
+        self.forget(stores)
+        results = [self.leaf(carry.result, self.scope) for carry in s.carried]
+        step = Step(s, (start, stop, grain, *inits), (inner,), position, results)
+        self.scope.items.append(step)
+
+    def _enter_loop(self, s: For, stores: set[Buffer], count: int | None) -> None:
+        sure = count is not None and s.kind in _INLINED
+        self.scope = Scope(self.scope, s.kind is not LoopKind.PARALLEL, stores, sure)
+        self.scope.thread = s.kind is LoopKind.PARALLEL
+
+    def _straight(self, s: For, start: Node, inits: list[Node], count: int) -> None:
+        """A loop of no or one iteration."""
+        values = inits
+        if count:
+            self.known[s.var.name] = start
+            for carry, init in zip(s.carried, inits):
+                self.known[carry.var.name] = init
+            self.block(s.body)
+            self.tick()
+            values = [self.value(carry.next) for carry in s.carried]
+        for carry, value in zip(s.carried, values):
+            self.known[carry.result.name] = value
+
+    def reduce(self, s: Reduce) -> None:
+        extent = self.value(s.extent)
+        position = self.clock
+        stores = written_buffers(s.body)
+        self.forget(stores)
+        self.enter(True, stores)
+        self.leaf(s.var, self.scope)
+        self.block(s.body)
+        self.tick()
+        inner = self.scope
+        inner.ends = ([self.value(term.value) for term in s.terms], self.clock)
+        self.leave()
+        self.forget(stores)
+        results = [self.leaf(term.result, self.scope) for term in s.terms]
+        self.scope.items.append(Step(s, (extent,), (inner,), position, results))
+
+    # -- values -------------------------------------------------------------------------------
+
+    def leaf(self, var: Var, scope: Scope) -> Node:
+        node = Node(var, None, scope, self.clock)
+        self.known[var.name] = node
+        return node
+
+    def value(self, expr: Expr) -> Node:
+        """The number of a value."""
+        memo = self.memo
+        for node in postorder(expr, memo):
+            memo[node] = self._number(node, [memo[child] for child in operands(node)])
+        return memo[expr]
+
+    def _number(self, expr: Expr, args: Sequence[Node]) -> Node:
+        if isinstance(expr, Var):
+            return self.known[expr.name]
+        if isinstance(expr, Const):
+            return self._constant(expr)
+        folded = fold(expr, args)
+        if isinstance(folded, Node):
+            return folded
+        if isinstance(folded, Const):
+            return self._constant(folded)
+        if isinstance(expr, Load) and len(args) == 2 and is_true(args[1].template):
+            expr, args = Load(expr.buffer, expr.index, expr.type), args[:1]
+        key = self._key(expr, args)
+        depth = max([arg.scope.depth for arg in args], default=0)
+        if isinstance(expr, Load) and expr.buffer in self.home:
+            depth = max(depth, self.home[expr.buffer].depth)
+        found = self.scope.find(key, depth, expr.type.lanes > 1)
+        if found is not None:
+            return found
+        scope = self._scope_of(expr, args, depth)
+        node = Node(expr, tuple(args), scope, self.clock)
+        scope.table[key] = node
+        scope.items.append(node)
+        return node
+
+    def _constant(self, expr: Const) -> Node:
+        # repr tells 0.0 from -0.0, and a nan equals itself
+        key = (repr(expr.value), expr.type.dtype, expr.type.lanes)
+        node = self.root.table.get(key)
+        if node is None:
+            node = self.root.table[key] = Node(expr, None, self.root, self.clock)
+        return node
+
+    def _key(self, expr: Expr, args: Sequence[Node]) -> tuple[object, ...]:
+        what: object = type(expr)
+        version = 0
+        if isinstance(expr, (Op, Tree)):
+            what = (type(expr), expr.op)
+        elif isinstance(expr, Load):
+            what, version = expr.buffer, self.version.get(expr.buffer, 0)
+        return (what, version, expr.type.dtype, expr.type.lanes, *map(id, args))
+
+    def _scope_of(self, expr: Expr, args: Sequence[Node], depth: int) -> Scope:
+        if isinstance(expr, Load):
+            return self.scope.before_sure_loops(expr.buffer, depth)
+        if isinstance(expr, Op) and expr.op in (Scalar.TDIV, Scalar.TREM):
+            divisor = args[1].template
+            if not isinstance(divisor, Const) or divisor.value in (0, -1):
+                return self.scope
+        return self.scope.before_loops(depth)
+
+
+_STATEMENTS: dict[type, Callable[[_Simplifier, Any], None]] = {
+    Let: _Simplifier.let,
+    Store: _Simplifier.store,
+    For: _Simplifier.loop,
+    Reduce: _Simplifier.reduce,
+    If: _Simplifier.branch,
+    Alloc: _Simplifier.alloc,
+    Barrier: _Simplifier.barrier,
+    Call: _Simplifier.call,
+}
