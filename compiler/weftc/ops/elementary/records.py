@@ -1,0 +1,93 @@
+"""The elementary functions as ops: name, definition, gradient, cost.
+
+The reference of each is its own definition, evaluated in NumPy: interpreter and kernels agree to
+the bit, and tests compare the definitions with exact values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import OpDef
+from weftc.ops import build
+from weftc.ops.elementary import exponential, hyperbolic, logarithm, root, trigonometric
+from weftc.ops.elementary.terms import Term, expression
+from weftc.ops.pointwise import add, by_term, div, mul, neg, sub, unary
+
+
+def _op(
+    name: str,
+    definition: Callable[[Term], Term],
+    slope: Callable[[Node, Node], Node],
+    **fields: Any,
+) -> OpDef:
+    """An op of one operand; `slope(x, y)` is dy/dx."""
+    lower = expression(definition)
+
+    def vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
+        return (mul(g, slope(node.inputs[0], node)),)
+
+    return unary(name, lower, by_term(lower), vjp=vjp, **{"array_api": name, **fields})
+
+
+def _times(factor: float, x: Node) -> Node:
+    return mul(build.like(factor, x), x)
+
+
+def _plus(x: Node, summand: float) -> Node:
+    return add(x, build.like(summand, x))
+
+
+def _one_minus(x: Node) -> Node:
+    return sub(build.like(1.0, x), x)
+
+
+def _inverse(x: Node) -> Node:
+    return div(build.like(1.0, x), x)
+
+
+POSITIVE = {"domain": (0.5, 3.0)}
+
+sqrt = _op(
+    "sqrt", root.sqrt, lambda x, y: _inverse(_times(2.0, y)), cost=6, onnx="Sqrt", **POSITIVE
+)
+rsqrt = _op(
+    "rsqrt",
+    root.rsqrt,
+    lambda x, y: _times(-0.5, mul(y, mul(y, y))),
+    cost=11,
+    array_api=None,
+    **POSITIVE,
+)
+exp = _op("exp", exponential.exp, lambda x, y: y, cost=15, onnx="Exp")
+expm1 = _op("expm1", exponential.expm1, lambda x, y: _plus(y, 1.0), cost=20)
+sigmoid = _op(
+    "sigmoid",
+    exponential.sigmoid,
+    lambda x, y: mul(y, _one_minus(y)),
+    cost=25,
+    array_api=None,
+    onnx="Sigmoid",
+)
+log = _op("log", logarithm.log, lambda x, y: _inverse(x), cost=30, onnx="Log", **POSITIVE)
+log1p = _op("log1p", logarithm.log1p, lambda x, y: _inverse(_plus(x, 1.0)), cost=30, **POSITIVE)
+log2 = _op(
+    "log2",
+    logarithm.log2,
+    lambda x, y: _inverse(_times(0.6931471805599453, x)),
+    cost=30,
+    **POSITIVE,
+)
+sin: OpDef = _op("sin", trigonometric.sin, lambda x, y: cos(x), cost=65, onnx="Sin")
+cos: OpDef = _op("cos", trigonometric.cos, lambda x, y: neg(sin(x)), cost=65, onnx="Cos")
+tan = _op(
+    "tan",
+    trigonometric.tan,
+    lambda x, y: _plus(mul(y, y), 1.0),
+    cost=70,
+    onnx="Tan",
+    domain=(-1.2, 1.2),
+)
+tanh = _op("tanh", hyperbolic.tanh, lambda x, y: _one_minus(mul(y, y)), cost=30, onnx="Tanh")
