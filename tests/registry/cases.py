@@ -98,19 +98,3 @@ def op_cases(op: OpDef) -> list[Case]:
     random = np.random.default_rng(zlib.crc32(op.name.encode()))
     derived = op.family is Family.POINTWISE and op.samples is None
     return list((_pointwise_cases if derived else _sample_cases)(op, random))
-
-
-def assert_same_bits(actual: Array, expected: Array, context: object = "") -> None:
-    """Equal dtype, shape and bits; every NaN equals every NaN, -0 is not 0."""
-    assert actual.dtype == expected.dtype, (context, actual.dtype, expected.dtype)
-    assert actual.shape == expected.shape, (context, actual.shape, expected.shape)
-    same = actual == expected
-    if actual.dtype.kind == "f":
-        same = same & (np.signbit(actual) == np.signbit(expected))
-        same = same | (np.isnan(actual) & np.isnan(expected))
-    if not np.all(same):
-        place = tuple(int(i) for i in np.argwhere(~same)[0]) if actual.ndim else ()
-        raise AssertionError(
-            f"{context}: at {place} is {actual[place]!r}, expected {expected[place]!r}; "
-            f"{int(np.sum(~same))} of {actual.size} differ"
-        )

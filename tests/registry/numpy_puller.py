@@ -44,7 +44,7 @@ class NumpyPuller:
         assert all(i.type == INDEX for i in index)
         places = [np.where(self._mask, self.value(i), 0) for i in index]
         for place, size in zip(places, array.shape):
-            assert np.all((0 <= place) & (place < size) | ~self._mask), (operand, place, size)
+            assert np.all((place >= 0) & (place < size) | ~self._mask), (operand, place, size)
         if not array.size:
             return self._bind(np.zeros(self._shape, array.dtype))
         return self._bind(np.broadcast_to(array[tuple(places)], self._shape))
