@@ -7,6 +7,7 @@ version.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
@@ -46,7 +47,7 @@ class Linker:
         self._externals = externals
         self._lock = threading.RLock()
         self._addresses: dict[str, int] = {}
-        self._libraries: list[Any] = []  # resource trackers: code lives as long as they do
+        self._libraries = 0
         self._machine: TargetMachine | None = None
         self._jit: Any = None
 
@@ -96,12 +97,13 @@ class Linker:
         builder.add_current_process()  # memset and the like; the runtime also calls CPython
         for name, address in self._externals.items():
             builder.import_symbol(name, address)
-        library = f"{symbol}#{len(self._libraries)}"
+        library = f"{symbol}#{self._libraries}"
+        self._libraries += 1
         try:
             tracker = builder.link(self._lljit(), library)
         except RuntimeError as error:
             raise CompileError(f"the kernel {symbol} cannot be linked: {error}") from None
-        self._libraries.append(tracker)
+        _keep_forever(tracker)
         return int(tracker[symbol])
 
     def _parse(self, symbol: str, llvm: str) -> ModuleRef:
@@ -139,7 +141,13 @@ class Linker:
             import llvmlite.binding as binding
 
             self._jit = binding.create_lljit_compiler(self._target_machine(), use_jit_link=True)
+            _keep_forever(self._jit)
         return self._jit
+
+
+def _keep_forever(owner: object) -> None:
+    """Code is never unloaded: arrays, threads and types that run it may outlive every module."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))
 
 
 def default() -> Linker:

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+
 from weftc.codegen.llvm import emit
 from weftc.loop import ir
 from weftc.loop.ir import (

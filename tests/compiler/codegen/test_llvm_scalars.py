@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.bits import assert_same_bits
+from tests.compiler.codegen.native import Array, baseline, elementwise, run
+
 from weftc.codegen.llvm.scalar import RULES
 from weftc.loop import ir
 from weftc.loop.ir import Const, Expr, LoopType, Op, Scalar, Splat, Var
@@ -13,11 +18,6 @@ from weftc.loop.scalar import evaluate, evaluate_expr
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
 from weftrt.target import Target, host
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tests.bits import assert_same_bits
-from tests.compiler.codegen.native import Array, baseline, elementwise, run
 
 LANES = (1, 2, 16, 64)
 TARGETS = (host, baseline)

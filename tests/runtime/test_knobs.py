@@ -1,0 +1,82 @@
+"""Environment variables: typed, explained, overridable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from weftrt import knobs
+from weftrt.errors import UsageError
+from weftrt.target import host
+
+
+def test_values_are_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEFT_THREADS", "3")
+    assert knobs.threads() == 3
+    monkeypatch.setenv("WEFT_THREADS", "")
+    assert knobs.threads() >= 1
+    monkeypatch.setenv("WEFT_CACHE", "~/somewhere")
+    assert knobs.cache() == Path.home() / "somewhere"
+    monkeypatch.setenv("WEFT_CACHE", "off")
+    assert knobs.cache() is None
+    monkeypatch.delenv("WEFT_CACHE")
+    default = knobs.cache()
+    assert default is not None and default.name == "weft"
+    monkeypatch.setenv("WEFT_LOG", "compile, guards")
+    assert knobs.log() == {"compile", "guards"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("WEFT_THREADS", "0"),
+        ("WEFT_THREADS", "many"),
+        ("WEFT_VERIFY", "3"),
+        ("WEFT_LOG", "everything"),
+        ("WEFT_TARGET", "486"),
+        ("WEFT_CACHE_MB", "-1"),
+    ],
+)
+def test_bad_values_are_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
+    (knob,) = [k for k in knobs.ALL if k.variable == variable]
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(UsageError) as caught:
+        knob()
+    message = str(caught.value)
+    assert variable in message and repr(text) in message and knob.expected in message
+
+
+def test_scopes_nest_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEFT_THREADS", "4")
+    with knobs.scope(threads=1, verify=2):
+        assert (knobs.threads(), knobs.verify()) == (1, 2)
+        with knobs.scope(threads=2):
+            assert (knobs.threads(), knobs.verify()) == (2, 2)
+        assert knobs.threads() == 1
+    assert knobs.threads() == 4
+    with pytest.raises(UsageError, match="theads"), knobs.scope(theads=1):
+        pass
+
+
+def test_every_knob_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEFT_VERIFY", "1")
+    text = knobs.describe()
+    assert all(knob.variable in text for knob in knobs.ALL)
+    assert "WEFT_VERIFY = 1" in text
+    names = [knob.name for knob in knobs.ALL]
+    assert len(set(names)) == len(names)
+    assert all(getattr(knobs, name).name == name for name in names)
+
+
+def test_the_target_can_be_reduced() -> None:
+    native = host()
+    assert native.vector_bits in (128, 256, 512)
+    with knobs.scope(target="x86-64-v3"):
+        reduced = host()
+    if native.triple.startswith("x86_64"):
+        assert reduced.vector_bits == 256
+        assert reduced.has("fma") and not reduced.has("avx512f")
+        assert set(reduced.features) <= set(native.features)
+    else:
+        assert reduced == native

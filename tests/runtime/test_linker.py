@@ -1,0 +1,199 @@
+"""From LLVM IR text to an address: caching, errors, threads and processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from weftrt import knobs
+from weftrt.cache import Store
+from weftrt.cpu.linker import Linker, default, provide
+from weftrt.errors import CompileError
+from weftrt.target import host
+
+
+def module(symbol: str, value: int) -> str:
+    return f"define i64 @{symbol}() {{\n  ret i64 {value}\n}}\n"
+
+
+def call(address: int) -> int:
+    return int(ctypes.CFUNCTYPE(ctypes.c_int64)(address)())
+
+
+def refuse(*_: object) -> NoReturn:
+    raise AssertionError("compiled again")
+
+
+def test_link_and_link_again(tmp_path: Path) -> None:
+    linker = Linker(host(), Store(tmp_path))
+    address = linker.link("f", module("f", 42))
+    assert call(address) == 42
+    assert linker.link("f", module("f", 42)) == address
+    other = linker.link("f", module("f", 43))
+    assert (call(address), call(other)) == (42, 43)
+
+
+def test_objects_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = module("f", 7)
+    Linker(host(), Store(tmp_path)).link("f", text)
+    monkeypatch.setattr(Linker, "_compile", refuse)
+    assert call(Linker(host(), Store(tmp_path)).link("f", text)) == 7
+    with pytest.raises(AssertionError, match="compiled again"):
+        Linker(host(), Store(tmp_path)).link("f", module("f", 8))
+
+
+def test_another_target_is_another_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = module("f", 7)
+    with knobs.scope(target="x86-64-v3"):
+        reduced = host()
+    if reduced == host():
+        pytest.skip("this CPU cannot be reduced")
+    Linker(reduced, Store(tmp_path)).link("f", text)
+    monkeypatch.setattr(Linker, "_compile", refuse)
+    with pytest.raises(AssertionError, match="compiled again"):
+        Linker(host(), Store(tmp_path)).link("f", text)
+
+
+def test_what_is_named_by_its_source_is_not_even_written(tmp_path: Path) -> None:
+    linker = Linker(host(), Store(tmp_path))
+    assert call(linker.link_built("f", "source 1", lambda: module("f", 1))) == 1
+    assert call(linker.link_built("f", "source 1", refuse)) == 1
+    assert call(Linker(host(), Store(tmp_path)).link_built("f", "source 1", refuse)) == 1
+
+
+def test_a_damaged_object_is_compiled_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = module("f", 9)
+    Linker(host(), Store(tmp_path)).link("f", text)
+    (path,) = [p for p in tmp_path.glob("??/*") if p.suffix != ".lock"]
+    path.write_bytes(path.read_bytes()[:-100])
+    assert call(Linker(host(), Store(tmp_path)).link("f", text)) == 9
+    assert "damaged" in capsys.readouterr().err
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("define void @f( {", "expected"),
+        ("define i64 @f(i32 %x) { ret i64 %x }", "i64"),
+        ("define i64 @f() {\n  %a = add i64 %b, 1\n  %b = add i64 %a, 1\n  ret i64 %a }", ""),
+    ],
+)
+def test_what_llvm_refuses_is_kept(tmp_path: Path, text: str, reason: str) -> None:
+    linker = Linker(host(), Store(None))
+    with knobs.scope(dump=tmp_path), pytest.raises(CompileError, match="bug in Weft") as caught:
+        linker.link("f", text)
+    kept = (tmp_path / "f.failed.ll").read_text()
+    assert kept.endswith(text) and kept.startswith(";") and reason in kept
+    assert str(tmp_path / "f.failed.ll") in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_symbol_that_nobody_provides() -> None:
+    text = "declare i64 @nobody()\ndefine i64 @f() {\n  %r = call i64 @nobody()\n  ret i64 %r\n}\n"
+    with pytest.raises(CompileError, match="cannot be linked"):
+        Linker(host(), Store(None)).link("f", text)
+
+
+def test_the_runtime_provides_routines() -> None:
+    routine = ctypes.CFUNCTYPE(ctypes.c_int64)(lambda: 1234)
+    address = ctypes.cast(routine, ctypes.c_void_p).value
+    assert address is not None
+    provide("weft_test_routine", address)
+    text = (
+        "declare i64 @weft_test_routine()\n"
+        "define i64 @f() {\n  %r = call i64 @weft_test_routine()\n  ret i64 %r\n}\n"
+    )
+    assert call(Linker(host(), Store(None)).link("f", text)) == 1234
+
+
+def test_large_constants_and_frames() -> None:
+    """Constant pools are reached by rip, and a LOCAL buffer may take 256 KiB of stack."""
+    text = (
+        "define double @f() {\n"
+        "  %p = alloca [32768 x double], align 64\n"
+        "  %q = getelementptr double, ptr %p, i64 32767\n"
+        "  store volatile double 0x3FF8000000000000, ptr %q\n"
+        "  %v = load volatile double, ptr %q\n"
+        "  %r = fadd double %v, 0x4002000000000000\n"
+        "  ret double %r\n}\n"
+    )
+    address = Linker(host(), Store(None)).link("f", text)
+    assert ctypes.CFUNCTYPE(ctypes.c_double)(address)() == 3.75
+
+
+def test_threads_link_at_once(tmp_path: Path) -> None:
+    linker = Linker(host(), Store(tmp_path))
+    texts = [(f"f{k % 5}", module(f"f{k % 5}", k % 5)) for k in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        addresses = list(pool.map(lambda item: linker.link(*item), texts))
+    assert [call(a) for a in addresses] == [k % 5 for k in range(40)]
+    assert len(set(addresses)) == 5
+
+
+def test_the_default_linker_follows_the_target() -> None:
+    with knobs.scope(target="x86-64-v3"):
+        reduced = default()
+        assert reduced is default()
+    assert (reduced is default()) == (not host().triple.startswith("x86_64"))
+
+
+def test_assembly_can_be_read() -> None:
+    assert "f:" in Linker(host(), Store(None)).assembly(module("f", 1))
+
+
+CHILD = """
+import ctypes, sys
+from weftrt.cpu import linker
+compiled = []
+original = linker.Linker._compile
+linker.Linker._compile = lambda self, *a: compiled.append(1) or original(self, *a)
+text = "define i64 @f() {\\n  ret i64 42\\n}\\n"
+print("ready", flush=True)
+sys.stdin.readline()
+address = linker.link("f", text)
+print(ctypes.CFUNCTYPE(ctypes.c_int64)(address)(), len(compiled))
+"""
+
+
+def test_processes_started_together_compile_once(tmp_path: Path) -> None:
+    path = os.pathsep.join(sys.path)
+    environment = {**os.environ, "PYTHONPATH": path, "WEFT_CACHE": str(tmp_path)}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(3)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    results = [child.communicate()[0].split() for child in children]
+    assert [value for value, _ in results] == ["42"] * 3
+    assert sum(int(compiled) for _, compiled in results) == 1
+
+
+def test_llvm_is_not_imported_before_it_is_needed() -> None:
+    script = (
+        "import sys, weftrt.target, weftrt.knobs, weftrt.cache.programs, weftrt.cpu.linker\n"
+        "assert not any(name.startswith('llvmlite') for name in sys.modules)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
