@@ -62,7 +62,8 @@ def test_out_of_bounds_names_the_place() -> None:
         taken = get("take")(x, i, axis=0)
     graph = Graph("f", (x, i), (taken,))
     array = np.arange(3, dtype=np.float32)
-    np.testing.assert_array_equal(interpret(graph, [array, np.array([0, -1, -3, 2])])[0], [0, 2, 0, 2])
+    (value,) = interpret(graph, [array, np.array([0, -1, -3, 2])])
+    np.testing.assert_array_equal(value, [0, 2, 0, 2])
     with pytest.raises(OutOfBoundsError, match=r"test_interpret.*index 3 \(number 2\).*size 3"):
         interpret(graph, [array, np.array([0, -3, 3, -4])])
 
