@@ -2,3 +2,7 @@
 
 Families of definitions are plain functions over `terms.Term`; `records` makes ops of them.
 """
+
+from weftc.ops.elementary.power import pow_lower
+
+__all__ = ["pow_lower"]

@@ -92,11 +92,15 @@ def _reduce(x: Term) -> tuple[Term, Term]:
     return n, fma(n, -k.ln2[1], fma(n, -k.ln2[0], x))
 
 
+def exp_of_small(r: Term) -> Term:
+    """e^r for |r| <= 0.3466."""
+    return fma(fma(horner(r, _CONSTANTS[r.dtype].exp), r, 1.0), r, 1.0)
+
+
 def _exp_within(x: Term) -> Term:
     """e^x for x between the limits."""
     n, r = _reduce(x)
-    value = fma(fma(horner(r, _CONSTANTS[x.dtype].exp), r, 1.0), r, 1.0)
-    return ldexp(value, cast(n, dtypes.int32))
+    return ldexp(exp_of_small(r), cast(n, dtypes.int32))
 
 
 def exp(x: Term) -> Term:
