@@ -67,7 +67,9 @@ def loss(parameters: Tree, x: Tree, labels: Tree) -> Tree:
 
 
 @wf.jit
-def train_step(parameters: Tree, first: Tree, second: Tree, step: Tree, x: Tree, labels: Tree) -> Tree:
+def train_step(
+    parameters: Tree, first: Tree, second: Tree, step: Tree, x: Tree, labels: Tree
+) -> Tree:
     """Forward, backward and Adam (Kingma and Ba, 2015) for every parameter, as one program."""
     value, gradients = wf.value_and_grad(loss)(parameters, x, labels)
     step = step + 1.0
@@ -76,8 +78,9 @@ def train_step(parameters: Tree, first: Tree, second: Tree, step: Tree, x: Tree,
     first = wf.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, first, gradients)
     second = wf.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, second, gradients)
     parameters = wf.tree.map(
-        lambda p, m, v: p
-        - LEARNING_RATE * (m / correction1) / (wf.sqrt(v / correction2) + EPSILON),
+        lambda p, m, v: (
+            p - LEARNING_RATE * (m / correction1) / (wf.sqrt(v / correction2) + EPSILON)
+        ),
         parameters,
         first,
         second,
@@ -122,9 +125,7 @@ def train(
         losses.append(float(np.mean(total)))
         report(epoch, losses[-1], accuracy(state[0], training))
     stages = train_step.lower(*state, batch.pixels, batch.labels)
-    return Result(
-        accuracy(state[0], held), tuple(losses), median(times) * 1e6, len(stages.kernels)
-    )
+    return Result(accuracy(state[0], held), tuple(losses), median(times) * 1e6, len(stages.kernels))
 
 
 def main(dataset: str, epochs: int, dump: Path) -> Result:

@@ -1,0 +1,112 @@
+"""Weft: NumPy-style Python functions as a few fused native kernels.
+
+    import weft as wf
+
+    @wf.jit
+    def predict(x, w, b):
+        return wf.nn.softmax(x @ w + b)
+
+This module is the Array API namespace (2024.12) and the transforms; see `wf.jit` and `wf.grad`.
+Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from weftrt.dtypes import (
+    DType,
+    bool_,
+    float32,
+    float64,
+    int32,
+    int64,
+    uint8,
+    uint32,
+    uint64,
+)
+
+if TYPE_CHECKING:
+    from weftrt.array import Array
+
+    from weft import nn, tree
+    from weft.autodiff import grad, stop_gradient, value_and_grad, vjp
+    from weft.jit import jit
+    from weft.ops import *  # noqa: F403
+
+__version__ = "0.1.0"
+__array_api_version__ = "2024.12"
+
+bool = bool_
+e = 2.718281828459045
+inf = float("inf")
+nan = float("nan")
+newaxis = None
+pi = 3.141592653589793
+
+_LAZY = {
+    "Array": "weftrt.array",
+    "jit": "weft.jit",
+    "grad": "weft.autodiff",
+    "value_and_grad": "weft.autodiff",
+    "vjp": "weft.autodiff",
+    "stop_gradient": "weft.autodiff",
+}
+"""Where public names live that are no array functions."""
+_MODULES = ("nn", "tree", "errors")
+
+__all__ = [
+    "Array",
+    "DType",
+    "bool",
+    "e",
+    "float32",
+    "float64",
+    "grad",
+    "inf",
+    "int32",
+    "int64",
+    "jit",
+    "nan",
+    "newaxis",
+    "nn",
+    "pi",
+    "stop_gradient",
+    "tree",
+    "uint8",
+    "uint32",
+    "uint64",
+    "value_and_grad",
+    "vjp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(f"module 'weft' has no attribute {name!r}")
+    if name == "tree":
+        value: Any = importlib.import_module("weft.tree")
+    elif name == "errors":
+        value = importlib.import_module("weftrt.errors")
+    else:
+        value = _loaded(name)
+    globals()[name] = value
+    return value
+
+
+def _loaded(name: str) -> Any:
+    """A name that needs the array type; its operators are installed first."""
+    importlib.import_module("weft.operators")
+    if name in _MODULES:
+        return importlib.import_module(f"weft.{name}")
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    functions = importlib.import_module("weft.ops")
+    if name not in functions.__all__:
+        raise AttributeError(f"module 'weft' has no attribute {name!r}")
+    return getattr(functions, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_MODULES, *importlib.import_module("weft.ops").__all__})

@@ -1,0 +1,220 @@
+"""Gradients: a function's graph, differentiated node by node while it is traced."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weftc.ir.node import Node
+from weftc.transforms.vjp import vjp as transform
+from weftrt import dtypes
+from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
+
+from weft import diagnostics, tree
+from weft.jit import jit
+from weft.ops import core
+from weft.ops.core import operation
+from weft.promotion import as_strong, convert
+from weft.tracing import Tracer, active, apply, lift, state
+from weft.tree import Structure
+
+
+@operation()
+def stop_gradient(x: Any, /) -> Tracer:
+    """x, as a constant for differentiation."""
+    return apply("stop_gradient", as_strong(lift(x)))
+
+
+def _staged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` inside a trace; outside, its jitted self."""
+    compiled = jit(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (compiled if state.trace is None else function)(*args, **kwargs)
+
+    return call
+
+
+def grad(
+    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The gradient of a scalar function with respect to the arguments numbered `argnums`.
+
+    With `has_aux` the function returns (scalar, anything) and its gradient (gradient, anything).
+    """
+    both = _value_and_grad(function, argnums, has_aux, "grad")
+
+    @functools.wraps(function)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, gradients = both(*args, **kwargs)
+        return (gradients, value[1]) if has_aux else gradients
+
+    return _staged(gradient)
+
+
+def value_and_grad(
+    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Like `grad`, but returns (value, gradient)."""
+    return _staged(_value_and_grad(function, argnums, has_aux, "value_and_grad"))
+
+
+def _value_and_grad(
+    function: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, name: str
+) -> Callable[..., Any]:
+    if not callable(function):
+        raise diagnostics.located(UsageError, f"{name} takes a function, not {function!r:.40}")
+
+    @functools.wraps(function)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        places = [_place(name, n, len(args)) for n in _numbers(argnums)]
+        inputs, structures = _independent(name, places, args)
+        result = function(*_replaced(args, places, inputs, structures), **kwargs)
+        value, aux = _split(name, result) if has_aux else (result, None)
+        output = _scalar(name, value)
+        one = convert(lift(1.0), output.dtype).node
+        gradients = _pull(name, [output], [one], inputs)
+        parts = _grouped(gradients, structures)
+        chosen = parts[0] if isinstance(argnums, int) else tuple(parts)
+        return ((output, aux) if has_aux else output), chosen
+
+    return both
+
+
+def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
+    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+
+def _place(name: str, number: int, count: int) -> int:
+    if not -count <= number < count:
+        problem = f"{name}: argnums names argument {number}, but there are {count} positional ones"
+        raise diagnostics.located(UsageError, problem)
+    return number % count
+
+
+def _independent(
+    name: str, places: Sequence[int], args: tuple[Any, ...]
+) -> tuple[list[Tracer], list[Structure]]:
+    """New nodes for the differentiated arguments, so that other uses of the same array stay out."""
+    inputs: list[Tracer] = []
+    structures: list[Structure] = []
+    for place in places:
+        found, structure = tree.flatten_with_paths(args[place])
+        structures.append(structure)
+        for path, leaf in found:
+            value = as_strong(lift(leaf, f"argument {place}{path} of {name}"))
+            if not value.dtype.is_float:
+                problem = f"{name}: argument {place}{path} is {value.dtype}; gradients need floats"
+                raise diagnostics.located(DTypeError, problem)
+            inputs.append(apply("identity", value))
+    return inputs, structures
+
+
+def _replaced(
+    args: tuple[Any, ...],
+    places: Sequence[int],
+    inputs: Sequence[Tracer],
+    structures: Sequence[Structure],
+) -> list[Any]:
+    """The arguments with the differentiated ones replaced by their new nodes."""
+    result = list(args)
+    for place, part in zip(places, _grouped(inputs, structures), strict=True):
+        result[place] = part
+    return result
+
+
+def _grouped(leaves: Sequence[Any], structures: Sequence[Structure]) -> list[Any]:
+    parts: list[Any] = []
+    taken = 0
+    for structure in structures:
+        count = structure.leaves()
+        parts.append(structure.unflatten(leaves[taken : taken + count]))
+        taken += count
+    return parts
+
+
+def _split(name: str, result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        problem = f"{name} with has_aux needs a function that returns (value, anything)"
+        raise diagnostics.located(UsageError, problem)
+    return result[0], result[1]
+
+
+def _scalar(name: str, value: Any) -> Tracer:
+    if tree.is_branch(value):
+        problem = f"{name} needs one scalar, but the function returns a {type(value).__name__}"
+        raise diagnostics.located(ShapeError, problem + "; has_aux=True allows (scalar, anything)")
+    output = as_strong(lift(value, f"the result under {name}"))
+    if output.ndim:
+        problem = f"{name} needs a scalar, but the function returns shape {output.shape}"
+        raise diagnostics.located(ShapeError, problem + "; sum it, or use wf.vjp")
+    if not output.dtype.is_float:
+        problem = f"{name} needs a float, but the function returns {output.dtype}"
+        raise diagnostics.located(DTypeError, problem)
+    return output
+
+
+def _pull(
+    name: str, outputs: Sequence[Tracer], cotangents: Sequence[Node], inputs: Sequence[Tracer]
+) -> list[Tracer]:
+    """Gradients of all inputs; zeros for one that the outputs do not depend on."""
+    try:
+        found = transform([o.node for o in outputs], cotangents, [i.node for i in inputs])
+    except WeftError as error:
+        raise diagnostics.relocate(error, name, []) from None
+    return [
+        core.broadcast(convert(lift(0.0), i.dtype), i.shape) if g is None else Tracer(g, active())
+        for g, i in zip(found, inputs, strict=True)
+    ]
+
+
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """(value, pull) or (value, pull, aux): `pull(cotangent)` gives one gradient per primal.
+
+    Inside a trace `pull` continues the graph; outside, value and gradients are compiled.
+    """
+    if state.trace is not None:
+        return _vjp_traced(function, primals, has_aux)
+    value = jit(function)(*primals)
+
+    @jit
+    def pulled(primals: Any, cotangent: Any) -> Any:
+        return _vjp_traced(function, primals, has_aux)[1](cotangent)
+
+    def pull(cotangent: Any) -> Any:
+        return pulled(primals, cotangent)
+
+    return (value[0], pull, value[1]) if has_aux else (value, pull)
+
+
+def _vjp_traced(
+    function: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool
+) -> tuple[Any, ...]:
+    inputs, structures = _independent("vjp", range(len(primals)), primals)
+    result = function(*_grouped(inputs, structures))
+    value, aux = _split("vjp", result) if has_aux else (result, None)
+    leaves, structure = tree.flatten(value)
+    outputs = [as_strong(lift(leaf, "the result under vjp")) for leaf in leaves]
+
+    def pull(cotangent: Any) -> Any:
+        given, shape = tree.flatten(cotangent)
+        if shape != structure:
+            problem = f"the cotangent is {shape}, but the value is {structure}"
+            raise diagnostics.located(UsageError, f"vjp: {problem}")
+        nodes = [_cotangent(g, o) for g, o in zip(given, outputs, strict=True)]
+        return tuple(_grouped(_pull("vjp", outputs, nodes, inputs), structures))
+
+    built = structure.unflatten(outputs)
+    return (built, pull, aux) if has_aux else (built, pull)
+
+
+def _cotangent(given: Any, output: Tracer) -> Node:
+    cotangent = lift(given, "the cotangent")
+    if cotangent.shape != output.shape:
+        problem = f"the cotangent has shape {cotangent.shape}, the value {output.shape}"
+        raise diagnostics.located(ShapeError, f"vjp: {problem}")
+    if not output.dtype.is_float:
+        return convert(cotangent, dtypes.DEFAULT_FLOAT).node
+    return convert(cotangent, output.dtype).node

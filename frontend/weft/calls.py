@@ -1,0 +1,253 @@
+"""Calls as data: arguments taken apart into leaves and a structure, and put together as patterns."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from weftrt import signature as signatures
+from weftrt.array import Array
+from weftrt.dtypes import DType
+from weftrt.errors import DTypeError, TraceError, UsageError
+from weftrt.program import ArraySpec, SizeSlot
+from weftrt.signature import Pattern
+
+from weft import diagnostics, tree
+from weft.tracing import SCALAR_DTYPES, array_dtype
+from weft.tree import LEAF, Structure
+
+Leaf: TypeAlias = "Array | np.ndarray[Any, Any] | float | int | bool"
+
+
+class Static:
+    """The branch that a static argument is: no leaves, compared by exact type and value."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Static)
+            and type(self.value) is type(other.value)
+            and (self.value is other.value or bool(self.value == other.value))
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+tree.register(Static, lambda static: ((), static), lambda static, children: static.value)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call. `structure` is that of (args, kwargs) with static arguments inside; `leaves` are
+    arrays and Python scalars, and `names` what to call them; `native` says whether the guard of
+    the native callable can describe such calls."""
+
+    structure: Structure
+    leaves: tuple[Leaf, ...]
+    names: tuple[str, ...]
+    native: bool
+
+
+class Reader:
+    """Takes calls of one function apart."""
+
+    def __init__(self, function: Callable[..., Any], static: Sequence[str], freeze: bool) -> None:
+        try:
+            parameters = inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            parameters = {}  # type: ignore[assignment]
+        self._static = frozenset(static)
+        self._freeze = freeze
+        self._name = getattr(function, "__name__", repr(function))
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        self._positional = [name for name, p in parameters.items() if p.kind in kinds]
+        variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        unknown = self._static - set(parameters)
+        if unknown and not variadic:
+            problem = f"{self._name} has no parameter {sorted(unknown)[0]!r} to be static"
+            raise diagnostics.located(UsageError, problem)
+
+    def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Take a call apart; errors name the argument."""
+        leaves: list[Leaf] = []
+        names: list[str] = []
+        parts = [
+            self._part(self._positional_name(position), value, leaves, names)
+            for position, value in enumerate(args)
+        ]
+        keys = tuple(sorted(kwargs))
+        keywords = [self._part(key, kwargs[key], leaves, names) for key in keys]
+        structure = Structure(
+            tuple,
+            (0, 1),
+            (
+                Structure(tuple, tuple(range(len(args))), tuple(p for p, _ in parts)),
+                Structure(dict, keys, tuple(p for p, _ in keywords)),
+            ),
+        )
+        native = all(n for _, n in (*parts, *keywords))
+        return Call(structure, tuple(leaves), tuple(names), native)
+
+    def _positional_name(self, position: int) -> str:
+        known = position < len(self._positional)
+        return self._positional[position] if known else f"argument {position}"
+
+    def _part(
+        self, name: str, value: Any, leaves: list[Leaf], names: list[str]
+    ) -> tuple[Structure, bool]:
+        if name in self._static:
+            return self._static_part(name, value)
+        found, structure = tree.flatten_with_paths(value)
+        native = _is_native(structure)
+        for path, leaf in found:
+            leaves.append(self._leaf(name + path, leaf))
+            names.append(name + path)
+        return structure, native
+
+    def _static_part(self, name: str, value: Any) -> tuple[Structure, bool]:
+        frozen = _frozen(value) if self._freeze else value
+        try:
+            hash(frozen)
+        except TypeError:
+            problem = f"the static argument {name} of {self._name} must be hashable, not "
+            raise diagnostics.located(UsageError, problem + type(value).__name__) from None
+        return Structure(Static, (), (), Static(frozen)), frozen is value
+
+    def _leaf(self, name: str, leaf: Any) -> Leaf:
+        if isinstance(leaf, Array):
+            return leaf
+        if isinstance(leaf, np.ndarray):
+            array_dtype(leaf, f"the argument {name} of {self._name}")
+            return np.asarray(leaf)
+        if isinstance(leaf, np.generic):
+            return self._numpy_scalar(name, leaf)
+        if type(leaf) not in SCALAR_DTYPES:
+            hint = "wf.asarray makes an array"
+            if isinstance(leaf, (str, bytes)) or callable(leaf) or isinstance(leaf, DType):
+                hint = (
+                    f"name it in wf.jit(..., static_argnames={name.split('.')[0].split('[')[0]!r})"
+                )
+            problem = f"{type(leaf).__name__}, which is no array, number or tree of them; {hint}"
+            raise diagnostics.located(
+                TraceError, f"the argument {name} of {self._name} is a {problem}"
+            )
+        if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+            problem = f"the argument {name} of {self._name} is {leaf}, which does not fit int64"
+            raise diagnostics.located(DTypeError, problem)
+        return leaf  # type: ignore[no-any-return]
+
+    def _numpy_scalar(self, name: str, leaf: np.generic) -> Leaf:
+        value = leaf.item()
+        if type(value) not in SCALAR_DTYPES:
+            array_dtype(leaf, f"the argument {name} of {self._name}")
+        return self._leaf(name, value)
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, so that a shape or axes argument can be compared later."""
+    if isinstance(value, (list, tuple)):
+        items = tuple(_frozen(item) for item in value)
+        same = type(value) is tuple and all(a is b for a, b in zip(items, value, strict=True))
+        return value if same else items
+    return value
+
+
+_NATIVE_KINDS = (None, tuple, list, dict, type(None), Static)
+
+
+def _is_native(structure: Structure) -> bool:
+    return structure.kind in _NATIVE_KINDS and all(map(_is_native, structure.children))
+
+
+@dataclass(frozen=True)
+class LeafSpec:
+    """What one leaf of a call must be: an array of a spec, or a Python scalar of a type."""
+
+    array: ArraySpec | None
+    scalar: type | None
+
+    def fits(self, leaf: Leaf, sizes: dict[int, int]) -> bool:
+        """Whether `leaf` is of this kind; binds size slots in `sizes`."""
+        if self.array is None:
+            return type(leaf) is self.scalar
+        if not isinstance(leaf, (Array, np.ndarray)) or len(leaf.shape) != len(self.array.shape):
+            return False
+        if array_dtype(leaf, "an argument") is not self.array.dtype:
+            return False
+        return all(
+            _binds(size, actual, sizes) for size, actual in zip(self.array.shape, leaf.shape)
+        )
+
+    @property
+    def pattern(self) -> Pattern:
+        if self.array is not None:
+            return signatures.ArrayPattern(self.array)
+        assert self.scalar is not None
+        return signatures.ScalarPattern(self.scalar)
+
+
+def _binds(size: int | SizeSlot, actual: int, sizes: dict[int, int]) -> bool:
+    if not isinstance(size, SizeSlot):
+        return size == actual
+    return actual != 1 and sizes.setdefault(size.index, actual) == actual
+
+
+def leaf_specs(leaves: Sequence[Leaf], inputs: Sequence[ArraySpec]) -> tuple[LeafSpec, ...]:
+    """What calls that run the same program look like, leaf by leaf."""
+    return tuple(
+        LeafSpec(None, type(leaf)) if type(leaf) in SCALAR_DTYPES else LeafSpec(spec, None)
+        for leaf, spec in zip(leaves, inputs)
+    )
+
+
+def signature(call: Call, specs: Sequence[LeafSpec], guards: Sequence[Any]) -> signatures.Signature:
+    """The native guard's description of calls like `call`."""
+    rest = iter(specs)
+    positional, keywords = call.structure.children
+    return signatures.Signature(
+        tuple(_pattern(part, rest) for part in positional.children),
+        tuple((k, _pattern(p, rest)) for k, p in zip(keywords.keys, keywords.children)),
+        tuple(guards),
+    )
+
+
+def _pattern(structure: Structure, specs: Iterator[LeafSpec]) -> Pattern:
+    if structure == LEAF:
+        return next(specs).pattern
+    if structure.kind is Static:
+        return signatures.StaticPattern(structure.extra.value)
+    if structure.kind is type(None):
+        return signatures.StaticPattern(None)
+    items = tuple(_pattern(child, specs) for child in structure.children)
+    if structure.kind is dict:
+        return signatures.DictPattern(structure.keys, items)
+    return (
+        signatures.TuplePattern(items) if structure.kind is tuple else signatures.ListPattern(items)
+    )
+
+
+def output_tree(structure: Structure, indices: Sequence[int]) -> signatures.OutputTree | None:
+    """The native recipe of a result; None where it holds classes that only Python can build."""
+    return _output(structure, iter(indices)) if _is_native(structure) else None
+
+
+def _output(structure: Structure, indices: Iterator[int]) -> signatures.OutputTree:
+    if structure == LEAF:
+        return signatures.ArrayOutput(next(indices))
+    if structure.kind is type(None):
+        return signatures.ConstantOutput(None)
+    items = tuple(_output(child, indices) for child in structure.children)
+    if structure.kind is dict:
+        return signatures.DictOutput(structure.keys, items)
+    return (
+        signatures.TupleOutput(items) if structure.kind is tuple else signatures.ListOutput(items)
+    )

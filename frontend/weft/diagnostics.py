@@ -1,0 +1,128 @@
+"""Errors in the user's words: where it happened, what the operands were, what was expected."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import weftc
+import weftrt
+from weftc.ir.location import Location
+from weftrt.errors import WeftError
+
+_ROOTS = tuple(
+    str(Path(path).resolve()) + os.sep
+    for path in (Path(__file__).parent, *weftc.__path__, *weftrt.__path__)
+)
+_ours: dict[str, bool] = {}
+"""Whether a source file belongs to Weft, by the name code objects give it."""
+
+
+def _is_ours(filename: str) -> bool:
+    found = _ours.get(filename)
+    if found is None:
+        found = _ours[filename] = os.path.realpath(filename).startswith(_ROOTS)
+    return found
+
+
+def user_location() -> Location | None:
+    """The innermost place on the stack that is not inside Weft."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not _is_ours(code.co_filename):
+            return Location(code, frame.f_lasti)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def located(kind: type[WeftError], problem: str, at: Location | None = None) -> WeftError:
+    """An error of `kind` that starts with "file:line: expression"."""
+    place = at if at is not None else user_location()
+    error = kind(f"{place}\n  {problem}" if place is not None else problem)
+    error.is_located = True  # type: ignore[attr-defined]
+    return error
+
+
+def relocate(error: WeftError, name: str, operands: Sequence[Any]) -> WeftError:
+    """`error`, raised by a rule that knows no source, with the place and the operands added."""
+    if getattr(error, "is_located", False):
+        return error
+    return located(type(error), f"{describe(name, operands)}: {error}")
+
+
+def fail(kind: type[WeftError], name: str, operands: Sequence[Any], problem: str) -> NoReturn:
+    """Raise `kind` for a call of the function `name`; {0}, {1} in `problem` are operand names."""
+    names = operand_names(name, operands, user_location())
+    raise located(kind, f"{describe(name, operands)}: {problem.format(*names)}")
+
+
+def describe(name: str, operands: Sequence[Any]) -> str:
+    """ "matmul: x has shape (64, 784) and w has shape (512, 128)"."""
+    if not operands:
+        return name
+    names = operand_names(name, operands, user_location())
+    mixed = len({getattr(o, "dtype", None) for o in operands}) > 1
+    parts = [_operand(n, o, mixed) for n, o in zip(names, operands, strict=True)]
+    return f"{name}: {' and '.join(parts)}"
+
+
+def _operand(name: str, operand: Any, with_dtype: bool) -> str:
+    shape = (
+        "(" + ", ".join(map(str, operand.shape)) + ("," if len(operand.shape) == 1 else "") + ")"
+    )
+    return f"{name} has shape {shape}" + (f" and dtype {operand.dtype}" if with_dtype else "")
+
+
+def operand_names(name: str, operands: Sequence[Any], at: Location | None) -> list[str]:
+    """What to call the operands: as the source writes them, else by argument, else by number."""
+    written = _written(at, name, len(operands)) if at is not None else None
+    names: list[str] = []
+    for position, operand in enumerate(operands):
+        node = getattr(operand, "node", None)
+        if written is not None:
+            names.append(written[position])
+        elif node is not None and node.op.name == "input":
+            names.append(str(node["name"]))
+        else:
+            names.append("x" if len(operands) == 1 else f"operand {position + 1}")
+    return names
+
+
+def _written(at: Location, name: str, count: int) -> list[str] | None:
+    try:
+        expression = ast.parse(at.resolve()[2], mode="eval").body
+    except SyntaxError:
+        return None
+    operands = _operands(expression, name)
+    if len(operands) < count:
+        return None
+    texts = [ast.unparse(operand) for operand in operands[:count]]
+    return texts if all(len(text) <= 40 for text in texts) else None
+
+
+def _operands(expression: ast.expr, name: str) -> list[ast.expr]:
+    """The operands of an operator, or of a call of the function or method `name` itself."""
+    match expression:
+        case ast.BinOp(left=left, right=right):
+            return [left, right]
+        case ast.Compare(left=left, comparators=[right]):
+            return [left, right]
+        case ast.UnaryOp(operand=operand):
+            return [operand]
+        case ast.Subscript(value=value):
+            return [value]
+        case ast.Call(func=ast.Name(id=called), args=arguments) if called == name:
+            return list(arguments)
+        case ast.Call(func=ast.Attribute(value=owner, attr=called), args=arguments):
+            if called == name:
+                return list(arguments) if _is_module(owner) else [owner, *arguments]
+    return []
+
+
+def _is_module(owner: ast.expr) -> bool:
+    return ast.unparse(owner) in ("wf", "weft", "wf.nn", "weft.nn", "nn")

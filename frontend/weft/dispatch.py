@@ -1,0 +1,198 @@
+"""A compiled function's slow path: what runs when the native guard knows no such call.
+
+It normalizes arguments, finds or makes the entry for them, tells the native guard, and runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from weftc.ir.types import TensorType
+from weftrt import knobs
+from weftrt.array import Array, as_array
+from weftrt.cpu import callable as callables
+from weftrt.cpu.executable import Executable
+
+from weft import calls, engine, guards, specialize
+from weft.calls import Call, LeafSpec, Reader
+from weft.guards import Guard
+from weft.specialize import Traced
+from weft.tracing import SCALAR_DTYPES, array_dtype, state
+from weft.tree import Structure
+
+
+@dataclass(frozen=True)
+class CompileRecord:
+    """One compile (or reuse of an equal program): for which call, why, and for how long."""
+
+    function: str
+    signature: str
+    reason: str
+    milliseconds: float
+    shared: bool
+
+    def __str__(self) -> str:
+        how = "shared" if self.shared else "compiled"
+        return (
+            f"{self.function}({self.signature}): {how} in {self.milliseconds:.1f} ms; {self.reason}"
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One kind of call and the program that answers it."""
+
+    call: Structure
+    specs: tuple[LeafSpec, ...]
+    guards: tuple[Guard, ...]
+    executable: Executable
+    captured: tuple[Array, ...]
+    result: Structure
+    outputs: tuple[int, ...]
+    names: tuple[str, ...]
+    native: calls.signatures.Signature | None
+
+    def fits(self, call: Call) -> bool:
+        """Whether `call` has this entry's structure and types."""
+        sizes: dict[int, int] = {}
+        return self.call == call.structure and all(
+            spec.fits(leaf, sizes) for spec, leaf in zip(self.specs, call.leaves, strict=True)
+        )
+
+    def run(self, call: Call) -> Any:
+        """The result for a call that fits."""
+        produced = self.executable.run((*call.leaves, *self.captured))
+        return self.result.unflatten([produced[index] for index in self.outputs])
+
+
+class Dispatcher:
+    """The entries of one compiled function. Tracing and compiling may happen on any thread."""
+
+    def __init__(self, function: Callable[..., Any], static: Sequence[str], symbolic: bool) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", "function")
+        self.records: list[CompileRecord] = []
+        self.compiled: Any = callables.new(self.slow_path)
+        self._reader = Reader(function, static, freeze=symbolic)
+        self._symbolic = symbolic
+        self._entries: list[Entry] = []
+        self._lock = threading.RLock()
+
+    def slow_path(self, compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call that the native guard does not know."""
+        if state.trace is not None:
+            return self.function(*args, **kwargs)
+        call = self._reader.read(args, kwargs)
+        return self._entry(call).run(call)
+
+    def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """A call taken apart."""
+        return self._reader.read(args, kwargs)
+
+    def trace(self, call: Call) -> Traced:
+        """The function's graph for `call`: with symbolic sizes for an eager operation."""
+        found = None
+        if self._symbolic:
+            found = specialize.trace_symbolic(self.function, self.name, call)
+        return found or specialize.trace(self.function, self.name, call)
+
+    def _entry(self, call: Call) -> Entry:
+        with self._lock:
+            stale = None
+            for entry in self._entries:
+                if entry.fits(call):
+                    if all(map(guards.holds, entry.guards)):
+                        return self._refreshed(entry)
+                    stale = entry
+            reason = self._reason(call, stale)
+            entry = self._specialize(call, reason)
+            if stale is not None:
+                self._entries.remove(stale)
+            self._entries.append(entry)
+            self._tell(entry, replaced=stale is not None)
+            return entry
+
+    def _refreshed(self, entry: Entry) -> Entry:
+        """An entry whose guards hold by value, with the guards naming the objects of now."""
+        if all(guards.current(g) is g.expected for g in entry.guards):
+            return entry
+        fresh = tuple(map(guards.refreshed, entry.guards))
+        native = entry.native
+        if native is not None:
+            native = calls.signatures.Signature(native.positional, native.keywords, fresh)
+        fields = {**vars(entry), "guards": fresh, "native": native}
+        renewed = Entry(**fields)
+        self._entries[self._entries.index(entry)] = renewed
+        self._tell(renewed, replaced=True)
+        return renewed
+
+    def _tell(self, entry: Entry, replaced: bool) -> None:
+        """Let the native guard know `entry`; all of them again if one was replaced."""
+        if replaced:
+            self.compiled.clear()
+        for item in self._entries if replaced else [entry]:
+            if item.native is not None:
+                tree = calls.output_tree(item.result, item.outputs)
+                self.compiled.add(item.native, item.executable, item.captured, tree)
+
+    def _specialize(self, call: Call, reason: str) -> Entry:
+        started = time.perf_counter()
+        traced = self.trace(call)
+        found = () if self._symbolic else tuple(guards.collect(self.function))
+        executable, is_new = engine.executable(traced.graph)
+        self._record(call, reason, (time.perf_counter() - started) * 1e3, not is_new)
+        specs = calls.leaf_specs(call.leaves, executable.program.inputs)
+        expressible = call.native and calls.output_tree(traced.result, traced.outputs) is not None
+        return Entry(
+            call.structure,
+            specs,
+            found,
+            executable,
+            tuple(map(as_array, traced.captured)),
+            traced.result,
+            traced.outputs,
+            call.names,
+            calls.signature(call, specs, found) if expressible else None,
+        )
+
+    def _record(self, call: Call, reason: str, milliseconds: float, shared: bool) -> None:
+        record = CompileRecord(self.name, signature_text(call), reason, milliseconds, shared)
+        self.records.append(record)
+        if "compile" in knobs.log():
+            print(f"weft: {record}", file=sys.stderr)
+
+    def _reason(self, call: Call, stale: Entry | None) -> str:
+        if stale is not None:
+            changed = next(g for g in stale.guards if not guards.holds(g))
+            return f"{guards.describe(changed)} changed"
+        if not self._entries:
+            return "first call"
+        return _difference(self._entries[-1], call)
+
+
+def _difference(entry: Entry, call: Call) -> str:
+    """Why `call` does not fit `entry`."""
+    if entry.call != call.structure:
+        return "the arguments have another structure or other static values"
+    sizes: dict[int, int] = {}
+    for name, spec, leaf in zip(call.names, entry.specs, call.leaves, strict=True):
+        if not spec.fits(leaf, sizes):
+            return f"the type of {name} changed to {_leaf_text(leaf)}"
+    return "the sizes are related in another way"
+
+
+def signature_text(call: Call) -> str:
+    """ "x: f32[3,4], lr: float"."""
+    return ", ".join(f"{n}: {_leaf_text(leaf)}" for n, leaf in zip(call.names, call.leaves))
+
+
+def _leaf_text(leaf: Any) -> str:
+    if type(leaf) in SCALAR_DTYPES:
+        return type(leaf).__name__
+    assert isinstance(leaf, Array) or hasattr(leaf, "shape")
+    return str(TensorType(array_dtype(leaf, "an argument"), tuple(leaf.shape)))

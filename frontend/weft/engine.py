@@ -1,0 +1,61 @@
+"""From a graph to something that runs: one compile per graph, target and error sites."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from weftc import pipeline
+from weftc.ir.node import Graph
+from weftc.ir.opdef import Family
+from weftrt import target as targets
+from weftrt.cpu import executable as executables
+from weftrt.cpu.executable import Executable
+from weftrt.target import Target
+
+_MOST_PROGRAMS = 4096
+
+Key = tuple[Any, ...]
+
+
+@dataclass
+class _Slot:
+    """One program, or the lock that its only compile holds."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    executable: Executable | None = None
+
+
+_slots: OrderedDict[Key, _Slot] = OrderedDict()
+"""Every program of this process by key, so that equal graphs share one; the oldest go first."""
+_lock = threading.Lock()
+
+
+def executable(graph: Graph) -> tuple[Executable, bool]:
+    """The program of `graph`, and whether it had to be compiled."""
+    target = targets.host()
+    slot = _slot(_key(graph, target))
+    with slot.lock:
+        if slot.executable is not None:
+            return slot.executable, False
+        program = pipeline.compile(graph, target)
+        slot.executable = executables.load(program)
+        return slot.executable, True
+
+
+def _key(graph: Graph, target: Target) -> Key:
+    """Two graphs with one key compute the same and fail at the same lines."""
+    sites = tuple(n.location for n in graph.nodes() if n.op.family is Family.INDEXING)
+    return pipeline.program_key(graph, target), graph.name if sites else "", sites
+
+
+def _slot(key: Key) -> _Slot:
+    with _lock:
+        slot = _slots.get(key)
+        if slot is None:
+            slot = _slots[key] = _Slot()
+            if len(_slots) > _MOST_PROGRAMS:
+                _slots.popitem(last=False)
+        return slot

@@ -1,0 +1,130 @@
+"""Functions of neural networks: activations, normalization, losses. All are compositions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from weftc.ir.types import product
+from weftrt import dtypes
+from weftrt.errors import DTypeError, ShapeError
+
+from weft import diagnostics
+from weft.ops import core
+from weft.ops.core import operation
+from weft.ops.elementwise import binary, like, sigmoid, tanh
+from weft.ops.indexing import one_hot
+from weft.ops.reductions import _mean, _var, logsumexp, reduce
+from weft.promotion import as_float, as_strong, convert
+from weft.tracing import Tracer, apply, lift
+
+__all__ = [
+    "cross_entropy",
+    "gelu",
+    "layer_norm",
+    "log_softmax",
+    "logsumexp",
+    "one_hot",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "tanh",
+]
+
+
+@operation()
+def relu(x: Any, /) -> Tracer:
+    """max(x, 0)."""
+    value = as_strong(lift(x))
+    return apply("maximum", value, like(0, value), name="relu")
+
+
+@operation()
+def silu(x: Any, /) -> Tracer:
+    """x * sigmoid(x)."""
+    value = as_float(lift(x))
+    return apply("mul", value, apply("sigmoid", value))
+
+
+@operation("approximate")
+def gelu(x: Any, /, *, approximate: bool = True) -> Tracer:
+    """x times the normal distribution function at x: by tanh, or by erf if not approximate."""
+    value = as_float(lift(x))
+    if approximate:
+        cube = apply("mul", apply("mul", value, value), value)
+        inner = apply("add", value, apply("mul", like(0.044715, value), cube))
+        curve = apply("tanh", apply("mul", like(math.sqrt(2 / math.pi), value), inner))
+    else:
+        curve = apply("erf", apply("mul", like(math.sqrt(0.5), value), value))
+    half = apply("mul", like(0.5, value), value)
+    return apply("mul", half, apply("add", like(1.0, value), curve))
+
+
+def _shifted(name: str, x: Any, axis: Any) -> tuple[Tracer, tuple[int, ...]]:
+    """x minus its largest value along `axis`, which a constant for the gradient."""
+    value = as_float(lift(x))
+    axes = core.axes_of(name, value, axis)
+    largest = apply("stop_gradient", reduce("max", name, value, axes, True))
+    return binary("sub", name, value, largest), axes
+
+
+@operation("axis")
+def softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
+    """exp(x) / sum(exp(x)) along `axis`, without overflow."""
+    shifted, axes = _shifted("softmax", x, axis)
+    raised = apply("exp", shifted)
+    return binary("div", "softmax", raised, reduce("sum", "softmax", raised, axes, True))
+
+
+@operation("axis")
+def log_softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
+    """log(softmax(x)), without overflow."""
+    shifted, axes = _shifted("log_softmax", x, axis)
+    total = reduce("sum", "log_softmax", apply("exp", shifted), axes, True)
+    return binary("sub", "log_softmax", shifted, apply("log", total))
+
+
+@operation()
+def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
+    """The mean over rows of -log_softmax(logits)[label]; labels are integers below the last size."""
+    value, label = as_float(lift(logits)), lift(labels)
+    if not label.dtype.is_integer:
+        diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")
+    if value.ndim != label.ndim + 1:
+        problem = "{1} must have the shape of {0} without the last axis"
+        diagnostics.fail(ShapeError, "cross_entropy", [value, label], problem)
+    axis = value.ndim - 1
+    shifted, axes = _shifted("cross_entropy", value, axis)
+    total = reduce("sum", "cross_entropy", apply("exp", shifted), axes, False)
+    chosen = apply("where", _is_label(shifted, label), shifted, like(0.0, shifted))
+    loss = binary("sub", "cross_entropy", apply("log", total), _sum_last(chosen))
+    rows = product(loss.shape)
+    summed = reduce("sum", "cross_entropy", loss, None, False)
+    return binary("div", "cross_entropy", summed, rows)
+
+
+def _is_label(x: Tracer, labels: Tracer) -> Tracer:
+    """Whether each place of the last axis of `x` is the label of its row."""
+    place = apply("iota", shape=x.shape, axis=x.ndim - 1, dtype=dtypes.int64)
+    column = apply("reshape", convert(labels, dtypes.int64), shape=(*labels.shape, 1))
+    return binary("eq", "cross_entropy", place, column)
+
+
+def _sum_last(x: Tracer) -> Tracer:
+    return reduce("sum", "cross_entropy", x, x.ndim - 1, False)
+
+
+@operation("axis", "epsilon")
+def layer_norm(
+    x: Any, /, weight: Any = None, bias: Any = None, *, axis: Any = -1, epsilon: float = 1e-5
+) -> Tracer:
+    """(x - mean) / sqrt(var + epsilon) along `axis`, times `weight`, plus `bias`."""
+    value = as_float(lift(x))
+    axes = core.axes_of("layer_norm", value, axis)
+    centered = binary("sub", "layer_norm", value, _mean("layer_norm", value, axes, True))
+    spread = binary("add", "layer_norm", _var("layer_norm", value, axes, 0, True), epsilon)
+    result = binary("mul", "layer_norm", centered, apply("rsqrt", spread))
+    if weight is not None:
+        result = binary("mul", "layer_norm", result, weight)
+    return result if bias is None else binary("add", "layer_norm", result, bias)

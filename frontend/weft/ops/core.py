@@ -1,0 +1,115 @@
+"""What public functions are made of: staging, dispatch, broadcasting, axes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec
+
+from weftc.ir.types import Shape, Size, same
+from weftrt.errors import ShapeError, UsageError
+
+from weft import diagnostics, eager
+from weft.promotion import promoted
+from weft.tracing import Tracer, apply, state
+
+P = ParamSpec("P")
+
+
+def operation(*static: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Make a public function of one that builds nodes.
+
+    While a trace is open it is staged; else it is compiled once per kind of arguments, with
+    symbolic sizes. `static` names the parameters whose values, not types, matter.
+    """
+
+    def decorate(body: Callable[P, Any]) -> Callable[P, Any]:
+        compiled = eager.compiled(body, static)
+
+        @functools.wraps(body)
+        def public(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if state.trace is None:
+                return compiled(*args, **kwargs)
+            return body(*args, **kwargs)
+
+        return public
+
+    return decorate
+
+
+def broadcast(x: Tracer, shape: Shape) -> Tracer:
+    """`x` at `shape`, which it is known to fit: leading axes are added, axes of size 1 repeat."""
+    if x.shape == shape:
+        return x
+    lead = len(shape) - x.ndim
+    return apply("broadcast", x, shape=shape, axes=tuple(range(lead, len(shape))))
+
+
+def broadcast_shapes(name: str, operands: Sequence[Tracer]) -> Shape:
+    """The shape that the operands broadcast to."""
+    rank = max(o.ndim for o in operands)
+    result: list[Size] = [1] * rank
+    for operand in operands:
+        for axis, size in enumerate(operand.shape, rank - operand.ndim):
+            if result[axis] == 1:
+                result[axis] = size
+            elif size != 1 and not same(result[axis], size):
+                diagnostics.fail(
+                    ShapeError,
+                    name,
+                    operands,
+                    f"sizes {result[axis]} and {size} of axis {axis - rank} do not broadcast; they "
+                    "must be equal, or one of them 1",
+                )
+    return tuple(result)
+
+
+def matched(name: str, *operands: Tracer) -> list[Tracer]:
+    """The operands in their common dtype and shape."""
+    if len(operands) == 2 and operands[0].shape == operands[1].shape:
+        return promoted(name, *operands)
+    shape = broadcast_shapes(name, operands)
+    return [broadcast(o, shape) for o in promoted(name, *operands)]
+
+
+def axis_of(name: str, x: Tracer, axis: Any, rank: int | None = None) -> int:
+    """`axis` counted from the front; ShapeError if `x` has no such axis."""
+    rank = x.ndim if rank is None else rank
+    if type(axis) is not int:
+        try:
+            axis = axis.__index__()
+        except AttributeError:
+            problem = f"the axis must be an integer, not {axis!r}"
+            raise diagnostics.located(UsageError, f"{name}: {problem}") from None
+    if not -rank <= axis < rank:
+        diagnostics.fail(ShapeError, name, [x], f"there is no axis {axis}; {{0}} has {x.ndim} axes")
+    return int(axis % rank)
+
+
+def axes_of(name: str, x: Tracer, axis: Any) -> tuple[int, ...]:
+    """`axis` (an int, a tuple, or None for all) as ascending axes of `x`."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = [axis_of(name, x, a) for a in given]
+    if len(set(axes)) < len(axes):
+        diagnostics.fail(ShapeError, name, [x], f"an axis is repeated in {axis}")
+    return tuple(sorted(axes))
+
+
+def shape_of(name: str, shape: Any) -> Shape:
+    """A shape argument: an integer or a sequence of them."""
+    items = shape if isinstance(shape, (tuple, list)) else (shape,)
+    sizes: list[Size] = []
+    for item in items:
+        size = item if not hasattr(item, "__index__") else item.__index__()
+        if isinstance(size, int) and size < -1:
+            raise diagnostics.located(ShapeError, f"{name}: the size {size} is negative")
+        sizes.append(size)
+    return tuple(sizes)
+
+
+def keep_axes(x: Tracer, axes: Sequence[int], shape: Shape) -> Tracer:
+    """A reduction's result with the reduced `axes` of `shape` put back as axes of size 1."""
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    return x if x.shape == kept else apply("reshape", x, shape=kept)

@@ -1,0 +1,214 @@
+"""Functions that make arrays. Inside a trace they are nodes; outside NumPy makes the elements."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from weftc.ir.types import Dim, Shape, static_shape
+from weftrt import array, dtypes
+from weftrt.array import Array
+from weftrt.dtypes import DType
+from weftrt.errors import DTypeError, TraceError, UsageError
+
+from weft import diagnostics, tree
+from weft.ops import core, elementwise, movement
+from weft.ops.core import operation
+from weft.promotion import as_strong, convert, default_dtype
+from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, lift, state
+
+
+def asarray(obj: Any, /, *, dtype: DType | None = None, copy: bool | None = None) -> Any:
+    """`obj` (an array, a scalar, nested lists) as an Array.
+
+    A NumPy array is copied, unless it is read-only or copy is False, which promises that nobody
+    writes to it. Lists of Python floats become float32.
+    """
+    if dtype is not None and not isinstance(dtype, DType):
+        dtype = dtype_of(dtype)
+    if isinstance(obj, Tracer):
+        return obj if dtype is None or obj.dtype is dtype else elementwise.astype(obj, dtype)
+    if isinstance(obj, Array):
+        return obj if dtype is None or obj.dtype is dtype else elementwise.astype(obj, dtype)
+    if isinstance(obj, (list, tuple)) and any(isinstance(o, Tracer) for o in tree.leaves(obj)):
+        stacked = movement.stack([asarray(item) for item in obj])
+        return stacked if dtype is None else elementwise.astype(stacked, dtype)
+    return array.from_numpy(*_host(obj, dtype, copy))
+
+
+def dtype_of(dtype: Any) -> DType:
+    """A Weft dtype from a NumPy one, a name or a Python scalar type."""
+    if isinstance(dtype, DType):
+        return dtype
+    python = {float: dtypes.DEFAULT_FLOAT, int: dtypes.DEFAULT_INT, bool: dtypes.bool_}
+    try:
+        found = python[dtype] if dtype in python else dtypes.from_numpy(dtype)
+    except TypeError:
+        found = None
+    if found is None:
+        known = ", ".join(d.name for d in dtypes.ALL)
+        raise diagnostics.located(DTypeError, f"{dtype!r} is no dtype of Weft's: {known}")
+    return found
+
+
+def _host(obj: Any, dtype: DType | None, copy: bool | None) -> tuple[np.ndarray[Any, Any], bool]:
+    """The elements of `obj` as an ndarray, and whether the Array must copy it."""
+    source = obj if isinstance(obj, np.ndarray) else np.asarray(obj)
+    own = source is not obj and not hasattr(obj, "__array__")
+    if dtype is None and not hasattr(obj, "dtype"):
+        kinds = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT, "b": dtypes.bool_}
+        typed = any(hasattr(leaf, "dtype") for leaf in tree.leaves(obj))
+        dtype = kinds.get(source.dtype.kind) if not typed else None
+    if dtype is None:
+        return source, not own and copy is not False and _check(source)
+    _check(source)
+    converted = source.astype(dtype.dtype, copy=False)
+    return converted, converted is source and not own and copy is not False
+
+
+def _check(source: np.ndarray[Any, Any]) -> bool:
+    array_dtype(source, "the array")
+    return True
+
+
+def from_dlpack(x: Any, /) -> Array:
+    """An Array over the memory of any object with __dlpack__ (on the CPU); it must not change."""
+    source = np.from_dlpack(x)
+    array_dtype(source, "the array")
+    return array.from_numpy(source, copy=False)
+
+
+def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
+    """An array of `shape` with every element `fill_value`."""
+    sizes = core.shape_of("full", shape)
+    chosen = None if dtype is None else dtype_of(dtype)
+    if state.trace is not None:
+        value = lift(fill_value)
+        value = as_strong(value) if chosen is None else convert(value, chosen)
+        return core.broadcast(value, sizes)
+    if chosen is None and type(fill_value) in SCALAR_DTYPES:
+        chosen = default_dtype(SCALAR_DTYPES[type(fill_value)])
+    filled = np.full(static_shape(sizes), fill_value, None if chosen is None else chosen.dtype)
+    return array.from_numpy(filled, copy=False)
+
+
+def zeros(shape: Any, *, dtype: Any = dtypes.DEFAULT_FLOAT) -> Any:
+    """An array of zeros."""
+    chosen = dtype_of(dtype)
+    return full(shape, _scalar(0, chosen), dtype=chosen)
+
+
+def ones(shape: Any, *, dtype: Any = dtypes.DEFAULT_FLOAT) -> Any:
+    """An array of ones."""
+    chosen = dtype_of(dtype)
+    return full(shape, _scalar(1, chosen), dtype=chosen)
+
+
+empty = zeros
+
+
+def _scalar(value: int, dtype: DType) -> Any:
+    return float(value) if dtype.is_float else bool(value) if dtype is dtypes.bool_ else value
+
+
+def zeros_like(x: Any, /, *, dtype: Any = None) -> Any:
+    """Zeros of the shape and dtype of `x`."""
+    return full_like(x, 0, dtype=dtype)
+
+
+def ones_like(x: Any, /, *, dtype: Any = None) -> Any:
+    """Ones of the shape and dtype of `x`."""
+    return full_like(x, 1, dtype=dtype)
+
+
+empty_like = zeros_like
+
+
+def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None) -> Any:
+    """An array of the shape and dtype of `x` with every element `fill_value`."""
+    like = x if isinstance(x, (Tracer, Array)) else asarray(x)
+    return full(like.shape, fill_value, dtype=dtype if dtype is not None else like.dtype)
+
+
+def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None) -> Any:
+    """start, start + step, ... below stop; arange(n) counts from 0. Element i is start + i * step."""
+    if stop is None:
+        start, stop = 0, start
+    if isinstance(stop, Dim):
+        raise diagnostics.located(TraceError, f"arange needs a known length, not {stop}")
+    for bound in (start, stop, step):
+        if isinstance(bound, Tracer):
+            bound.__index__()
+    if step == 0:
+        raise diagnostics.located(UsageError, "arange: the step is zero")
+    whole = all(isinstance(b, (int, np.integer)) for b in (start, stop, step))
+    chosen = dtype_of(dtype) if dtype is not None else _default(whole)
+    count = max(0, -((start - stop) // step) if whole else math.ceil((stop - start) / step))
+    return _line(count, start, step, chosen)
+
+
+def _default(whole: bool) -> DType:
+    return dtypes.DEFAULT_INT if whole else dtypes.DEFAULT_FLOAT
+
+
+def iota(shape: Shape, axis: int, dtype: DType) -> Any:
+    """An array whose elements are their index along `axis`."""
+    if state.trace is not None:
+        return Tracer(apply("iota", shape=shape, axis=axis, dtype=dtype).node, state.trace)
+    sizes = static_shape(shape)
+    counter = np.arange(sizes[axis]).astype(dtype.dtype)
+    column = counter.reshape([-1] + [1] * (len(sizes) - axis - 1))
+    return array.from_numpy(np.broadcast_to(column, sizes), copy=True)
+
+
+def _line(count: int, start: Any, step: Any, dtype: DType) -> Any:
+    """start + i * step in `dtype`, the same nodes eager and staged."""
+    index = iota((count,), 0, dtype)
+    if start == 0 and step == 1:
+        return index
+    if dtype.is_float:
+        start, step = float(start), float(step)
+    return elementwise.add(elementwise.multiply(index, step), start)
+
+
+def linspace(
+    start: float, stop: float, /, num: int, *, dtype: Any = None, endpoint: bool = True
+) -> Any:
+    """`num` evenly spaced values from start to stop; the last one is stop itself."""
+    chosen = dtype_of(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
+    gaps = num - 1 if endpoint else num
+    index = iota((num,), 0, chosen)
+    if not gaps:
+        return elementwise.add(elementwise.multiply(index, 0.0), float(start))
+    return _interpolated(index, float(start), float(stop), float(gaps), endpoint)
+
+
+@operation("endpoint")
+def _interpolated(index: Any, start: float, stop: float, gaps: float, endpoint: bool) -> Tracer:
+    """start + i * ((stop - start) / gaps), and exactly stop at i = gaps."""
+    place, low, high, last = lift(index), lift(start), lift(stop), lift(gaps)
+    width = apply("sub", _wide(high), _wide(low), weak=True)
+    step = apply("div", width, _wide(last), weak=True)
+    line = elementwise.binary("add", "linspace", _times(place, step), low)
+    if not endpoint:
+        return line
+    at_end = elementwise.binary("eq", "linspace", place, last)
+    end = core.broadcast(convert(high, line.dtype), line.shape)
+    return apply("where", at_end, end, line)
+
+
+def _wide(x: Tracer) -> Tracer:
+    return x if x.dtype is dtypes.float64 else apply("convert", x, dtype=dtypes.float64, weak=True)
+
+
+def _times(x: Tracer, y: Tracer) -> Tracer:
+    return elementwise.binary("mul", "linspace", x, y)
+
+
+def eye(rows: int, columns: int | None = None, /, *, k: int = 0, dtype: Any = None) -> Any:
+    """Ones on the diagonal number `k`, zeros elsewhere."""
+    chosen = dtype_of(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
+    shape = (rows, rows if columns is None else columns)
+    row, column = (iota(shape, axis, dtypes.int64) for axis in (0, 1))
+    return elementwise.astype(elementwise.equal(elementwise.add(row, k), column), chosen)

@@ -1,0 +1,110 @@
+"""Functions about dtypes: promotion, limits, kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from weftrt import dtypes
+from weftrt.dtypes import DType, Kind
+from weftrt.errors import DTypeError, ShapeError, UsageError
+
+from weft.ops.creation import dtype_of
+from weft.promotion import promote_dtypes
+from weft.tracing import SCALAR_DTYPES
+
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    "bool": (Kind.BOOL,),
+    "signed integer": (Kind.SIGNED,),
+    "unsigned integer": (Kind.UNSIGNED,),
+    "integral": (Kind.SIGNED, Kind.UNSIGNED),
+    "real floating": (Kind.FLOAT,),
+    "numeric": (Kind.SIGNED, Kind.UNSIGNED, Kind.FLOAT),
+}
+
+
+@dataclass(frozen=True)
+class FloatInfo:
+    """Limits of a float dtype."""
+
+    dtype: DType
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+
+
+@dataclass(frozen=True)
+class IntegerInfo:
+    """Limits of an integer dtype."""
+
+    dtype: DType
+    bits: int
+    max: int
+    min: int
+
+
+def finfo(type: Any, /) -> FloatInfo:
+    """The limits of a float dtype, or of an array's."""
+    dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
+    if not dtype.is_float:
+        raise DTypeError(f"finfo takes a float dtype, not {dtype}")
+    info = np.finfo(dtype.dtype)
+    limits = (info.eps, info.max, info.min, info.smallest_normal)
+    return FloatInfo(dtype, dtype.bits, *(float(x) for x in limits))
+
+
+def iinfo(type: Any, /) -> IntegerInfo:
+    """The limits of an integer dtype, or of an array's."""
+    dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
+    if not dtype.is_integer:
+        raise DTypeError(f"iinfo takes an integer dtype, not {dtype}")
+    info = np.iinfo(dtype.dtype)
+    return IntegerInfo(dtype, dtype.bits, int(info.max), int(info.min))
+
+
+def isdtype(dtype: DType, kind: Any) -> bool:
+    """Whether a dtype is of a kind: a dtype, a name such as "real floating", or a tuple of both."""
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, k) for k in kind)
+    if isinstance(kind, DType):
+        return dtype is kind
+    if kind not in _KINDS:
+        raise UsageError(f"there is no kind of dtypes {kind!r}; there are {', '.join(_KINDS)}")
+    return dtype.kind in _KINDS[kind]
+
+
+def can_cast(from_: Any, to: DType, /) -> bool:
+    """Whether promotion may take one dtype to another."""
+    return promote_dtypes(dtype_of(getattr(from_, "dtype", from_)), to) is to
+
+
+def result_type(*arrays_and_dtypes: Any) -> DType:
+    """The dtype in which arrays, dtypes and Python scalars meet."""
+    strong = [
+        dtype_of(item if isinstance(item, DType) else getattr(item, "dtype", item))
+        for item in arrays_and_dtypes
+        if type(item) not in SCALAR_DTYPES
+    ]
+    if not strong:
+        raise UsageError("result_type takes at least one array or dtype")
+    result = strong[0]
+    for dtype in strong[1:]:
+        met = promote_dtypes(result, dtype)
+        if met is None:
+            raise DTypeError(f"{result} and {dtype} have no common dtype")
+        result = met
+    kinds = {type(item) for item in arrays_and_dtypes if type(item) in SCALAR_DTYPES}
+    if float in kinds and not result.is_float:
+        return dtypes.DEFAULT_FLOAT
+    return dtypes.DEFAULT_INT if int in kinds and result.kind is Kind.BOOL else result
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that arrays of these shapes broadcast to."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(f"the shapes {', '.join(map(str, shapes))} do not broadcast") from None

@@ -1,0 +1,274 @@
+"""Elementwise functions: arithmetic, elementary functions, comparison, logic and bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weftrt import dtypes
+from weftrt.dtypes import DType, Kind
+from weftrt.errors import DTypeError
+
+from weft import diagnostics
+from weft.ops import core
+from weft.ops.core import operation
+from weft.promotion import as_float, as_strong, common_dtype, convert
+from weft.tracing import Tracer, apply, lift
+
+Function = Callable[..., Any]
+
+
+def _named(body: Function, name: str, doc: str) -> Function:
+    body.__name__ = body.__qualname__ = name
+    body.__doc__ = doc
+    body.__module__ = __name__
+    return operation()(body)
+
+
+def _float_unary(name: str, doc: str, op: str = "") -> Function:
+    """A function of floats; integers and bools are converted to the default float."""
+
+    def body(x: Any, /) -> Tracer:
+        return apply(op or name, as_float(lift(x)), name=name)
+
+    return _named(body, name, doc)
+
+
+def _unary(name: str, doc: str, op: str = "") -> Function:
+    """A function that keeps the dtype."""
+
+    def body(x: Any, /) -> Tracer:
+        return apply(op or name, as_strong(lift(x)), name=name)
+
+    return _named(body, name, doc)
+
+
+def _rounding(name: str, doc: str) -> Function:
+    """A function that leaves integers alone."""
+
+    def body(x: Any, /) -> Tracer:
+        value = as_strong(lift(x))
+        return apply(name, value) if value.dtype.is_float else apply("identity", value)
+
+    return _named(body, name, doc)
+
+
+def binary(op: str, name: str, x1: Any, x2: Any) -> Tracer:
+    """The primitive `op` of two operands in their common dtype and shape."""
+    left, right = core.matched(name, lift(x1), lift(x2))
+    return apply(op, left, right, name=name)
+
+
+def _binary(name: str, doc: str, op: str = "") -> Function:
+    def body(x1: Any, x2: Any, /) -> Tracer:
+        return binary(op or name, name, x1, x2)
+
+    return _named(body, name, doc)
+
+
+def _float_binary(name: str, doc: str, op: str = "") -> Function:
+    def body(x1: Any, x2: Any, /) -> Tracer:
+        left, right = core.matched(name, *floats(name, lift(x1), lift(x2)))
+        return apply(op or name, left, right, name=name)
+
+    return _named(body, name, doc)
+
+
+def floats(name: str, *operands: Tracer) -> list[Tracer]:
+    """The operands in their common float dtype: the default one if all are integers."""
+    dtype = common_dtype(name, operands)
+    return [convert(o, dtype if dtype.is_float else dtypes.DEFAULT_FLOAT) for o in operands]
+
+
+add = _binary("add", "x1 + x2.")
+subtract = _binary("subtract", "x1 - x2.", "sub")
+multiply = _binary("multiply", "x1 * x2.", "mul")
+divide = _float_binary("divide", "x1 / x2; integers are divided as floats.", "div")
+floor_divide = _binary("floor_divide", "The floor of x1 / x2; an integer over zero is 0.")
+remainder = _binary("remainder", "What floor_divide leaves, with the sign of x2.")
+maximum = _binary("maximum", "The larger of two values; a NaN wins, -0 < +0.")
+minimum = _binary("minimum", "The smaller of two values; a NaN wins, -0 < +0.")
+atan2 = _float_binary("atan2", "The angle of the point (x2, x1) in (-pi, pi].")
+equal = _binary("equal", "x1 == x2.", "eq")
+not_equal = _binary("not_equal", "x1 != x2.", "ne")
+less = _binary("less", "x1 < x2.", "lt")
+less_equal = _binary("less_equal", "x1 <= x2.", "le")
+greater = _binary("greater", "x1 > x2.", "gt")
+greater_equal = _binary("greater_equal", "x1 >= x2.", "ge")
+bitwise_and = _binary("bitwise_and", "x1 & x2, of integers or bools.")
+bitwise_or = _binary("bitwise_or", "x1 | x2, of integers or bools.")
+bitwise_xor = _binary("bitwise_xor", "x1 ^ x2, of integers or bools.")
+bitwise_left_shift = _binary("bitwise_left_shift", "x1 << x2, of integers.", "shift_left")
+bitwise_right_shift = _binary("bitwise_right_shift", "x1 >> x2, of integers.", "shift_right")
+bitwise_invert = _unary("bitwise_invert", "~x, of integers or bools.", "bitwise_not")
+
+negative = _unary("negative", "-x.", "neg")
+abs = _unary("abs", "The absolute value.")
+sign = _unary("sign", "-1, 0 or 1 with the sign of x; NaN stays.")
+positive = _unary("positive", "+x: x itself.", "identity")
+floor = _rounding("floor", "The largest integer not above x.")
+ceil = _rounding("ceil", "The smallest integer not below x.")
+round = _rounding("round", "The nearest integer, halves to even.")
+trunc = _rounding("trunc", "x without its fraction.")
+
+exp = _float_unary("exp", "The exponential.")
+expm1 = _float_unary("expm1", "exp(x) - 1, accurate near 0.")
+log = _float_unary("log", "The natural logarithm.")
+log1p = _float_unary("log1p", "log(1 + x), accurate near 0.")
+log2 = _float_unary("log2", "The logarithm to base 2.")
+sqrt = _float_unary("sqrt", "The square root.")
+rsqrt = _float_unary("rsqrt", "1 / sqrt(x).")
+sin = _float_unary("sin", "The sine.")
+cos = _float_unary("cos", "The cosine.")
+tan = _float_unary("tan", "The tangent.")
+asin = _float_unary("asin", "The inverse sine.")
+acos = _float_unary("acos", "The inverse cosine.")
+atan = _float_unary("atan", "The inverse tangent.")
+sinh = _float_unary("sinh", "The hyperbolic sine.")
+cosh = _float_unary("cosh", "The hyperbolic cosine.")
+tanh = _float_unary("tanh", "The hyperbolic tangent.")
+sigmoid = _float_unary("sigmoid", "1 / (1 + exp(-x)).")
+erf = _float_unary("erf", "The error function.")
+
+
+@operation()
+def square(x: Any, /) -> Tracer:
+    """x * x."""
+    value = as_strong(lift(x))
+    return apply("mul", value, value, name="square")
+
+
+@operation()
+def reciprocal(x: Any, /) -> Tracer:
+    """1 / x."""
+    value = as_float(lift(x))
+    return apply("div", like(1.0, value), value, name="reciprocal")
+
+
+def like(value: float, x: Tracer) -> Tracer:
+    """A constant of the dtype and shape of `x`."""
+    return core.broadcast(convert(lift(value), x.dtype), x.shape)
+
+
+def _float_test(name: str, doc: str, test: Callable[[Tracer], Tracer]) -> Function:
+    """A test on floats that no integer passes or fails unless `test` of zero does."""
+
+    def body(x: Any, /) -> Tracer:
+        value = as_strong(lift(x))
+        return test(value if value.dtype.is_float else like(0.0, convert(value, dtypes.float32)))
+
+    return _named(body, name, doc)
+
+
+isnan = _float_test("isnan", "Whether x is NaN.", lambda x: apply("ne", x, x))
+isinf = _float_test(
+    "isinf",
+    "Whether x is infinite.",
+    lambda x: apply("eq", apply("abs", x), like(float("inf"), x)),
+)
+isfinite = _float_test(
+    "isfinite",
+    "Whether x is neither infinite nor NaN.",
+    lambda x: apply("lt", apply("abs", x), like(float("inf"), x)),
+)
+
+
+def truth(x: Any) -> Tracer:
+    """`x` as bools: whether it is not zero."""
+    return convert(lift(x), dtypes.bool_)
+
+
+def _logical(name: str, doc: str, op: str) -> Function:
+    def body(x1: Any, x2: Any, /) -> Tracer:
+        return binary(op, name, truth(x1), truth(x2))
+
+    return _named(body, name, doc)
+
+
+logical_and = _logical("logical_and", "Whether both are true (not zero).", "bitwise_and")
+logical_or = _logical("logical_or", "Whether either is true (not zero).", "bitwise_or")
+logical_xor = _logical("logical_xor", "Whether one of the two is true (not zero).", "bitwise_xor")
+
+
+@operation()
+def logical_not(x: Any, /) -> Tracer:
+    """Whether x is false (zero)."""
+    return apply("bitwise_not", truth(x))
+
+
+@operation()
+def where(condition: Any, x1: Any, x2: Any, /) -> Tracer:
+    """x1 where the condition holds, else x2, elementwise."""
+    test, left, right = truth(condition), lift(x1), lift(x2)
+    dtype = common_dtype("where", [left, right])
+    shape = core.broadcast_shapes("where", [test, left, right])
+    choices = [core.broadcast(convert(o, dtype), shape) for o in (left, right)]
+    return apply("where", core.broadcast(test, shape), *choices)
+
+
+@operation()
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Tracer:
+    """x limited to [min, max]; a limit of None is none."""
+    value = as_strong(lift(x))
+    if min is not None:
+        value = binary("maximum", "clip", value, min)
+    if max is not None:
+        value = binary("minimum", "clip", value, max)
+    return value if min is not None or max is not None else apply("identity", value)
+
+
+@operation("dtype")
+def astype(x: Any, dtype: DType, /) -> Tracer:
+    """x in another dtype. Floats are truncated to integers; anything but zero is a true bool."""
+    value = lift(x)
+    return convert(value, dtype) if value.dtype is not dtype else apply("identity", value)
+
+
+_POWERS = tuple(range(9))
+
+
+def is_literal_power(exponent: Any) -> bool:
+    """Whether `x ** exponent` is written with multiplications, a division or a root."""
+    return type(exponent) in (int, float) and (exponent in _POWERS or exponent in (0.5, -1, -0.5))
+
+
+@operation()
+def _power(x1: Any, x2: Any, /) -> Tracer:
+    left, right = lift(x1), lift(x2)
+    if common_dtype("pow", [left, right]).kind is Kind.BOOL:
+        diagnostics.fail(DTypeError, "pow", [left, right], "bools have no powers")
+    return binary("pow", "pow", left, right)
+
+
+@operation("exponent")
+def _literal_power(x: Any, exponent: int | float, /) -> Tracer:
+    value = as_strong(lift(x))
+    if isinstance(exponent, float) or value.dtype.kind is Kind.BOOL:
+        value = convert(value, common_dtype("pow", [value, lift(exponent)]))
+    if exponent < 0 and not value.dtype.is_float:
+        diagnostics.fail(DTypeError, "pow", [value], "integers have no negative powers")
+    if exponent in (0.5, -0.5):
+        return apply("sqrt" if exponent > 0 else "rsqrt", value, name="pow")
+    if exponent == -1:
+        return apply("div", like(1.0, value), value, name="pow")
+    return _repeated(value, int(exponent))
+
+
+def _repeated(x: Tracer, exponent: int) -> Tracer:
+    """x to a small power by squaring, so that x**4 is (x*x)*(x*x)."""
+    if exponent == 0:
+        return like(1, x)
+    result: Tracer | None = None
+    while exponent:
+        if exponent & 1:
+            result = x if result is None else apply("mul", result, x, name="pow")
+        exponent >>= 1
+        if exponent:
+            x = apply("mul", x, x, name="pow")
+    assert result is not None
+    return result
+
+
+def pow(x1: Any, x2: Any, /) -> Any:
+    """x1 ** x2. A small literal integer exponent means multiplications; 0.5 means sqrt."""
+    return _literal_power(x1, x2) if is_literal_power(x2) else _power(x1, x2)

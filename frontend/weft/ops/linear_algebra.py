@@ -1,0 +1,208 @@
+"""Products of matrices and tensors, all by one primitive contraction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weftc.ir.types import same
+from weftrt.errors import ShapeError, UsageError
+
+from weft import diagnostics
+from weft.ops import core, elementwise, movement, reductions
+from weft.ops.core import operation
+from weft.promotion import as_strong, promoted
+from weft.tracing import Tracer, apply, lift
+
+Pairs = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def contraction(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer:
+    """The sum over pairs of axes; result axes are batch, free of a, free of b.
+
+    Where b has no free axis, or only ones of size 1, it is the sum of the rounded products.
+    """
+    free_b = _free(b, batch[1], contracted[1])
+    if all(b.shape[axis] == 1 for axis in free_b):
+        return _product_sum(a, b, batch, contracted)
+    if not contracted[0]:
+        a, contracted = _with_axis(a), ((a.ndim,), contracted[1])
+        b, contracted = _with_axis(b), (contracted[0], (b.ndim,))
+    return apply("contract", a, b, batch=batch, contracted=contracted, name="matmul")
+
+
+def _with_axis(x: Tracer) -> Tracer:
+    return apply("reshape", x, shape=(*x.shape, 1))
+
+
+def _free(x: Tracer, batch: Sequence[int], contracted: Sequence[int]) -> list[int]:
+    return [axis for axis in range(x.ndim) if axis not in batch and axis not in contracted]
+
+
+def _product_sum(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer:
+    free_a, free_b = _free(a, batch[0], contracted[0]), _free(b, batch[1], contracted[1])
+    left = movement.transposed(a, [*batch[0], *free_a, *contracted[0]])
+    right = movement.transposed(b, [*batch[1], *free_b, *contracted[1]])
+    lead, inner = len(batch[0]), len(contracted[0])
+    sizes = right.shape
+    spread = (*sizes[:lead], *((1,) * len(free_a)), *sizes[lead + len(free_b) :])
+    right = core.broadcast(apply("reshape", right, shape=spread), left.shape)
+    result = apply("mul", left, right)
+    if inner:
+        result = apply("sum", result, axes=tuple(range(result.ndim - inner, result.ndim)))
+    shape = (*result.shape, *((1,) * len(free_b)))
+    return result if not free_b else apply("reshape", result, shape=shape)
+
+
+@operation()
+def matmul(x1: Any, x2: Any, /) -> Tracer:
+    """The matrix product of the last two axes; leading axes broadcast, 1-d operands are vectors."""
+    a, b = promoted("matmul", as_strong(lift(x1)), as_strong(lift(x2)))
+    if not a.ndim or not b.ndim:
+        diagnostics.fail(ShapeError, "matmul", [a, b], "both must have an axis; use * for scalars")
+    inner = b.ndim - 2 if b.ndim > 1 else 0
+    if not same(a.shape[-1], b.shape[inner]):
+        place = "the first axis" if b.ndim <= 2 else "the second last axis"
+        problem = (
+            f"the last axis of {{0}} ({a.shape[-1]}) must equal {place} of {{1}} ({b.shape[inner]})"
+        )
+        diagnostics.fail(ShapeError, "matmul", [a, b], problem)
+    if b.ndim <= 2:
+        return contraction(a, b, ((), ()), ((a.ndim - 1,), (inner,)))
+    return _batched(a, b)
+
+
+def _batched(a: Tracer, b: Tracer) -> Tracer:
+    """A product in which b has leading axes: both take the broadcast of the leading axes."""
+    vector = a.ndim == 1
+    if vector:
+        a = apply("reshape", a, shape=(1, *a.shape))
+    lead = core.broadcast_shapes("matmul", [_lead(a), _lead(b)])
+    rank = len(lead)
+    a = core.broadcast(a, (*lead, *a.shape[-2:]))
+    b = core.broadcast(b, (*lead, *b.shape[-2:]))
+    axes = tuple(range(rank))
+    result = contraction(a, b, (axes, axes), ((rank + 1,), (rank,)))
+    return apply("reshape", result, shape=(*lead, result.shape[-1])) if vector else result
+
+
+class _Lead:
+    """The leading axes of a batched operand, as broadcasting sees them."""
+
+    def __init__(self, x: Tracer) -> None:
+        self.shape = x.shape[:-2]
+        self.ndim = x.ndim - 2
+        self.dtype = x.dtype
+
+
+def _lead(x: Tracer) -> Any:
+    return _Lead(x)
+
+
+@operation("axes")
+def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tracer:
+    """The sum over the last `axes` axes of x1 and the first of x2, or over pairs of axes."""
+    a, b = promoted("tensordot", as_strong(lift(x1)), as_strong(lift(x2)))
+    if isinstance(axes, int):
+        axes = (range(a.ndim - axes, a.ndim), range(axes))
+    left = tuple(core.axis_of("tensordot", a, axis) for axis in axes[0])
+    right = tuple(core.axis_of("tensordot", b, axis) for axis in axes[1])
+    pairs = list(zip(left, right))
+    if len(left) != len(right) or not all(same(a.shape[i], b.shape[j]) for i, j in pairs):
+        problem = f"axes {left} of {{0}} and {right} of {{1}} must have equal sizes"
+        diagnostics.fail(ShapeError, "tensordot", [a, b], problem)
+    return contraction(a, b, ((), ()), (left, right))
+
+
+@operation("axis")
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tracer:
+    """The sum of products along `axis`."""
+    a, b = core.matched("vecdot", lift(x1), lift(x2))
+    return reductions.reduce("sum", "vecdot", apply("mul", a, b), axis, False)
+
+
+@operation()
+def outer(x1: Any, x2: Any, /) -> Tracer:
+    """All products of the elements of two vectors."""
+    a, b = promoted("outer", as_strong(lift(x1)), as_strong(lift(x2)))
+    if a.ndim != 1 or b.ndim != 1:
+        diagnostics.fail(ShapeError, "outer", [a, b], "both must be 1-d")
+    column = apply("reshape", a, shape=(*a.shape, 1))
+    return elementwise.binary("mul", "outer", column, b)
+
+
+@operation("subscripts")
+def einsum(subscripts: str, /, *operands: Any) -> Tracer:
+    """Sums of products by Einstein's notation, "ij,jk->ik", operands from left to right.
+
+    A letter may not be repeated in one operand; "..." stands for equal leading axes.
+    """
+    values = promoted("einsum", *(as_strong(lift(o)) for o in operands))
+    terms, result = _parse(subscripts, values)
+    term, value = terms[0], values[0]
+    for position in range(1, len(values)):
+        later = set(result).union(*terms[position + 1 :])
+        term, value = _pair(term, value, terms[position], values[position], later)
+    term, value = _summed(term, value, set(result))
+    order = [term.index(letter) for letter in result]
+    value = movement.transposed(value, order)
+    return value if value is not values[0] else apply("identity", value)
+
+
+def _parse(subscripts: str, values: Sequence[Tracer]) -> tuple[list[str], str]:
+    """The letters of each operand and of the result; an ellipsis becomes capital Greek letters."""
+    inputs, arrow, result = subscripts.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(values):
+        raise _subscripts_error(subscripts, f"names {len(terms)} operands, not {len(values)}")
+    extra = {v.ndim - len(t) + 3 for t, v in zip(terms, values, strict=True) if "..." in t}
+    if len(extra) > 1:
+        raise _subscripts_error(subscripts, "has ellipses for different numbers of axes")
+    dots = "".join(chr(0x391 + i) for i in range(extra.pop() if extra else 0))
+    if not arrow:
+        letters = sorted(inputs.replace(",", "").replace("...", ""))
+        result = "..." * ("..." in inputs) + "".join(c for c in letters if letters.count(c) == 1)
+    terms = [t.replace("...", dots) for t in terms]
+    result = result.replace("...", dots)
+    sizes: dict[str, Any] = {}
+    for term, value in zip(terms, values, strict=True):
+        if len(set(term)) != len(term) or len(term) != value.ndim:
+            problem = f"writes {term!r} for an operand with {value.ndim} axes"
+            raise _subscripts_error(subscripts, problem + " (each letter once)")
+        for letter, size in zip(term, value.shape, strict=True):
+            if not same(sizes.setdefault(letter, size), size):
+                raise _subscripts_error(
+                    subscripts, f"has sizes {sizes[letter]} and {size} for {letter}"
+                )
+    if len(set(result)) != len(result) or not set(result) <= set(sizes):
+        raise _subscripts_error(subscripts, "repeats or invents a letter in the result")
+    return terms, result
+
+
+def _subscripts_error(subscripts: str, problem: str) -> Exception:
+    kind = ShapeError if "sizes" in problem else UsageError
+    return diagnostics.located(kind, f"einsum: {subscripts!r} {problem}")
+
+
+def _summed(term: str, value: Tracer, kept: set[str]) -> tuple[str, Tracer]:
+    """`value` summed over the letters that nobody else needs."""
+    axes = tuple(axis for axis, letter in enumerate(term) if letter not in kept)
+    if axes:
+        value = reductions.reduce("sum", "einsum", value, axes, False)
+    return "".join(letter for letter in term if letter in kept), value
+
+
+def _pair(left: str, a: Tracer, right: str, b: Tracer, later: set[str]) -> tuple[str, Tracer]:
+    left, a = _summed(left, a, later | set(right))
+    right, b = _summed(right, b, later | set(left))
+    shared = [letter for letter in left if letter in right]
+    batch = [letter for letter in shared if letter in later]
+    inner = [letter for letter in shared if letter not in later]
+    free = [letter for letter in left + right if letter not in shared]
+    batch_axes = (_axes(left, batch), _axes(right, batch))
+    inner_axes = (_axes(left, inner), _axes(right, inner))
+    return "".join(batch + free), contraction(a, b, batch_axes, inner_axes)
+
+
+def _axes(term: str, letters: Sequence[str]) -> tuple[int, ...]:
+    return tuple(term.index(letter) for letter in letters)

@@ -1,0 +1,212 @@
+"""Functions that move elements without changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weftc.ir.types import Shape, Size, product, same, static_shape
+from weftrt.errors import ShapeError, UsageError
+
+from weft import diagnostics
+from weft.ops import core
+from weft.ops.core import operation
+from weft.promotion import as_strong, convert, promoted
+from weft.tracing import Tracer, apply, lift
+
+
+@operation("shape")
+def reshape(x: Any, /, shape: Any) -> Tracer:
+    """x with another shape of the same size; one size may be -1, which is worked out."""
+    value = as_strong(lift(x))
+    sizes = core.shape_of("reshape", shape)
+    if -1 in sizes:
+        sizes = _worked_out(value, sizes)
+    if not same(product(sizes), value.size):
+        problem = f"{{0}} has {value.size} elements, which do not make shape {sizes}"
+        diagnostics.fail(ShapeError, "reshape", [value], problem)
+    return apply("reshape", value, shape=sizes)
+
+
+def _worked_out(x: Tracer, sizes: Shape) -> Shape:
+    if sizes.count(-1) > 1:
+        diagnostics.fail(ShapeError, "reshape", [x], f"only one size of {sizes} may be -1")
+    total = product(static_shape(x.shape))
+    known = product(static_shape(tuple(s for s in sizes if s != -1)))
+    assert isinstance(total, int) and isinstance(known, int)
+    if known == 0 or total % known:
+        problem = f"{{0}} has {total} elements, which do not make shape {sizes}"
+        diagnostics.fail(ShapeError, "reshape", [x], problem)
+    return tuple(total // known if s == -1 else s for s in sizes)
+
+
+def transposed(x: Tracer, permutation: Sequence[int]) -> Tracer:
+    """Axes in the order of `permutation`; `x` itself if that is the order they have."""
+    if tuple(permutation) == tuple(range(x.ndim)):
+        return x
+    return apply("transpose", x, permutation=tuple(permutation))
+
+
+@operation("axes")
+def permute_dims(x: Any, /, axes: Sequence[int]) -> Tracer:
+    """The axes of x in another order."""
+    value = as_strong(lift(x))
+    order = tuple(core.axis_of("permute_dims", value, axis) for axis in axes)
+    if sorted(order) != list(range(value.ndim)):
+        problem = f"{tuple(axes)} is not an order of the axes of {{0}}"
+        diagnostics.fail(ShapeError, "permute_dims", [value], problem)
+    return apply("transpose", value, permutation=order)
+
+
+@operation("axes")
+def transpose(x: Any, /, axes: Sequence[int] | None = None) -> Tracer:
+    """The axes of x reversed, or in the order `axes`."""
+    value = as_strong(lift(x))
+    order = tuple(reversed(range(value.ndim))) if axes is None else tuple(axes)
+    return apply("transpose", value, permutation=tuple(_permutation(value, order)))
+
+
+def _permutation(x: Tracer, axes: Sequence[int]) -> list[int]:
+    order = [core.axis_of("transpose", x, axis) for axis in axes]
+    if sorted(order) != list(range(x.ndim)):
+        problem = f"{tuple(axes)} is not an order of the axes of {{0}}"
+        diagnostics.fail(ShapeError, "transpose", [x], problem)
+    return order
+
+
+@operation()
+def matrix_transpose(x: Any, /) -> Tracer:
+    """The last two axes exchanged."""
+    value = as_strong(lift(x))
+    if value.ndim < 2:
+        diagnostics.fail(ShapeError, "matrix_transpose", [value], "it needs two axes or more")
+    return apply("transpose", value, permutation=swapped(value.ndim))
+
+
+def swapped(rank: int) -> tuple[int, ...]:
+    """The permutation that exchanges the last two of `rank` axes."""
+    return (*range(rank - 2), rank - 1, rank - 2)
+
+
+@operation("shape")
+def broadcast_to(x: Any, /, shape: Any) -> Tracer:
+    """x repeated along new leading axes and axes of size 1 up to `shape`."""
+    value = as_strong(lift(x))
+    sizes = core.shape_of("broadcast_to", shape)
+    lead = len(sizes) - value.ndim
+    fits = lead >= 0 and all(
+        own == 1 or same(own, new) for own, new in zip(value.shape, sizes[max(lead, 0) :])
+    )
+    if not fits:
+        problem = f"{{0}} does not broadcast to {sizes}"
+        diagnostics.fail(ShapeError, "broadcast_to", [value], problem)
+    result = core.broadcast(value, sizes)
+    return result if result is not value else apply("identity", value)
+
+
+@operation("axis")
+def expand_dims(x: Any, /, *, axis: Any = 0) -> Tracer:
+    """x with new axes of size 1 at `axis`, counted in the result."""
+    value = as_strong(lift(x))
+    given = axis if isinstance(axis, tuple) else (axis,)
+    rank = value.ndim + len(given)
+    new = {core.axis_of("expand_dims", value, a, rank) for a in given}
+    if len(new) < len(given):
+        diagnostics.fail(ShapeError, "expand_dims", [value], f"an axis is repeated in {axis}")
+    sizes = iter(value.shape)
+    shape = tuple(1 if place in new else next(sizes) for place in range(rank))
+    return apply("reshape", value, shape=shape)
+
+
+@operation("axis")
+def squeeze(x: Any, /, axis: Any = None) -> Tracer:
+    """x without the axes of size 1 at `axis` (all of them when it is None)."""
+    value = as_strong(lift(x))
+    ones = tuple(place for place, size in enumerate(value.shape) if size == 1)
+    gone = ones if axis is None else core.axes_of("squeeze", value, axis)
+    for place in gone:
+        if place not in ones:
+            problem = f"axis {place} of {{0}} has size {value.shape[place]}, not 1"
+            diagnostics.fail(ShapeError, "squeeze", [value], problem)
+    shape = tuple(size for place, size in enumerate(value.shape) if place not in gone)
+    return apply("reshape", value, shape=shape)
+
+
+@operation("axis")
+def flip(x: Any, /, *, axis: Any = None) -> Tracer:
+    """x backwards along `axis` (all axes when it is None)."""
+    value = as_strong(lift(x))
+    axes = core.axes_of("flip", value, axis)
+    return apply("flip", value, axes=axes) if axes else apply("identity", value)
+
+
+@operation("axis")
+def concat(arrays: Any, /, *, axis: int | None = 0) -> Tracer:
+    """Arrays one after another along `axis`; flattened first when it is None."""
+    values = _several("concat", arrays)
+    if axis is None:
+        values = [apply("reshape", v, shape=(v.size,)) for v in values]
+        axis = 0
+    place = core.axis_of("concat", values[0], axis)
+    for value in values[1:]:
+        _check_concat(values[0], value, place)
+    return apply("concat", *values, axis=place)
+
+
+def _several(name: str, arrays: Any) -> list[Tracer]:
+    if not isinstance(arrays, (tuple, list)) or not arrays:
+        problem = f"{name} takes a tuple or list of at least one array"
+        raise diagnostics.located(UsageError, problem)
+    return promoted(name, *(as_strong(lift(a)) for a in arrays))
+
+
+def _check_concat(first: Tracer, other: Tracer, axis: int) -> None:
+    fits = other.ndim == first.ndim and all(
+        place == axis or same(a, b)
+        for place, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
+    )
+    if not fits:
+        problem = f"all axes but {axis} must have equal sizes"
+        diagnostics.fail(ShapeError, "concat", [first, other], problem)
+
+
+@operation("axis")
+def stack(arrays: Any, /, *, axis: int = 0) -> Tracer:
+    """Arrays of one shape along a new axis."""
+    values = _several("stack", arrays)
+    first = values[0]
+    place = core.axis_of("stack", first, axis, first.ndim + 1)
+    for value in values:
+        if value.ndim != first.ndim or not all(map(same, first.shape, value.shape)):
+            diagnostics.fail(ShapeError, "stack", [first, value], "the shapes must be equal")
+    shape: tuple[Size, ...] = (*first.shape[:place], 1, *first.shape[place:])
+    return apply("concat", *(apply("reshape", v, shape=shape) for v in values), axis=place)
+
+
+@operation("pad_width")
+def pad(x: Any, /, pad_width: Any, *, constant_values: Any = 0) -> Tracer:
+    """x with `constant_values` around it: a count, a (before, after), or one such pair per axis."""
+    value = as_strong(lift(x))
+    pairs = _pairs(value, pad_width)
+    fill = convert(lift(constant_values), value.dtype)
+    return apply(
+        "pad",
+        value,
+        fill,
+        low=tuple(low for low, _ in pairs),
+        high=tuple(high for _, high in pairs),
+        interior=(0,) * value.ndim,
+    )
+
+
+def _pairs(x: Tracer, width: Any) -> list[tuple[int, int]]:
+    if isinstance(width, int):
+        pairs = [(width, width)] * x.ndim
+    elif len(width) == 2 and all(isinstance(w, int) for w in width):
+        pairs = [(width[0], width[1])] * x.ndim
+    else:
+        pairs = [(low, high) for low, high in width]
+    if len(pairs) != x.ndim or any(low < 0 or high < 0 for low, high in pairs):
+        problem = f"{width!r} is no pair of counts for each axis of {{0}}"
+        diagnostics.fail(ShapeError, "pad", [x], problem)
+    return pairs

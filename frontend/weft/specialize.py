@@ -1,0 +1,143 @@
+"""Tracing a function for one kind of arguments: a graph, its hidden inputs, its result's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from weftc.ir.node import Graph, Node
+from weftc.ir.types import Dim, Size, TensorType, substitute, unifying
+from weftc.ops import TABLE
+from weftrt.array import Array
+from weftrt.errors import TraceError, WeftError
+
+from weft import diagnostics, tree
+from weft.calls import Call, Leaf
+from weft.promotion import as_strong
+from weft.tracing import SCALAR_DTYPES, Trace, Tracer, array_dtype, lift, tracing
+from weft.tree import Structure
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function's graph for one kind of call. `result` has one leaf per entry of `outputs`,
+    which are numbers of graph outputs."""
+
+    graph: Graph
+    captured: tuple[Any, ...]
+    result: Structure
+    outputs: tuple[int, ...]
+
+
+def trace(function: Callable[..., Any], name: str, call: Call) -> Traced:
+    """Trace `function` for exactly the shapes of `call`."""
+    return _trace(function, name, call, [_fixed(leaf) for leaf in call.leaves], locate=True)
+
+
+def trace_symbolic(function: Callable[..., Any], name: str, call: Call) -> Traced | None:
+    """Trace with a symbol for every size but 1, equal only where the function needs it.
+
+    None if the function needs the sizes themselves. The first pass finds which symbols must be
+    equal; the second traces with these merged.
+    """
+    values: dict[str, int] = {}
+    types = [_symbolic(leaf, values) for leaf in call.leaves]
+    merged = _Merger(values)
+    try:
+        with unifying(merged.unify):
+            _trace(function, name, call, types, locate=False)
+        final = [t.with_shape(tuple(merged.size(s) for s in t.shape)) for t in types]
+        return _trace(function, name, call, final, locate=False)
+    except WeftError:
+        return None
+
+
+class _Merger:
+    """Symbols that had to be equal, merged if they were."""
+
+    def __init__(self, values: dict[str, int]) -> None:
+        self._values = values
+        self._names = {name: name for name in values}
+
+    def unify(self, a: Size, b: Size) -> bool:
+        a, b = self.size(a), self.size(b)
+        if a == b:
+            return True
+        first, second = self._symbol(a), self._symbol(b)
+        if first is None or second is None or self._values[first] != self._values[second]:
+            return False
+        for name, now in self._names.items():
+            if now == second:
+                self._names[name] = first
+        return True
+
+    def size(self, size: Size) -> Size:
+        """`size` in merged symbols."""
+        return substitute(size, {name: Dim.symbol(to) for name, to in self._names.items()})
+
+    def _symbol(self, size: Size) -> str | None:
+        if isinstance(size, Dim) and len(size.terms) == 1:
+            monomial, coefficient = size.terms[0]
+            if coefficient == 1 and len(monomial) == 1:
+                return monomial[0]
+        return None
+
+
+def _fixed(leaf: Leaf) -> TensorType:
+    if isinstance(leaf, (Array, np.ndarray)):
+        return TensorType(array_dtype(leaf, "an argument"), tuple(leaf.shape))
+    return TensorType(SCALAR_DTYPES[type(leaf)], ())
+
+
+def _symbolic(leaf: Leaf, values: dict[str, int]) -> TensorType:
+    fixed = _fixed(leaf)
+    shape: list[Size] = []
+    for size in fixed.shape:
+        if size == 1:
+            shape.append(1)
+        else:
+            name = f"n{len(values)}"
+            values[name] = int(size)  # type: ignore[arg-type]
+            shape.append(Dim.symbol(name))
+    return fixed.with_shape(tuple(shape))
+
+
+def _trace(
+    function: Callable[..., Any], name: str, call: Call, types: Sequence[TensorType], locate: bool
+) -> Traced:
+    context = Trace(name, len(types))
+    with tracing(context, locate):
+        inputs = [
+            TABLE["input"](index=i, name=called, dtype=t.dtype, shape=t.shape, at=None)
+            for i, (called, t) in enumerate(zip(call.names, types, strict=True))
+        ]
+        tracers = [
+            Tracer(node, context, weak=type(leaf) in SCALAR_DTYPES)
+            for node, leaf in zip(inputs, call.leaves, strict=True)
+        ]
+        args, kwargs = call.structure.unflatten(tracers)
+        result = function(*args, **kwargs)
+        nodes, structure = _results(name, result)
+    outputs = list(dict.fromkeys(nodes))
+    position = {node: index for index, node in enumerate(outputs)}
+    graph = Graph(name, (*inputs, *context.hidden), tuple(outputs))
+    indices = tuple(position[node] for node in nodes)
+    return Traced(graph, tuple(context.captured), structure, indices)
+
+
+def _results(name: str, result: Any) -> tuple[list[Node], Structure]:
+    """The nodes of a result tree; scalars become arrays of their default dtype."""
+    found, structure = tree.flatten_with_paths(result)
+    nodes: list[Node] = []
+    for path, leaf in found:
+        if not isinstance(leaf, (Tracer, Array, np.ndarray, np.generic, bool, int, float)):
+            place = f"at {path} " if path else ""
+            raise diagnostics.located(
+                TraceError,
+                f"{name} returns a {type(leaf).__name__} {place}({leaf!r:.40}); it may return "
+                "arrays, numbers, None, and tuples, lists and dicts of them",
+            )
+        nodes.append(as_strong(lift(leaf, f"the result of {name}{path}")).node)
+    return nodes, structure

@@ -1,0 +1,230 @@
+"""Tracing: Python runs once on stand-ins for arrays, and what it does becomes a graph."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+from weftc.ir import location as locations
+from weftc.ir.node import Node
+from weftc.ir.types import Dim, Shape, Size
+from weftc.ops import TABLE
+from weftrt import dtypes
+from weftrt.array import Array
+from weftrt.dtypes import DType
+from weftrt.errors import DTypeError, ShapeError, TraceError, WeftError
+
+from weft import diagnostics
+from weft.methods import TracerMethods
+
+SCALAR_DTYPES: dict[type, DType] = {
+    bool: dtypes.bool_,
+    int: dtypes.int64,
+    float: dtypes.float64,
+}
+"""How Python scalars enter a graph: weak, in the dtype that holds them exactly."""
+
+
+class Trace:
+    """One run of a function on tracers. Closed-over arrays become hidden inputs, each once."""
+
+    def __init__(self, name: str, arguments: int) -> None:
+        self.name = name
+        self.is_open = True
+        self.captured: list[Any] = []
+        self._arguments = arguments
+        self._nodes: dict[int, Node] = {}
+
+    def capture(self, array: Any) -> Node:
+        """The hidden input that stands for a concrete array."""
+        found = self._nodes.get(id(array))
+        if found is None:
+            dtype = array_dtype(array, "a captured array")
+            index = self._arguments + len(self.captured)
+            found = TABLE["input"](
+                index=index, name=f"captured{len(self.captured)}", dtype=dtype, shape=array.shape
+            )
+            self.captured.append(array)
+            self._nodes[id(array)] = found
+        return found
+
+    @property
+    def hidden(self) -> tuple[Node, ...]:
+        """The hidden input nodes, in the order of `captured`."""
+        return tuple(self._nodes.values())
+
+
+class _State(threading.local):
+    trace: Trace | None = None
+
+
+state = _State()
+"""The trace that is open on this thread, if any."""
+
+
+@contextmanager
+def tracing(trace: Trace, locate: bool = True) -> Iterator[Trace]:
+    """Open a trace on this thread. Without `locate`, its nodes belong to no line of source."""
+    before, state.trace = state.trace, trace
+    try:
+        with locations.provided_by(diagnostics.user_location if locate else lambda: None):
+            yield trace
+    finally:
+        trace.is_open = False
+        state.trace = before
+
+
+def array_dtype(array: Any, what: str) -> DType:
+    """The dtype of an Array or ndarray; DTypeError naming `what` if Weft has no such type."""
+    if isinstance(array, Array):
+        return array.dtype  # type: ignore[no-any-return]
+    found = dtypes.from_numpy(array.dtype) if array.dtype.fields is None else None
+    if found is None:
+        known = ", ".join(d.name for d in dtypes.ALL)
+        raise diagnostics.located(
+            DTypeError, f"{what} has dtype {array.dtype}; Weft's dtypes are {known}"
+        )
+    return found
+
+
+class Tracer(TracerMethods):
+    """A stand-in for an array while its function is traced: a node, and whether it is weak.
+
+    A weak tracer is a Python scalar: it takes the dtype of the array it meets, and arithmetic among
+    weak tracers is Python's (float64, int64).
+    """
+
+    __slots__ = ("_node", "_trace", "weak")
+
+    def __init__(self, node: Node, trace: Trace, weak: bool = False) -> None:
+        self._node = node
+        self._trace = trace
+        self.weak = weak
+
+    @property
+    def node(self) -> Node:
+        """The graph node; TraceError if the trace has ended."""
+        if not self._trace.is_open:
+            made = f", made at {self._node.location}" if self._node.location else ""
+            raise diagnostics.located(
+                TraceError,
+                f"a traced value{made}, is used after the trace of {self._trace.name} has ended; "
+                "return it from the function instead of storing it",
+            )
+        return self._node
+
+    @property
+    def shape(self) -> Shape:
+        return self._node.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self._node.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._node.type.rank
+
+    @property
+    def size(self) -> Size:
+        """The number of elements."""
+        return self._node.type.size
+
+    def __repr__(self) -> str:
+        return f"<traced {'weak ' if self.weak else ''}{self._node.type}>"
+
+    def __bool__(self) -> bool:
+        _needs_value(self, "a branch on", "wf.where(condition, x, y) for a choice")
+
+    def __int__(self) -> int:
+        _needs_value(self, "int() of", "x.astype(wf.int64), or shapes")
+
+    def __float__(self) -> float:
+        _needs_value(self, "float() of", "x.astype(wf.float32)")
+
+    def __index__(self) -> int:
+        _needs_value(
+            self,
+            "a Python integer from",
+            "shapes, or name the argument in wf.jit(..., static_argnames=...)",
+        )
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+        _needs_value(self, "NumPy needs", "the function of the same name in weft")
+
+    def item(self) -> Any:
+        _needs_value(self, "item() of", "the array itself")
+
+    def __len__(self) -> int:
+        if not self.shape:
+            _needs_value(self, "len() of", "x.shape", because="a 0-d array has no length")
+        first = self.shape[0]
+        if isinstance(first, Dim):
+            raise ShapeError(f"len() needs a size known while tracing, but it is {first}")
+        return first
+
+    def __iter__(self) -> Iterator[Tracer]:
+        if not self.shape:
+            _needs_value(self, "iterating over", "x.shape", because="a 0-d array has no elements")
+        return (self[i] for i in range(len(self)))
+
+
+def _needs_value(
+    tracer: Tracer, what: str, instead: str, because: str = "its value is not known yet"
+) -> NoReturn:
+    raise diagnostics.located(
+        TraceError,
+        f"{what} a traced value ({tracer.node.type}): {because} while the function is traced; "
+        f"use {instead}",
+    )
+
+
+def active() -> Trace:
+    """The open trace; every staged function runs inside one."""
+    trace = state.trace
+    if trace is None:
+        raise TraceError("no trace is open")
+    return trace
+
+
+def lift(value: Any, what: str = "an operand") -> Tracer:
+    """`value` as a tracer: arrays are captured, Python and NumPy scalars are weak constants."""
+    if isinstance(value, Tracer):
+        return value
+    if isinstance(value, Array):
+        return Tracer(active().capture(value), active())
+    if isinstance(value, np.ndarray):
+        array_dtype(value, what)
+        return Tracer(active().capture(value), active())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) is Dim:
+        return Tracer(TABLE["size"](size=value), active(), weak=True)
+    dtype = SCALAR_DTYPES.get(type(value))
+    if dtype is None:
+        kind = type(value).__name__
+        hint = "; wf.asarray makes one" if isinstance(value, (list, tuple)) else ""
+        raise diagnostics.located(TraceError, f"{what} must be an array, not {kind}{hint}")
+    return Tracer(constant(value, dtype), active(), weak=True)
+
+
+def constant(value: Any, dtype: DType) -> Node:
+    """A 0-d constant of `value` converted to `dtype` as a run-time argument would be."""
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise diagnostics.located(DTypeError, f"the integer {value} does not fit int64")
+    exact = np.asarray(value, SCALAR_DTYPES[type(value)].dtype)
+    with np.errstate(all="ignore"):
+        return TABLE["constant"](value=exact.astype(dtype.dtype).item(), dtype=dtype)
+
+
+def apply(op: str, *operands: Tracer, weak: bool = False, name: str = "", **attrs: Any) -> Tracer:
+    """A node of the primitive `op`; errors of its type rule are raised again with the place."""
+    trace = active()
+    nodes = tuple(operand.node for operand in operands)
+    try:
+        return Tracer(TABLE[op](*nodes, **attrs), trace, weak)
+    except WeftError as error:
+        raise diagnostics.relocate(error, name or op, operands) from None

@@ -1,0 +1,222 @@
+"""Pytrees: nested containers of leaves.
+
+Tuples, lists, dicts, named tuples and registered classes are branches; None is a branch without
+children; anything else is a leaf. The leaves of a dict come in insertion order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from weftrt.errors import UsageError
+
+_Class = TypeVar("_Class", bound=type)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The shape of a tree: a leaf (kind is None), or a branch of `kind` with named children."""
+
+    kind: type | None
+    keys: tuple[Any, ...] = ()
+    children: tuple[Structure, ...] = ()
+    extra: Any = None
+
+    def leaves(self) -> int:
+        """How many leaves a tree of this structure has."""
+        return 1 if self.kind is None else sum(child.leaves() for child in self.children)
+
+    def unflatten(self, leaves: Sequence[Any]) -> Any:
+        """The tree of this structure with these leaves."""
+        if len(leaves) != self.leaves():
+            raise UsageError(f"the tree {self} has {self.leaves()} leaves, but got {len(leaves)}")
+        return self._build(iter(leaves))
+
+    def _build(self, leaves: Iterator[Any]) -> Any:
+        if self.kind is None:
+            return next(leaves)
+        children = [child._build(leaves) for child in self.children]
+        return _rules(self.kind).join(self.kind, self.keys, self.extra, children)
+
+    def __str__(self) -> str:
+        if self.kind is None:
+            return "*"
+        if self.kind is type(None):
+            return "None"
+        parts = [f"{k}: {c}" for k, c in zip(self.keys, self.children, strict=True)]
+        return f"{self.kind.__name__}({', '.join(parts)})"
+
+
+LEAF = Structure(None)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """How one kind of branch comes apart, (keys, children, extra), and is put together again."""
+
+    split: Callable[[Any], tuple[tuple[Any, ...], Sequence[Any], Any]]
+    join: Callable[[type, tuple[Any, ...], Any, list[Any]], Any]
+
+
+def _split_sequence(tree: Any) -> tuple[tuple[Any, ...], Sequence[Any], Any]:
+    return tuple(range(len(tree))), tree, None
+
+
+_NAMED_TUPLE = _Rules(
+    lambda tree: (tree._fields, tree, None),
+    lambda kind, keys, extra, children: kind(*children),
+)
+_KINDS: dict[type, _Rules] = {
+    type(None): _Rules(lambda tree: ((), (), None), lambda kind, keys, extra, children: None),
+    tuple: _Rules(_split_sequence, lambda kind, keys, extra, children: tuple(children)),
+    list: _Rules(_split_sequence, lambda kind, keys, extra, children: children),
+    dict: _Rules(
+        lambda tree: (tuple(tree), list(tree.values()), None),
+        lambda kind, keys, extra, children: dict(zip(keys, children, strict=True)),
+    ),
+}
+_lock = threading.Lock()
+
+
+def _rules(kind: type) -> _Rules:
+    found = _KINDS.get(kind)
+    if found is None and issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return _NAMED_TUPLE
+    if found is None:
+        raise UsageError(f"{kind.__name__} is not a registered tree class (weft.tree.register)")
+    return found
+
+
+def is_branch(tree: Any) -> bool:
+    """Whether `tree` is a container that has children of its own."""
+    kind = type(tree)
+    return kind in _KINDS or (isinstance(tree, tuple) and hasattr(kind, "_fields"))
+
+
+def register(
+    cls: _Class,
+    flatten: Callable[[Any], tuple[Sequence[Any], Any]] | None = None,
+    unflatten: Callable[[Any, list[Any]], Any] | None = None,
+) -> _Class:
+    """Make a class a branch. A dataclass needs no more; its fields are the children.
+
+    Else `flatten(tree)` gives (children, hashable extra) and `unflatten(extra, children)` the tree.
+    Usable as a decorator.
+    """
+    if flatten is not None and unflatten is not None:
+        rules = _functions(flatten, unflatten)
+    elif dataclasses.is_dataclass(cls):
+        rules = _dataclass([f.name for f in dataclasses.fields(cls)])
+    else:
+        raise UsageError(f"{cls.__name__} is no dataclass: give register flatten and unflatten")
+    with _lock:
+        if cls in _KINDS:
+            raise UsageError(f"{cls.__name__} is already a tree class")
+        _KINDS[cls] = rules
+    return cls
+
+
+def _dataclass(names: list[str]) -> _Rules:
+    def join(kind: type, keys: tuple[Any, ...], extra: Any, children: list[Any]) -> Any:
+        built = object.__new__(kind)
+        for key, child in zip(keys, children, strict=True):
+            object.__setattr__(built, key, child)
+        return built
+
+    return _Rules(lambda tree: (tuple(names), [getattr(tree, n) for n in names], None), join)
+
+
+def _functions(
+    flatten: Callable[[Any], tuple[Sequence[Any], Any]],
+    unflatten: Callable[[Any, list[Any]], Any],
+) -> _Rules:
+    def split(tree: Any) -> tuple[tuple[Any, ...], Sequence[Any], Any]:
+        children, extra = flatten(tree)
+        return tuple(range(len(children))), children, extra
+
+    return _Rules(split, lambda kind, keys, extra, children: unflatten(extra, children))
+
+
+def flatten(tree: Any, until: Callable[[Any], bool] | None = None) -> tuple[list[Any], Structure]:
+    """(leaves, structure). Where `until(subtree)` holds, the subtree is taken as a leaf."""
+    found: list[Any] = []
+    structure = _flatten(tree, (), lambda path, leaf: found.append(leaf), until)
+    return found, structure
+
+
+def flatten_with_paths(tree: Any) -> tuple[list[tuple[str, Any]], Structure]:
+    """Like `flatten`, with each leaf's path as text: ".layers[0]['weight']"."""
+    found: list[tuple[str, Any]] = []
+    structure = _flatten(tree, (), lambda path, leaf: found.append(("".join(path), leaf)), None)
+    return found, structure
+
+
+def _flatten(
+    tree: Any,
+    path: tuple[str, ...],
+    visit: Callable[[tuple[str, ...], Any], None],
+    until: Callable[[Any], bool] | None,
+) -> Structure:
+    if not is_branch(tree) or (until is not None and until(tree)):
+        visit(path, tree)
+        return LEAF
+    kind = type(tree)
+    keys, children, extra = _rules(kind).split(tree)
+    steps = [_step(kind, key) for key in keys]
+    built = tuple(
+        _flatten(child, (*path, step), visit, until)
+        for step, child in zip(steps, children, strict=True)
+    )
+    return Structure(kind, keys, built, extra)
+
+
+def _step(kind: type, key: Any) -> str:
+    return f".{key}" if kind is not dict and isinstance(key, str) else f"[{key!r}]"
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree, in order."""
+    return flatten(tree)[0]
+
+
+def structure(tree: Any) -> Structure:
+    """The structure of a tree."""
+    return flatten(tree)[1]
+
+
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """The tree with this structure and these leaves."""
+    return structure.unflatten(leaves)
+
+
+def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """`function` of corresponding leaves of trees of equal structure, as a tree."""
+    first, shape = flatten(tree)
+    others = [_matching(shape, other, position + 2) for position, other in enumerate(rest)]
+    return shape.unflatten([function(*items) for items in zip(first, *others, strict=True)])
+
+
+def _matching(expected: Structure, tree: Any, position: int) -> list[Any]:
+    found, shape = flatten(tree)
+    if shape != expected:
+        where, first, other = difference(expected, shape)
+        place = f" at {where}" if where else ""
+        raise UsageError(
+            f"trees differ{place}: the first has {first}, number {position} has {other}"
+        )
+    return found
+
+
+def difference(left: Structure, right: Structure) -> tuple[str, str, str]:
+    """Where two unequal structures first differ: (path, text of the left, text of the right)."""
+    if left.kind is right.kind and left.keys == right.keys and left.extra == right.extra:
+        for key, a, b in zip(left.keys, left.children, right.children, strict=True):
+            if a != b:
+                path, first, other = difference(a, b)
+                assert left.kind is not None
+                return _step(left.kind, key) + path, first, other
+    return "", str(left), str(right)
