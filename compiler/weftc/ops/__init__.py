@@ -1,15 +1,18 @@
 """The primitives, one record each (weftc.ir.opdef), by family. `TABLE` holds them all by name."""
 
 from weftc.ir.opdef import TABLE, OpDef
-from weftc.ops import contraction, indexing, movement, pointwise, reduction, source
+from weftc.ops import contraction, indexing, movement, pointwise, power, reduction, source
+from weftc.ops.elementary import records as elementary
 
 __all__ = [
     "TABLE",
     "contraction",
+    "elementary",
     "get",
     "indexing",
     "movement",
     "pointwise",
+    "power",
     "reduction",
     "source",
 ]

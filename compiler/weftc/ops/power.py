@@ -54,10 +54,10 @@ _float_reference = by_term(pow_lower)
 def _reference(x: Array, y: Array) -> Any:
     if x.dtype.kind == "f":
         return _float_reference(x, y)
-    negative = y < 0
-    power = np.power(x, np.where(negative, 0, y).astype(y.dtype))
-    unit = np.where(x == 1, 1, np.where((y & 1) == 1, -1, 1)) if x.dtype.kind == "i" else 0
-    return np.where(negative, np.where(np.abs(x) == 1, unit, 0), power).astype(x.dtype)
+    if x.dtype.kind == "u":
+        return np.power(x, y)
+    unit = np.where(x == 1, 1, np.where(x == -1, 1 - 2 * (y & 1), 0))
+    return np.where(y < 0, unit, np.power(x, np.maximum(y, 0)))
 
 
 def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:

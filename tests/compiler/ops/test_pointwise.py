@@ -118,3 +118,10 @@ def test_mistakes_are_told_in_the_users_words() -> None:
         get("floor").infer((f.with_dtype(dtypes.int64),), {})
     with pytest.raises(DTypeError, match="condition is a bool"):
         get("where").infer((f, f, f), {})
+
+
+def test_integer_powers_wrap_and_negative_ones_are_units_or_zero() -> None:
+    x = np.array([3, 2, -2, 0, 1, -1, -1, 7, 0], np.int32)
+    y = np.array([4, 31, 31, 0, -5, -5, -4, -1, -1], np.int32)
+    found = run("pow", x, y)
+    np.testing.assert_array_equal(found, [81, -(2**31), -(2**31), 1, 1, -1, 1, 0, 0])
