@@ -12,7 +12,7 @@ from weftrt.cpu.native.intrinsics import (
     default_float_mode,
     float_mode,
     invoke,
-    same_float_mode,
+    is_default_float_mode,
     set_float_mode,
     stack,
 )
@@ -20,7 +20,6 @@ from weftrt.cpu.native.pool import LARGEST, pool_capacity, pool_give, pool_take
 from weftrt.cpu.native.python import (
     STATE,
     Py_DecRef,
-    Py_IncRef,
     PyErr_NoMemory,
     PyEval_RestoreThread,
     PyEval_SaveThread,
@@ -91,7 +90,7 @@ def derive_sizes(program: ProgramTable, sizes: Pointer[I64]) -> None:
         total = 0
         terms = code[place]
         place += 1
-        for term in range(terms):
+        for _term in range(terms):
             product = code[place]
             factors = code[place + 1]
             place += 2
@@ -155,7 +154,7 @@ def run_step(step: StepTable, buffers: Pointer[Ptr], sizes: Pointer[I64], space:
 def run_steps(program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64]) -> I64:
     """Call all kernels in order; the smallest (site, element) that failed, or -1."""
     mode = float_mode()
-    changed = not same_float_mode(mode)
+    changed = not is_default_float_mode(mode)
     if changed:
         set_float_mode(default_float_mode())
     space = stack(I64, program.widest_step + 1)
@@ -176,11 +175,9 @@ def run_without_lock(program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointe
     """run_steps; the GIL is released if that is worth it."""
     if resolve_size(program.work, sizes) <= RELEASE_NANOSECONDS:
         return run_steps(program, buffers, sizes)
-    Py_IncRef(program.owner)
     thread = PyEval_SaveThread()
     status = run_steps(program, buffers, sizes)
     PyEval_RestoreThread(thread)
-    Py_DecRef(program.owner)
     return status
 
 

@@ -6,12 +6,10 @@ Each is a Python name for mypy and the reader, and a row of TABLE for the transl
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from weftrt.cpu.native.translate import (
     BOOL,
-    I64,
     LITERAL,
     PTR,
     VOID,
@@ -19,55 +17,114 @@ from weftrt.cpu.native.translate import (
     Intrinsic,
     Value,
 )
-from weftrt.cpu.native.types import SCALARS, Type, resolve, size_of
+from weftrt.cpu.native.types import (
+    I64,
+    SCALARS,
+    Bool,
+    Pointer,
+    Ptr,
+    Struct,
+    Type,
+    resolve,
+    size_of,
+)
 
 T = TypeVar("T")
-I32 = SCALARS["I32"]
-F64 = SCALARS["F64"]
+INT32, INT64 = SCALARS["I32"], SCALARS["I64"]
 
 
-def _native_only(*arguments: Any) -> Any:
-    raise NotImplementedError("native code only")
+def _native_only() -> NoReturn:
+    raise NotImplementedError("this operation exists in native code only")
 
 
-def _name(text: str) -> Callable[..., Any]:
-    """A function of its own for each operation, so that the table tells them apart."""
-    return lambda *arguments: _native_only(text, *arguments)
-
-
-def cast(kind: type[T] | Any, value: Any) -> T:
+def cast(kind: type[T], value: Any) -> T:
     """The value seen as another type: addresses as one another or as I64, integers as in C."""
-    raise NotImplementedError("native code only")
+    _native_only()
 
 
-size = _name("size")
-"""size(Struct): its bytes."""
-stack = _name("stack")
-"""stack(I64, n): n uninitialized elements that live until the function returns."""
-address_of = _name("address_of")
-"""address_of(place): the address of a field or element."""
-invoke = _name("invoke")
-"""invoke(I64, address, arguments): call a C function of this result type by its address."""
-below = _name("below")
-"""below(a, b): a < b, unsigned."""
-leading_zeros = _name("leading_zeros")
-product_overflows = _name("product_overflows")
-load_acquire = _name("load_acquire")
-store_release = _name("store_release")
-fetch_add = _name("fetch_add")
-compare_swap = _name("compare_swap")
-"""compare_swap(address, expected, value): whether it was stored."""
-copy_bytes = _name("copy_bytes")
-"""copy_bytes(target, source, count): they do not overlap."""
-relax = _name("relax")
-"""Tell the core that this is a spin loop."""
-float_mode = _name("float_mode")
-"""The control word of floating-point arithmetic."""
-set_float_mode = _name("set_float_mode")
-default_float_mode = _name("default_float_mode")
-"""IEEE: round to nearest even, denormals kept, no traps."""
-same_float_mode = _name("same_float_mode")
-"""same_float_mode(mode): whether it is the default, whatever its sticky flags."""
+def size(struct: type[Struct]) -> I64:
+    """Bytes of a struct."""
+    _native_only()
+
+
+def stack(kind: type[T], count: I64) -> Pointer[T]:
+    """Uninitialized elements that live until the function returns."""
+    _native_only()
+
+
+def address_of(place: Any) -> Ptr:
+    """The address of a field or element."""
+    _native_only()
+
+
+def invoke(result: Any, function: Ptr, *arguments: Any) -> Any:
+    """Call a C function of this result type by its address."""
+    _native_only()
+
+
+def below(a: I64, b: I64) -> Bool:
+    """a < b, unsigned."""
+    _native_only()
+
+
+def leading_zeros(value: I64) -> I64:
+    """Zero bits above the highest one; 64 for 0."""
+    _native_only()
+
+
+def product_overflows(a: I64, b: I64) -> Bool:
+    """Whether a * b does not fit 64 bits, signed."""
+    _native_only()
+
+
+def load_acquire(place: Pointer[T]) -> T:
+    """An atomic load; nothing after it in this thread comes before it."""
+    _native_only()
+
+
+def store_release(place: Pointer[T], value: T) -> None:
+    """A sequentially consistent atomic store."""
+    _native_only()
+
+
+def fetch_add(place: Pointer[T], value: T) -> T:
+    """Add atomically; the value before."""
+    _native_only()
+
+
+def compare_swap(place: Pointer[T], expected: T, value: T) -> Bool:
+    """Store atomically if the place holds `expected`; whether it did."""
+    _native_only()
+
+
+def copy_bytes(target: Ptr, source: Ptr, count: I64) -> None:
+    """Copy memory that does not overlap."""
+    _native_only()
+
+
+def relax() -> None:
+    """Tell the core that this is a spin loop."""
+    _native_only()
+
+
+def float_mode() -> I64:
+    """The control word of floating-point arithmetic."""
+    _native_only()
+
+
+def set_float_mode(mode: I64) -> None:
+    """Set the control word."""
+    _native_only()
+
+
+def default_float_mode() -> I64:
+    """IEEE: round to nearest even, denormals kept, no traps."""
+    _native_only()
+
+
+def is_default_float_mode(mode: I64) -> Bool:
+    """Whether a control word is the default, whatever its sticky flags."""
+    _native_only()
 
 
 def _cast(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
@@ -75,11 +132,11 @@ def _cast(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     if value.type is LITERAL and kind.is_pointer and value.text != "0":
         return Value(f"inttoptr (i64 {value.text} to ptr)", kind)
     if value.type.is_pointer and kind.is_integer:
-        return t.coerce(t.emit_value(I64, f"ptrtoint {value} to i64"), kind)
+        return t.coerce(t.emit_value(INT64, f"ptrtoint {value} to i64"), kind)
     if value.type.is_integer and kind.is_pointer and value.type is not LITERAL:
         return t.emit_value(kind, f"inttoptr {value} to ptr")
     if value.type.is_integer and kind.llvm == "double":
-        return t.emit_value(kind, f"sitofp {t.coerce(value, I64)} to double")
+        return t.emit_value(kind, f"sitofp {t.coerce(value, INT64)} to double")
     return t.coerce(value, kind)
 
 
@@ -94,7 +151,7 @@ def _stack(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
         name = f"%{t.fresh('stack')}"
         t.allocas.append(f"{name} = alloca {kind.llvm}, i64 {nodes[1].value}, align 16")
         return Value(name, Type("ptr", 8, element=kind))
-    count = t.coerce(t.expression(nodes[1]), I64)
+    count = t.coerce(t.expression(nodes[1]), INT64)
     return t.emit_value(Type("ptr", 8, element=kind), f"alloca {kind.llvm}, {count}, align 16")
 
 
@@ -105,7 +162,7 @@ def _address_of(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
 def _invoke(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     result = resolve(nodes[0], t.names)
     target, *values = (t.expression(node) for node in nodes[1:])
-    given = [t.coerce(v, I64) if v.type is LITERAL else v for v in values]
+    given = [t.coerce(v, INT64) if v.type is LITERAL else v for v in values]
     return t.call(result, target.text, given)
 
 
@@ -116,14 +173,14 @@ def _below(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
 
 def _leading_zeros(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     t.unit.declare("i64 @llvm.ctlz.i64(i64, i1)")
-    value = t.coerce(t.expression(nodes[0]), I64)
-    return t.emit_value(I64, f"call i64 @llvm.ctlz.i64({value}, i1 false)")
+    value = t.coerce(t.expression(nodes[0]), INT64)
+    return t.emit_value(INT64, f"call i64 @llvm.ctlz.i64({value}, i1 false)")
 
 
 def _product_overflows(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     t.unit.declare("{i64, i1} @llvm.smul.with.overflow.i64(i64, i64)")
-    a, b = (t.coerce(t.expression(node), I64) for node in nodes)
-    pair = t.emit_value(I64, f"call {{i64, i1}} @llvm.smul.with.overflow.i64({a}, {b})")
+    a, b = (t.coerce(t.expression(node), INT64) for node in nodes)
+    pair = t.emit_value(INT64, f"call {{i64, i1}} @llvm.smul.with.overflow.i64({a}, {b})")
     return t.emit_value(BOOL, f"extractvalue {{i64, i1}} {pair.text}, 1")
 
 
@@ -162,7 +219,7 @@ def _compare_swap(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
 def _copy_bytes(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     t.unit.declare("void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
     target, source, count = (t.expression(node) for node in nodes)
-    count = t.coerce(count, I64)
+    count = t.coerce(count, INT64)
     t.emit(f"call void @llvm.memcpy.p0.p0.i64({target}, {source}, {count}, i1 false)")
     return Value("", VOID)
 
@@ -175,22 +232,22 @@ def _x86_relax(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
 
 def _x86_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     t.unit.declare("void @llvm.x86.sse.stmxcsr(ptr)")
-    slot = t.alloca(I32)
+    slot = t.alloca(INT32)
     t.emit(f"call void @llvm.x86.sse.stmxcsr({Value(slot.text, PTR)})")
-    return t.coerce(t.load(slot.text, I32), I64)
+    return t.coerce(t.load(slot.text, INT32), INT64)
 
 
 def _x86_set_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     t.unit.declare("void @llvm.x86.sse.ldmxcsr(ptr)")
-    slot = t.alloca(I32)
-    t.store(slot.text, t.expression(nodes[0]), I32)
+    slot = t.alloca(INT32)
+    t.store(slot.text, t.expression(nodes[0]), INT32)
     t.emit(f"call void @llvm.x86.sse.ldmxcsr({Value(slot.text, PTR)})")
     return Value("", VOID)
 
 
-def _x86_same_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
-    mode = t.coerce(t.expression(nodes[0]), I64)
-    control = t.emit_value(I64, f"and {mode}, {~0x3F}")
+def _x86_is_default_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    mode = t.coerce(t.expression(nodes[0]), INT64)
+    control = t.emit_value(INT64, f"and {mode}, {~0x3F}")
     return t.emit_value(BOOL, f"icmp eq {control}, {0x1F80}")
 
 
@@ -200,17 +257,17 @@ def _arm_relax(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
 
 
 def _arm_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
-    return t.emit_value(I64, 'call i64 asm sideeffect "mrs $0, fpcr", "=r"()')
+    return t.emit_value(INT64, 'call i64 asm sideeffect "mrs $0, fpcr", "=r"()')
 
 
 def _arm_set_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
-    mode = t.coerce(t.expression(nodes[0]), I64)
+    mode = t.coerce(t.expression(nodes[0]), INT64)
     t.emit(f'call void asm sideeffect "msr fpcr, $0", "r"({mode})')
     return Value("", VOID)
 
 
-def _arm_same_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
-    mode = t.coerce(t.expression(nodes[0]), I64)
+def _arm_is_default_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    mode = t.coerce(t.expression(nodes[0]), INT64)
     return t.emit_value(BOOL, f"icmp eq {mode}, 0")
 
 
@@ -233,14 +290,14 @@ _X86: dict[Any, Intrinsic] = {
     relax: _x86_relax,
     float_mode: _x86_float_mode,
     set_float_mode: _x86_set_float_mode,
-    same_float_mode: _x86_same_float_mode,
+    is_default_float_mode: _x86_is_default_float_mode,
     default_float_mode: lambda t, nodes: Value(str(0x1F80), LITERAL),
 }
 _ARM: dict[Any, Intrinsic] = {
     relax: _arm_relax,
     float_mode: _arm_float_mode,
     set_float_mode: _arm_set_float_mode,
-    same_float_mode: _arm_same_float_mode,
+    is_default_float_mode: _arm_is_default_float_mode,
     default_float_mode: lambda t, nodes: Value("0", LITERAL),
 }
 

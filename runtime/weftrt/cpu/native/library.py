@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,17 +24,20 @@ from weftrt.cpu.linker import default
 from weftrt.cpu.native import (
     arrays,
     calls,
+    compiled,
     executor,
+    guard,
     heap_type,
     intrinsics,
     pool,
     python,
+    results,
     translate,
 )
 from weftrt.cpu.native.types import fields, mirror, size_of
 from weftrt.target import host
 
-MODULES: tuple[ModuleType, ...] = (python, pool, arrays, executor, calls)
+MODULES: tuple[ModuleType, ...] = (python, pool, arrays, executor, calls, guard, results, compiled)
 FORMATS = {"bool": b"?", "uint8": b"B", "uint32": b"I", "uint64": b"Q"}
 FORMATS |= {"int32": b"i", "int64": b"q", "float32": b"f", "float64": b"d"}
 
@@ -67,6 +71,7 @@ class Library:
     """The loaded runtime: the native types and the built-in functions."""
 
     Array: type
+    Compiled: type
     new: Callable[[int, tuple[int, ...]], Any]
     copy: Callable[[np.ndarray[Any, Any]], Any]
     borrow: Callable[[np.ndarray[Any, Any]], Any]
@@ -74,9 +79,14 @@ class Library:
     pool_stats: Callable[[], tuple[int, ...]]
     pool_limit: Callable[[int], None]
     run: Callable[[int, tuple[Any, ...]], tuple[Any, ...] | None]
+    compiled_new: Callable[[Callable[..., Any]], Any]
+    compiled_kept: Callable[[Any], Any]
+    compiled_install: Callable[[Any, int, object], None]
 
 
-BUILTINS = ("new", "copy", "borrow", "view", "pool_stats", "pool_limit", "run")
+BUILTINS = tuple(
+    member.name for member in dataclass_fields(Library) if member.name not in ("Array", "Compiled")
+)
 
 
 @cache
@@ -84,10 +94,11 @@ def library() -> Library:
     """The native runtime of this process."""
     addresses = _link()
     array_type = _array_type(addresses)
-    _fill_state(addresses["STATE"], array_type)
+    compiled_type = _compiled_type(addresses)
+    _fill_state(addresses["STATE"], array_type, compiled_type)
     functions = {name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS}
     functions["pool_limit"](HELD_BYTES)
-    return Library(Array=array_type, **functions)
+    return Library(Array=array_type, Compiled=compiled_type, **functions)
 
 
 def exported() -> list[str]:
@@ -136,14 +147,39 @@ def _array_type(addresses: dict[str, int]) -> type:
     )
 
 
+def _compiled_type(addresses: dict[str, int]) -> type:
+    layout = fields(compiled.CompiledObject)
+    flags = heap_type.DEFAULT | heap_type.DISALLOW_INSTANTIATION | heap_type.HAVE_GC
+    slots = {
+        heap_type.TP_CALL: heap_type.api_address("PyVectorcall_Call"),
+        heap_type.TP_DESCR_GET: addresses["weft_compiled_get"],
+        heap_type.TP_TRAVERSE: addresses["weft_compiled_traverse"],
+        heap_type.TP_CLEAR: addresses["weft_compiled_clear"],
+        heap_type.TP_DEALLOC: addresses["weft_compiled_dealloc"],
+    }
+    return heap_type.heap_type(
+        "weft.Compiled",
+        size_of(compiled.CompiledObject),
+        flags | heap_type.HAVE_VECTORCALL | heap_type.METHOD_DESCRIPTOR,
+        slots,
+        {"__dict__": (heap_type.api_address("PyObject_GenericGetDict"), "Attributes.")},
+        {
+            "__vectorcalloffset__": layout["vectorcall"].offset,
+            "__dictoffset__": layout["attributes"].offset,
+            "__weaklistoffset__": layout["weak"].offset,
+        },
+    )
+
+
 def _raise_failure(executable: Any, status: int) -> None:
     executable.fail(status)
 
 
-def _fill_state(address: int, array_type: type) -> None:
+def _fill_state(address: int, array_type: type, compiled_type: type) -> None:
     """Write the objects that native code compares with; all of them live forever."""
     objects: dict[str, object] = {
         "array_type": array_type,
+        "compiled_type": compiled_type,
         "ndarray_type": np.ndarray,
         "tuple_type": tuple,
         "list_type": list,

@@ -21,6 +21,7 @@ from weftrt.cpu.native.types import (
 Py_IncRef = extern("void Py_IncRef(ptr)")
 Py_DecRef = extern("void Py_DecRef(ptr)")
 PyObject_New = extern("ptr _PyObject_New(ptr)")
+PyType_GenericAlloc = extern("ptr PyType_GenericAlloc(ptr, i64)")
 PyObject_Free = extern("void PyObject_Free(ptr)")
 PyObject_GC_UnTrack = extern("void PyObject_GC_UnTrack(ptr)")
 PyObject_GC_Del = extern("void PyObject_GC_Del(ptr)")
@@ -40,7 +41,6 @@ PyDict_GetItemWithError = extern("ptr PyDict_GetItemWithError(ptr, ptr)")
 PyLong_FromLongLong = extern("ptr PyLong_FromLongLong(i64)")
 PyLong_AsLongLong = extern("i64 PyLong_AsLongLong(ptr)")
 PyLong_AsLongLongAndOverflow = extern("i64 PyLong_AsLongLongAndOverflow(ptr, ptr)")
-PyFloat_AsDouble = extern("double PyFloat_AsDouble(ptr)")
 PyUnicode_Compare = extern("i32 PyUnicode_Compare(ptr, ptr)")
 PyMethod_New = extern("ptr PyMethod_New(ptr, ptr)")
 PyEval_SaveThread = extern("ptr PyEval_SaveThread()")
@@ -83,6 +83,14 @@ class CellObject(Struct):
     value: Ptr
 
 
+class FloatObject(Struct):
+    """PyFloatObject; the value by its bits."""
+
+    count: I64
+    type: Ptr
+    bits: I64
+
+
 class NumpyArray(Struct):
     """PyArrayObject, the same in NumPy 1 and 2."""
 
@@ -101,6 +109,7 @@ class PythonState(Struct):
     """Objects that native code compares with or raises; the library keeps them alive."""
 
     array_type: Ptr
+    compiled_type: Ptr
     ndarray_type: Ptr
     tuple_type: Ptr
     list_type: Ptr

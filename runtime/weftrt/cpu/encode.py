@@ -1,0 +1,125 @@
+"""Signatures and output trees as the words that the native guard reads.
+
+Objects are written by address; the encoder keeps them alive with the words.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from weftrt import dtypes
+from weftrt.cpu.native import guard, results
+from weftrt.cpu.native.types import mirror
+from weftrt.dtypes import DType
+from weftrt.program import ArraySpec
+from weftrt.signature import (
+    ArrayOutput,
+    ArrayPattern,
+    CellGuard,
+    ConstantOutput,
+    DictOutput,
+    DictPattern,
+    GlobalGuard,
+    ListOutput,
+    ListPattern,
+    OutputTree,
+    Pattern,
+    ScalarPattern,
+    StaticPattern,
+    TupleOutput,
+    TuplePattern,
+)
+
+SCALARS: dict[type, tuple[int, DType]] = {
+    float: (guard.FLOAT, dtypes.float64),
+    int: (guard.INT, dtypes.int64),
+    bool: (guard.BOOL, dtypes.bool_),
+}
+SEQUENCES = {TuplePattern: guard.TUPLE, ListPattern: guard.LIST}
+BUILDERS = {TupleOutput: results.TUPLE, ListOutput: results.LIST}
+
+
+@dataclass
+class Encoder:
+    """Collects words, the objects they name, and the specs of the leaves in order."""
+
+    words: list[int] = field(default_factory=list)
+    objects: list[object] = field(default_factory=list)
+    leaves: list[ArraySpec] = field(default_factory=list)
+
+    def name(self, item: object) -> int:
+        """The address of an object, which is kept alive."""
+        self.objects.append(item)
+        return id(item)
+
+    def pattern(self, pattern: Pattern) -> None:
+        """Append a pattern (recursive, as deep as the user's nested containers)."""
+        match pattern:
+            case ArrayPattern(spec):
+                self.words.append(guard.ARRAY)
+                self.leaves.append(spec)
+            case ScalarPattern(kind):
+                operation, dtype = SCALARS[kind]
+                self.words.append(operation)
+                self.leaves.append(ArraySpec(dtype, ()))
+            case StaticPattern(value):
+                self.static(value)
+            case DictPattern(keys, items):
+                self.words += (guard.DICT, len(keys))
+                for key, item in zip(keys, items):
+                    self.words.append(self.name(key))
+                    self.pattern(item)
+            case TuplePattern(items) | ListPattern(items):
+                self.words += (SEQUENCES[type(pattern)], len(items))
+                for item in items:
+                    self.pattern(item)
+
+    def static(self, value: Any) -> None:
+        """A value by identity or equality; floats by bits, in tuples too, since 0.0 == -0.0 and
+        1 == True."""
+        if type(value) is tuple:
+            self.words += (guard.TUPLE, len(value))
+            for item in value:
+                self.static(item)
+        elif type(value) is float:
+            self.words += (guard.STATIC_FLOAT, struct.unpack("=q", struct.pack("=d", value))[0])
+        else:
+            self.words += (guard.STATIC, self.name(value))
+
+    def output(self, tree: OutputTree) -> None:
+        """Append an output tree (recursive, as deep as the user's nested containers)."""
+        match tree:
+            case ArrayOutput(index):
+                self.words += (results.ARRAY, index)
+            case ConstantOutput(value):
+                self.words += (results.CONSTANT, self.name(value))
+            case DictOutput(keys, items):
+                self.words += (results.DICT, len(keys))
+                for key, item in zip(keys, items):
+                    self.words.append(self.name(key))
+                    self.output(item)
+            case TupleOutput(items) | ListOutput(items):
+                self.words += (BUILDERS[type(tree)], len(items))
+                for item in items:
+                    self.output(item)
+
+    def guards(self, guards: Sequence[CellGuard | GlobalGuard]) -> Any:
+        """The native table of guards."""
+        rows = []
+        for item in guards:
+            expected = self.name(item.expected)
+            if isinstance(item, CellGuard):
+                rows.append((guard.CELL, self.name(item.cell), None, expected))
+            else:
+                rows.append(
+                    (guard.GLOBAL, self.name(item.namespace), self.name(item.name), expected)
+                )
+        return (mirror(guard.GuardTable) * len(rows))(*rows)
+
+    def array(self) -> Any:
+        """The words as native memory."""
+        return (ctypes.c_int64 * len(self.words))(*self.words)
