@@ -1,0 +1,322 @@
+"""Movement ops that cut, join and extend arrays: slice, concat, pad."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
+from weftc.ir.types import Dim, Shape, Size, TensorType, static_shape
+from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
+from weftc.ops import build, check
+from weftrt import dtypes
+from weftrt.errors import DTypeError, ShapeError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
+Types: TypeAlias = tuple[TensorType, ...]
+Index: TypeAlias = "tuple[Expr, ...]"
+Cotangents: TypeAlias = "tuple[Node | None, ...]"
+
+
+def _subtract(a: Expr, b: Expr) -> Expr:
+    return apply(Scalar.SUB, a, b)
+
+
+def _at_most(a: Size, b: Size) -> bool:
+    """a <= b where that can be told; sizes that cannot be compared pass."""
+    difference = b - a
+    return isinstance(difference, Dim) or difference >= 0
+
+
+# ---------------------------------------------------------------------------------------------
+# slice(start, stop, step): per axis, 0 <= start <= stop <= size, step > 0
+# ---------------------------------------------------------------------------------------------
+
+
+def _steps(length: Size, step: int) -> Size:
+    """ceil(length / step); ShapeError where that is not a polynomial."""
+    if isinstance(length, int):
+        return -(-length // step)
+    total: Size = 0
+    for monomial, coefficient in length.terms:
+        if monomial and coefficient % step:
+            raise ShapeError(f"slice: every {step}th of a symbolic length {length}")
+        part = coefficient // step if monomial else -(-coefficient // step)
+        total = total + (Dim(((monomial, part),)) if monomial else part)
+    return total
+
+
+def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
+    check.arity("slice", types, 1)
+    bounds = tuple(zip(attrs["start"], attrs["stop"], attrs["step"]))
+    ok = len(attrs["start"]) == len(attrs["stop"]) == len(attrs["step"]) == types[0].rank
+    for (start, stop, step), size in zip(bounds, types[0].shape):
+        ok = ok and step > 0 and _at_most(0, start) and _at_most(start, stop)
+        ok = ok and _at_most(stop, size)
+    if not ok:
+        text = ", ".join(f"{start}:{stop}:{step}" for start, stop, step in bounds)
+        raise ShapeError(f"slice: [{text}] does not fit {check.describe(types[0])}")
+    return types[0].with_shape(tuple(_steps(stop - start, step) for start, stop, step in bounds))
+
+
+def _reference_slice(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    return arrays[0][tuple(map(builtins.slice, attrs["start"], attrs["stop"], attrs["step"]))]
+
+
+def _pull_slice(node: Node, index: Index, puller: Puller) -> Expr:
+    inner = [
+        add(mul(i, const(step)), puller.size(start))
+        for i, start, step in zip(index, node["start"], node["step"])
+    ]
+    return puller.read(0, tuple(inner))
+
+
+def _vjp_slice(node: Node, g: Node) -> Cotangents:
+    high: list[Size] = []
+    for length, size, start, step in zip(
+        node.type.shape, node.inputs[0].type.shape, node["start"], node["step"]
+    ):
+        used = 0 if length == 0 else (length - 1) * step + 1
+        high.append(size - start - used)
+    interior = tuple(step - 1 for step in node["step"])
+    zero = build.constant(0.0, g.type.dtype)
+    return (build.call("pad", g, zero, low=node["start"], high=tuple(high), interior=interior),)
+
+
+def _samples_slice() -> list[tuple[Types, Attrs]]:
+    def sample(shape: Shape, *bounds: tuple[int, int, int]) -> tuple[Types, Attrs]:
+        start, stop, step = tuple(zip(*bounds)) or ((), (), ())
+        return (TensorType(dtypes.float64, shape),), {"start": start, "stop": stop, "step": step}
+
+    return [
+        sample((5, 4), (1, 4, 1), (0, 4, 1)),
+        sample((7, 3), (1, 6, 2), (0, 3, 2)),
+        sample((5,), (2, 2, 1)),
+        sample((0,), (0, 0, 3)),
+        sample(()),
+    ]
+
+
+slice = TABLE.add(
+    OpDef(
+        "slice",
+        Family.MOVEMENT,
+        infer=_infer_slice,
+        reference=_reference_slice,
+        pull=_pull_slice,
+        vjp=_vjp_slice,
+        cost=0,
+        exact=True,
+        onnx="Slice",
+        samples=_samples_slice,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# concat(axis)
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_concat(types: Types, attrs: Attrs) -> TensorType:
+    axis = attrs["axis"]
+    if not types:
+        raise ShapeError("concat takes at least one array")
+    check.axis("concat", axis, types[0])
+    check.same_dtype("concat", types)
+    shape = types[0].shape
+    total: Size = 0
+    for type_ in types:
+        others = type_.shape[:axis] + type_.shape[axis + 1 :]
+        if not check.same_sizes(others, shape[:axis] + shape[axis + 1 :]):
+            raise ShapeError(
+                f"concat: {check.describe_all(types)} differ in other axes than {axis}"
+            )
+        total = total + type_.shape[axis]
+    return types[0].with_shape((*shape[:axis], total, *shape[axis + 1 :]))
+
+
+def _pull_concat(node: Node, index: Index, puller: Puller) -> Expr:
+    axis = node["axis"]
+    place = index[axis]
+    value: Expr = const(node.type.dtype.dtype.type(0).item(), node.type.dtype)
+    offset: Size = 0
+    for number, operand in enumerate(node.inputs):
+        start, offset = offset, offset + operand.type.shape[axis]
+        inside: Expr = apply(Scalar.LT, place, puller.size(offset))
+        if number:
+            inside = apply(Scalar.AND, apply(Scalar.GE, place, puller.size(start)), inside)
+        here = _subtract(place, puller.size(start)) if number else place
+        inner = (*index[:axis], here, *index[axis + 1 :])
+
+        def read(number: int = number, inner: Index = inner) -> Expr:
+            return puller.read(number, inner)
+
+        value = puller.guarded(inside, read, value)
+    return value
+
+
+def _vjp_concat(node: Node, g: Node) -> Cotangents:
+    axis, shape = node["axis"], node.type.shape
+    parts: list[Node | None] = []
+    offset: Size = 0
+    for operand in node.inputs:
+        start: list[Size] = [0] * len(shape)
+        stop = list(shape)
+        start[axis], offset = offset, offset + operand.type.shape[axis]
+        stop[axis] = offset
+        step = (1,) * len(shape)
+        parts.append(build.call("slice", g, start=tuple(start), stop=tuple(stop), step=step))
+    return tuple(parts)
+
+
+def _samples_concat() -> list[tuple[Types, Attrs]]:
+    def sample(axis: int, *shapes: Shape) -> tuple[Types, Attrs]:
+        return tuple(TensorType(dtypes.float64, s) for s in shapes), {"axis": axis}
+
+    return [
+        sample(0, (2,), (3,), (1,)),
+        sample(1, (2, 1), (2, 3)),
+        sample(0, (0, 2), (3, 2)),
+        sample(0, (4,)),
+    ]
+
+
+concat = TABLE.add(
+    OpDef(
+        "concat",
+        Family.MOVEMENT,
+        infer=_infer_concat,
+        reference=lambda arrays, attrs, type_: np.concatenate(arrays, attrs["axis"]),
+        pull=_pull_concat,
+        vjp=_vjp_concat,
+        exact=True,
+        array_api="concat",
+        onnx="Concat",
+        samples=_samples_concat,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# pad(low, high, interior): inputs x and a 0-d value; `interior` new elements between neighbours
+# ---------------------------------------------------------------------------------------------
+
+
+def _padded(size: Size, low: Size, high: Size, interior: int) -> Size:
+    """A symbolic size counts as at least 1: an empty axis has no neighbours to part."""
+    if isinstance(size, int) and size == 0:
+        return low + high
+    return low + size + (size - 1) * interior + high
+
+
+def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
+    check.arity("pad", types, 2)
+    operand, value = types
+    if value.rank or value.dtype is not operand.dtype:
+        raise DTypeError(
+            f"pad: the value for {check.describe(operand)} is a 0-d {operand.dtype}, "
+            f"but was {check.describe(value)}"
+        )
+    per_axis = tuple(zip(attrs["low"], attrs["high"], attrs["interior"]))
+    counts = {len(attrs[name]) for name in ("low", "high", "interior")}
+    if counts != {operand.rank} or any(
+        not (_at_most(0, low) and _at_most(0, high) and interior >= 0)
+        for low, high, interior in per_axis
+    ):
+        raise ShapeError(
+            f"pad: low {attrs['low']}, high {attrs['high']} and interior {attrs['interior']} "
+            f"do not fit {check.describe(operand)}"
+        )
+    return operand.with_shape(
+        tuple(_padded(size, *amounts) for size, amounts in zip(operand.shape, per_axis))
+    )
+
+
+def _reference_pad(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    x, value = arrays
+    result = np.full(static_shape(type_.shape), value)
+    if x.size:
+        places = [
+            builtins.slice(low, low + (size - 1) * (interior + 1) + 1, interior + 1)
+            for size, low, interior in zip(x.shape, attrs["low"], attrs["interior"])
+        ]
+        result[tuple(places)] = x
+    return result
+
+
+def _pull_pad(node: Node, index: Index, puller: Puller) -> Expr:
+    inside: Expr | None = None
+
+    def require(condition: Expr) -> None:
+        nonlocal inside
+        inside = condition if inside is None else apply(Scalar.AND, inside, condition)
+
+    inner = []
+    shape = node.inputs[0].type.shape
+    for i, size, low, high, interior in zip(
+        index, shape, node["low"], node["high"], node["interior"]
+    ):
+        if low != 0:
+            i = _subtract(i, puller.size(low))
+            require(apply(Scalar.GE, i, const(0)))
+        if high != 0:
+            # Not below the first padding place: with interior padding only a multiple passes.
+            require(apply(Scalar.LT, i, puller.size((size - 1) * (interior + 1) + 1)))
+        if interior:
+            require(apply(Scalar.EQ, apply(Scalar.TREM, i, const(interior + 1)), const(0)))
+            i = apply(Scalar.TDIV, i, const(interior + 1))
+        inner.append(i)
+    if inside is None:
+        return puller.read(0, tuple(inner))
+    return puller.guarded(inside, lambda: puller.read(0, tuple(inner)), puller.read(1, ()))
+
+
+def _vjp_pad(node: Node, g: Node) -> Cotangents:
+    x, value = node.inputs
+    low, high, interior = node["low"], node["high"], node["interior"]
+    stop = tuple(n - h for n, h in zip(node.type.shape, high))
+    step = tuple(i + 1 for i in interior)
+    inner = build.call("slice", g, start=low, stop=stop, step=step)
+    if value.op.name == "constant":
+        return inner, None
+    on = build.full(True, x.type.with_dtype(dtypes.bool_))
+    off = build.constant(False, dtypes.bool_)
+    covered = build.call("pad", on, off, low=low, high=high, interior=interior)
+    outside = build.call("where", covered, build.like(0.0, g), g)
+    return inner, build.reduce("sum", outside, range(g.type.rank))
+
+
+def _samples_pad() -> list[tuple[Types, Attrs]]:
+    def sample(shape: Shape, *amounts: tuple[int, int, int]) -> tuple[Types, Attrs]:
+        low, high, interior = tuple(zip(*amounts)) or ((), (), ())
+        types = (TensorType(dtypes.float64, shape), TensorType(dtypes.float64, ()))
+        return types, {"low": low, "high": high, "interior": interior}
+
+    return [
+        sample((2, 3), (1, 0, 0), (0, 2, 0)),
+        sample((3, 2), (1, 2, 1), (0, 0, 2)),
+        sample((0, 2), (1, 1, 0), (0, 0, 0)),
+        sample((0,), (2, 0, 1)),
+        sample(()),
+    ]
+
+
+pad = TABLE.add(
+    OpDef(
+        "pad",
+        Family.MOVEMENT,
+        infer=_infer_pad,
+        reference=_reference_pad,
+        pull=_pull_pad,
+        vjp=_vjp_pad,
+        exact=True,
+        onnx="Pad",
+        samples=_samples_pad,
+    )
+)
