@@ -79,7 +79,7 @@ def _define(
     name: str,
     count: int,
     lower: Callable[..., Expr],
-    reference: Callable[..., Any],
+    reference: Callable[..., Any] | None,
     *,
     kinds: Kinds = FLOATS,
     result: DType | None = None,
@@ -93,7 +93,7 @@ def _define(
             name,
             Family.POINTWISE,
             infer=pointwise(name, count, kinds, result),
-            reference=by_numpy(reference),
+            reference=by_numpy(reference or by_term(lower)),
             lower=lower_all,
             **fields,
         )
@@ -101,17 +101,21 @@ def _define(
 
 
 def unary(
-    name: str, lower: Callable[[Expr], Expr], reference: Callable[[Array], Any], **fields: Any
+    name: str,
+    lower: Callable[[Expr], Expr],
+    reference: Callable[[Array], Any] | None = None,
+    **fields: Any,
 ) -> OpDef:
     """Define a pointwise op of one input (floats unless `kinds` says otherwise). `lower` and
-    `reference` take the operand itself; the dtype is `x.type.dtype` and `x.dtype` there."""
+    `reference` take the operand itself; the dtype is `x.type.dtype` and `x.dtype` there. Without a
+    reference, the op means its scalar term."""
     return _define(name, 1, lower, reference, **fields)
 
 
 def binary(
     name: str,
     lower: Callable[[Expr, Expr], Expr],
-    reference: Callable[[Array, Array], Any],
+    reference: Callable[[Array, Array], Any] | None = None,
     **fields: Any,
 ) -> OpDef:
     """Define a pointwise op of two inputs of one type."""
@@ -121,7 +125,7 @@ def binary(
 def ternary(
     name: str,
     lower: Callable[[Expr, Expr, Expr], Expr],
-    reference: Callable[[Array, Array, Array], Any],
+    reference: Callable[[Array, Array, Array], Any] | None = None,
     **fields: Any,
 ) -> OpDef:
     """Define a pointwise op of three inputs of one type."""
