@@ -12,6 +12,7 @@ from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference, Vjp
 from weftc.ir.types import TensorType
 from weftc.loop import scalar
 from weftc.loop.ir import Scalar
+from weftc.loop.reductions import BLOCK, LANES, identity_value
 from weftc.ops import build, check
 from weftc.ops.check import BOOLS, NUMBERS, Kinds
 from weftrt import dtypes
@@ -21,25 +22,6 @@ from weftrt.errors import ShapeError
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
-
-BLOCK = 4096
-LANES = 64
-
-
-def identity_of(op: OpDef, dtype: DType) -> bool | int | float:
-    """Where the lanes of a reduction of `dtype` start, and what an empty run-time size gives."""
-    if op.identity is not None:
-        return bool(op.identity) if dtype is dtypes.bool_ else _number(op.identity, dtype)
-    highest = op.combine == "MINIMUM"
-    if dtype.is_float:
-        return float("inf") if highest else float("-inf")
-    bits = dtype.bits - dtype.is_signed
-    return (1 << bits) - 1 if highest else -(1 << bits) if dtype.is_signed else 0
-
-
-def _number(value: float, dtype: DType) -> int | float:
-    return float(value) if dtype.is_float else int(value)
-
 
 # ---------------------------------------------------------------------------------------------
 # Type rule and reference
@@ -76,9 +58,10 @@ def _combine_block(op: Scalar, lanes: Array, block: Array, dtype: DType) -> Arra
     return lanes[:, 0]
 
 
-def reduce_canonically(op: Scalar, x: Array, start: Any, dtype: DType) -> Array:
+def reduce_canonically(op: Scalar, x: Array, dtype: DType) -> Array:
     """(outer, elements, inner) combined over the elements: lanes, tree, then block by block."""
     outer, length, inner = x.shape
+    start = identity_value(op, dtype)
     total = np.full((outer, inner), start, dtype=x.dtype)
     for first in range(0, length, BLOCK):
         lanes = np.full((outer, LANES, inner), start, dtype=x.dtype)
@@ -87,17 +70,14 @@ def reduce_canonically(op: Scalar, x: Array, start: Any, dtype: DType) -> Array:
     return total
 
 
-def _reference(name: str) -> Reference:
+def _reference(op: Scalar) -> Reference:
     def reference(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
-        x, axes, op = arrays[0], attrs["axes"], TABLE[name]
+        x, axes = arrays[0], attrs["axes"]
         if not axes:
             return np.array(x)
         sizes = x.shape[: axes[0]], x.shape[axes[0] : axes[-1] + 1], x.shape[axes[-1] + 1 :]
         outer, length, inner = (int(np.prod(s, dtype=np.int64)) for s in sizes)
-        assert op.combine is not None
-        flat = x.reshape(outer, length, inner)
-        start = identity_of(op, type_.dtype)
-        result = reduce_canonically(Scalar[op.combine], flat, start, type_.dtype)
+        result = reduce_canonically(op, x.reshape(outer, length, inner), type_.dtype)
         return result.reshape(sizes[0] + sizes[2])
 
     return reference
@@ -180,7 +160,7 @@ def _define(
             name,
             Family.REDUCTION,
             infer=_infer(name, kinds, identity is not None),
-            reference=_reference(name),
+            reference=_reference(Scalar[combine]),
             vjp=vjp,
             identity=identity,
             combine=combine,
