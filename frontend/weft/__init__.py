@@ -28,12 +28,11 @@ from weftrt.dtypes import (
 )
 
 if TYPE_CHECKING:
-    from weftrt.array import Array
-
     from weft import nn, tree
     from weft.autodiff import grad, stop_gradient, value_and_grad, vjp
     from weft.jit import jit
     from weft.ops import *  # noqa: F403
+    from weftrt.array import Array
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"

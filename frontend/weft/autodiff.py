@@ -6,11 +6,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weftc.ir.node import Node
-from weftc.transforms.vjp import vjp as transform
-from weftrt import dtypes
-from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
-
 from weft import diagnostics, tree
 from weft.jit import jit
 from weft.ops import core
@@ -18,6 +13,10 @@ from weft.ops.core import operation
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, apply, lift, state
 from weft.tree import Structure
+from weftc.ir.node import Node
+from weftc.transforms.vjp import vjp as transform
+from weftrt import dtypes
+from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
 
 
 @operation()

@@ -1,4 +1,4 @@
-"""Calls as data: arguments taken apart into leaves and a structure, and put together as patterns."""
+"""Calls as data: arguments taken apart into leaves and a structure, described as patterns."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from weft import diagnostics, tree
+from weft.tracing import SCALAR_DTYPES, array_dtype
+from weft.tree import LEAF, Structure
 from weftrt import signature as signatures
 from weftrt.array import Array
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, TraceError, UsageError
 from weftrt.program import ArraySpec, SizeSlot
 from weftrt.signature import Pattern
-
-from weft import diagnostics, tree
-from weft.tracing import SCALAR_DTYPES, array_dtype
-from weft.tree import LEAF, Structure
 
 Leaf: TypeAlias = "Array | np.ndarray[Any, Any] | float | int | bool"
 

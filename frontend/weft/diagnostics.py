@@ -16,16 +16,20 @@ from weftrt.errors import WeftError
 
 _ROOTS = tuple(
     str(Path(path).resolve()) + os.sep
-    for path in (Path(__file__).parent, *weftc.__path__, *weftrt.__path__)
+    for path in (Path(__file__).parent, Path(weftc.__file__).parent, Path(weftrt.__file__).parent)
 )
+_USERS = tuple(str(Path(__file__).parent / name) for name in ("demo.py", "data"))
+"""What Weft ships that uses it as its users do."""
 _ours: dict[str, bool] = {}
 """Whether a source file belongs to Weft, by the name code objects give it."""
 
 
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Whether a source file is part of Weft's machinery."""
     found = _ours.get(filename)
     if found is None:
-        found = _ours[filename] = os.path.realpath(filename).startswith(_ROOTS)
+        path = os.path.realpath(filename)
+        found = _ours[filename] = path.startswith(_ROOTS) and not path.startswith(_USERS)
     return found
 
 
@@ -34,7 +38,7 @@ def user_location() -> Location | None:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if not _is_ours(code.co_filename):
+        if not is_ours(code.co_filename):
             return Location(code, frame.f_lasti)
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weftc.ir.types import TensorType
-from weftrt import knobs
-from weftrt.array import Array, as_array
-from weftrt.cpu import callable as callables
-from weftrt.cpu.executable import Executable
-
 from weft import calls, engine, guards, specialize
 from weft.calls import Call, LeafSpec, Reader
 from weft.guards import Guard
 from weft.specialize import Traced
 from weft.tracing import SCALAR_DTYPES, array_dtype, state
 from weft.tree import Structure
+from weftc.ir.types import TensorType
+from weftrt import knobs
+from weftrt.array import Array, as_array
+from weftrt.cpu import callable as callables
+from weftrt.cpu.executable import Executable
+from weftrt.signature import Signature
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Entry:
     result: Structure
     outputs: tuple[int, ...]
     names: tuple[str, ...]
-    native: calls.signatures.Signature | None
+    native: Signature | None
 
     def fits(self, call: Call) -> bool:
         """Whether `call` has this entry's structure and types."""
@@ -124,7 +124,7 @@ class Dispatcher:
         fresh = tuple(map(guards.refreshed, entry.guards))
         native = entry.native
         if native is not None:
-            native = calls.signatures.Signature(native.positional, native.keywords, fresh)
+            native = Signature(native.positional, native.keywords, fresh)
         fields = {**vars(entry), "guards": fresh, "native": native}
         renewed = Entry(**fields)
         self._entries[self._entries.index(entry)] = renewed

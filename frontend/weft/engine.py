@@ -7,9 +7,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+from weft.inspect import stages
 from weftc import pipeline
 from weftc.ir.node import Graph
 from weftc.ir.opdef import Family
+from weftrt import knobs
 from weftrt import target as targets
 from weftrt.cpu import executable as executables
 from weftrt.cpu.executable import Executable
@@ -41,6 +43,9 @@ def executable(graph: Graph) -> tuple[Executable, bool]:
         if slot.executable is not None:
             return slot.executable, False
         program = pipeline.compile(graph, target)
+        folder = knobs.dump()
+        if folder is not None:
+            stages.dump(stages.Lowered(graph), folder, program.key)
         slot.executable = executables.load(program)
         return slot.executable, True
 

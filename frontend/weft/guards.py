@@ -1,23 +1,25 @@
 """What a trace depends on besides its arguments: closure cells and globals that it names.
 
-Functions reachable through them are followed, except those of Weft, NumPy and the standard
-library's modules, which are named through a module. Attributes of objects are not guarded.
+Plain functions reachable through them are followed, but for Weft's and NumPy's. What is named
+through a module, and attributes of objects, is not guarded.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from weft.diagnostics import is_ours
 from weftrt.array import Array
 from weftrt.signature import CellGuard, GlobalGuard
 
 Guard: TypeAlias = CellGuard | GlobalGuard
 
 _VALUES = (bool, int, float, complex, str, bytes, type(None))
-_LIBRARIES = ("weft", "weftc", "weftrt", "numpy")
 
 
 def collect(function: Callable[..., Any]) -> list[Guard]:
@@ -39,12 +41,16 @@ def collect(function: Callable[..., Any]) -> list[Guard]:
 
 def _plain(function: Any) -> FunctionType | None:
     """The Python function behind a callable, if it is one of the user's."""
-    function = getattr(function, "__func__", function)
-    while not isinstance(function, FunctionType):
-        if isinstance(function, type) or not hasattr(function, "__wrapped__"):
+    while True:
+        function = getattr(function, "__func__", function)
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, FunctionType) and not is_ours(function.__code__.co_filename):
+            return None if (function.__module__ or "").split(".")[0] == "numpy" else function
+        elif not isinstance(function, type) and hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
             return None
-        function = function.__wrapped__
-    return None if (function.__module__ or "").split(".")[0] in _LIBRARIES else function
 
 
 def _of(function: FunctionType) -> Iterator[Guard]:
@@ -93,7 +99,7 @@ def _equal(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, tuple):
         return len(a) == len(b) and all(x is y or _equal(x, y) for x, y in zip(a, b))
-    return isinstance(a, _VALUES) and (a == b or a != a and b != b) and repr(a) == repr(b)
+    return isinstance(a, _VALUES) and (a == b or (a != a and b != b)) and repr(a) == repr(b)
 
 
 def describe(guard: Guard) -> str:

@@ -4,22 +4,53 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, overload
-
-from weftrt.errors import UsageError
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from weft import diagnostics
-from weft.dispatch import Dispatcher
+from weft.dispatch import CompileRecord, Dispatcher
+from weft.inspect import Lowered, stages
+from weftrt.cpu.callable import Compiled
+from weftrt.errors import UsageError
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class Jitted(Protocol[P, R]):
+    """What `jit` returns, as the type checker sees it: weftrt's native callable."""
+
+    __name__: str
+    __wrapped__: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function, natively where it was compiled for such arguments."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Callable[..., Any]:
+        """The function as a method."""
+
+    def ir(self, *args: Any, stage: str = "graph", **kwargs: Any) -> str:
+        """One stage of compiling the function for these arguments, as text."""
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """All stages of compiling the function for these arguments, as objects."""
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """The kernels, the lines that they compute, and why values go through memory."""
+
+    def cache_report(self) -> list[CompileRecord]:
+        """The compiles so far: for which call, why, for how long."""
 
 
 @overload
-def jit(function: F, /, *, static_argnames: str | Iterable[str] = ()) -> F: ...
+def jit(
+    function: Callable[P, R], /, *, static_argnames: str | Iterable[str] = ()
+) -> Jitted[P, R]: ...
 
 
 @overload
-def jit(*, static_argnames: str | Iterable[str] = ()) -> Callable[[F], F]: ...
+def jit(
+    *, static_argnames: str | Iterable[str] = ()
+) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
 
 def jit(
@@ -42,3 +73,17 @@ def jit(
     functools.update_wrapper(compiled, function, updated=())
     compiled.dispatcher = dispatcher
     return compiled
+
+
+def _install() -> None:
+    """Give the native callable the methods of `Jitted`."""
+    for name, method in (
+        ("ir", stages.ir),
+        ("lower", stages.lower),
+        ("explain", stages.explained),
+        ("cache_report", stages.cache_report),
+    ):
+        setattr(Compiled, name, method)
+
+
+_install()

@@ -5,10 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from weftc.ir.types import product
-from weftrt import dtypes
-from weftrt.errors import DTypeError, ShapeError
-
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
@@ -17,6 +13,9 @@ from weft.ops.indexing import one_hot
 from weft.ops.reductions import _mean, _var, logsumexp, reduce
 from weft.promotion import as_float, as_strong, convert
 from weft.tracing import Tracer, apply, lift
+from weftc.ir.types import product
+from weftrt import dtypes
+from weftrt.errors import DTypeError, ShapeError
 
 __all__ = [
     "cross_entropy",
@@ -87,7 +86,7 @@ def log_softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
 
 @operation()
 def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
-    """The mean over rows of -log_softmax(logits)[label]; labels are integers below the last size."""
+    """The mean over rows of -log_softmax(logits)[label]; labels are integers."""
     value, label = as_float(lift(logits)), lift(labels)
     if not label.dtype.is_integer:
         diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+from weft import diagnostics
+from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
+from weft.tracing import SCALAR_DTYPES, Tracer, apply, constant, lift
 from weftc.ops import TABLE
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import TraceError
-
-from weft import diagnostics
-from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
-from weft.tracing import SCALAR_DTYPES, Tracer, apply, constant, lift
 
 Function = Callable[..., Any]
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weft import diagnostics
+from weft.tracing import Tracer, active, apply, constant
 from weftc.ops import TABLE
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import DTypeError
-
-from weft import diagnostics
-from weft.tracing import Tracer, active, apply, constant
 
 _SIGNED_BY_BITS = {32: dtypes.int32, 64: dtypes.int64}
 _DEFAULT = {

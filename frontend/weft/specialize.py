@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Size, TensorType, substitute, unifying
-from weftc.ops import TABLE
-from weftrt.array import Array
-from weftrt.errors import TraceError, WeftError
 
 from weft import diagnostics, tree
 from weft.calls import Call, Leaf
 from weft.promotion import as_strong
 from weft.tracing import SCALAR_DTYPES, Trace, Tracer, array_dtype, lift, tracing
 from weft.tree import Structure
+from weftc.ir.node import Graph, Node
+from weftc.ir.types import Dim, Size, TensorType, substitute, unifying
+from weftc.ops import TABLE
+from weftrt.array import Array
+from weftrt.errors import TraceError, WeftError
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
+
+from weft import diagnostics
+from weft.methods import TracerMethods
 from weftc.ir import location as locations
 from weftc.ir.node import Node
 from weftc.ir.types import Dim, Shape, Size
@@ -16,9 +19,6 @@ from weftrt import dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, TraceError, WeftError
-
-from weft import diagnostics
-from weft.methods import TracerMethods
 
 SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,

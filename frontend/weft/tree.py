@@ -122,7 +122,7 @@ def register(
 
 def _dataclass(names: list[str]) -> _Rules:
     def join(kind: type, keys: tuple[Any, ...], extra: Any, children: list[Any]) -> Any:
-        built = object.__new__(kind)
+        built: Any = object.__new__(kind)
         for key, child in zip(keys, children, strict=True):
             object.__setattr__(built, key, child)
         return built

@@ -6,12 +6,11 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
-from weftc.ir.types import Shape, Size, same
-from weftrt.errors import ShapeError, UsageError
-
 from weft import diagnostics, eager
 from weft.promotion import promoted
 from weft.tracing import Tracer, apply, state
+from weftc.ir.types import Shape, Size, same
+from weftrt.errors import ShapeError, UsageError
 
 P = ParamSpec("P")
 

@@ -6,17 +6,17 @@ import math
 from typing import Any
 
 import numpy as np
-from weftc.ir.types import Dim, Shape, static_shape
-from weftrt import array, dtypes
-from weftrt.array import Array
-from weftrt.dtypes import DType
-from weftrt.errors import DTypeError, TraceError, UsageError
 
 from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, default_dtype
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, lift, state
+from weftc.ir.types import Dim, Shape, static_shape
+from weftrt import array, dtypes
+from weftrt.array import Array
+from weftrt.dtypes import DType
+from weftrt.errors import DTypeError, TraceError, UsageError
 
 
 def asarray(obj: Any, /, *, dtype: DType | None = None, copy: bool | None = None) -> Any:
@@ -132,7 +132,7 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None) -> Any:
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None) -> Any:
-    """start, start + step, ... below stop; arange(n) counts from 0. Element i is start + i * step."""
+    """start + i * step for i = 0, 1, ... while below stop; arange(n) counts from 0."""
     if stop is None:
         start, stop = 0, start
     if isinstance(stop, Dim):
@@ -178,10 +178,12 @@ def linspace(
     """`num` evenly spaced values from start to stop; the last one is stop itself."""
     chosen = dtype_of(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
     gaps = num - 1 if endpoint else num
-    index = iota((num,), 0, chosen)
+    index = iota((num,), 0, chosen if chosen.is_float else dtypes.DEFAULT_FLOAT)
     if not gaps:
-        return elementwise.add(elementwise.multiply(index, 0.0), float(start))
-    return _interpolated(index, float(start), float(stop), float(gaps), endpoint)
+        line = elementwise.add(elementwise.multiply(index, 0.0), float(start))
+    else:
+        line = _interpolated(index, float(start), float(stop), float(gaps), endpoint)
+    return line if chosen.is_float else elementwise.astype(line, chosen)
 
 
 @operation("endpoint")

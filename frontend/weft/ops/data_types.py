@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from weftrt import dtypes
-from weftrt.dtypes import DType, Kind
-from weftrt.errors import DTypeError, ShapeError, UsageError
 
 from weft.ops.creation import dtype_of
 from weft.promotion import promote_dtypes
 from weft.tracing import SCALAR_DTYPES
+from weftrt import dtypes
+from weftrt.dtypes import DType, Kind
+from weftrt.errors import DTypeError, ShapeError, UsageError
 
 _KINDS: dict[str, tuple[Kind, ...]] = {
     "bool": (Kind.BOOL,),
@@ -51,7 +51,7 @@ def finfo(type: Any, /) -> FloatInfo:
     dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
     if not dtype.is_float:
         raise DTypeError(f"finfo takes a float dtype, not {dtype}")
-    info = np.finfo(dtype.dtype)
+    info: Any = np.finfo(dtype.name)
     limits = (info.eps, info.max, info.min, info.smallest_normal)
     return FloatInfo(dtype, dtype.bits, *(float(x) for x in limits))
 
@@ -61,7 +61,7 @@ def iinfo(type: Any, /) -> IntegerInfo:
     dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
     if not dtype.is_integer:
         raise DTypeError(f"iinfo takes an integer dtype, not {dtype}")
-    info = np.iinfo(dtype.dtype)
+    info: Any = np.iinfo(dtype.name)
     return IntegerInfo(dtype, dtype.bits, int(info.max), int(info.min))
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftrt import dtypes
-from weftrt.dtypes import DType, Kind
-from weftrt.errors import DTypeError
-
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_float, as_strong, common_dtype, convert
 from weft.tracing import Tracer, apply, lift
+from weftrt import dtypes
+from weftrt.dtypes import DType, Kind
+from weftrt.errors import DTypeError
 
 Function = Callable[..., Any]
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from weftc.ir.types import Dim, Size
-from weftrt import array, dtypes
-from weftrt.array import Array
-from weftrt.dtypes import DType, Kind
-from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError, TraceError
 
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, apply, lift, state
+from weftc.ir.types import Dim, Size
+from weftrt import array, dtypes
+from weftrt.array import Array
+from weftrt.dtypes import DType, Kind
+from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError, TraceError
 
 
 @operation("axis")

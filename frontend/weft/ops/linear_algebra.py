@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weftc.ir.types import same
-from weftrt.errors import ShapeError, UsageError
-
 from weft import diagnostics
 from weft.ops import core, elementwise, movement, reductions
 from weft.ops.core import operation
 from weft.promotion import as_strong, promoted
 from weft.tracing import Tracer, apply, lift
+from weftc.ir.types import same
+from weftrt.errors import ShapeError, UsageError
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weftc.ir.types import Shape, Size, product, same, static_shape
-from weftrt.errors import ShapeError, UsageError
-
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, promoted
 from weft.tracing import Tracer, apply, lift
+from weftc.ir.types import Shape, Size, product, same, static_shape
+from weftrt.errors import ShapeError, UsageError
 
 
 @operation("shape")

@@ -6,14 +6,13 @@ import builtins
 from collections.abc import Sequence
 from typing import Any
 
-from weftc.ir.types import Size, product
-from weftrt import dtypes
-from weftrt.dtypes import DType, Kind
-
 from weft.ops import core, elementwise
 from weft.ops.core import operation
 from weft.promotion import as_float, as_strong, convert
 from weft.tracing import Tracer, apply, lift
+from weftc.ir.types import Size, product
+from weftrt import dtypes
+from weftrt.dtypes import DType, Kind
 
 _SUM_DTYPES = {
     dtypes.bool_: dtypes.int64,
