@@ -77,17 +77,17 @@ def product_overflows(a: I64, b: I64) -> Bool:
     _native_only()
 
 
-def load_acquire(place: Pointer[T]) -> T:
-    """An atomic load; nothing after it in this thread comes before it."""
+def atomic_load(place: Pointer[T]) -> T:
+    """Atomic, as all of these: sequentially consistent."""
     _native_only()
 
 
-def store_release(place: Pointer[T], value: T) -> None:
-    """A sequentially consistent atomic store."""
+def atomic_store(place: Pointer[T], value: T) -> None:
+    """Store atomically."""
     _native_only()
 
 
-def fetch_add(place: Pointer[T], value: T) -> T:
+def atomic_add(place: Pointer[T], value: T) -> T:
     """Add atomically; the value before."""
     _native_only()
 
@@ -190,19 +190,19 @@ def _pointee(t: FunctionTranslator, node: ast.expr) -> tuple[Value, Type]:
     return address, address.type.element
 
 
-def _load_acquire(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+def _atomic_load(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     address, kind = _pointee(t, nodes[0])
-    return t.emit_value(kind, f"load atomic {kind.llvm}, {address} acquire, align {kind.size}")
+    return t.emit_value(kind, f"load atomic {kind.llvm}, {address} seq_cst, align {kind.size}")
 
 
-def _store_release(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+def _atomic_store(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     address, kind = _pointee(t, nodes[0])
     value = t.coerce(t.expression(nodes[1]), kind)
     t.emit(f"store atomic {value}, {address} seq_cst, align {kind.size}")
     return Value("", VOID)
 
 
-def _fetch_add(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+def _atomic_add(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     address, kind = _pointee(t, nodes[0])
     value = t.coerce(t.expression(nodes[1]), kind)
     return t.emit_value(kind, f"atomicrmw add {address}, {value} seq_cst")
@@ -280,9 +280,9 @@ _COMMON: dict[Any, Intrinsic] = {
     below: _below,
     leading_zeros: _leading_zeros,
     product_overflows: _product_overflows,
-    load_acquire: _load_acquire,
-    store_release: _store_release,
-    fetch_add: _fetch_add,
+    atomic_load: _atomic_load,
+    atomic_store: _atomic_store,
+    atomic_add: _atomic_add,
     compare_swap: _compare_swap,
     copy_bytes: _copy_bytes,
 }

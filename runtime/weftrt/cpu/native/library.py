@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
@@ -19,8 +21,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from weftrt import dtypes
-from weftrt.cpu.linker import default
+from weftrt import dtypes, knobs
+from weftrt.cpu import linker
 from weftrt.cpu.native import (
     arrays,
     calls,
@@ -29,6 +31,7 @@ from weftrt.cpu.native import (
     guard,
     heap_type,
     intrinsics,
+    parallel,
     pool,
     python,
     results,
@@ -37,7 +40,17 @@ from weftrt.cpu.native import (
 from weftrt.cpu.native.types import fields, mirror, size_of
 from weftrt.target import host
 
-MODULES: tuple[ModuleType, ...] = (python, pool, arrays, executor, calls, guard, results, compiled)
+MODULES: tuple[ModuleType, ...] = (
+    python,
+    pool,
+    arrays,
+    executor,
+    calls,
+    guard,
+    results,
+    compiled,
+    parallel,
+)
 FORMATS = {"bool": b"?", "uint8": b"B", "uint32": b"I", "uint64": b"Q"}
 FORMATS |= {"int32": b"i", "int64": b"q", "float32": b"f", "float64": b"d"}
 
@@ -82,6 +95,8 @@ class Library:
     compiled_new: Callable[[Callable[..., Any]], Any]
     compiled_kept: Callable[[Any], Any]
     compiled_install: Callable[[Any, int, object], None]
+    set_threads: Callable[[int, int], None]
+    get_threads: Callable[[], tuple[int, int]]
 
 
 BUILTINS = tuple(
@@ -98,7 +113,16 @@ def library() -> Library:
     _fill_state(addresses["STATE"], array_type, compiled_type)
     functions = {name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS}
     functions["pool_limit"](HELD_BYTES)
+    functions["set_threads"](knobs.threads(), futex_number())
+    linker.provide("weft_parallel", addresses["weft_parallel"])
     return Library(Array=array_type, Compiled=compiled_type, **functions)
+
+
+def futex_number() -> int:
+    """The number of Linux's futex system call; 0 where there is none: threads are not used."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    return {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0)
 
 
 def exported() -> list[str]:
@@ -115,9 +139,9 @@ def _link() -> dict[str, int]:
     """The addresses of the exports. The linker is kept for good: its code is in use until the
     very end of the process."""
     triple, symbol = host().triple, f"weft_runtime_{source_digest()}"
-    linker = default()
-    table = linker.link_built(symbol, symbol, lambda: source_text(triple, symbol))
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(linker))
+    native = linker.default()
+    table = native.link_built(symbol, symbol, lambda: source_text(triple, symbol))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
     names = [*exported(), "STATE"]
     return dict(zip(names, (ctypes.c_void_p * len(names)).from_address(table)))
 

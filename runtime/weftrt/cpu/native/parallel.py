@@ -1,0 +1,237 @@
+"""The thread pool: weft_parallel splits a loop over workers that spin shortly, then sleep.
+
+One region runs at a time; a region that finds the pool busy (nested, or from another Python
+thread) runs serially in its caller, with the same result. `word` holds the number of pieces in its
+top 16 bits and a counter below: a worker reads both at once, and looks at the rest of the state
+only where it takes part, which the caller waits for. `lock` holds twice the process id, plus one
+while a region runs: after a fork it names another process, and the pool starts anew.
+"""
+
+from __future__ import annotations
+
+from weftrt.cpu.native.intrinsics import (
+    address_of,
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    cast,
+    compare_swap,
+    default_float_mode,
+    invoke,
+    relax,
+    set_float_mode,
+    stack,
+)
+from weftrt.cpu.native.python import (
+    STATE,
+    Py_IncRef,
+    PyLong_AsLongLong,
+    PyLong_FromLongLong,
+    PyTuple_New,
+    SizedObject,
+)
+from weftrt.cpu.native.types import (
+    I32,
+    I64,
+    Bool,
+    Pointer,
+    Ptr,
+    Struct,
+    export,
+    extern,
+    inline,
+    native,
+    static,
+)
+
+SPINS = 300
+"""Turns of a spin loop before a thread sleeps: 2 to 20 microseconds."""
+PIECES_SHIFT = 48
+COUNTER_MASK = (1 << PIECES_SHIFT) - 1
+NO_WORD = -1
+WAIT, WAKE = 128, 129
+"""FUTEX_WAIT and FUTEX_WAKE, private to the process."""
+EVERYBODY = 1 << 30
+BLOCK_SIGNALS, SET_SIGNALS = 0, 2
+"""SIG_BLOCK and SIG_SETMASK of Linux."""
+
+getpid = extern("i32 getpid()")
+syscall = extern("i64 syscall(i64, ...)")
+pthread_create = extern("i32 pthread_create(ptr, ptr, ptr, ptr)")
+pthread_detach = extern("i32 pthread_detach(ptr)")
+pthread_sigmask = extern("i32 pthread_sigmask(i32, ptr, ptr)")
+sigfillset = extern("i32 sigfillset(ptr)")
+
+
+class ThreadState(Struct):
+    """The pool. What workers and callers wait for lies on cache lines of its own."""
+
+    word: Pointer[I64] = inline(16)
+    remaining: Pointer[I32] = inline(32)
+    sleepers: Pointer[I32] = inline(32)
+    caller_sleeps: I32
+    started: I32
+    lock: I64
+    threads: I64
+    futex: I64
+    body: Ptr
+    context: Ptr
+    count: I64
+
+
+THREADS = static(ThreadState)
+
+
+@native
+def sleep_while(place: Pointer[I32], value: I32) -> None:
+    """Sleep until somebody wakes this place; not at all if it holds another value."""
+    syscall(THREADS.futex, place, cast(I64, WAIT), cast(I64, value), cast(I64, 0))
+
+
+@native
+def wake(place: Pointer[I32]) -> None:
+    syscall(THREADS.futex, place, cast(I64, WAKE), cast(I64, EVERYBODY))
+
+
+@native
+def run_piece(piece: I64, pieces: I64) -> None:
+    """Run one of equal contiguous pieces of the loop."""
+    count = THREADS.count
+    begin = count * piece // pieces
+    invoke(None, THREADS.body, THREADS.context, begin, count * (piece + 1) // pieces)
+
+
+@native
+def wait_for_word(seen: I64) -> I64:
+    """The next word after `seen`: spin, then sleep."""
+    spins = 0
+    while True:
+        word = atomic_load(THREADS.word)
+        if word != seen:
+            return word
+        spins += 1
+        relax()
+        if spins > SPINS:
+            atomic_add(THREADS.sleepers, 1)
+            low = cast(Pointer[I32], THREADS.word)
+            sleep_while(low, cast(I32, seen))
+            atomic_add(THREADS.sleepers, -1)
+            spins = 0
+
+
+@export
+def weft_worker(start: Pointer[I64]) -> Ptr:
+    """A worker's life; `start` is its number. Words from before it was made have no piece for it."""
+    number = cast(I64, start)
+    seen = NO_WORD
+    set_float_mode(default_float_mode())
+    while True:
+        seen = wait_for_word(seen)
+        pieces = seen >> PIECES_SHIFT
+        if number < pieces:
+            run_piece(number, pieces)
+            last = atomic_add(THREADS.remaining, -1) == 1
+            if last and atomic_load(address_of(THREADS.caller_sleeps)) != 0:
+                wake(THREADS.remaining)
+
+
+@native
+def start_workers(wanted: I64) -> None:
+    """Start workers until there are so many, or the system refuses; signals go elsewhere."""
+    every = stack(I64, 16)
+    before = stack(I64, 16)
+    thread = stack(Ptr, 1)
+    sigfillset(every)
+    pthread_sigmask(BLOCK_SIGNALS, every, before)
+    while THREADS.started < wanted:
+        number = cast(I64, THREADS.started + 1)
+        if pthread_create(thread, None, weft_worker, cast(Pointer[I64], number)) != 0:
+            break
+        pthread_detach(thread[0])
+        THREADS.started += 1
+    pthread_sigmask(SET_SIGNALS, before, None)
+
+
+@native
+def acquire(process: I64) -> Bool:
+    """Take the pool, if it is free; make it new, if it is of another process."""
+    lock = cast(Pointer[I64], address_of(THREADS.lock))
+    if compare_swap(lock, process * 2, process * 2 + 1):
+        return True
+    current = atomic_load(lock)
+    if current >> 1 == process or not compare_swap(lock, current, process * 2 + 1):
+        return False
+    THREADS.word[0] = 0
+    THREADS.remaining[0] = 0
+    THREADS.sleepers[0] = 0
+    THREADS.caller_sleeps = 0
+    THREADS.started = 0
+    return True
+
+
+@native
+def wait_for_workers() -> None:
+    """Until all pieces are done: spin, then sleep."""
+    for _spin in range(SPINS):
+        if atomic_load(THREADS.remaining) == 0:
+            return
+        relax()
+    asleep = cast(Pointer[I32], address_of(THREADS.caller_sleeps))
+    atomic_store(asleep, 1)
+    while True:
+        left = atomic_load(THREADS.remaining)
+        if left == 0:
+            break
+        sleep_while(THREADS.remaining, left)
+    atomic_store(asleep, 0)
+
+
+@native
+def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64) -> None:
+    """Hand out the pieces, take the first, wait for the others. The pool is ours."""
+    THREADS.body = body
+    THREADS.context = context
+    THREADS.count = count
+    atomic_store(THREADS.remaining, pieces - 1)
+    counter = (THREADS.word[0] + 1) & COUNTER_MASK
+    atomic_store(THREADS.word, counter | (pieces << PIECES_SHIFT))
+    if atomic_load(THREADS.sleepers) > 0:
+        wake(cast(Pointer[I32], THREADS.word))
+    run_piece(0, pieces)
+    wait_for_workers()
+
+
+@export
+def weft_parallel(body: Ptr, context: Ptr, count: I64, grain: I64) -> None:
+    """Call body(context, begin, end) for pieces of [0, count) of at least `grain`, in parallel."""
+    pieces = count // grain if grain > 1 else count
+    pieces = pieces if pieces < THREADS.threads else THREADS.threads
+    process = cast(I64, getpid()) if pieces > 1 else 0
+    if pieces <= 1 or not acquire(process):
+        invoke(None, body, context, 0, count)
+        return
+    if THREADS.started + 1 < pieces:
+        start_workers(pieces - 1)
+    available = cast(I64, THREADS.started + 1)
+    run_region(body, context, count, pieces if pieces < available else available)
+    atomic_store(cast(Pointer[I64], address_of(THREADS.lock)), process * 2)
+
+
+@export
+def weft_set_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """set_threads(count, number of the futex system call; 0 where there is none)."""
+    THREADS.futex = PyLong_AsLongLong(arguments[1])
+    THREADS.threads = PyLong_AsLongLong(arguments[0]) if THREADS.futex != 0 else 1
+    Py_IncRef(STATE.none)
+    return STATE.none
+
+
+@export
+def weft_get_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """get_threads(): how many threads a loop may use, and how many workers were started."""
+    result: SizedObject = PyTuple_New(2)
+    if result is None:
+        return None
+    result.items[0] = PyLong_FromLongLong(THREADS.threads)
+    result.items[1] = PyLong_FromLongLong(THREADS.started)
+    return result
