@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from weft import diagnostics
 from weft.tracing import Tracer, active, apply, constant
@@ -18,6 +19,21 @@ _DEFAULT = {
     Kind.FLOAT: dtypes.DEFAULT_FLOAT,
 }
 _WEAK_ORDER = (Kind.BOOL, Kind.SIGNED, Kind.FLOAT)
+
+
+def dtype_of(dtype: Any) -> DType:
+    """A Weft dtype from a NumPy one, a name or a Python scalar type."""
+    if isinstance(dtype, DType):
+        return dtype
+    python = {float: dtypes.DEFAULT_FLOAT, int: dtypes.DEFAULT_INT, bool: dtypes.bool_}
+    try:
+        found = python[dtype] if dtype in python else dtypes.from_numpy(dtype)
+    except TypeError:
+        found = None
+    if found is None:
+        known = ", ".join(d.name for d in dtypes.ALL)
+        raise diagnostics.located(DTypeError, f"{dtype!r} is no dtype of Weft's: {known}")
+    return found
 
 
 def promote_dtypes(a: DType, b: DType) -> DType | None:

@@ -80,7 +80,7 @@ def tracing(trace: Trace, locate: bool = True) -> Iterator[Trace]:
 def array_dtype(array: Any, what: str) -> DType:
     """The dtype of an Array or ndarray; DTypeError naming `what` if Weft has no such type."""
     if isinstance(array, Array):
-        return array.dtype  # type: ignore[no-any-return]
+        return array.dtype
     found = dtypes.from_numpy(array.dtype) if array.dtype.fields is None else None
     if found is None:
         known = ", ".join(d.name for d in dtypes.ALL)

@@ -6,10 +6,14 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
+import numpy as np
+
 from weft import diagnostics, eager
-from weft.promotion import promoted
-from weft.tracing import Tracer, apply, state
-from weftc.ir.types import Shape, Size, same
+from weft.promotion import as_strong, default_dtype, promoted
+from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, lift, state
+from weftc.ir.types import Shape, Size, same, static_shape
+from weftrt import array
+from weftrt.array import Array
 from weftrt.errors import ShapeError, UsageError
 
 P = ParamSpec("P")
@@ -34,6 +38,29 @@ def operation(*static: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         return public
 
     return decorate
+
+
+def operand(x: Any) -> Tracer | Array:
+    """`x` for a function that only changes the shape: a node in a trace, an Array outside."""
+    if state.trace is not None:
+        return as_strong(lift(x))
+    return x if isinstance(x, Array) else array.from_numpy(host(x))
+
+
+def host(x: Any) -> np.ndarray[Any, Any]:
+    """A scalar or NumPy array as an ndarray of a dtype that Weft has."""
+    if type(x) in SCALAR_DTYPES:
+        return np.asarray(x, default_dtype(SCALAR_DTYPES[type(x)]).dtype)
+    source = np.asarray(x)
+    array_dtype(source, "the array")
+    return source
+
+
+def reshaped(x: Tracer | Array, shape: Shape) -> Tracer | Array:
+    """`x` in a shape of the same size: a node, or a view of the same memory."""
+    if isinstance(x, Tracer):
+        return apply("reshape", x, shape=shape)
+    return array.view(x, static_shape(shape))
 
 
 def broadcast(x: Tracer, shape: Shape) -> Tracer:
@@ -71,7 +98,7 @@ def matched(name: str, *operands: Tracer) -> list[Tracer]:
     return [broadcast(o, shape) for o in promoted(name, *operands)]
 
 
-def axis_of(name: str, x: Tracer, axis: Any, rank: int | None = None) -> int:
+def axis_of(name: str, x: Tracer | Array, axis: Any, rank: int | None = None) -> int:
     """`axis` counted from the front; ShapeError if `x` has no such axis."""
     rank = x.ndim if rank is None else rank
     if type(axis) is not int:
@@ -85,7 +112,7 @@ def axis_of(name: str, x: Tracer, axis: Any, rank: int | None = None) -> int:
     return int(axis % rank)
 
 
-def axes_of(name: str, x: Tracer, axis: Any) -> tuple[int, ...]:
+def axes_of(name: str, x: Tracer | Array, axis: Any) -> tuple[int, ...]:
     """`axis` (an int, a tuple, or None for all) as ascending axes of `x`."""
     if axis is None:
         return tuple(range(x.ndim))

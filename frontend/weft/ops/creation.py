@@ -10,13 +10,13 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
-from weft.promotion import as_strong, convert, default_dtype
+from weft.promotion import as_strong, convert, default_dtype, dtype_of
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, lift, state
 from weftc.ir.types import Dim, Shape, static_shape
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType
-from weftrt.errors import DTypeError, TraceError, UsageError
+from weftrt.errors import TraceError, UsageError
 
 
 def asarray(obj: Any, /, *, dtype: DType | None = None, copy: bool | None = None) -> Any:
@@ -25,8 +25,7 @@ def asarray(obj: Any, /, *, dtype: DType | None = None, copy: bool | None = None
     A NumPy array is copied, unless it is read-only or copy is False, which promises that nobody
     writes to it. Lists of Python floats become float32.
     """
-    if dtype is not None and not isinstance(dtype, DType):
-        dtype = dtype_of(dtype)
+    dtype = None if dtype is None else dtype_of(dtype)
     if isinstance(obj, Tracer):
         return obj if dtype is None or obj.dtype is dtype else elementwise.astype(obj, dtype)
     if isinstance(obj, Array):
@@ -35,21 +34,6 @@ def asarray(obj: Any, /, *, dtype: DType | None = None, copy: bool | None = None
         stacked = movement.stack([asarray(item) for item in obj])
         return stacked if dtype is None else elementwise.astype(stacked, dtype)
     return array.from_numpy(*_host(obj, dtype, copy))
-
-
-def dtype_of(dtype: Any) -> DType:
-    """A Weft dtype from a NumPy one, a name or a Python scalar type."""
-    if isinstance(dtype, DType):
-        return dtype
-    python = {float: dtypes.DEFAULT_FLOAT, int: dtypes.DEFAULT_INT, bool: dtypes.bool_}
-    try:
-        found = python[dtype] if dtype in python else dtypes.from_numpy(dtype)
-    except TypeError:
-        found = None
-    if found is None:
-        known = ", ".join(d.name for d in dtypes.ALL)
-        raise diagnostics.located(DTypeError, f"{dtype!r} is no dtype of Weft's: {known}")
-    return found
 
 
 def _host(obj: Any, dtype: DType | None, copy: bool | None) -> tuple[np.ndarray[Any, Any], bool]:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.ops.creation import dtype_of
-from weft.promotion import promote_dtypes
+from weft.promotion import dtype_of, promote_dtypes
 from weft.tracing import SCALAR_DTYPES
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind

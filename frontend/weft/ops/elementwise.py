@@ -8,10 +8,10 @@ from typing import Any
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
-from weft.promotion import as_float, as_strong, common_dtype, convert
+from weft.promotion import as_float, as_strong, common_dtype, convert, dtype_of
 from weft.tracing import Tracer, apply, lift
 from weftrt import dtypes
-from weftrt.dtypes import DType, Kind
+from weftrt.dtypes import Kind
 from weftrt.errors import DTypeError
 
 Function = Callable[..., Any]
@@ -217,10 +217,10 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Tracer:
 
 
 @operation("dtype")
-def astype(x: Any, dtype: DType, /) -> Tracer:
+def astype(x: Any, dtype: Any, /) -> Tracer:
     """x in another dtype. Floats are truncated to integers; anything but zero is a true bool."""
-    value = lift(x)
-    return convert(value, dtype) if value.dtype is not dtype else apply("identity", value)
+    value, wanted = lift(x), dtype_of(dtype)
+    return convert(value, wanted) if value.dtype is not wanted else apply("identity", value)
 
 
 _POWERS = tuple(range(9))

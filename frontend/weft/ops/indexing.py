@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,12 @@ import numpy as np
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
-from weft.promotion import as_strong, convert
+from weft.promotion import as_strong, convert, dtype_of
 from weft.tracing import Tracer, apply, lift, state
 from weftc.ir.types import Dim, Size
 from weftrt import array, dtypes
 from weftrt.array import Array
-from weftrt.dtypes import DType, Kind
+from weftrt.dtypes import Kind
 from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError, TraceError
 
 
@@ -45,7 +44,7 @@ def _take(x: Tracer, indices: Tracer, axis: int) -> Tracer:
 
 @operation("num_classes", "dtype", "axis")
 def one_hot(
-    indices: Any, num_classes: int, /, *, dtype: DType = dtypes.float32, axis: int = -1
+    indices: Any, num_classes: int, /, *, dtype: Any = dtypes.float32, axis: int = -1
 ) -> Tracer:
     """1 where the new axis' index equals `indices`, else 0."""
     value = convert(lift(indices), dtypes.int64)
@@ -55,7 +54,7 @@ def one_hot(
     shape = (*value.shape[:place], num_classes, *value.shape[place:])
     column = core.broadcast(apply("reshape", value, shape=expanded), shape)
     index = apply("iota", shape=shape, axis=place, dtype=dtypes.int64)
-    return convert(apply("eq", index, column), dtype)
+    return convert(apply("eq", index, column), dtype_of(dtype))
 
 
 def getitem(x: Any, key: Any) -> Any:
@@ -74,7 +73,7 @@ def getitem(x: Any, key: Any) -> Any:
 
 def _has_array(key: Any) -> bool:
     items = key if isinstance(key, tuple) else (key,)
-    return builtins.any(isinstance(item, (Array, np.ndarray, list, Tracer)) for item in items)
+    return any(isinstance(item, (Array, np.ndarray, list, Tracer)) for item in items)
 
 
 def _split(key: Any) -> tuple[Any, Any]:

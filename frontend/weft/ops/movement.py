@@ -11,23 +11,23 @@ from weft.ops.core import operation
 from weft.promotion import as_strong, convert, promoted
 from weft.tracing import Tracer, apply, lift
 from weftc.ir.types import Shape, Size, product, same, static_shape
+from weftrt.array import Array
 from weftrt.errors import ShapeError, UsageError
 
 
-@operation("shape")
-def reshape(x: Any, /, shape: Any) -> Tracer:
+def reshape(x: Any, /, shape: Any) -> Any:
     """x with another shape of the same size; one size may be -1, which is worked out."""
-    value = as_strong(lift(x))
+    value = core.operand(x)
     sizes = core.shape_of("reshape", shape)
     if -1 in sizes:
         sizes = _worked_out(value, sizes)
     if not same(product(sizes), value.size):
         problem = f"{{0}} has {value.size} elements, which do not make shape {sizes}"
         diagnostics.fail(ShapeError, "reshape", [value], problem)
-    return apply("reshape", value, shape=sizes)
+    return core.reshaped(value, sizes)
 
 
-def _worked_out(x: Tracer, sizes: Shape) -> Shape:
+def _worked_out(x: Tracer | Array, sizes: Shape) -> Shape:
     if sizes.count(-1) > 1:
         diagnostics.fail(ShapeError, "reshape", [x], f"only one size of {sizes} may be -1")
     total = product(static_shape(x.shape))
@@ -103,10 +103,9 @@ def broadcast_to(x: Any, /, shape: Any) -> Tracer:
     return result if result is not value else apply("identity", value)
 
 
-@operation("axis")
-def expand_dims(x: Any, /, *, axis: Any = 0) -> Tracer:
+def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
     """x with new axes of size 1 at `axis`, counted in the result."""
-    value = as_strong(lift(x))
+    value = core.operand(x)
     given = axis if isinstance(axis, tuple) else (axis,)
     rank = value.ndim + len(given)
     new = {core.axis_of("expand_dims", value, a, rank) for a in given}
@@ -114,13 +113,12 @@ def expand_dims(x: Any, /, *, axis: Any = 0) -> Tracer:
         diagnostics.fail(ShapeError, "expand_dims", [value], f"an axis is repeated in {axis}")
     sizes = iter(value.shape)
     shape = tuple(1 if place in new else next(sizes) for place in range(rank))
-    return apply("reshape", value, shape=shape)
+    return core.reshaped(value, shape)
 
 
-@operation("axis")
-def squeeze(x: Any, /, axis: Any = None) -> Tracer:
+def squeeze(x: Any, /, axis: Any = None) -> Any:
     """x without the axes of size 1 at `axis` (all of them when it is None)."""
-    value = as_strong(lift(x))
+    value = core.operand(x)
     ones = tuple(place for place, size in enumerate(value.shape) if size == 1)
     gone = ones if axis is None else core.axes_of("squeeze", value, axis)
     for place in gone:
@@ -128,7 +126,7 @@ def squeeze(x: Any, /, axis: Any = None) -> Tracer:
             problem = f"axis {place} of {{0}} has size {value.shape[place]}, not 1"
             diagnostics.fail(ShapeError, "squeeze", [value], problem)
     shape = tuple(size for place, size in enumerate(value.shape) if place not in gone)
-    return apply("reshape", value, shape=shape)
+    return core.reshaped(value, shape)
 
 
 @operation("axis")

@@ -8,11 +8,11 @@ from typing import Any
 
 from weft.ops import core, elementwise
 from weft.ops.core import operation
-from weft.promotion import as_float, as_strong, convert
+from weft.promotion import as_float, as_strong, convert, dtype_of
 from weft.tracing import Tracer, apply, lift
 from weftc.ir.types import Size, product
 from weftrt import dtypes
-from weftrt.dtypes import DType, Kind
+from weftrt.dtypes import Kind
 
 _SUM_DTYPES = {
     dtypes.bool_: dtypes.int64,
@@ -45,23 +45,20 @@ def reduce(op: str, name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
     return core.keep_axes(result, axes, shape) if keepdims else result
 
 
-def _accumulated(x: Any, dtype: DType | None) -> Tracer:
+def _accumulated(x: Any, dtype: Any) -> Tracer:
     value = as_strong(lift(x))
-    return convert(value, dtype if dtype is not None else _SUM_DTYPES.get(value.dtype, value.dtype))
+    wanted = dtype_of(dtype) if dtype is not None else _SUM_DTYPES.get(value.dtype, value.dtype)
+    return convert(value, wanted)
 
 
 @operation("axis", "dtype", "keepdims")
-def sum(
-    x: Any, /, *, axis: Any = None, dtype: DType | None = None, keepdims: bool = False
-) -> Tracer:
+def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tracer:
     """The sum over `axis`. Small integers are summed as int64 or uint64."""
     return reduce("sum", "sum", _accumulated(x, dtype), axis, keepdims)
 
 
 @operation("axis", "dtype", "keepdims")
-def prod(
-    x: Any, /, *, axis: Any = None, dtype: DType | None = None, keepdims: bool = False
-) -> Tracer:
+def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tracer:
     """The product over `axis`. Small integers are multiplied as int64 or uint64."""
     return reduce("prod", "prod", _accumulated(x, dtype), axis, keepdims)
 
