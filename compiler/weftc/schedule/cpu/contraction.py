@@ -3,7 +3,7 @@
     parallel for panel: pack B (and A) where that pays
     parallel for (batch, block of columns, block of rows)
       for segment of k                                 # 1024 long: one fma chain each
-        for panel of columns; for strip of rows
+        for strip of rows; for panel of columns
           tile = strip of A times panel of B           # in registers
           after the last segment, for row of the tile
             vector for column: the epilogue of C[row, column], stored
@@ -24,7 +24,6 @@ from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Const, Expr, LoopKind, Scalar, const
 from weftc.schedule.cpu.contraction_address import (
     batch_offset,
-    batches,
     ceil_divide,
     divide,
     minimum,
@@ -32,9 +31,17 @@ from weftc.schedule.cpu.contraction_address import (
     subtract,
 )
 from weftc.schedule.cpu.contraction_micro import Columns, Rows, Run, accumulate, keep
-from weftc.schedule.cpu.contraction_pack import pack, scratch_elements
-from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, analyse
-from weftc.schedule.cpu.contraction_tiling import SEGMENT, Tiling, choose, grain, needs_packed_b
+from weftc.schedule.cpu.contraction_pack import Packer, pack_all, scratch_elements
+from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, analyse, batches
+from weftc.schedule.cpu.contraction_tiling import (
+    SEGMENT,
+    Packing,
+    Tiling,
+    choose,
+    grain,
+    needs_packed_b,
+    own_elements,
+)
 from weftc.schedule.lowered import Lowered
 from weftc.schedule.pull import Puller
 from weftrt.target import Target
@@ -48,7 +55,8 @@ def lower_contraction(
     problem = analyse(contract, kernel.inputs)
     chosen = tiling or choose(problem, target)
     if needs_packed_b(problem, chosen.lanes):
-        chosen = replace(chosen, pack_b=True)
+        packing = chosen.pack_b if chosen.pack_b is not Packing.DIRECT else Packing.SHARED
+        chosen = replace(chosen, pack_b=packing)
     if problem.a.strided is None:
         chosen = replace(chosen, pack_a=True)
     schedule = _Schedule(kernel, problem, chosen, name)
@@ -65,6 +73,8 @@ class _Task:
     a_base: Expr
     b_base: Expr
     tiles: Buffer
+    panel: Buffer
+    """Room for a panel of B, where each task packs its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +85,15 @@ class _Span:
     start: Expr
     low: Expr
     high: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """The rows and columns of a tile, and where its sums are kept."""
+
+    rows: _Span
+    columns: _Span
+    at: Expr
 
 
 class _Schedule:
@@ -91,11 +110,11 @@ class _Schedule:
         scratch: list[Size] = []
         self._packed: dict[Operand, Buffer] = {}
         for operand, free, width, wanted in (
-            (problem.b, problem.n, tiling.lanes, tiling.pack_b),
+            (problem.b, problem.n, tiling.lanes, tiling.pack_b is Packing.SHARED),
             (problem.a, problem.m, tiling.rows, tiling.pack_a),
         ):
             if wanted:
-                self._packed[operand] = pack(self._puller, problem, operand, free, width)
+                self._packed[operand] = pack_all(self._puller, problem, operand, free, width)
                 elements = scratch_elements(operand, free, problem.k, width)
                 scratch.append(elements * problem.dtype.itemsize)
         self._tasks()
@@ -127,15 +146,24 @@ class _Schedule:
             batch = self._puller.name("batch", divide(rest, column_blocks))
             first_strip = ir.mul(modulo(loop, row_blocks), const(tiling.strips))
             first_panel = ir.mul(modulo(rest, column_blocks), const(tiling.panels))
+            tiles = b.alloc("tiles", problem.dtype, self._tiles() * tiling.rows * tiling.lanes)
+            own = tiling.pack_b is Packing.OWN
             task = _Task(
                 batch,
                 self._range(first_strip, tiling.strips, strips),
                 self._range(first_panel, tiling.panels, panels),
                 self._base(problem.a, batch, strips, tiling.rows),
-                self._base(problem.b, batch, panels, tiling.lanes),
-                b.alloc("tiles", problem.dtype, self._tiles() * tiling.rows * tiling.lanes),
+                const(0) if own else self._base(problem.b, batch, panels, tiling.lanes),
+                tiles,
+                b.alloc("own_b", problem.dtype, own_elements(problem, tiling.lanes))
+                if own
+                else tiles,
             )
             self._segments(task)
+
+    def _own_room(self) -> Buffer:
+        size = own_elements(self._problem, self._tiling.lanes)
+        return self._b.alloc("own_b", self._problem.dtype, size)
 
     def _range(self, first: Expr, length: int, stop: Expr) -> tuple[Expr, Expr]:
         start = self._puller.name("start", first)
@@ -157,7 +185,7 @@ class _Schedule:
         k = self._problem.k
         whole = isinstance(k, int) and k % unroll == 0
         if self._one_segment:
-            self._panels(task, Run(const(0), self._k, whole), None, None)
+            self._all_tiles(task, Run(const(0), self._k, whole))
             return
         b = self._b
         least_one = ir.apply(Scalar.MAXIMUM, ceil_divide(self._k, SEGMENT), const(1))
@@ -168,25 +196,38 @@ class _Schedule:
             first = self._puller.name("is_first", ir.apply(Scalar.EQ, loop, const(0)))
             following = ir.add(loop, const(1))
             last = self._puller.name("is_last", ir.apply(Scalar.EQ, following, segments))
-            self._panels(task, Run(start, stop, whole), first, last)
+            self._all_tiles(task, Run(start, stop, whole, first, last))
 
-    def _panels(self, task: _Task, run: Run, first: Expr | None, last: Expr | None) -> None:
+    def _all_tiles(self, task: _Task, run: Run) -> None:
+        """All tiles over one run of k: along rows of tiles, or, where each panel of B is packed for
+        the task, along columns."""
+        b, puller = self._b, self._puller
+        if self._tiling.pack_b is Packing.OWN:
+            with puller.loop(b.for_("panel", *task.panels)) as panel:
+                columns = self._columns(panel)
+                source = self._own_panel(task, columns, run)
+                with puller.loop(b.for_("strip", *task.strips)) as strip:
+                    rows, at = self._rows(strip), self._slot(task, panel, strip)
+                    strip_of_a = self._a_strip(task, strip, rows)
+                    self._tile(task, _Tile(rows, columns, at), strip_of_a, source, run)
+            return
+        with puller.loop(b.for_("strip", *task.strips)) as strip:
+            rows = self._rows(strip)
+            strip_of_a = self._a_strip(task, strip, rows)
+            with puller.loop(b.for_("panel", *task.panels)) as panel:
+                columns, at = self._columns(panel), self._slot(task, panel, strip)
+                source = self._b_panel(task, panel, columns)
+                self._tile(task, _Tile(rows, columns, at), strip_of_a, source, run)
+
+    def _tile(self, task: _Task, tile: _Tile, a: Rows, columns: Columns, run: Run) -> None:
         b = self._b
-        with self._puller.loop(b.for_("panel", *task.panels)) as panel:
-            columns = self._columns(panel)
-            source = self._b_panel(task, panel, columns)
-            with self._puller.loop(b.for_("strip", *task.strips)) as strip:
-                rows = self._rows(strip)
-                strip_of_a = self._a_strip(task, strip, rows)
-                at = self._slot(task, panel, strip)
-                lanes, unroll = self._tiling.lanes, self._tiling.unroll
-                sums = accumulate(b, strip_of_a, source, lanes, run, unroll)
-                keep(b, task.tiles, at, sums, first)
-                if last is None:
-                    self._epilogue(task, rows, columns, at)
-                else:
-                    with b.if_(last):
-                        self._epilogue(task, rows, columns, at)
+        sums = accumulate(b, a, columns, self._tiling.lanes, run, self._tiling.unroll)
+        keep(b, task.tiles, tile.at, sums, run.first)
+        if run.last is None:
+            self._epilogue(task, tile)
+        else:
+            with b.if_(run.last):
+                self._epilogue(task, tile)
 
     def _slot(self, task: _Task, panel: Expr, strip: Expr) -> Expr:
         """Where the tile is kept between segments."""
@@ -207,7 +248,7 @@ class _Schedule:
         return self._span(strip, self._tiling.rows, self._m, overlap)
 
     def _columns(self, panel: Expr) -> _Span:
-        overlap = self._problem.b not in self._packed
+        overlap = self._tiling.pack_b is Packing.DIRECT
         return self._span(panel, self._tiling.lanes, self._n, overlap)
 
     def _span(self, loop: Expr, width: int, extent: Expr, overlap: bool) -> _Span:
@@ -221,6 +262,14 @@ class _Schedule:
             return _Span(begin, const(0), extent)
         high = minimum(const(width), subtract(extent, begin))
         return _Span(begin, const(0), self._puller.name("high", high))
+
+    def _own_panel(self, task: _Task, columns: _Span, run: Run) -> Columns:
+        """Copy the panel at `columns` for this task."""
+        lanes = const(self._tiling.lanes)
+        length = subtract(run.stop, run.start)
+        packer = Packer(self._puller, self._problem.b, self._n, self._tiling.lanes, task.panel)
+        packer.copy(task.batch, columns.start, const(0), run.start, length)
+        return Columns(task.panel, subtract(const(0), ir.mul(run.start, lanes)), lanes)
 
     def _b_panel(self, task: _Task, panel: Expr, columns: _Span) -> Columns:
         operand = self._problem.b
@@ -258,7 +307,8 @@ class _Schedule:
 
     # -- epilogue -------------------------------------------------------------------------------
 
-    def _epilogue(self, task: _Task, rows: _Span, columns: _Span, at: Expr) -> None:
+    def _epilogue(self, task: _Task, tile: _Tile) -> None:
+        rows, columns, at = tile.rows, tile.columns, tile.at
         b, puller, problem = self._b, self._puller, self._problem
         lanes, split = self._tiling.lanes, self._puller.indices.split
         with puller.loop(b.for_("row", rows.low, rows.high)) as row:

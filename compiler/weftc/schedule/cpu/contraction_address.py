@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weftc.ir.types import Shape, Size, product
+from weftc.ir.types import Shape
 from weftc.loop import ir
 from weftc.loop.ir import Const, Expr, Scalar, const
 from weftc.schedule.cpu.contraction_problem import Operand, Strided, merged_stride
@@ -72,11 +72,3 @@ def operand_index(puller: Puller, operand: Operand, positions: Sequence[Expr]) -
         for axis, expression in zip(operand.axes[group], at, strict=True):
             index[axis] = expression
     return tuple(index)
-
-
-def batches(operand: Operand) -> Size:
-    """How many different matrices the operand holds: 1 where the batch only repeats it."""
-    strided = operand.strided
-    if strided is not None and all(stride == 0 for stride in strided.batch):
-        return 1
-    return product(operand.sizes(0))

@@ -39,12 +39,15 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """start <= k < stop."""
+    """The segment start <= k < stop."""
 
     start: Expr
     stop: Expr
     whole: bool
     """Whether the length is certainly a multiple of the unroll."""
+    first: Expr | None = None
+    last: Expr | None = None
+    """Whether it is the first or last segment; None where there is only one."""
 
 
 def accumulate(

@@ -12,7 +12,6 @@ from weftc.loop.build import load
 from weftc.loop.ir import Buffer, Expr, LoopKind, Scalar, Space, const
 from weftc.schedule.cpu.contraction_address import (
     batch_offset,
-    batches,
     ceil_divide,
     divide,
     minimum,
@@ -20,12 +19,14 @@ from weftc.schedule.cpu.contraction_address import (
     operand_index,
     subtract,
 )
-from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided
+from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, batches
 from weftc.schedule.cpu.contraction_tiling import assumed, ceil_div
 from weftc.schedule.pull import Puller
 
 _SQUARE = 64
 """A transposing copy goes by squares of this side, which stay in L1."""
+_AHEAD = 16
+"""Rows that a copy prefetches ahead: they are too far apart for the hardware to see."""
 _ELEMENTS = 1 << 15
 """The fewest elements worth a thread."""
 
@@ -36,93 +37,93 @@ def scratch_elements(operand: Operand, free: Size, k: Size, width: int) -> Size:
     return batches(operand) * padded * k
 
 
-def pack(puller: Puller, problem: Problem, operand: Operand, free: Size, width: int) -> Buffer:
+def pack_all(puller: Puller, problem: Problem, operand: Operand, free: Size, width: int) -> Buffer:
     """A parallel loop that fills a scratch buffer with the panels of an operand, and the buffer.
     Panel number `batch * panels + panel` starts at that number times k * width."""
     size = puller.indices.size
     elements = size(scratch_elements(operand, free, problem.k, width))
     packed = puller.builder.buffer("packed", problem.dtype, Space.SCRATCH, elements, aligned=64)
-    panels = puller.name("panels", ceil_divide(size(free), width))
+    k, name = size(problem.k), puller.name
+    panels = name("panels", ceil_divide(size(free), width))
     count = ir.mul(size(batches(operand)), panels)
-    k = assumed(problem.k)
-    grain = ceil_div(_ELEMENTS, max(1, k) * width)
+    grain = ceil_div(_ELEMENTS, max(1, assumed(problem.k)) * width)
     opened = puller.builder.for_("panel", 0, count, LoopKind.PARALLEL, grain=grain)
     with puller.loop(opened) as number:
-        _Panel(puller, problem, operand, free, width, packed).copy(number, panels)
+        to = name("to", ir.mul(number, ir.mul(k, const(width))))
+        first = name("first", ir.mul(modulo(number, panels), const(width)))
+        batch = name("batch", divide(number, panels))
+        Packer(puller, operand, size(free), width, packed).copy(batch, first, to, const(0), k)
     return packed
 
 
-class _Panel:
-    """One panel of a copy."""
+class Packer:
+    """Copies panels of `width` of an operand's `extent` rows or columns into `packed`."""
 
     def __init__(
-        self,
-        puller: Puller,
-        problem: Problem,
-        operand: Operand,
-        free: Size,
-        width: int,
-        packed: Buffer,
+        self, puller: Puller, operand: Operand, extent: Expr, width: int, packed: Buffer
     ) -> None:
         self._puller, self._b, self._size = puller, puller.builder, puller.indices.size
-        self._operand, self._packed, self._width = operand, packed, width
-        self._extent, self._k = self._size(free), self._size(problem.k)
+        self._operand, self._packed = operand, packed
+        self._width, self._extent = width, extent
 
-    def copy(self, number: Expr, panels: Expr) -> None:
-        """Panel `number` of all."""
-        name = self._puller.name
-        self._to = name("to", ir.mul(number, ir.mul(self._k, const(self._width))))
-        self._first = name("first", ir.mul(modulo(number, panels), const(self._width)))
-        batch = name("batch", divide(number, panels))
+    def copy(self, batch: Expr, first: Expr, to: Expr, start: Expr, length: Expr) -> None:
+        """The panel of columns `first` and up, start <= k < start + length, to packed[to]."""
+        self._first, self._to = first, to
         strided = self._operand.strided
         if strided is None:
-            self._general(batch)
+            self._general(batch, start, length)
             return
         base = batch_offset(self._puller, self._operand.sizes(0), strided, batch)
+        step = self._size(strided.contracted)
+        base = self._puller.name("base", ir.add(base, ir.mul(start, step)))
         if strided.free == 1:
-            self._rows(base, strided)
+            self._rows(base, strided, length)
         else:
-            self._transposed(base, strided)
+            self._transposed(base, strided, length)
 
-    def _rows(self, base: Expr, strided: Strided) -> None:
+    def _rows(self, base: Expr, strided: Strided, length: Expr) -> None:
         """Columns are contiguous: copy them k by k, zero past the last."""
         b, width, step = self._b, self._width, self._size(strided.contracted)
         buffer = self._puller.buffers[strided.source]
         whole = isinstance(self._extent, ir.Const) and int(self._extent.value) % width == 0
-        lanes = width & -width
+        lanes = min(16, width & -width)
         with (
-            self._puller.loop(b.for_("k", 0, self._k)) as k,
+            self._puller.loop(b.for_("k", 0, length)) as k,
             self._puller.loop(b.for_("lane", 0, width, LoopKind.VECTOR, lanes=lanes)) as lane,
         ):
             column = ir.add(self._first, lane)
             inside = None if whole else ir.apply(Scalar.LT, column, self._extent)
             at = ir.add(ir.add(base, ir.mul(k, step)), column)
+            ahead = ir.add(at, ir.mul(const(_AHEAD), step))
+            b.call("prefetch", ahead, buffer=buffer)
             self._put(k, lane, load(buffer, at, inside))
 
-    def _transposed(self, base: Expr, strided: Strided) -> None:
+    def _transposed(self, base: Expr, strided: Strided, length: Expr) -> None:
         """Copy squares, along k where it is contiguous."""
         b, step = self._b, self._size(strided.contracted)
         buffer = self._puller.buffers[strided.source]
         with (
-            self._puller.loop(b.for_("square", 0, self._k, step=_SQUARE)) as square,
+            self._puller.loop(b.for_("square", 0, length, step=_SQUARE)) as square,
             self._puller.loop(b.for_("lane", 0, self._width)) as lane,
         ):
             column = ir.mul(self._column(lane), self._size(strided.free))
             at = self._puller.name("from", ir.add(base, column))
-            length = self._puller.name("length", minimum(const(_SQUARE), subtract(self._k, square)))
-            vector = b.for_("k", 0, length, LoopKind.VECTOR, lanes=16)
+            rest = minimum(const(_SQUARE), subtract(length, square))
+            rest = self._puller.name("rest", rest)
+            vector = b.for_("k", 0, rest, LoopKind.VECTOR, lanes=16)
             with self._puller.loop(vector) as offset:
                 k = ir.add(square, offset)
                 self._put(k, lane, load(buffer, ir.add(at, ir.mul(k, step))))
 
-    def _general(self, batch: Expr) -> None:
+    def _general(self, batch: Expr, start: Expr, length: Expr) -> None:
         """Pull each element through its index."""
         b = self._b
         with self._puller.loop(b.for_("lane", 0, self._width)) as lane:
             column = self._puller.name("column", self._column(lane))
-            with self._puller.loop(b.for_("k", 0, self._k)) as k:
+            with self._puller.loop(b.for_("k", 0, length)) as offset:
+                k = self._puller.indices.intern(ir.add(start, offset))
                 index = operand_index(self._puller, self._operand, (batch, column, k))
-                self._put(k, lane, self._puller.pull(self._operand.node, index))
+                self._put(offset, lane, self._puller.pull(self._operand.node, index))
 
     def _column(self, lane: Expr) -> Expr:
         last = subtract(self._extent, const(1))

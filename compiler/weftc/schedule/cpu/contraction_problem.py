@@ -82,6 +82,14 @@ def analyse(contract: Node, inputs: Collection[Node]) -> Problem:
     )
 
 
+def batches(operand: Operand) -> Size:
+    """How many different matrices the operand holds: 1 where the batch only repeats it."""
+    strided = operand.strided
+    if strided is not None and all(stride == 0 for stride in strided.batch):
+        return 1
+    return product(operand.sizes(0))
+
+
 def _operand(
     node: Node, batch: tuple[int, ...], contracted: tuple[int, ...], inputs: Collection[Node]
 ) -> Operand:

@@ -6,20 +6,41 @@ The bits of the result do not depend on anything here: k runs in ascending order
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from weftc.ir.types import Size, product
-from weftc.schedule.cpu.contraction_problem import Problem
+from weftc.schedule.cpu.contraction_problem import Problem, batches
 from weftrt.target import Target
 
 SEGMENT = 1024
 """k runs in segments of this length: one fma chain each (the numerics contract)."""
 
-_BLOCK_BYTES = 240 << 10
+_LOCAL_BYTES = 240 << 10
+"""The tiles that a task may keep between segments."""
+_OWN_BYTES = 208 << 10
+"""The panel of B that a task may keep on its stack."""
 _TASK_FLOPS = 6_000_000
 """About 40 us of one core: the least that is worth a thread."""
-_WANTED_TASKS = 8
+_WANTED_TASKS = 32
+_FEW_ROWS = 128
+"""Fewer rows than this read a panel of B too seldom to pay for packing it."""
+_OWN_ROWS = 256
+"""At most so many rows are one task, which packs its B for itself."""
+_TALLEST = {
+    32: {16: 1, 8: 2, 4: 6, 2: 14, 1: 14},
+    16: {8: 1, 4: 2, 2: 6, 1: 12},
+}
+"""By the number of vector registers: the most rows of a tile of so many vectors a row."""
 _ASSUMED = 512
 """What a symbolic size is taken for where a choice depends on it."""
+
+
+class Packing(Enum):
+    """How the tiles read B."""
+
+    DIRECT = "direct"  # where it lies
+    OWN = "own"  # each task copies the panel it works on to its stack, for its strips
+    SHARED = "shared"  # all panels are copied to scratch first
 
 
 @dataclass(frozen=True)
@@ -32,16 +53,29 @@ class Tiling:
     strips: int
     panels: int
     pack_a: bool
-    pack_b: bool
+    pack_b: Packing
     unroll: int = 4
 
 
 def choose(problem: Problem, target: Target) -> Tiling:
     """The tiling for a problem on a machine."""
-    rows, lanes = _tile(problem, target)
-    pack_b = _packs_b(problem, target, lanes)
-    strips, panels = _blocks(problem, rows, lanes)
-    return Tiling(rows, lanes, strips, panels, _packs_a(problem), pack_b)
+    rows, lanes = _tile(problem, target, widest=16)
+    packing = _packing_of_b(problem, target, rows, lanes)
+    own, item = 0, problem.dtype.itemsize
+    if packing is Packing.OWN:
+        if own_elements(problem, lanes) * item > _OWN_BYTES:
+            rows, lanes = _tile(problem, target, widest=max(1, 8 // item))
+        own = own_elements(problem, lanes) * item
+    strips, panels = _blocks(problem, target, (rows, lanes), _LOCAL_BYTES - own)
+    if packing is Packing.OWN:
+        strips = max(1, ceil_div(assumed(problem.m), rows))
+    return Tiling(rows, lanes, strips, panels, _packs_a(problem), packing)
+
+
+def own_elements(problem: Problem, lanes: int) -> int:
+    """A panel of B for one segment."""
+    k = min(problem.k, SEGMENT) if isinstance(problem.k, int) else SEGMENT
+    return max(1, k) * lanes
 
 
 def assumed(size: Size) -> int:
@@ -54,26 +88,27 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def _tile(problem: Problem, target: Target) -> tuple[int, int]:
-    """The register tile with the fewest cycles for one step of k over the whole result."""
+def _tile(problem: Problem, target: Target, widest: int) -> tuple[int, int]:
+    """The register tile with the least cost of one k step over the whole result; of nearly equal
+    ones, the widest and tallest."""
     width = max(1, target.vector_bits // max(32, problem.dtype.bits))
     registers = 32 if target.vector_bits == 512 or "aarch64" in target.triple else 16
-    tallest = 14 if isinstance(problem.m, int) else 6
+    limit = max(1, problem.m) if isinstance(problem.m, int) else 6
     m, n = assumed(problem.m), assumed(problem.n)
-    best: tuple[float, int, int] | None = None
-    for vectors in range(4 if registers == 32 else 2, 0, -1):
+    best = (0.0, 0, 0)
+    for vectors, tallest in _TALLEST[registers].items():
         lanes = vectors * width
-        for rows in range(min((registers - vectors - 1) // vectors, tallest, max(1, m)), 0, -1):
+        for rows in range(min(tallest, limit) if vectors <= widest else 0, 0, -1):
             cost = ceil_div(m, rows) * ceil_div(n, lanes) * _cycles(rows, vectors)
-            if best is None or cost < 0.97 * best[0]:
+            if not best[1] or cost < 0.97 * best[0]:
                 best = (cost, rows, lanes)
-    assert best is not None
     return best[1], best[2]
 
 
 def _cycles(rows: int, vectors: int) -> float:
-    """One k step of a tile: two fmas or two loads a cycle, four cycles of latency at least."""
-    return max(rows * vectors / 2, (rows + vectors) / 2, 4.0)
+    """One k step of a tile, fitted to measurements: two fmas a cycle at a latency of four, vectors
+    of B from L2, broadcasts of A from L1."""
+    return max(rows * vectors / 2, 4.0) + vectors + 0.45 * rows
 
 
 def needs_packed_b(problem: Problem, lanes: int) -> bool:
@@ -84,12 +119,17 @@ def needs_packed_b(problem: Problem, lanes: int) -> bool:
     return strided.free != 1 and n != 1
 
 
-def _packs_b(problem: Problem, target: Target, lanes: int) -> bool:
-    """B is packed where it must be, or where it leaves L2 and is read often enough."""
-    if needs_packed_b(problem, lanes):
-        return True
+def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Packing:
+    """B is packed where it must be, or where it leaves a cache and is read often enough."""
+    m = assumed(problem.m)
     size = assumed(problem.k) * assumed(problem.n) * problem.dtype.itemsize
-    return size > target.l2_bytes // 4 and assumed(problem.m) >= 192
+    often = m >= _FEW_ROWS and size > target.l1_bytes
+    far = m > rows and size > target.l2_bytes // 2
+    if not (often or far or needs_packed_b(problem, lanes)):
+        return Packing.DIRECT
+    repeated = batches(problem.b) == 1 and problem.batch != ()
+    few = isinstance(problem.m, int) and problem.m <= _OWN_ROWS
+    return Packing.OWN if few and not repeated else Packing.SHARED
 
 
 def _packs_a(problem: Problem) -> bool:
@@ -102,27 +142,36 @@ def _packs_a(problem: Problem) -> bool:
     return assumed(problem.k) >= 256
 
 
-def _blocks(problem: Problem, rows: int, lanes: int) -> tuple[int, int]:
-    """Strips and panels of one task: a square that fits its buffer, cut for threads."""
-    panels = max(1, 256 // lanes) if lanes <= 64 else 1
-    strips = max(1, _BLOCK_BYTES // (problem.dtype.itemsize * rows * lanes * panels))
+def _blocks(
+    problem: Problem, target: Target, tile: tuple[int, int], local_bytes: int
+) -> tuple[int, int]:
+    """Strips and panels of one task: panels that stay in half of L2, cut for threads."""
+    rows, lanes = tile
+    panel_bytes = lanes * max(1, min(assumed(problem.k), SEGMENT)) * problem.dtype.itemsize
     all_strips = max(1, ceil_div(assumed(problem.m), rows))
     all_panels = max(1, ceil_div(assumed(problem.n), lanes))
-    strips, panels = min(strips, all_strips, ceil_div(240, rows)), min(panels, all_panels)
+    panels = min(all_panels, max(1, target.l2_bytes // 2 // panel_bytes))
+    strips = all_strips
+    if not isinstance(problem.k, int) or problem.k > SEGMENT:
+        tile_bytes = rows * lanes * problem.dtype.itemsize
+        panels = min(panels, local_bytes // tile_bytes)
+        strips = min(strips, local_bytes // (tile_bytes * panels))
     batch = assumed(product(problem.batch))
-    while _worth_splitting(problem, strips * rows, panels * lanes) and (
+    while flops(problem, strips * rows, panels * lanes) >= 2 * _TASK_FLOPS and (
         batch * ceil_div(all_strips, strips) * ceil_div(all_panels, panels) < _WANTED_TASKS
     ):
-        if panels * lanes >= strips * rows and panels > 1:
+        if strips * rows >= _FEW_ROWS:
+            strips = ceil_div(strips, 2)
+        elif panels > 1:
             panels = ceil_div(panels, 2)
         else:
-            strips = ceil_div(strips, 2)
-    blocks = ceil_div(all_strips, strips)
-    return ceil_div(all_strips, blocks), panels
+            break
+    return _even(all_strips, strips), _even(all_panels, panels)
 
 
-def _worth_splitting(problem: Problem, rows: int, columns: int) -> bool:
-    return flops(problem, rows, columns) >= 2 * _TASK_FLOPS and rows > 16
+def _even(count: int, most: int) -> int:
+    """The largest part when `count` is cut evenly into parts of at most `most`."""
+    return ceil_div(count, ceil_div(count, most))
 
 
 def flops(problem: Problem, rows: int, columns: int) -> int:
