@@ -161,12 +161,12 @@ class Indices:
             for factor, other in ((0, 1), (1, 0)):
                 value = self.value(expr.args[factor])
                 if value is not None:
-                    return {v: c * value for v, c in parts[other].items()}
+                    return {v: value * c for v, c in parts[other].items()}
         if isinstance(expr, Op) and expr.op in (Scalar.ADD, Scalar.SUB):
             sign = 1 if expr.op is Scalar.ADD else -1
-            total = dict(parts[0])
+            total: dict[Var, Size] = dict(parts[0])
             for var, factor in parts[1].items():
-                total[var] = total.get(var, 0) + sign * factor
+                total[var] = total.get(var, 0) + factor * sign
             return total
         raise _NotLinear
 

@@ -7,11 +7,12 @@ the index: a row's mean, pulled from the loop over columns, lands before that lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 from weftc.fusion.kernel import Kernel
+from weftc.fusion.views import reshape_groups
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 from weftc.ir.types import Shape, Size
@@ -41,38 +42,45 @@ class Puller:
         self.pinned: list[Expr] = []
         self.sites = tuple(n for n in kernel.nodes if n.op.family is Family.INDEXING)
         self._values: dict[_Key, Expr] = {}
+        self._recalled: dict[tuple[Node, Index], Expr] = {}
         self._depths: dict[Expr, int] = {}
         self._mask: Expr | None = None
         for position, node in enumerate(kernel.inputs):
             self.buffers[node] = builder.buffer(f"in{position}", node.type.dtype)
-        self._outputs: dict[Node, Buffer] = {}
+        self.outputs: dict[Node, Buffer] = {}
         for position, node in enumerate(kernel.outputs):
-            self._outputs[node] = builder.buffer(f"out{position}", node.type.dtype)
+            self.outputs[node] = builder.buffer(f"out{position}", node.type.dtype)
 
     # -- loops and stores ---------------------------------------------------------------------
 
     @contextmanager
-    def loop(self, opened: object) -> Iterator[Var]:
-        """Open a `builder.for_` or `builder.reduce`; gives its variable."""
-        with opened as loop:  # type: ignore[attr-defined]
-            assert isinstance(loop, (Loop, Reduction))
+    def loop(self, opened: AbstractContextManager[Loop]) -> Iterator[Var]:
+        """Open a `builder.for_`; gives its variable."""
+        with opened as loop:
             self._depths[loop.var] = self.builder.depth
             yield loop.var
+
+    @contextmanager
+    def reduce(self, extent: Expr) -> Iterator[Reduction]:
+        """Open a `builder.reduce`."""
+        with self.builder.reduce("j", extent) as reduction:
+            self._depths[reduction.var] = self.builder.depth
+            yield reduction
 
     def store(self, node: Node, index: Index, value: Expr, nontemporal: bool = False) -> None:
         """Write an output's element."""
         at = self.indices.linearize(index, node.type.shape)
-        self.builder.store(self._outputs[node], at, value, nontemporal=nontemporal)
+        self.builder.store(self.outputs[node], at, value, nontemporal=nontemporal)
 
     def provide(self, node: Node, index: Index, value: Expr) -> None:
-        """`value` is the element of `node` at `index`; it was just computed."""
+        """`value`, just computed or loaded, is the element of `node` at `index`."""
         index = tuple(self.indices.intern(i) for i in index)
         self._depths.setdefault(value, self.builder.depth)
         self._values[node, index, None] = value
 
-    def forget(self, node: Node, index: Index) -> None:
-        """Compute `node` at `index` anew when it is pulled again."""
-        self._values.pop((node, tuple(self.indices.intern(i) for i in index), None), None)
+    def recall(self, node: Node, index: Index, value: Expr) -> None:
+        """Let `value` stand for `node` at `index`, should it be pulled there."""
+        self._recalled[node, tuple(self.indices.intern(i) for i in index)] = value
 
     # -- values -------------------------------------------------------------------------------
 
@@ -88,7 +96,7 @@ class Puller:
             if self._find(top, index) is not None:
                 stack.pop()
                 continue
-            if top.op.family is Family.POINTWISE and top not in self.buffers:
+            if top.op.family is Family.POINTWISE and not self._is_read(top, index):
                 missing = [i for i in top.inputs if self._find(i, index) is None]
                 if missing:
                     stack.extend(reversed(missing))
@@ -104,7 +112,12 @@ class Puller:
             found = self._values.get((node, index, None))
         return found
 
+    def _is_read(self, node: Node, index: Index) -> bool:
+        return node in self.buffers or (node, index) in self._recalled
+
     def _compute(self, node: Node, index: Index) -> Expr:
+        if (node, index) in self._recalled:
+            return self.name("kept", self._recalled[node, index])
         if node in self.buffers:
             return self._read(node, index)
         if node.op.family is Family.POINTWISE:
@@ -131,7 +144,7 @@ class Puller:
     def _reshaped(self, index: Index, shape: Shape, operand: Shape) -> Index:
         """The operand's index for a reshape's: axes of equal products are taken together."""
         result: list[Expr] = []
-        for axes, before in groups(shape, operand):
+        for axes, before in reshape_groups(shape, operand):
             extents = tuple(operand[a] for a in before)
             flat = self.indices.linearize([index[a] for a in axes], [shape[a] for a in axes])
             result += self.indices.split(flat, extents)
@@ -205,32 +218,3 @@ class _View:
 
     def report(self, node: Node, condition: Expr, element: Expr) -> None:
         self._puller.report(node, condition, element)
-
-
-def groups(a: Shape, b: Shape) -> list[tuple[Sequence[int], Sequence[int]]]:
-    """Axes of two shapes of one size in runs of equal products, each as short as can be shown."""
-    runs: list[tuple[Sequence[int], Sequence[int]]] = []
-    i = j = i0 = j0 = 0
-    left: Size = 1
-    right: Size = 1
-    while i < len(a) or j < len(b):
-        if left == right and i > i0 and j > j0:
-            runs.append((range(i0, i), range(j0, j)))
-            i0, j0, left, right = i, j, 1, 1
-        elif i < len(a) and (j == len(b) or i == i0 or not _shorter(right, left)):
-            left, i = left * a[i], i + 1
-        else:
-            right, j = right * b[j], j + 1
-    runs.append((range(i0, i), range(j0, j)))
-    return runs
-
-
-def _shorter(a: Size, b: Size) -> bool:
-    """Whether the product `a` has fewer factors to go by its degree, then by its coefficients."""
-    return _degree(a) < _degree(b)
-
-
-def _degree(size: Size) -> tuple[int, int]:
-    if isinstance(size, int):
-        return 0, size
-    return max(len(m) for m, _ in size.terms), sum(c for _, c in size.terms)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from weftc.ir.types import Shape, Size, product
 from weftc.loop.build import Builder
-from weftc.loop.ir import Expr, LoopKind, Scalar, Var, add, apply, const, mul
+from weftc.loop.ir import Const, Expr, LoopKind, Scalar, Var, add, apply, const, mul
 from weftc.schedule.cpu import cost
 from weftc.schedule.indices import ZERO
 from weftc.schedule.pull import Puller
@@ -93,7 +93,11 @@ def times(puller: Puller, count: Expr, size: Size) -> Expr:
     return puller.name("pieces", mul(count, puller.indices.size(size)))
 
 
-def divided(puller: Puller, flat: Expr, count: Expr) -> tuple[Expr, Expr]:
-    """`flat` as (which of the outer pieces, which of its `count` parts)."""
-    outer = puller.name("outer", apply(Scalar.TDIV, flat, count))
-    return outer, puller.name("part", apply(Scalar.TREM, flat, count))
+def divided(puller: Puller, flat: Expr, count: Expr, outer: Size) -> tuple[Expr, Expr]:
+    """`flat` as (which of the `outer` pieces, which of its `count` parts)."""
+    if outer == 1:
+        return ZERO, flat
+    if isinstance(count, Const) and count.value == 1:
+        return flat, ZERO
+    quotient = puller.name("outer", apply(Scalar.TDIV, flat, count))
+    return quotient, puller.name("part", apply(Scalar.TREM, flat, count))

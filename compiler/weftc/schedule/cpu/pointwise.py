@@ -17,7 +17,6 @@ from weftc.ir.types import Size, product
 from weftc.loop.build import Builder
 from weftc.loop.ir import Expr
 from weftc.schedule.cpu import axes, cost, loops
-from weftc.schedule.indices import ZERO
 from weftc.schedule.lowered import Lowered
 from weftc.schedule.pull import Puller
 from weftrt.target import Target
@@ -181,7 +180,7 @@ def _few_rows(nest: _Nest) -> None:
     with loops.parallel(
         puller, loops.times(puller, count, rows), chunk * nest.element, nest.total
     ) as p:
-        row, block = loops.divided(puller, p, count)
+        row, block = loops.divided(puller, p, count, rows)
         first = puller.indices.split(row, tuple(outer))
         with loops.block_loop(puller, block, chunk, inner, nest.lanes) as i:
             nest.write([*first, i])
@@ -209,7 +208,7 @@ def _tiled(nest: _Nest, partner: int) -> None:
     ns = nest.element * TILE * (inner if isinstance(inner, int) else 1024)
     count = loops.times(puller, blocks, product(others))
     with loops.parallel(puller, count, ns, nest.total) as p:
-        rest, block = loops.divided(puller, p, blocks) if others else (ZERO, p)
+        rest, block = loops.divided(puller, p, blocks, product(others))
         flats = list(puller.indices.split(rest, tuple(others)))
         columns = loops.size_blocks(puller, inner, TILE_COLUMNS)
         with (

@@ -1,0 +1,173 @@
+"""Fusion: a graph -> kernels in order, with a reason for every value that goes through memory.
+
+groups     which nodes share loops (weftc.fusion.groups)
+recompute  which values are written, which are computed where they are read
+merge      independent pointwise kernels become one kernel of several loop nests
+order      producers first
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from weftc.fusion.groups import Groups
+from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Unfused
+from weftc.fusion.reasons import reason
+from weftc.fusion.recompute import Recompute
+from weftc.ir.node import Graph, Node
+
+MOST_OUTPUTS: Final = 64
+"""Outputs of a merged kernel."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A kernel before its order is known; `outputs` in graph order."""
+
+    kind: KernelKind
+    outputs: tuple[Node, ...]
+    nodes: frozenset[Node]
+    inputs: frozenset[Node]
+
+
+def fuse(graph: Graph) -> KernelPlan:
+    """The kernels that compute `graph`, in execution order."""
+    order = graph.nodes()
+    place = {node: position for position, node in enumerate(order)}
+    groups = Groups(graph)
+    kept = Recompute(graph, groups).kept
+    drafts = _merge(_drafts(groups, kept, place), place)
+    kernels = tuple(_kernel(draft, place) for draft in _sorted(drafts, place))
+    return KernelPlan(graph, kernels, tuple(_unfused(kernels)))
+
+
+def _drafts(groups: Groups, kept: set[Node], place: dict[Node, int]) -> list[_Draft]:
+    drafts = []
+    for group in groups.all:
+        outputs = tuple(sorted((n for n in group.members if n in kept), key=place.__getitem__))
+        if outputs:
+            own = set(group.members)
+            nodes, inputs = _cone(outputs, {n for n in kept if n not in own and groups.stops(n)})
+            drafts.append(_Draft(group.kind, outputs, nodes, inputs))
+    return drafts
+
+
+def _cone(outputs: Iterable[Node], stops: set[Node]) -> tuple[frozenset[Node], frozenset[Node]]:
+    """What a kernel computes for `outputs`, and what it reads."""
+    nodes: set[Node] = set(outputs)
+    inputs: set[Node] = set()
+    pending = list(nodes)
+    while pending:
+        for operand in pending.pop().inputs:
+            if operand in stops or operand.op.name == "input":
+                inputs.add(operand)
+            elif operand not in nodes:
+                nodes.add(operand)
+                pending.append(operand)
+    return frozenset(nodes), frozenset(inputs)
+
+
+def _readers(drafts: Sequence[_Draft]) -> list[set[int]]:
+    """For each draft, the numbers of those that read it."""
+    producer = {node: number for number, draft in enumerate(drafts) for node in draft.outputs}
+    readers: list[set[int]] = [set() for _ in drafts]
+    for number, draft in enumerate(drafts):
+        for node in draft.inputs:
+            if node in producer:
+                readers[producer[node]].add(number)
+    return readers
+
+
+def _merge(drafts: list[_Draft], place: dict[Node, int]) -> list[_Draft]:
+    """Merge pointwise drafts of one height, the longest way to the end: none of two waits for
+    the other. All parameter updates of an optimizer step have height 0."""
+    readers = _readers(drafts)
+    heights: dict[int, int] = {}
+    for number in _postorder(readers):
+        heights[number] = 1 + max((heights[r] for r in readers[number]), default=-1)
+    merged: list[_Draft] = []
+    rows: dict[int, list[_Draft]] = {}
+    for number, draft in enumerate(drafts):
+        if draft.kind is KernelKind.POINTWISE:
+            rows.setdefault(heights[number], []).append(draft)
+        else:
+            merged.append(draft)
+    for row in rows.values():
+        merged += _joined(row, place)
+    return merged
+
+
+def _joined(row: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:
+    result: list[list[_Draft]] = []
+    for draft in row:
+        if result and sum(len(d.outputs) for d in (*result[-1], draft)) <= MOST_OUTPUTS:
+            result[-1].append(draft)
+        else:
+            result.append([draft])
+    return [
+        _Draft(
+            KernelKind.POINTWISE,
+            tuple(sorted((n for d in some for n in d.outputs), key=place.__getitem__)),
+            frozenset().union(*(d.nodes for d in some)),
+            frozenset().union(*(d.inputs for d in some)),
+        )
+        for some in result
+    ]
+
+
+def _postorder(readers: Sequence[set[int]]) -> list[int]:
+    """Numbers with all their readers before them."""
+    done: dict[int, None] = {}
+    for root in range(len(readers)):
+        stack = [root]
+        while stack:
+            missing = [r for r in readers[stack[-1]] if r not in done]
+            if missing:
+                stack += missing
+            else:
+                done[stack.pop()] = None
+    return list(done)
+
+
+def _sorted(drafts: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:
+    """Producers first, otherwise in graph order."""
+    readers = _readers(drafts)
+    waiting = [0] * len(drafts)
+    for reading in readers:
+        for number in reading:
+            waiting[number] += 1
+    ready = [(place[d.outputs[0]], k) for k, d in enumerate(drafts) if not waiting[k]]
+    heapq.heapify(ready)
+    result = []
+    while ready:
+        _, number = heapq.heappop(ready)
+        result.append(drafts[number])
+        for reader in readers[number]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                heapq.heappush(ready, (place[drafts[reader].outputs[0]], reader))
+    assert len(result) == len(drafts), "kernels wait for one another"
+    return result
+
+
+def _kernel(draft: _Draft, place: dict[Node, int]) -> Kernel:
+    key = place.__getitem__
+    nodes, inputs = sorted(draft.nodes, key=key), sorted(draft.inputs, key=key)
+    return Kernel(draft.kind, tuple(nodes), tuple(inputs), draft.outputs)
+
+
+def _unfused(kernels: Sequence[Kernel]) -> Iterable[Unfused]:
+    """A reason for each pair of a written value and a kernel that reads it."""
+    written = {node: kernel for kernel in kernels for node in kernel.outputs}
+    for kernel in kernels:
+        first: dict[Node, Node] = {}
+        for node in kernel.nodes:
+            for operand in node.inputs:
+                first.setdefault(operand, node)
+        for node in kernel.inputs:
+            if node in written:
+                reader = first[node]
+                yield Unfused(node, reader, reason(node, written[node], reader, kernel))

@@ -1,0 +1,331 @@
+"""Grouping: which nodes are computed in one kernel, decided producers first.
+
+A computing node joins a group that one of its operands is in, when the loops of that group visit it
+at the right index and nothing it needs is computed after that group (else the kernels would wait
+for one another). Movement belongs to no group: it is index arithmetic in whatever reads through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from weftc.fusion import views
+from weftc.fusion.kernel import KernelKind
+from weftc.fusion.views import View, Way
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import Family
+from weftc.ir.types import Shape, Size, product
+
+LARGEST: Final = 512
+"""Nodes in a group."""
+DEEPEST: Final = 24
+"""Movement nodes that may follow one another before a value is written to memory."""
+SHORT_ROW: Final = 16384
+"""Elements below which one thread may as well reduce everything."""
+FEW_ROWS: Final = 8
+
+
+@dataclass(eq=False)
+class Group:
+    """A kernel in the making. `before` has the bit of every group it waits for.
+
+    A ROWWISE group visits `rows` and, for each, `columns` (axes of size 1 left out); any other
+    visits the elements of one `shape`.
+    """
+
+    number: int
+    kind: KernelKind
+    shape: Shape
+    rows: Shape = ()
+    columns: Shape = ()
+    members: dict[Node, None] = field(default_factory=dict)
+    operands: set[Node] = field(default_factory=set)
+    before: int = 0
+    closed: bool = False
+    """Whether nothing may join: its loops are not those of its shape."""
+
+    @property
+    def bit(self) -> int:
+        return 1 << self.number
+
+
+def squeezed(shape: Sequence[Size]) -> Shape:
+    """`shape` without its axes of size 1."""
+    return tuple(s for s in shape if s != 1)
+
+
+class Groups:
+    """The groups of a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.all: list[Group] = []
+        self.of: dict[Node, Group] = {}
+        self.views: dict[Node, tuple[View, ...]] = {}
+        """How a node reads through the movement that ends in it: what its readers read."""
+        self._depth: dict[Node, int] = {}
+        self._rowwise: dict[tuple[Shape, Shape], list[Group]] = {}
+        self._outputs = set(graph.outputs)
+        for node in graph.nodes():
+            _PLACE[node.op.family](self, node)
+
+    def reads(self, node: Node) -> list[View]:
+        """What a computing `node` reads, through movement."""
+        return [view for operand in node.inputs for view in self.views[operand]]
+
+    def stops(self, node: Node) -> bool:
+        """Whether readers of a written `node` read it from memory. They look through movement
+        that is written only because it is an output."""
+        return any(view.base is node for view in self.views[node])
+
+    # -- one rule per family --------------------------------------------------------------------
+
+    def source(self, node: Node) -> None:
+        if node.op.name == "input":
+            self.views[node] = (views.direct(node),)
+            return
+        self.views[node] = ()
+        if node in self._outputs:
+            self._start(KernelKind.POINTWISE, node)
+
+    def movement(self, node: Node) -> None:
+        behind = [view for operand in node.inputs for view in self.views[operand]]
+        seen = views.through(node, behind)
+        depth = 1 + max((self._depth.get(i, 0) for i in node.inputs), default=0)
+        cut = views.divides(node) and any(v.way is not Way.FLAT and not v.is_identity for v in seen)
+        cut = cut or (views.divides(node) and not seen)
+        if cut or depth > DEEPEST:
+            self.views[node] = (views.direct(node),)
+            self._start(KernelKind.POINTWISE, node).closed = True
+            return
+        if node in self._outputs and not self._adopt(node, seen):
+            self._start(KernelKind.POINTWISE, node).closed = True
+        self.views[node] = seen
+        self._depth[node] = depth
+
+    def pointwise(self, node: Node) -> None:
+        self.views[node] = (views.direct(node),)
+        reads = self.reads(node)
+        waits = self._waits(reads)
+        for group in self._candidates(reads):
+            if len(group.members) < LARGEST and self._may_join(group, node, reads, waits):
+                self._unite(group, node, reads)
+                self._join(group, node, self._waits(reads))
+                return
+        self._start(KernelKind.POINTWISE, node)
+
+    def indexing(self, node: Node) -> None:
+        self.views[node] = (views.direct(node),)
+        scatter = node.op.name == "scatter_add"
+        self._start(KernelKind.SCATTER if scatter else KernelKind.POINTWISE, node)
+
+    def contraction(self, node: Node) -> None:
+        self.views[node] = (views.direct(node),)
+        self._start(KernelKind.CONTRACTION, node)
+
+    def reduction(self, node: Node) -> None:
+        self.views[node] = (views.direct(node),)
+        frame = row_frame(node)
+        if frame is None:
+            self._start(KernelKind.REDUCTION, node)
+            return
+        rows, columns = frame
+        reads = self.reads(node)
+        waits = self._waits(reads)
+        home = self._home_of_row(rows, columns, reads, waits)
+        if home is None:
+            group = self._start(KernelKind.ROWWISE, node)
+            group.rows, group.columns = rows, columns
+            self._rowwise.setdefault(frame, []).append(group)
+            return
+        if home.kind is KernelKind.POINTWISE:
+            home.kind, home.rows, home.columns = KernelKind.ROWWISE, rows, columns
+            self._rowwise.setdefault(frame, []).append(home)
+        self._join(home, node, waits)
+
+    # -- joining ----------------------------------------------------------------------------------
+
+    def _home_of_row(
+        self, rows: Shape, columns: Shape, reads: Sequence[View], waits: int
+    ) -> Group | None:
+        """The group whose loops already visit what a reduction over rows reads."""
+        if len(reads) != 1:
+            return None
+        (view,) = reads
+        group = self.of.get(view.base)
+        if group is not None and _is_aligned(view, rows + columns):
+            if group.kind is KernelKind.ROWWISE and (group.rows, group.columns) == (rows, columns):
+                return group
+            if group.kind is KernelKind.POINTWISE and not group.closed and not _reports(group):
+                return group
+        for other in self._rowwise.get((rows, columns), ()):
+            if view.base in other.operands and not waits & other.bit:
+                return other
+        return None
+
+    def _candidates(self, reads: Sequence[View]) -> list[Group]:
+        """Groups that a reader might join, those that wait for most others first."""
+        found = {g.number: g for v in reads if (g := self.of.get(v.base)) and not g.closed}
+        ranks = {number: (_RANK[group.kind], number) for number, group in found.items()}
+        return [found[number] for number in sorted(found, key=lambda n: ranks[n], reverse=True)]
+
+    def _may_join(self, group: Group, node: Node, reads: Sequence[View], waits: int) -> bool:
+        for view in reads:
+            other = self.of.get(view.base)
+            if other is group:
+                if not _visits(group, node, view):
+                    return False
+            elif other is not None and other.before & group.bit:
+                return False
+        return True
+
+    def _adopt(self, node: Node, seen: Sequence[View]) -> bool:
+        """Let the group of a reduction write a movement output too (a kept axis of size 1)."""
+        if len(seen) != 1 or node.op.name != "reshape":
+            return False
+        group = self.of.get(seen[0].base)
+        if group is None or group.kind not in (KernelKind.ROWWISE, KernelKind.REDUCTION):
+            return False
+        if not _visits(group, node, seen[0]):
+            return False
+        self._join(group, node, self._waits(seen))
+        return True
+
+    def _start(self, kind: KernelKind, node: Node) -> Group:
+        group = Group(len(self.all), kind, node.type.shape)
+        self.all.append(group)
+        self._join(group, node, self._waits(self.reads(node)))
+        return group
+
+    def _waits(self, reads: Iterable[View]) -> int:
+        """The bits of every group that a reader of `reads` waits for."""
+        mask = 0
+        for view in reads:
+            group = self.of.get(view.base)
+            if group is not None:
+                mask |= group.bit | group.before
+        return mask
+
+    def _join(self, group: Group, node: Node, waits: int) -> None:
+        group.members[node] = None
+        self.of[node] = group
+        group.operands.update(v.base for v in self.reads(node))
+        self._wait(group, waits)
+
+    def _wait(self, group: Group, waits: int) -> None:
+        """Let `group`, and all that waits for it, wait for more."""
+        new = waits & ~group.before & ~group.bit
+        if not new:
+            return
+        group.before |= new
+        for other in self.all:
+            if other.before & group.bit:
+                other.before |= group.before
+
+    def _unite(self, group: Group, node: Node, reads: Sequence[View]) -> None:
+        """Merge into `group` what else `node` reads, where the loops are the same and no third
+        kernel would have to run in between."""
+        others = [other for other in self._candidates(reads) if other is not group]
+        for other in others:
+            mine = [view for view in reads if self.of.get(view.base) is other]
+            between = group.before
+            for third in self._candidates(reads):
+                between |= 0 if third is group or third is other else third.before
+            if between & other.bit or other.before & group.bit:
+                continue
+            if all(_same_loops(group, other, node, view) for view in mine):
+                self._merge(other, group)
+
+    def _merge(self, old: Group, new: Group) -> None:
+        for member in old.members:
+            new.members[member] = None
+            self.of[member] = new
+        new.operands |= old.operands
+        old.members = {}
+        for group in self.all:
+            if group.before & old.bit:
+                self._wait(group, new.bit | new.before)
+        self._wait(new, old.before)
+        if old.kind is KernelKind.ROWWISE:
+            self._rowwise[old.rows, old.columns].remove(old)
+
+
+def _same_loops(group: Group, other: Group, node: Node, view: View) -> bool:
+    """Whether `other`, which `node` of `group` reads by `view`, can run in the loops of `group`."""
+    if len(group.members) + len(other.members) > LARGEST:
+        return False
+    if group.kind is KernelKind.POINTWISE is other.kind:
+        return group.shape == other.shape and view.is_identity
+    if group.kind is not KernelKind.ROWWISE or _reports(other):
+        return False
+    if other.kind is KernelKind.ROWWISE:
+        same = (group.rows, group.columns) == (other.rows, other.columns)
+        return same and _visits(group, node, view)
+    full = group.rows + group.columns
+    fits = other.kind is KernelKind.POINTWISE and squeezed(other.shape) == full
+    return fits and _visits(group, node, view)
+
+
+_RANK: Final = {
+    KernelKind.POINTWISE: 0,
+    KernelKind.SCATTER: 0,
+    KernelKind.CONTRACTION: 1,
+    KernelKind.REDUCTION: 2,
+    KernelKind.ROWWISE: 3,
+}
+
+_PLACE: Final = {
+    Family.SOURCE: Groups.source,
+    Family.MOVEMENT: Groups.movement,
+    Family.POINTWISE: Groups.pointwise,
+    Family.INDEXING: Groups.indexing,
+    Family.REDUCTION: Groups.reduction,
+    Family.CONTRACTION: Groups.contraction,
+}
+
+
+def row_frame(node: Node) -> tuple[Shape, Shape] | None:
+    """The rows and columns of a reduction over trailing axes; None where it is better done by
+    columns or over everything at once."""
+    shape, axes = node.inputs[0].type.shape, node["axes"]
+    rows, columns = squeezed(shape[: axes[0]]), squeezed([shape[a] for a in axes])
+    if not columns or squeezed(shape[axes[-1] + 1 :]):
+        return None
+    count, length = product(rows), product(columns)
+    if isinstance(count, int) and count < FEW_ROWS:
+        return (rows, columns) if isinstance(length, int) and length <= SHORT_ROW else None
+    return rows, columns
+
+
+def _visits(group: Group, node: Node, view: View) -> bool:
+    """Whether the loops of `group` have `view.base` at hand when they compute `node`."""
+    if group.kind is KernelKind.SCATTER:
+        return False
+    if group.kind is not KernelKind.ROWWISE:
+        if group.kind is KernelKind.REDUCTION and node.op.name == "reshape":
+            return view.way is Way.FLAT or (view.way is Way.AXES and _is_aligned(view, None))
+        return node.type.shape == group.shape and view.is_identity
+    shape = squeezed(node.type.shape)
+    if shape not in (group.rows, group.rows + group.columns):
+        return False
+    return _is_aligned(view, squeezed(view.base.type.shape), node)
+
+
+def _is_aligned(view: View, shape: Shape | None, node: Node | None = None) -> bool:
+    """Whether the base has `shape`, and its axes are the reader's first ones, in order (axes of
+    size 1 left out on both sides)."""
+    if view.way is not Way.AXES:
+        return False
+    if shape is not None and squeezed(view.base.type.shape) != shape:
+        return False
+    followed = [a for a in view.axes if a is not None]
+    if node is None:
+        return followed == sorted(followed)
+    kept = [i for i, s in enumerate(node.type.shape) if s != 1]
+    return followed == kept[: len(followed)]
+
+
+def _reports(group: Group) -> bool:
+    """Whether the group checks indices, which a reduction's inner loop cannot."""
+    return any(n.op.family is Family.INDEXING for n in group.members)

@@ -1,0 +1,139 @@
+"""Which values are written to memory, and which anew by every reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from weftc.fusion.groups import DEEPEST, LARGEST, Group, Groups, squeezed
+from weftc.fusion.kernel import KernelKind
+from weftc.fusion.views import View, Way
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import Family
+
+CHEAP: Final = 6
+"""Work that is done again rather than written and read back: a few instructions and loads."""
+CHEAP_PER_ELEMENT: Final = 3
+"""The same for a value that would be computed for every element it is broadcast to."""
+CHEAP_SCALAR: Final = 64
+"""The same for a single element, computed once per kernel."""
+ENDLESS: Final = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """`reader`, of another group than the value, reads it through `operand`."""
+
+    reader: Node
+    position: int
+    operand: Node
+    view: View
+
+
+class Recompute:
+    """`kept` holds the nodes that are written to memory. The other computing nodes are part of
+    every kernel that reads them."""
+
+    def __init__(self, graph: Graph, groups: Groups) -> None:
+        self._groups = groups
+        self._outputs = set(graph.outputs)
+        self.kept: set[Node] = set()
+        self._cost: dict[Node, int] = {}
+        self._count: dict[Node, int] = {}
+        self._depth: dict[Node, int] = {}
+        self._flat: dict[Node, bool] = {}
+        self._reports: dict[Node, bool] = {}
+        order = [n for n in graph.nodes() if n in groups.of]
+        self._uses: dict[Node, list[Use]] = {n: [] for n in order}
+        for node in order:
+            self._collect(node)
+        for node in order:
+            self._measure(node)
+            if node in self._outputs or self._is_kept(node):
+                self.kept.add(node)
+
+    def _collect(self, reader: Node) -> None:
+        groups = self._groups
+        for position, operand in enumerate(reader.inputs):
+            for view in groups.views[operand]:
+                group = groups.of.get(view.base)
+                if group is not None and group is not groups.of[reader]:
+                    self._uses[view.base].append(Use(reader, position, operand, view))
+
+    def _measure(self, node: Node) -> None:
+        """What computing one element of `node` from memory takes."""
+        cost, count, depth = node.op.cost, 1, 0
+        flat, reports = True, node.op.family is Family.INDEXING
+        for operand in node.inputs:
+            for view in self._groups.views[operand]:
+                base = view.base
+                steps = 0 if operand is base else 1
+                single = base.type.size == 1
+                flat = flat and (single or view.is_identity or view.way is Way.FLAT)
+                if base not in self._cost or base in self.kept:
+                    cost, depth = cost + 1, max(depth, steps)
+                    continue
+                cost, count = cost + self._cost[base], count + self._count[base]
+                depth = max(depth, steps + self._depth[base])
+                flat = flat and self._flat[base]
+                reports = reports or self._reports[base]
+        self._cost[node] = min(cost, ENDLESS)
+        self._count[node] = min(count, ENDLESS)
+        self._depth[node], self._flat[node], self._reports[node] = depth, flat, reports
+
+    def _is_kept(self, node: Node) -> bool:
+        uses, group = self._uses[node], self._groups.of[node]
+        if not uses:
+            return False
+        if group.kind is not KernelKind.POINTWISE or group.closed:
+            return True
+        if self._depth[node] > DEEPEST or self._count[node] > LARGEST:
+            return True
+        if any(self._is_barrier(node, use) for use in uses):
+            return True
+        cost = self._cost[node]
+        if node.type.size == 1:
+            return cost > CHEAP_SCALAR
+        if any(self._expands(node, use) for use in uses):
+            return cost > CHEAP_PER_ELEMENT
+        return cost * (len({self._at(use) for use in uses}) - 1) > CHEAP
+
+    def _is_barrier(self, node: Node, use: Use) -> bool:
+        """Whether the reader needs the value in memory, whatever it costs."""
+        family = use.reader.op.family
+        if family is Family.CONTRACTION or (family is Family.INDEXING and use.position == 0):
+            return True
+        if self._reports[node]:
+            kind = self._groups.of[use.reader].kind
+            return kind is not KernelKind.POINTWISE or use.view.way is Way.OTHER
+        return use.view.way is Way.FLAT and not self._flat[node]
+
+    def _expands(self, node: Node, use: Use) -> bool:
+        """Whether the reader's loops visit elements of the value again and again."""
+        size, wanted = node.type.size, use.reader.type.size
+        if use.reader.op.family is Family.REDUCTION:
+            wanted = use.reader.inputs[0].type.size
+        if size == wanted or use.view.way is Way.FLAT:
+            return False
+        if use.view.way is Way.OTHER:
+            return isinstance(size, int) and isinstance(wanted, int) and wanted > 2 * size
+        return not _leads(use, self._groups.of[use.reader])
+
+    def _at(self, use: Use) -> tuple[object, ...]:
+        """Uses with the same answer share one computation."""
+        where: object = use.view.axes if use.view.way is Way.AXES else use.operand
+        return self._groups.of[use.reader].number, where
+
+
+def _leads(use: Use, group: Group) -> bool:
+    """Whether the value is broadcast along inner loops only, so that it is computed outside."""
+    if group.kind not in (KernelKind.POINTWISE, KernelKind.ROWWISE):
+        return False
+    if use.reader.op.family is not Family.POINTWISE:
+        return False
+    followed = [a for a in use.view.axes if a is not None]
+    shape = use.reader.type.shape
+    kept = [i for i, s in enumerate(shape) if s != 1]
+    if group.kind is KernelKind.ROWWISE and len(followed) > len(squeezed(group.rows)):
+        return False
+    return followed == kept[: len(followed)]

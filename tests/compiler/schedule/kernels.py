@@ -1,0 +1,90 @@
+"""Runs a graph through fusion and schedules in the loop interpreter, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from weftc import schedule
+from weftc.fusion.clusters import fuse
+from weftc.fusion.kernel import KernelPlan
+from weftc.ir.node import Graph, Node
+from weftc.ir.types import Dim, Shape, Size
+from weftc.loop.interpret import NO_REPORT, interpret
+from weftc.loop.simplify import simplify
+from weftc.loop.widen import widen
+from weftc.ops import TABLE
+from weftc.schedule.lowered import Lowered
+from weftrt import dtypes
+from weftrt.dtypes import DType
+from weftrt.target import Target
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+TARGET = Target("x86_64-unknown-linux-gnu", ("avx512f",), 512)
+
+
+def value(size: Size, sizes: dict[str, int]) -> int:
+    return size.evaluate(sizes) if isinstance(size, Dim) else size
+
+
+class Inputs:
+    """Makes the inputs of a graph, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def __call__(self, *shape: Size, dtype: DType = dtypes.float32) -> Node:
+        number = len(self.nodes)
+        node = TABLE["input"](index=number, name=f"x{number}", dtype=dtype, shape=shape)
+        self.nodes.append(node)
+        return node
+
+    def graph(self, *outputs: Node) -> Graph:
+        return Graph("test", tuple(self.nodes), outputs)
+
+
+def draw(shape: Shape, dtype: DType, sizes: dict[str, int], seed: int) -> Array:
+    """Random values, with a few special ones."""
+    random = np.random.default_rng(seed)
+    concrete = [value(s, sizes) for s in shape]
+    if dtype is dtypes.bool_:
+        return random.random(concrete) < 0.5
+    if dtype.is_integer:
+        return random.integers(0, 3, concrete).astype(dtype.dtype)
+    return random.normal(size=concrete).astype(dtype.dtype)
+
+
+def run(
+    graph: Graph, arrays: Sequence[Array], sizes: dict[str, int] | None = None, wide: bool = False
+) -> list[Array]:
+    """The outputs of `graph`, kernel by kernel; `wide` widens the loops first."""
+    sizes = sizes or {}
+    plan = fuse(graph)
+    values: dict[Node, Array] = dict(zip(graph.inputs, arrays, strict=True))
+    for number, kernel in enumerate(plan.kernels):
+        low = schedule.lower(kernel, TARGET, f"{kernel.kind.value}_{number}")
+        status = _run_kernel(low, values, sizes, wide)
+        if status != NO_REPORT:
+            raise IndexError(low.sites[status >> 48], status & ((1 << 48) - 1))
+    return [values[o] for o in graph.outputs]
+
+
+def _run_kernel(low: Lowered, values: dict[Node, Array], sizes: dict[str, int], wide: bool) -> int:
+    function = low.function
+    if wide:
+        function = simplify(widen(function, TARGET))
+    buffers = []
+    for node in low.buffers:
+        if node not in values:
+            shape = tuple(value(s, sizes) for s in node.type.shape)
+            values[node] = np.full(shape, 77, node.type.dtype.dtype)
+        buffers.append(values[node])
+    return interpret(function, buffers, [value(s, sizes) for s in low.sizes])
+
+
+def kinds(plan: KernelPlan) -> list[str]:
+    """The kernel kinds of a plan, in order."""
+    return [kernel.kind.value for kernel in plan.kernels]
