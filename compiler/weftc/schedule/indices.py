@@ -166,7 +166,8 @@ class Indices:
             sign = 1 if expr.op is Scalar.ADD else -1
             total: dict[Var, Size] = dict(parts[0])
             for var, factor in parts[1].items():
-                total[var] = total.get(var, 0) + factor * sign
+                step: Size = factor * sign
+                total[var] = step + total.get(var, 0)
             return total
         raise _NotLinear
 

@@ -80,7 +80,7 @@ class _Schedule:
         partial = self._partials(length)
         pieces = loops.times(self._puller, blocks, product(self.outer))
         with loops.parallel(self._puller, pieces, BLOCK * self._element, self._total) as piece:
-            row, block = loops.divided(self._puller, piece, blocks)
+            row, block = loops.divided(self._puller, piece, blocks, product(self.outer))
             start = self._puller.name("start", mul(block, const(BLOCK)))
             rest = apply(Scalar.SUB, self._size(length), start)
             extent = self._puller.name("extent", apply(Scalar.MINIMUM, rest, const(BLOCK)))
