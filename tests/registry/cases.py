@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from weftc.ir.opdef import Attrs, Family, OpDef
-from weftc.ir.types import TensorType, static_shape
+from weftc.ir.types import Dim, Shape, Size, TensorType, static_shape
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import DTypeError, ShapeError
@@ -98,3 +98,19 @@ def op_cases(op: OpDef) -> list[Case]:
     random = np.random.default_rng(zlib.crc32(op.name.encode()))
     derived = op.family is Family.POINTWISE and op.samples is None
     return list((_pointwise_cases if derived else _sample_cases)(op, random))
+
+
+def symbolic(case: Case) -> tuple[Case, dict[str, int]]:
+    """`case` with a symbol for every size above 1 (one symbol per value), and their values."""
+    sizes: dict[str, int] = {}
+
+    def named(shape: Sequence[Size]) -> Shape:
+        result: list[Size] = []
+        for size in static_shape(tuple(shape)):
+            sizes.update({f"s{size}": size} if size > 1 else {})
+            result.append(Dim.symbol(f"s{size}") if size > 1 else size)
+        return tuple(result)
+
+    types = tuple(t.with_shape(named(t.shape)) for t in case.types)
+    shapes = {name: named(value) for name, value in case.attrs.items() if name == "shape"}
+    return Case(types, {**case.attrs, **shapes}, case.arrays), sizes

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
-from tests.registry.cases import Case, op_cases
+from tests.registry.cases import Case, op_cases, symbolic
 
 from weftc.fusion.clusters import fuse
+from weftc.ir.interpret import concrete_type
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import OpDef
 from weftc.ir.types import Dim, static_shape
@@ -23,43 +24,59 @@ from weftc.schedule import lower
 from weftrt.target import Target
 
 TARGET = Target("x86_64-unknown-linux-gnu", ("avx2", "fma"), 256)
-STAGES: dict[str, Callable[[LoopFunction], LoopFunction]] = {
-    "written": lambda function: function,
-    "widened": lambda function: simplify(widen(function, TARGET)),
-}
+OPS = [op for op in TABLE.all() if op.name != "input"]
+Sizes = Mapping[str, int]
+Stage = Callable[[LoopFunction], LoopFunction]
 
 
-def run_kernels(graph: Graph, arrays: list[Any], stage: str) -> list[Any]:
+def widened(function: LoopFunction) -> LoopFunction:
+    return simplify(widen(function, TARGET))
+
+
+def written(function: LoopFunction) -> LoopFunction:
+    return function
+
+
+def run_kernels(graph: Graph, arrays: list[Any], sizes: Sizes, stage: Stage) -> list[Any]:
     """The outputs of `graph`, kernel by kernel, by the interpreter of loops."""
     values: dict[Node, Any] = dict(zip(graph.inputs, arrays, strict=True))
     for number, kernel in enumerate(fuse(graph).kernels):
         lowered = lower(kernel, TARGET, f"kernel_{number}")
         for node in kernel.outputs:
-            values[node] = np.empty(static_shape(node.type.shape), node.type.dtype.dtype)
-        sizes = [s for s in lowered.sizes if not isinstance(s, Dim)]
-        assert len(sizes) == len(lowered.sizes)
-        function = STAGES[stage](lowered.function)
-        status = loops.interpret(function, [values[n] for n in lowered.buffers], sizes)
-        assert status == loops.NO_REPORT
+            shape = static_shape(concrete_type(node.type, sizes).shape)
+            values[node] = np.empty(shape, node.type.dtype.dtype)
+        function = stage(lowered.function)
+        buffers = [values[node] for node in lowered.buffers]
+        counts = [s.evaluate(sizes) if isinstance(s, Dim) else s for s in lowered.sizes]
+        assert loops.interpret(function, buffers, counts) == loops.NO_REPORT
     return [values[o] for o in graph.outputs]
 
 
-def graph_of(op: OpDef, case: Case) -> Graph:
-    inputs = tuple(
-        TABLE["input"](index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape)
-        for i, t in enumerate(case.types)
-    )
-    return Graph(op.name, inputs, (op(*inputs, **case.attrs),))
+def check(op: OpDef, case: Case, given: Case, sizes: Sizes, stage: Stage) -> None:
+    """The kernels of `given`, which is `case` or its symbolic form, on the arrays of `case`."""
+    named = enumerate(given.types)
+    make = TABLE["input"]
+    inputs = tuple(make(index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in named)
+    graph = Graph(op.name, inputs, (op(*inputs, **given.attrs),))
+    expected = op.reference(case.arrays, case.attrs, op.infer(case.types, case.attrs))
+    arrays = [np.array(a, order="C") for a in case.arrays]
+    (found,) = run_kernels(graph, arrays, sizes, stage)
+    assert_same_bits(found, np.asarray(expected))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("op", [o for o in TABLE.all() if o.name != "input"], ids=lambda o: o.name)
-def test_kernels_give_the_bits_of_the_reference(op: OpDef, stage: str) -> None:
-    for case in op_cases(op):
-        if sum(array.size for array in case.arrays) > 1500:
-            continue
-        graph = graph_of(op, case)
-        expected = op.reference(case.arrays, case.attrs, graph.outputs[0].type)
-        arrays = [np.array(a, order="C") for a in case.arrays]
-        (found,) = run_kernels(graph, arrays, stage)
-        assert_same_bits(found, np.asarray(expected))
+def small_cases(op: OpDef) -> list[Case]:
+    return [c for c in op_cases(op) if sum(array.size for array in c.arrays) <= 1500]
+
+
+@pytest.mark.parametrize("stage", [written, widened])
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_kernels_give_the_bits_of_the_reference(op: OpDef, stage: Stage) -> None:
+    for case in small_cases(op):
+        check(op, case, case, {}, stage)
+
+
+@pytest.mark.parametrize("op", [o for o in OPS if o.name != "reshape"], ids=lambda op: op.name)
+def test_kernels_for_symbolic_sizes_give_the_same_bits(op: OpDef) -> None:
+    for case in small_cases(op):
+        given, sizes = symbolic(case)
+        check(op, case, given, sizes, widened)
