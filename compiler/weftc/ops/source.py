@@ -13,6 +13,7 @@ from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, cast, const
 from weftc.ops import check
 from weftrt import dtypes
+from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, VerifyError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -43,12 +44,19 @@ input = TABLE.add(  # the op's name shadows the builtin on purpose
 # ---------------------------------------------------------------------------------------------
 
 
+def _fits(value: int, dtype: DType) -> bool:
+    bits = dtype.bits - dtype.is_signed
+    return (-1 << bits if dtype.is_signed else 0) <= value < 1 << bits
+
+
 def _infer_constant(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
     check.arity("constant", types, 0)
     value, dtype = attrs["value"], attrs["dtype"]
     wanted = bool if dtype is dtypes.bool_ else int if dtype.is_integer else float
     if type(value) is not wanted:
         raise DTypeError(f"a constant of {dtype} is a {wanted.__name__}, not {value!r}")
+    if wanted is int and not _fits(value, dtype):
+        raise DTypeError(f"{value} does not fit {dtype}")
     return TensorType(dtype, ())
 
 
@@ -58,7 +66,7 @@ def _reference_constant(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Arra
 
 
 def _pull_constant(node: Node, index: tuple[Expr, ...], puller: Puller) -> Expr:
-    return const(node["value"], node["dtype"])
+    return const(_reference_constant((), node.attrs, node.type).item(), node["dtype"])
 
 
 def _samples_constant() -> list[tuple[tuple[TensorType, ...], Attrs]]:
