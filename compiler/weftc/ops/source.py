@@ -55,7 +55,7 @@ def _infer_constant(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
     wanted = bool if dtype is dtypes.bool_ else int if dtype.is_integer else float
     if type(value) is not wanted:
         raise DTypeError(f"a constant of {dtype} is a {wanted.__name__}, not {value!r}")
-    if wanted is int and not _fits(value, dtype):
+    if dtype.is_integer and not _fits(int(value), dtype):
         raise DTypeError(f"{value} does not fit {dtype}")
     return TensorType(dtype, ())
 
