@@ -109,7 +109,7 @@ class Encoder:
 
     def guards(self, guards: Sequence[CellGuard | GlobalGuard]) -> Any:
         """The native table of guards."""
-        rows = []
+        rows: list[tuple[int, int, int | None, int]] = []
         for item in guards:
             expected = self.name(item.expected)
             if isinstance(item, CellGuard):

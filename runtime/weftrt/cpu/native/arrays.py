@@ -77,7 +77,7 @@ def array_header(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
     """An Array without data; its strides and bytes are set."""
     array: ArrayObject = PyObject_New(STATE.array_type)
     if array is None:
-        return None  # type: ignore[return-value]
+        return array
     array.dtype = dtype
     array.ndim = ndim
     array.data = None

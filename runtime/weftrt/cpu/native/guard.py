@@ -134,7 +134,7 @@ def match_static(expected: Ptr, item: Ptr) -> Bool:
         return True
     if type_of(item) != type_of(expected):
         return False
-    equal = PyObject_RichCompareBool(item, expected, EQUAL)
+    equal: I32 = PyObject_RichCompareBool(item, expected, EQUAL)
     if equal < 0:
         PyErr_Clear()
     return equal == 1

@@ -147,11 +147,12 @@ def _size(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
 
 def _stack(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     kind = resolve(nodes[0], t.names)
-    if isinstance(nodes[1], ast.Constant):
+    count = t.expression(nodes[1])
+    if count.type is LITERAL:
         name = f"%{t.fresh('stack')}"
-        t.allocas.append(f"{name} = alloca {kind.llvm}, i64 {nodes[1].value}, align 16")
+        t.allocas.append(f"{name} = alloca {kind.llvm}, i64 {count.text}, align 16")
         return Value(name, Type("ptr", 8, element=kind))
-    count = t.coerce(t.expression(nodes[1]), INT64)
+    count = t.coerce(count, INT64)
     return t.emit_value(Type("ptr", 8, element=kind), f"alloca {kind.llvm}, {count}, align 16")
 
 

@@ -37,6 +37,7 @@ from weftrt.cpu.native import (
     results,
     translate,
 )
+from weftrt.cpu.native.layout import check_layout
 from weftrt.cpu.native.types import fields, mirror, size_of
 from weftrt.target import host
 
@@ -107,6 +108,7 @@ BUILTINS = tuple(
 @cache
 def library() -> Library:
     """The native runtime of this process."""
+    check_layout()
     addresses = _link()
     array_type = _array_type(addresses)
     compiled_type = _compiled_type(addresses)

@@ -121,7 +121,7 @@ def wait_for_word(seen: I64) -> I64:
 
 @export
 def weft_worker(start: Pointer[I64]) -> Ptr:
-    """A worker's life; `start` is its number. Words from before it was made have no piece for it."""
+    """A worker's life; `start` is its number. Words from before its time have no piece for it."""
     number = cast(I64, start)
     seen = NO_WORD
     set_float_mode(default_float_mode())

@@ -35,6 +35,9 @@ class Pointer(Generic[T]):
     def __setitem__(self, index: int, value: T) -> None:
         raise NotImplementedError("native code only")
 
+    def __add__(self, count: int) -> Pointer[T]:
+        raise NotImplementedError("native code only")
+
 
 class Records(Pointer[T]):
     """The address of structs laid out one after the other; indexing gives the address of one."""
@@ -42,6 +45,10 @@ class Records(Pointer[T]):
 
 class Struct:
     """Base of structs: fields are annotations in order, laid out as C does."""
+
+
+StructClass: TypeAlias = Any
+"""type[Struct], which mypy does not take for hashable."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Extern:
 class Static:
     """A zero-initialized global struct."""
 
-    struct: type[Struct]
+    struct: StructClass
 
 
 def inline(length: int) -> Any:
@@ -106,7 +113,7 @@ class Type:
     llvm: str
     size: int
     element: Type | None = None
-    struct: type[Struct] | None = None
+    struct: StructClass = None
     records: bool = False
 
     @property
@@ -153,7 +160,7 @@ class Field:
 
 
 @cache
-def fields(struct: type[Struct]) -> dict[str, Field]:
+def fields(struct: StructClass) -> dict[str, Field]:
     """The fields of a struct, in order."""
     names = sys.modules[struct.__module__].__dict__
     result: dict[str, Field] = {}
@@ -169,7 +176,7 @@ def fields(struct: type[Struct]) -> dict[str, Field]:
     return result
 
 
-def size_of(struct: type[Struct]) -> int:
+def size_of(struct: StructClass) -> int:
     """Bytes of a struct, rounded up to eight."""
     last = list(fields(struct).values())[-1]
     size = last.type.element.size if last.length and last.type.element else last.type.size
@@ -186,7 +193,7 @@ _CTYPES: dict[str, Any] = {
 
 
 @cache
-def mirror(struct: type[Struct]) -> Any:
+def mirror(struct: StructClass) -> Any:
     """The ctypes.Structure with the layout of a struct, for Python to fill or read."""
     members = []
     for name, field in fields(struct).items():
