@@ -1,8 +1,16 @@
 """The primitives, one record each (weftc.ir.opdef), by family. `TABLE` holds them all by name."""
 
 from weftc.ir.opdef import TABLE, OpDef
-from weftc.ops import contraction, indexing, movement, pointwise, power, reduction, source
-from weftc.ops.elementary import records as elementary
+from weftc.ops import (
+    contraction,
+    elementary,
+    indexing,
+    movement,
+    pointwise,
+    power,
+    reduction,
+    source,
+)
 
 __all__ = [
     "TABLE",
