@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from weftrt import dtypes, knobs
 from weftrt.errors import UsageError, WeftError
 
@@ -75,6 +76,7 @@ def run_doctor(options: argparse.Namespace) -> None:
     """CPU features, LLVM, cache folder, devices, knobs."""
     import llvmlite
     import llvmlite.binding
+
     from weftrt import target
     from weftrt.cache import default_store
 

@@ -41,10 +41,10 @@ class Result:
 
 
 def initial_parameters(features: int, rng: np.random.Generator) -> dict[str, Any]:
-    """A two-layer perceptron with He-uniform weights and zero biases."""
+    """A two-layer perceptron: weights uniform as in He et al. (2015), zero biases."""
 
     def weights(inputs: int, outputs: int) -> wf.Array:
-        bound = math.sqrt(1 / inputs)
+        bound = math.sqrt(6 / inputs)
         return wf.asarray(rng.uniform(-bound, bound, (inputs, outputs)).astype(np.float32))
 
     return {

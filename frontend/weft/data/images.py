@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from weftrt.errors import UsageError
 
 
@@ -51,12 +52,14 @@ def _read_csv(package: str, file: str, scale: float, wheel: str | None = None) -
 
 
 def split(images: Images, test: float = 0.2, seed: int = 0) -> tuple[Images, Images]:
-    """(train, test): a random split; the same for the same seed."""
-    order = np.random.default_rng(seed).permutation(len(images))
-    cut = len(images) - round(len(images) * test)
-    train, held = order[:cut], order[cut:]
+    """(train, test): a random split with the same share of every class; fixed by the seed."""
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(images), dtype=bool)
+    for label in np.unique(images.labels):
+        rows = rng.permutation(np.flatnonzero(images.labels == label))
+        held[rows[: round(len(rows) * test)]] = True
     return (
-        Images(images.pixels[train], images.labels[train]),
+        Images(images.pixels[~held], images.labels[~held]),
         Images(images.pixels[held], images.labels[held]),
     )
 
