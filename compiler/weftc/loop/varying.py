@@ -35,8 +35,8 @@ class VaryingNames:
                     self._mark(carry.var, varies)
                     self._mark(carry.result, varies)
             elif isinstance(statement, Reduce):
-                for term in statement.terms:
-                    self._mark(term.result, self._varies(term.value, known))
+                for term in statement.terms:  # always reduced lane by lane
+                    self._mark(term.result, True)
         return len(self._names) > before
 
     def _mark(self, var: Var, varies: bool) -> None:
