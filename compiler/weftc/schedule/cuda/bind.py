@@ -1,0 +1,249 @@
+"""From the loops of a CPU schedule to blocks and threads, keeping every bit.
+
+    for p in 0..rows parallel            for p in 0..rows block
+      let s = reduce add over r ...  =>    shared s_lanes: 64 threads take a lane each; tree
+      for j in 0..n vector                 for j in 0..n thread
+        store y[p*n + j] = ...               store y[p*n + j] = ...
+
+Three levels. At the top, each BLOCK loop is a launch of its own, so that what one writes the next
+may read. Inside a block, everything outside of THREAD loops runs alike in all threads, and only
+THREAD loops store. Inside a thread, loops are serial. Barriers stand wherever threads of a block
+may have written what others read next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from weftc.loop import ir
+from weftc.loop.build import Names
+from weftc.loop.ir import (
+    INDEX,
+    Alloc,
+    Barrier,
+    Block,
+    Buffer,
+    Call,
+    Expr,
+    For,
+    If,
+    Let,
+    Load,
+    LoopFunction,
+    LoopKind,
+    Reduce,
+    Scalar,
+    Space,
+    Stmt,
+    Store,
+    Var,
+    const,
+)
+from weftc.loop.walk import bound, expressions, names, postorder, statements
+from weftc.schedule.cuda import reduction
+from weftc.schedule.cuda.rewrite import BufferMap
+
+THREADS = 256
+"""Threads of a block."""
+
+SHARED_LIMIT = 48 << 10
+"""Bytes of shared memory that a block has on every GPU."""
+
+
+@dataclass(frozen=True)
+class Unbound:
+    """A kernel that has no CUDA schedule, and why."""
+
+    name: str
+    reason: str
+
+
+class _Unfit(Exception):
+    """What a function does that cannot be bound; turned into Unbound."""
+
+
+def bind(function: LoopFunction) -> LoopFunction | Unbound:
+    """`function` (written, with CPU loop kinds) with BLOCK and THREAD loops."""
+    try:
+        return _Binder(function).bind()
+    except _Unfit as reason:
+        return Unbound(function.name, str(reason))
+
+
+class _Binder:
+    def __init__(self, function: LoopFunction) -> None:
+        self.function = function
+        self.names = Names(tuple(names(function)))
+        self.buffers = BufferMap()
+        self.shared_bytes = 0
+        self.rewritten = _written(function.body) & _read(function.body)
+        """Buffers through which one statement may hand values to another."""
+
+    def bind(self) -> LoopFunction:
+        body = self._phases() or self._one_block(self.function.body)
+        f = self.function
+        return LoopFunction(f.name, f.buffers, f.sizes, tuple(body))
+
+    # -- the top level --------------------------------------------------------------------------
+
+    def _phases(self) -> list[Stmt] | None:
+        """Every top statement as a launch of its own, but for the Lets all share; None when one
+        needs a value that another computes."""
+        shared = [s for s in self.function.body if self._is_size(s)]
+        rest = [s for s in self.function.body if not self._is_size(s)]
+        bound_outside = {var.name for s in rest for var in _outer_names(s)}
+        if any(isinstance(s, Alloc) for s in rest) or bound_outside:
+            return None
+        return [*shared, *(self._phase(s) for s in rest)]
+
+    def _is_size(self, s: Stmt) -> bool:
+        """A Let that reads no memory: cheap enough to be computed by every launch."""
+        return isinstance(s, Let) and not any(True for _ in _loads([s]))
+
+    def _phase(self, s: Stmt) -> Stmt:
+        if not isinstance(s, For) or not _independent(s):
+            return self._one_block((s,))[0]
+        if s.kind is LoopKind.VECTOR or not _has_vectors(s.body):
+            return self._flat(s)
+        return For(s.var, s.start, s.stop, self.block(s.body), LoopKind.BLOCK, s.step)
+
+    def _flat(self, s: For) -> For:
+        """Independent iterations over all threads of all blocks."""
+        first, last = Var(self.names.fresh("first"), INDEX), Var(self.names.fresh("last"), INDEX)
+        width = THREADS * s.step
+        stop = ir.apply(Scalar.MINIMUM, ir.add(first, const(width)), s.stop)
+        inner = For(s.var, first, last, self.thread(s.body), LoopKind.THREAD, s.step)
+        body = (Let(last, stop), inner)
+        return For(first, s.start, s.stop, body, LoopKind.BLOCK, width)
+
+    def _one_block(self, body: Block) -> list[Stmt]:
+        """Statements that must stay in order, in the only block of a launch."""
+        only = Var(self.names.fresh("only"), INDEX)
+        return [For(only, const(0), const(1), self.block(body), LoopKind.BLOCK)]
+
+    # -- inside a block: all threads together -----------------------------------------------------
+
+    def block(self, body: Block) -> Block:
+        return tuple(new for s in body for new in self._in_block(s))
+
+    def _in_block(self, s: Stmt) -> Sequence[Stmt]:
+        if isinstance(s, Alloc):
+            return self._share(s)
+        if isinstance(s, Reduce):
+            return self._reduce_in_block(s)
+        if isinstance(s, For) and s.kind is LoopKind.VECTOR:
+            loop = self.buffers.loop(s, self.thread(s.body), LoopKind.THREAD)
+            return [loop, *self._barrier(s)]
+        if isinstance(s, Let):
+            return [self.buffers.let(s), *self._barrier(s)]
+        if not _has_vectors((s,)) and _has_effects((s,)) and not _outer_names(s):
+            return [self._one_thread(s), *self._barrier(s)]
+        if isinstance(s, If):
+            condition = self.buffers.expr(s.condition)
+            return [If(condition, self.block(s.then), self.block(s.otherwise))]
+        if isinstance(s, For):
+            kind = LoopKind.SERIAL if s.kind is LoopKind.PARALLEL else s.kind
+            after = self._barrier(s) if s.carried else ()  # `next` may read what others then write
+            return [self.buffers.loop(s, (*self.block(s.body), *after), kind)]
+        raise _Unfit(f"a {type(s).__name__} statement outside of loops")
+
+    def _one_thread(self, s: Stmt) -> For:
+        one = Var(self.names.fresh("one"), INDEX)
+        return For(one, const(0), const(1), self.thread((s,)), LoopKind.THREAD)
+
+    def _share(self, s: Alloc) -> Sequence[Stmt]:
+        """A stack array of the CPU's thread is shared by the threads of the block."""
+        if not isinstance(s.buffer.size, int):
+            raise _Unfit(f"the array {s.buffer.name} has no fixed size")
+        return [Alloc(self.buffers.add(s.buffer, self._shared(s.buffer.name, s.buffer)))]
+
+    def _shared(self, name: str, like: Buffer) -> Buffer:
+        assert isinstance(like.size, int)
+        self.shared_bytes += like.size * like.dtype.itemsize
+        if self.shared_bytes > SHARED_LIMIT:
+            raise _Unfit(f"its arrays take more than {SHARED_LIMIT >> 10} KiB of shared memory")
+        return Buffer(name, like.dtype, Space.SHARED, like.size, 64)
+
+    def _barrier(self, s: Stmt) -> list[Stmt]:
+        """A barrier after `s` if it touches memory that threads pass values through."""
+        touched = _written((s,)) | _read((s,))
+        passing = any(b in self.rewritten or b.space is Space.LOCAL for b in touched)
+        return [Barrier()] if passing else []
+
+    def _reduce_in_block(self, s: Reduce) -> Sequence[Stmt]:
+        rows = []
+        for term in s.terms:
+            like = Buffer("", term.result.type.dtype, Space.SHARED, reduction.LANES)
+            rows.append(self._shared(self.names.fresh(f"{term.result.name}_lanes"), like))
+        extent = self.buffers.expr(s.extent)
+        body, terms = self.thread(s.body), self.buffers.terms(s.terms)
+        loops = reduction.shared(Reduce(s.var, extent, body, terms), rows, self.names)
+        return [*map(Alloc, rows), *loops]
+
+    # -- inside a thread --------------------------------------------------------------------------
+
+    def thread(self, body: Block) -> Block:
+        return tuple(new for s in body for new in self._in_thread(s))
+
+    def _in_thread(self, s: Stmt) -> Sequence[Stmt]:
+        if isinstance(s, Reduce):
+            extent, terms = self.buffers.expr(s.extent), self.buffers.terms(s.terms)
+            inner = Reduce(s.var, extent, self.thread(s.body), terms)
+            return reduction.private(inner, self.names)
+        if isinstance(s, For):
+            serial = s.kind is not LoopKind.UNROLLED
+            kind = LoopKind.SERIAL if serial else LoopKind.UNROLLED
+            return [self.buffers.loop(s, self.thread(s.body), kind)]
+        if isinstance(s, If):
+            condition = self.buffers.expr(s.condition)
+            return [If(condition, self.thread(s.then), self.thread(s.otherwise))]
+        return [self.buffers.leaf(s)]
+
+
+# -- questions about statements -----------------------------------------------------------------
+
+
+def _independent(s: For) -> bool:
+    """Whether iterations may run in any order. A serial loop may, unless it reads memory that it
+    writes and that outlives an iteration: schedules write no element twice but to combine it."""
+    if s.kind in (LoopKind.VECTOR, LoopKind.PARALLEL):
+        return True
+    own = {a.buffer for a in statements(s.body) if isinstance(a, Alloc)}
+    return not s.carried and _written(s.body) & _read(s.body) <= own
+
+
+def _has_vectors(body: Block) -> bool:
+    return any(
+        isinstance(s, Reduce) or (isinstance(s, For) and s.kind is LoopKind.VECTOR)
+        for s in statements(body)
+    )
+
+
+def _has_effects(body: Block) -> bool:
+    return any(isinstance(s, (Store, Call)) for s in statements(body))
+
+
+def _outer_names(s: Stmt) -> tuple[Var, ...]:
+    """The names that `s` leaves to the statements after it."""
+    if isinstance(s, For):
+        return tuple(carry.result for carry in s.carried)
+    return () if isinstance(s, If) else bound(s)
+
+
+def _written(body: Block) -> set[Buffer]:
+    return {s.buffer for s in statements(body) if isinstance(s, Store)}
+
+
+def _read(body: Block) -> set[Buffer]:
+    return {load.buffer for load in _loads(statements(body))}
+
+
+def _loads(body: Sequence[Stmt] | Iterator[Stmt]) -> Iterator[Load]:
+    seen: set[Expr] = set()
+    for s in body:
+        for root in expressions(s):
+            for node in postorder(root, seen):
+                seen.add(node)
+                if isinstance(node, Load):
+                    yield node
