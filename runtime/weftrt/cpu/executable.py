@@ -113,6 +113,7 @@ def encode_size(size: int | SizeSlot) -> int:
 
 
 def encode_spec(spec: ArraySpec) -> Any:
+    """An ArraySpec as a native ArrayTable."""
     shape = (ctypes.c_int64 * array.MAXIMUM_RANK)(*map(encode_size, spec.shape))
     return mirror(ArrayTable)(dtype=spec.dtype.code, ndim=len(spec.shape), shape=shape)
 

@@ -121,6 +121,7 @@ def array_new(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
 
 @export
 def weft_array_dealloc(array: ArrayObject) -> None:
+    """Give the block back to the pool, or the owner its reference."""
     if array.weak is not None:
         PyObject_ClearWeakRefs(array)
     if array.owner is not None:
@@ -134,6 +135,7 @@ def weft_array_dealloc(array: ArrayObject) -> None:
 
 @export
 def weft_array_shape(array: ArrayObject, closure: Ptr) -> Ptr:
+    """The getter of `shape`."""
     result: SizedObject = PyTuple_New(array.ndim)
     if result is None:
         return None
@@ -148,6 +150,7 @@ def weft_array_shape(array: ArrayObject, closure: Ptr) -> Ptr:
 
 @export
 def weft_array_dtype(array: ArrayObject, closure: Ptr) -> Ptr:
+    """The getter of `dtype`."""
     dtype = STATE.dtypes[array.dtype]
     Py_IncRef(dtype)
     return dtype
@@ -155,21 +158,25 @@ def weft_array_dtype(array: ArrayObject, closure: Ptr) -> Ptr:
 
 @export
 def weft_array_ndim(array: ArrayObject, closure: Ptr) -> Ptr:
+    """The getter of `ndim`."""
     return PyLong_FromLongLong(array.ndim)
 
 
 @export
 def weft_array_size(array: ArrayObject, closure: Ptr) -> Ptr:
+    """The getter of `size`."""
     return PyLong_FromLongLong(array.bytes // STATE.item_sizes[array.dtype])
 
 
 @export
 def weft_array_nbytes(array: ArrayObject, closure: Ptr) -> Ptr:
+    """The getter of `nbytes`."""
     return PyLong_FromLongLong(array.bytes)
 
 
 @export
 def weft_array_getbuffer(array: ArrayObject, view: BufferView, flags: I32) -> I32:
+    """The buffer protocol, read-only."""
     if flags & WRITABLE:
         view.owner = None
         raise_text(STATE.buffer_error, "a weft Array is immutable")

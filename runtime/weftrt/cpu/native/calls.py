@@ -40,6 +40,7 @@ def fits(spec: ArrayTable, dtype: I64, ndim: I64, shape: Pointer[I64], sizes: Po
 
 @native
 def fits_array(spec: ArrayTable, item: Ptr, sizes: Pointer[I64]) -> Bool:
+    """fits, for an object that should be an Array."""
     if type_of(item) != STATE.array_type:
         return False
     array: ArrayObject = item
@@ -50,6 +51,7 @@ def fits_array(spec: ArrayTable, item: Ptr, sizes: Pointer[I64]) -> Bool:
 def bind_inputs(
     program: ProgramTable, inputs: SizedObject, buffers: Pointer[Ptr], sizes: Pointer[I64]
 ) -> Bool:
+    """Fill the buffers and symbols from a tuple of Arrays; False where they do not fit."""
     if inputs.size != program.input_count:
         return False
     for index in range(program.size_count):

@@ -92,6 +92,7 @@ def find_keyword(names: SizedObject, name: Ptr) -> I64:
 def match_keywords(
     entry: EntryTable, frame: Frame, values: Pointer[Ptr], names: SizedObject
 ) -> Bool:
+    """Match the keyword arguments: the same names, in any order."""
     given = names.size if names is not None else 0
     if given != entry.keyword_count:
         return False
@@ -122,6 +123,7 @@ def match_hidden(entry: EntryTable, frame: Frame) -> Bool:
 def match_call(
     entry: EntryTable, frame: Frame, arguments: Pointer[Ptr], count: I64, names: SizedObject
 ) -> Bool:
+    """Match a whole call: arguments, hidden inputs, guards."""
     if count != entry.positional_count:
         return False
     for index in range(entry.program.symbol_count):
@@ -162,6 +164,7 @@ def attempt(entry: EntryTable, arguments: Pointer[Ptr], count: I64, names: Sized
 
 @native
 def positional_tuple(arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """The positional arguments as a tuple."""
     result: SizedObject = PyTuple_New(count)
     if result is None:
         return None
@@ -173,6 +176,7 @@ def positional_tuple(arguments: Pointer[Ptr], count: I64) -> Ptr:
 
 @native
 def keyword_dict(values: Pointer[Ptr], names: SizedObject) -> Ptr:
+    """The keyword arguments as a dict."""
     result: Ptr = PyDict_New()
     if result is None or names is None:
         return result
@@ -232,11 +236,13 @@ def weft_compiled_get(compiled: CompiledObject, instance: Ptr, owner: Ptr) -> Pt
 
 @native
 def visit_one(item: Ptr, visit: Ptr, argument: Ptr) -> I32:
+    """Show one reference to the garbage collector."""
     return invoke(I32, visit, item, argument) if item is not None else cast(I32, 0)
 
 
 @export
 def weft_compiled_traverse(compiled: CompiledObject, visit: Ptr, argument: Ptr) -> I32:
+    """Show every reference to the garbage collector."""
     items = stack(Ptr, 4)
     items[0] = compiled.type
     items[1] = compiled.attributes
@@ -267,6 +273,7 @@ def weft_compiled_clear(compiled: CompiledObject) -> I32:
 
 @export
 def weft_compiled_dealloc(compiled: CompiledObject) -> None:
+    """Drop every reference and free the object."""
     PyObject_GC_UnTrack(compiled)
     if compiled.weak is not None:
         PyObject_ClearWeakRefs(compiled)
@@ -289,6 +296,7 @@ def weft_compiled_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
 
 @native
 def check_compiled(item: Ptr) -> Bool:
+    """Whether this is a compiled function; else with TypeError."""
     if type_of(item) == STATE.compiled_type:
         return True
     raise_text(STATE.type_error, "not a compiled function")

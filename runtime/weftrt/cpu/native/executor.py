@@ -78,6 +78,7 @@ class ProgramTable(Struct):
 
 @native
 def resolve_size(size: I64, sizes: Pointer[I64]) -> I64:
+    """The value of a size of a table."""
     return size if size >= 0 else sizes[~size]
 
 
@@ -103,6 +104,7 @@ def derive_sizes(program: ProgramTable, sizes: Pointer[I64]) -> None:
 
 @native
 def allocate_output(spec: ArrayTable, sizes: Pointer[I64]) -> ArrayObject:
+    """An Array for one output; NULL with MemoryError."""
     extents = stack(I64, 8)
     for axis in range(spec.ndim):
         extents[axis] = resolve_size(spec.shape[axis], sizes)
@@ -131,6 +133,7 @@ def allocate_outputs(
 
 @native
 def drop_outputs(outputs: Pointer[ArrayObject], count: I64) -> None:
+    """Give up the first `count` outputs."""
     for index in range(count):
         Py_DecRef(outputs[index])
 

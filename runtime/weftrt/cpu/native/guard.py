@@ -58,6 +58,7 @@ class Frame(Struct):
 
 @native
 def next_word(frame: Frame) -> I64:
+    """Read the word at the cursor."""
     code = frame.code
     frame.code = code + 1
     return code[0]
@@ -65,11 +66,13 @@ def next_word(frame: Frame) -> I64:
 
 @native
 def next_object(frame: Frame) -> Ptr:
+    """Read the object whose address is at the cursor."""
     return cast(Pointer[Ptr], next_word(frame))
 
 
 @native
 def match_numpy(spec: ArrayTable, array: NumpyArray, sizes: Pointer[I64]) -> Bool:
+    """Whether an ndarray is direct and what the program expects."""
     if array.descriptor != STATE.descriptors[spec.dtype]:
         return False
     if array.flags & CONTIGUOUS_ALIGNED != CONTIGUOUS_ALIGNED:
@@ -149,6 +152,7 @@ def match_static_float(bits: I64, item: Ptr) -> Bool:
 
 @native
 def match_tuple(frame: Frame, item: Ptr) -> Bool:
+    """An exact tuple whose items match."""
     count = next_word(frame)
     values: SizedObject = item
     if type_of(item) != STATE.tuple_type or values.size != count:
@@ -176,6 +180,7 @@ def match_list(frame: Frame, item: Ptr) -> Bool:
 
 @native
 def match_dict(frame: Frame, item: Ptr) -> Bool:
+    """An exact dict with just the expected keys, whose values match."""
     count = next_word(frame)
     if type_of(item) != STATE.dict_type or PyDict_Size(item) != count:
         return False

@@ -90,6 +90,7 @@ def sleep_while(place: Pointer[I32], value: I32) -> None:
 
 @native
 def wake(place: Pointer[I32]) -> None:
+    """Wake everybody who sleeps at this place."""
     syscall(THREADS.futex, place, cast(I64, WAKE), cast(I64, EVERYBODY))
 
 

@@ -41,6 +41,7 @@ def pool_capacity(size: I64) -> I64:
 
 @native
 def pool_class(capacity: I64) -> I64:
+    """The size class of a capacity."""
     exponent = 63 - leading_zeros(capacity - 1)
     return exponent * 4 + ((capacity - 1 >> exponent - 2) & 3)
 

@@ -134,6 +134,7 @@ STATE = static(PythonState)
 
 @native
 def type_of(item: Ptr) -> Ptr:
+    """An object's type."""
     view: Object = item
     return view.type
 

@@ -21,6 +21,7 @@ ARRAY, CONSTANT, TUPLE, LIST, DICT = range(5)
 
 @native
 def build_tuple(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
+    """A tuple of the next objects."""
     count = next_word(frame)
     result: SizedObject = PyTuple_New(count)
     for index in range(count):
@@ -36,6 +37,7 @@ def build_tuple(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
 
 @native
 def build_list(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
+    """A list of the next objects."""
     count = next_word(frame)
     result: ListObject = PyList_New(count)
     for index in range(count):
@@ -51,6 +53,7 @@ def build_list(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
 
 @native
 def build_dict(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
+    """A dict of the next keys and objects."""
     count = next_word(frame)
     result: Ptr = PyDict_New()
     for _index in range(count):
