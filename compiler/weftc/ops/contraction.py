@@ -87,13 +87,20 @@ def _cotangent(g: Node, g_free: Axes, other: Node, pair: Pair, rest: Axes, own: 
     """The cotangent of one operand. `g_free`: the axes of g that are free in the other operand;
     `pair`, `rest`: the other's (batch, contracted) and free axes; `own`: this operand's.
 
-    The product has the axes: batch, this operand's free, the other's contracted (ascending).
+    The product has the axes: batch, this operand's free, the other's contracted (ascending); or
+    with the last two exchanged, where that is nearer to this operand's order.
     """
     batch = tuple(range(len(pair[0])))
-    product = build.call("contract", g, other, batch=(batch, pair[0]), contracted=(g_free, rest))
     from_other = {axis: own[1][i] for i, axis in enumerate(pair[1])}
-    own_free = free_axes(product.type.rank, *own)
-    order = own[0] + own_free + tuple(from_other[axis] for axis in sorted(pair[1]))
+    rank = g.type.rank - len(g_free) + len(own[1])
+    own_free = free_axes(rank, *own)
+    own_contracted = tuple(from_other[axis] for axis in sorted(pair[1]))
+    if own_free <= own_contracted:
+        axes, order = (batch, pair[0]), own[0] + own_free + own_contracted
+        product = build.call("contract", g, other, batch=axes, contracted=(g_free, rest))
+    else:
+        axes, order = (pair[0], batch), own[0] + own_contracted + own_free
+        product = build.call("contract", other, g, batch=axes, contracted=(rest, g_free))
     return build.transpose(product, [order.index(axis) for axis in range(len(order))])
 
 
