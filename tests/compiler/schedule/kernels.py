@@ -88,3 +88,22 @@ def _run_kernel(low: Lowered, values: dict[Node, Array], sizes: dict[str, int], 
 def kinds(plan: KernelPlan) -> list[str]:
     """The kernel kinds of a plan, in order."""
     return [kernel.kind.value for kernel in plan.kernels]
+
+
+def check_plan(plan: KernelPlan) -> None:
+    """Every output is written once, before it is read, by a kernel that is whole."""
+    written = set(plan.graph.inputs)
+    for kernel in plan.kernels:
+        inside, inputs = set(kernel.nodes), set(kernel.inputs)
+        assert inputs <= written, "a value is read before it is written"
+        known = set(inputs)
+        for node in kernel.nodes:
+            assert known.issuperset(node.inputs), "a node comes before what it needs"
+            known.add(node)
+        assert inside.issuperset(kernel.outputs)
+        assert not written.intersection(kernel.outputs), "a value is written twice"
+        written.update(kernel.outputs)
+    assert written.issuperset(plan.graph.outputs)
+    reads = {(n, k) for k in plan.kernels for n in k.inputs if n.op.name != "input"}
+    assert len(plan.unfused) == len(reads)
+    assert all(": " in u.reason for u in plan.unfused)

@@ -1,0 +1,198 @@
+"""What fusion makes of hand-built graphs, and that any plan covers its graph in order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from tests.compiler.schedule.kernels import Inputs, check_plan, kinds
+from tests.compiler.schedule.networks import (
+    adam,
+    cross_entropy,
+    full,
+    layer_norm,
+    matmul,
+    op,
+    rows,
+    softmax,
+)
+
+from weftc.fusion.clusters import fuse
+from weftc.fusion.kernel import KernelKind, KernelPlan
+from weftc.ir.node import Node
+from weftc.ir.types import Dim, Shape
+from weftc.ops import TABLE, build
+from weftc.transforms.vjp import vjp
+from weftrt import dtypes
+
+
+def plan_of(inputs: Inputs, *outputs: Node) -> KernelPlan:
+    plan = fuse(inputs.graph(*outputs))
+    check_plan(plan)
+    return plan
+
+
+def test_softmax_is_one_kernel() -> None:
+    inputs = Inputs()
+    plan = plan_of(inputs, softmax(inputs(Dim.symbol("n"), 10)))
+    assert kinds(plan) == ["rowwise"]
+    assert plan.unfused == ()
+
+
+def test_layer_norm_is_one_kernel() -> None:
+    inputs = Inputs()
+    x = inputs(8, 16)
+    assert kinds(plan_of(inputs, layer_norm(x, inputs(16), inputs(16)))) == ["rowwise"]
+
+
+def test_layer_norm_and_its_gradient() -> None:
+    """One row-wise kernel and the two sums over rows of the gradients of scale and shift."""
+    inputs = Inputs()
+    x, scale, shift, g = inputs(8, 16), inputs(16), inputs(16), inputs(8, 16)
+    y = layer_norm(x, scale, shift)
+    gradients = vjp([y], [g], [x, scale, shift])
+    plan = plan_of(inputs, y, *(node for node in gradients if node is not None))
+    assert sorted(kinds(plan)) == ["reduction", "reduction", "rowwise"]
+
+
+def test_linear_layer_with_activation_is_one_kernel() -> None:
+    inputs = Inputs()
+    x, w, b = inputs(16, 32), inputs(32, 24), inputs(24)
+    y = op("tanh", op("add", matmul(x, w), rows(b, 16)))
+    (kernel,) = plan_of(inputs, op("mul", y, inputs(16, 24))).kernels
+    assert kernel.kind is KernelKind.CONTRACTION
+    assert len(kernel.inputs) == 4
+
+
+def test_a_contraction_writes_its_operands_and_reads_transposes_in_place() -> None:
+    inputs = Inputs()
+    x, w = inputs(16, 32), inputs(24, 32)
+    y = matmul(op("exp", x), build.transpose(w, (1, 0)))
+    plan = plan_of(inputs, y)
+    assert kinds(plan) == ["pointwise", "contraction"]
+    assert w in plan.kernels[1].inputs
+    assert [u.reason.split(":")[0] for u in plan.unfused] == ["operand"]
+
+
+def test_cross_entropy_and_its_gradient_are_two_kernels() -> None:
+    inputs = Inputs()
+    logits, labels = inputs(64, 10), inputs(64, dtype=dtypes.int64)
+    loss = cross_entropy(logits, labels)
+    (gradient,) = vjp([loss], [build.constant(1.0, dtypes.float32)], [logits])
+    assert gradient is not None
+    plan = plan_of(inputs, loss, gradient)
+    assert kinds(plan) == ["rowwise", "rowwise"]
+    assert [u.reason.split(":")[0] for u in plan.unfused] == ["reduction"]
+
+
+def test_updates_of_all_parameters_are_one_kernel() -> None:
+    inputs = Inputs()
+    rate = inputs()
+    shapes: Sequence[Shape] = [(78, 12), (12,), (12, 10), (10,)]
+    updates = [n for s in shapes for n in adam(*(inputs(*s) for _ in range(4)), rate)]
+    (kernel,) = plan_of(inputs, *updates).kernels
+    assert kernel.kind is KernelKind.POINTWISE
+    assert len(kernel.outputs) == 12
+
+
+def test_a_value_between_two_kernels_does_not_close_a_cycle() -> None:
+    """x -> product -> sum, and the sum meets the product again: two kernels, in order."""
+    inputs = Inputs()
+    product = matmul(inputs(16, 8), inputs(8, 12))
+    total = op("sum", product, axes=(1,))
+    y = op("add", product, build.expand(total, (16, 12), (0,)))
+    assert kinds(plan_of(inputs, y)) == ["contraction", "rowwise"]
+
+
+def test_pointwise_work_after_two_reductions_of_different_axes() -> None:
+    inputs = Inputs()
+    x = inputs(16, 12)
+    by_row, by_column = op("sum", x, axes=(1,)), op("sum", x, axes=(0,))
+    y = op("add", build.expand(by_row, (16, 12), (0,)), build.expand(by_column, (16, 12), (1,)))
+    assert sorted(kinds(plan_of(inputs, y))) == ["reduction", "rowwise"]
+
+
+def test_an_expensive_value_read_at_shifted_indices_is_computed_once() -> None:
+    inputs = Inputs()
+    e = op("exp", inputs(100))
+    left = op("slice", e, start=(0,), stop=(99,), step=(1,))
+    right = op("slice", e, start=(1,), stop=(100,), step=(1,))
+    plan = plan_of(inputs, op("add", left, right))
+    assert [k.outputs[0].op.name for k in plan.kernels] == ["exp", "add"]
+
+
+def test_a_chain_of_stencils_does_not_explode() -> None:
+    inputs = Inputs()
+    x = inputs(100)
+    for step in range(20):
+        size = 99 - step
+        left = op("slice", x, start=(0,), stop=(size,), step=(1,))
+        right = op("slice", x, start=(1,), stop=(size + 1,), step=(1,))
+        x = op("mul", op("add", left, right), full(0.5, (size,)))
+    plan = plan_of(inputs, x)
+    assert max(len(k.nodes) for k in plan.kernels) < 30
+
+
+def test_a_cheap_value_is_not_written() -> None:
+    inputs = Inputs()
+    x = inputs(16, 12)
+    mask = op("gt", x, full(0.0, (16, 12)))
+    a = op("sum", op("convert", mask, dtype=dtypes.float32), axes=(0,))
+    b = op("where", mask, op("sin", x), x)
+    plan = plan_of(inputs, a, b)
+    assert all(mask not in k.outputs for k in plan.kernels)
+
+
+def test_a_kept_axis_of_size_one_is_written_by_its_reduction() -> None:
+    inputs = Inputs()
+    total = op("sum", inputs(16, 12), axes=(1,))
+    assert kinds(plan_of(inputs, build.reshape(total, (16, 1)))) == ["rowwise"]
+    inputs = Inputs()
+    total = op("sum", inputs(16, 12), axes=(0,))
+    assert kinds(plan_of(inputs, build.reshape(total, (1, 12)))) == ["reduction"]
+
+
+def test_a_reshape_that_needs_divisions_is_a_kernel_of_its_own() -> None:
+    """Heads are merged over the axes of the transpose, not by a division for every element."""
+    inputs = Inputs()
+    x, b = inputs(2, 3, 4, 5), inputs(15)
+    merged = build.reshape(build.transpose(x, (0, 2, 1, 3)), (8, 15))
+    plan = plan_of(inputs, op("add", merged, rows(b, 8)))
+    assert [k.outputs[0] is merged for k in plan.kernels] == [True, False]
+
+
+def test_a_reshape_of_a_pointwise_value_is_free() -> None:
+    inputs = Inputs()
+    y = build.reshape(op("exp", inputs(4, 6)), (24,))
+    assert kinds(plan_of(inputs, op("neg", y))) == ["pointwise"]
+
+
+def test_deep_graphs_need_no_recursion() -> None:
+    inputs = Inputs()
+    x = inputs(10)
+    for _ in range(sys.getrecursionlimit()):
+        x = op("neg", x)
+    y = inputs(10)
+    for _ in range(200):
+        y = op("add", op("flip", y, axes=(0,)), y)
+    plan_of(inputs, x, y)
+
+
+def test_plans_are_deterministic() -> None:
+    def build_plan() -> list[tuple[str, list[str]]]:
+        inputs = Inputs()
+        x, w = inputs(16, 12), inputs(12, 12)
+        y = softmax(op("tanh", matmul(x, w)))
+        plan = plan_of(inputs, y, op("sum", y, axes=(0,)), op("exp", x), op("sin", w))
+        return [(k.kind.value, [n.op.name for n in k.nodes]) for k in plan.kernels]
+
+    assert build_plan() == build_plan()
+
+
+def test_outputs_without_work() -> None:
+    """A constant, a copy, and movement alone are written too."""
+    inputs = Inputs()
+    x = inputs(3, 4)
+    outputs = (full(2.0, (3,)), op("identity", x), build.transpose(x, (1, 0)))
+    assert kinds(plan_of(inputs, *outputs)) == ["pointwise"]
+    assert TABLE["identity"].name == "identity"
