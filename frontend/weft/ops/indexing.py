@@ -65,7 +65,7 @@ def getitem(x: Any, key: Any) -> Any:
             part = array.to_numpy(x)[key]
         except IndexError as error:
             raise diagnostics.located(OutOfBoundsError, f"index {key!r}: {error}") from None
-        return array.from_numpy(np.ascontiguousarray(part), copy=True)
+        return array.from_numpy(np.asarray(part), copy=True)
     if state.trace is None:
         return _getitem_arrays(x, *_split(key))
     return _staged(x, key)

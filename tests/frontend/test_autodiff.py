@@ -1,0 +1,130 @@
+"""Gradients: against finite differences and formulas, under jit, nested, and their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.bits import assert_same_bits
+from tests.frontend.staged import run
+
+import weft as wf
+
+RNG = np.random.default_rng(11)
+X = RNG.uniform(0.3, 1.7, (3, 4))
+W = RNG.standard_normal((4, 2))
+
+
+def numeric(function: Callable[[Any], Any], x: Any, step: float = 1e-6) -> Any:
+    result = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        shift = np.zeros_like(x)
+        shift[place] = step
+        result[place] = (run(function, x + shift) - run(function, x - shift)) / (2 * step)
+    return result
+
+
+FUNCTIONS: list[Callable[[Any], Any]] = [
+    lambda x: (x * x).sum(),
+    lambda x: wf.sum(x**3 / (x + 1) - 2**x),
+    lambda x: wf.sum(wf.exp(x) * wf.log(x) + wf.tanh(x) * wf.sqrt(x)),
+    lambda x: wf.sum(x @ W) + wf.sum(wf.sin(x @ W) ** 2),
+    lambda x: wf.mean(wf.nn.softmax(x, axis=0) * x),
+    lambda x: wf.sum(wf.nn.layer_norm(x) ** 3),
+    lambda x: wf.nn.cross_entropy(x, np.array([1, 3, 0])),
+    lambda x: wf.sum(wf.logsumexp(x, axis=0) * wf.var(x, axis=0)),
+    lambda x: wf.sum(x.T.reshape(2, 6)[1, ::-2] * x[0, 1]),
+    lambda x: wf.sum(wf.concat([x, x[:1] ** 2]) * wf.pad(x, ((0, 1), (0, 0)))),
+    lambda x: wf.sum(x[np.array([0, 2, 2])] ** 2),
+    lambda x: wf.sum(wf.where(x > 1, x * x, 1 / x)) + wf.max(x) * wf.min(x),
+    lambda x: wf.sum(wf.einsum("ij,kj->ik", x, x) ** 2),
+    lambda x: wf.sum(wf.nn.gelu(x) * wf.nn.silu(x) * wf.nn.relu(x)),
+    lambda x: wf.std(x) + wf.sum(wf.stack([x, 2 * x], axis=1) ** 2),
+]
+
+
+@pytest.mark.parametrize("number", range(len(FUNCTIONS)))
+def test_against_finite_differences(number: int) -> None:
+    function = FUNCTIONS[number]
+    gradient = run(wf.grad(function), X)
+    np.testing.assert_allclose(gradient, numeric(function, X), rtol=1e-5, atol=1e-7)
+
+
+def test_values_arguments_and_trees() -> None:
+    def loss(parameters: Any, x: Any, scale: Any) -> Any:
+        return wf.sum((x @ parameters["w"] + parameters["b"]) ** 2) * scale, {"seen": x.sum()}
+
+    parameters = {"w": W, "b": np.zeros(2)}
+    both = wf.value_and_grad(loss, argnums=(0, 2), has_aux=True)
+    (value, aux), (gradients, by_scale) = run(both, parameters, X, 2.0)
+    np.testing.assert_allclose(value, 2 * np.sum((X @ W) ** 2))
+    np.testing.assert_allclose(gradients["w"], 4 * X.T @ (X @ W))
+    np.testing.assert_allclose(gradients["b"], 4 * np.sum(X @ W, 0))
+    np.testing.assert_allclose(by_scale, np.sum((X @ W) ** 2), rtol=1e-6)
+    np.testing.assert_allclose(aux["seen"], X.sum())
+    only, _ = run(wf.grad(loss, argnums=-1, has_aux=True), parameters, X, 2.0)
+    np.testing.assert_array_equal(only, by_scale)
+
+
+def test_a_closure_over_the_same_array_is_a_constant() -> None:
+    gradient = run(lambda x: wf.grad(lambda y: wf.sum(y * x))(x), X)
+    np.testing.assert_array_equal(gradient, X)
+    stopped = run(wf.grad(lambda x: wf.sum(x * wf.stop_gradient(x))), X)
+    np.testing.assert_array_equal(stopped, X)
+    unrelated = run(wf.grad(lambda x: wf.sum(wf.asarray([1.0]))), X)
+    np.testing.assert_array_equal(unrelated, np.zeros_like(X))
+
+
+def test_nested() -> None:
+    def cube(x: Any) -> Any:
+        return wf.sum(x**3)
+
+    second = run(wf.grad(lambda x: wf.sum(wf.grad(cube)(x))), X)
+    np.testing.assert_allclose(second, 6 * X)
+
+
+def test_native_alone_and_under_jit() -> None:
+    def loss(x: Any) -> Any:
+        return (wf.exp(x) * x)[1]
+
+    x = np.array([0.5, 1.5, -2.0], "f4")
+    alone, jitted = wf.grad(loss)(x), wf.jit(wf.grad(loss))(x)
+    assert_same_bits(np.asarray(alone), np.asarray(jitted))
+    np.testing.assert_allclose(np.asarray(alone), [0, np.exp(1.5) * 2.5, 0], rtol=1e-6)
+
+
+def test_vjp() -> None:
+    def function(x: Any, y: Any) -> Any:
+        return {"product": x * y, "sum": x + y}
+
+    x, y = np.array([1.0, 2.0], "f4"), np.array([3.0, 5.0], "f4")
+    value, pull = wf.vjp(function, x, y)
+    by_x, by_y = pull({"product": np.ones(2, "f4"), "sum": np.full(2, 10, "f4")})
+    assert value["product"].tolist() == [3, 10]
+    assert by_x.tolist() == [13, 15] and by_y.tolist() == [11, 12]
+    with pytest.raises(wf.errors.UsageError, match="the cotangent is"):
+        pull(np.ones(2, "f4"))
+
+
+ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: run(wf.grad(lambda x: x * 2), X), wf.errors.ShapeError, r"shape \(3, 4\); sum it"),
+    (lambda: run(wf.grad(lambda x: (x.sum(), 1)), X), wf.errors.ShapeError, "has_aux=True"),
+    (lambda: run(wf.grad(lambda x: wf.argmax(x)), X), wf.errors.DTypeError, "returns int64"),
+    (lambda: run(wf.grad(wf.sum), np.arange(3)), wf.errors.DTypeError, "argument 0 is int64"),
+    (lambda: run(wf.grad(wf.sum, argnums=3), X), wf.errors.UsageError, "argnums names argument 3"),
+    (lambda: wf.grad(3), wf.errors.UsageError, "grad takes a function"),  # type: ignore[arg-type]
+    (
+        lambda: run(wf.grad(lambda x: x.sum(), has_aux=True), X),
+        wf.errors.UsageError,
+        r"\(value, anything\)",
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ERRORS)))
+def test_errors(number: int) -> None:
+    call, kind, message = ERRORS[number]
+    with pytest.raises(kind, match=message):
+        call()

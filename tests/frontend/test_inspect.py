@@ -1,0 +1,87 @@
+"""Reading the stages of a compiled function."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft as wf
+from weft.inspect import STAGES
+
+X = np.ones((4, 8), "f4")
+
+
+@wf.jit
+def shifted(x: Any, by: Any) -> Any:
+    """A function of one kernel."""
+    scaled = x * 2
+    return scaled + by
+
+
+@pytest.mark.parametrize(
+    ("stage", "text"),
+    [
+        ("graph", "mul"),
+        ("optimized", "add"),
+        ("kernels", "kernel 0, pointwise"),
+        ("loops", "store"),
+        ("llvm", "define"),
+        ("asm", "ret"),
+    ],
+)
+def test_stage_as_text(stage: str, text: str) -> None:
+    assert text in shifted.ir(X, 1.0, stage=stage)
+
+
+def test_unknown_stage() -> None:
+    with pytest.raises(wf.errors.UsageError, match="no stage 'hlo'; there are graph, optimized"):
+        shifted.ir(X, 1.0, stage="hlo")
+
+
+def test_stages_as_objects() -> None:
+    low = shifted.lower(X, 1.0)
+    assert [n.op.name for n in low.graph.inputs] == ["input", "input"]
+    assert len(low.kernels) == len(low.loops) == len(low.llvm) == 1
+    assert low.program.name == "shifted"
+
+
+def test_explain_names_lines() -> None:
+    text = shifted.explain(X, 1.0)
+    assert text.startswith("shifted: 1 kernel\n")
+    assert "reads  f32[4,8] x" in text and "writes f32[4,8]" in text
+    assert "test_inspect.py:" in text and "x * 2" in text and "scaled + by" in text
+
+
+def test_explain_says_why_not_fused() -> None:
+    text = wf.jit(lambda x, w: wf.exp(x) @ w).explain(X, X.T.copy())
+    assert "2 kernels" in text and "not fused: f32[4,8] exp of kernel 0 -> contract" in text
+
+
+def test_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEFT_DUMP", str(tmp_path))
+    wf.jit(lambda x: x * 123.5)(X)
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.startswith("_lambda_")
+    names = sorted(p.name for p in folder.iterdir())
+    assert [n.split("_")[1].split(".")[0] for n in names] == list(STAGES)
+    assert all(path.stat().st_size for path in folder.iterdir() if path.suffix != ".cu")
+
+
+def test_import_is_lazy() -> None:
+    code = (
+        "import sys, weft; assert not {'llvmlite', 'weftc', 'weft.ops'} & set(sys.modules);"
+        "assert 'softmax' in dir(weft.nn) and 'matmul' in dir(weft);"
+        "assert callable(weft.jit) and weft.asarray([1]).tolist() == [1];"
+        "import sys; assert 'llvmlite' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'matmull'"):
+        _ = wf.matmull  # type: ignore[attr-defined]

@@ -1,0 +1,116 @@
+"""Errors while tracing: they name the line, the expression and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.frontend.staged import run
+
+import weft as wf
+from weftrt.errors import DTypeError, ShapeError, TraceError
+
+X = np.ones((3, 4), "f4")
+
+VALUE_DEPENDENT: list[tuple[Callable[[Any], Any], str, str]] = [
+    (lambda x: 1 if x.sum() > 0 else 2, r"x\.sum\(\) > 0", r"wf\.where"),
+    (lambda x: not x[0, 0], r"not x\[0, 0\]", r"wf\.where"),
+    (lambda x: int(x.sum()), r"int\(x\.sum\(\)\)", "astype"),
+    (lambda x: float(x.sum()), r"float\(x\.sum\(\)\)", "astype"),
+    (lambda x: x.sum().item(), r"x\.sum\(\)\.item\(\)", "item"),
+    (lambda x: list(range(x.sum())), r"range\(x\.sum\(\)\)", "static_argnames"),
+    (lambda x: np.asarray(x), r"np\.asarray\(x\)", "NumPy needs"),
+    (lambda x: np.exp(x), r"np\.exp\(x\)", r"use wf\.exp"),
+    (lambda x: len(x.sum()), r"len\(x\.sum\(\)\)", "no length"),
+    (lambda x: list(x.sum()), r"list\(x\.sum\(\)\)", "no elements"),
+    (lambda x: wf.arange(x.sum()), r"wf\.arange\(x\.sum\(\)\)", "static_argnames"),
+    (lambda x: wf.sum(x, axis=x.sum()), r"wf\.sum\(x, axis=x\.sum\(\)\)", "static_argnames"),
+]
+
+
+@pytest.mark.parametrize(("function", "expression", "instead"), VALUE_DEPENDENT)
+def test_value_dependent_python(
+    function: Callable[[Any], Any], expression: str, instead: str
+) -> None:
+    with pytest.raises(TraceError, match=rf"test_tracing\.py:\d+: .*{expression}[\s\S]*{instead}"):
+        run(function, X)
+
+
+def test_unrolling_over_the_first_axis() -> None:
+    assert run(lambda x: sum(row.sum() for row in x), X) == 12
+    assert run(lambda x: [len(x), x.ndim, x.size], X) == [3, 2, 12]
+
+
+def test_leaked_tracer_names_both_places() -> None:
+    kept: list[Any] = []
+
+    def leaks(x: Any) -> Any:
+        kept.append(x * 2)
+        return x
+
+    run(leaks, X)
+    with pytest.raises(
+        TraceError, match=r"kept\[0\] \+ y[\s\S]*made at .*x \* 2[\s\S]*leaks|function"
+    ):
+        run(lambda y: kept[0] + y, X)
+
+
+WRONG: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
+    (
+        lambda x, w: x @ w,
+        ShapeError,
+        r"x @ w\n  matmul: x has shape \(3, 4\) and w has shape \(3, 2\): "
+        r"the last axis of x \(4\) must equal the first axis of w \(3\)",
+    ),
+    (lambda x, w: x + w, ShapeError, r"add: x has shape \(3, 4\).*sizes 4 and 2 of axis -1"),
+    (lambda x, w: wf.multiply(x.T, w), ShapeError, r"multiply: x\.T has shape \(4, 3\) and w has"),
+    (lambda x, w: wf.concat([x, w]), ShapeError, "concat: .*all axes but 0"),
+    (lambda x, w: x.reshape(5, -1), ShapeError, "12 elements, which do not make shape"),
+    (lambda x, w: wf.sum(x, axis=2), ShapeError, "no axis 2; x has 2 axes"),
+    (lambda x, w: x[5], IndexError, "index 5 is out of bounds for axis 0 of size 3"),
+    (lambda x, w: x[0, 0, 0], ShapeError, "3 indices for 2 axes"),
+    (lambda x, w: x & w[0, 0], DTypeError, "bitwise_and: x has"),
+    (lambda x, w: wf.broadcast_to(x, (3,)), ShapeError, "does not broadcast"),
+    (lambda x, w: wf.add(x, "text"), TraceError, "must be an array, not str"),
+    (lambda x, w: wf.add(x, [1.0]), TraceError, r"wf\.asarray makes one"),
+]
+
+
+@pytest.mark.parametrize(("function", "kind", "message"), WRONG)
+def test_wrong_operands(
+    function: Callable[[Any, Any], Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=rf"(?s)test_tracing\.py:\d+: .*{message}"):
+        run(function, X, np.ones((3, 2), "f4"))
+
+
+def test_operands_of_a_composition_are_not_misnamed() -> None:
+    with pytest.raises(ShapeError) as caught:
+        run(lambda x, w: wf.nn.layer_norm(x, w), X, np.ones(3, "f4"))
+    assert "w has shape (3,)" in str(caught.value)
+    assert "x has shape (3,)" not in str(caught.value)
+
+
+@pytest.mark.parametrize("result", ["text", object(), {1, 2}, 1j])
+def test_result_that_is_no_array(result: Any) -> None:
+    with pytest.raises(TraceError, match=r"returns a \w+ at \['a'\]\[0\]"):
+        run(lambda x: {"a": (result, x)}, X)
+
+
+def test_closed_over_arrays_are_captured_once() -> None:
+    from weft import specialize
+    from weft.calls import Reader
+
+    w = wf.asarray([1.0, 2, 3, 4])
+
+    def function(x: Any) -> Any:
+        return x * w + w + X[0]
+
+    call = Reader(function, (), False).read((X,), {})
+    traced = specialize.trace(function, "function", call)
+    assert [type(a) for a in traced.captured] == [wf.Array, np.ndarray]
+    assert traced.captured[0] is w
+    assert [n["index"] for n in traced.graph.inputs] == [0, 1, 2]
+    np.testing.assert_array_equal(run(function, X), X * np.asarray(w) + np.asarray(w) + 1)
