@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weftrt import dtypes
-from weftrt.cpu.native.library import library
+from weftrt.cpu.native.library import huge_page_advice, library
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError
 
@@ -104,4 +104,4 @@ def pool_stats() -> dict[str, int]:
 
 def limit_pool(bytes: int) -> None:
     """Hold at most this many unused bytes; frees what is over it."""
-    library().pool_limit(bytes)
+    library().pool_configure(bytes, huge_page_advice())

@@ -314,9 +314,11 @@ def weft_pool_stats(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
 
 
 @export
-def weft_pool_limit(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
-    """pool_limit(bytes): hold no more than this, now and later."""
+def weft_pool_configure(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """pool_configure(limit, advice): hold at most `limit` unused bytes, now and later; `advice` is
+    madvise's number for huge pages, 0 where there is none."""
     POOL.limit = PyLong_AsLongLong(arguments[0])
+    POOL.huge_advice = PyLong_AsLongLong(arguments[1])
     pool_trim(POOL.limit)
     Py_IncRef(STATE.none)
     return STATE.none

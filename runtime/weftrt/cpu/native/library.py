@@ -75,9 +75,12 @@ def source_text(triple: str, symbol: str) -> str:
 
 
 def source_digest() -> str:
-    """Names the text that source_text gives, without building it."""
+    """Names the text that source_text gives, without building it: it depends on the sources, and
+    on how this Python lays out its objects."""
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:32]
+    parts = [file.read_bytes() for file in files]
+    parts.append(f"{sys.version_info[:2]} {tuple.__basicsize__}".encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ class Library:
     borrow: Callable[[np.ndarray[Any, Any]], Any]
     view: Callable[[Any, tuple[int, ...]], Any]
     pool_stats: Callable[[], tuple[int, ...]]
-    pool_limit: Callable[[int], None]
+    pool_configure: Callable[[int, int], None]
     run: Callable[[int, tuple[Any, ...]], tuple[Any, ...] | None]
     compiled_new: Callable[[Callable[..., Any]], Any]
     compiled_kept: Callable[[Any], Any]
@@ -114,10 +117,15 @@ def library() -> Library:
     compiled_type = _compiled_type(addresses)
     _fill_state(addresses["STATE"], array_type, compiled_type)
     functions = {name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS}
-    functions["pool_limit"](HELD_BYTES)
+    functions["pool_configure"](HELD_BYTES, huge_page_advice())
     functions["set_threads"](knobs.threads(), futex_number())
     linker.provide("weft_parallel", addresses["weft_parallel"])
     return Library(Array=array_type, Compiled=compiled_type, **functions)
+
+
+def huge_page_advice() -> int:
+    """Linux's MADV_HUGEPAGE; 0 elsewhere."""
+    return 14 if sys.platform.startswith("linux") else 0
 
 
 def futex_number() -> int:

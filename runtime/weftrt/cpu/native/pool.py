@@ -7,11 +7,12 @@ class. Everything runs under the GIL. What is held unused is bounded by `limit`.
 from __future__ import annotations
 
 from weftrt.cpu.native.intrinsics import cast, leading_zeros, stack
-from weftrt.cpu.native.python import free, posix_memalign
-from weftrt.cpu.native.types import I64, Pointer, Ptr, Struct, inline, native, static
+from weftrt.cpu.native.python import free, madvise, posix_memalign
+from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, inline, native, static
 
 ALIGNMENT = 64
 CLASSES = 256
+HUGE_PAGE, LARGE = 2 << 20, 4 << 20
 LARGEST = 1 << 56
 """No block is larger; products of sizes that stay below cannot overflow."""
 
@@ -25,6 +26,7 @@ class PoolState(Struct):
     held_blocks: I64
     limit: I64
     fresh_blocks: I64
+    huge_advice: I64
     heads: Pointer[Pointer[Ptr]] = inline(256)
 
 
@@ -48,12 +50,17 @@ def pool_class(capacity: I64) -> I64:
 
 @native
 def pool_fresh(capacity: I64) -> Ptr:
-    """A block from the C library, NULL where there is none."""
+    """A block from the C library, NULL where there is none. Large ones ask for huge pages, which
+    halves the cost of their first use."""
     place = stack(Ptr, 1)
-    if posix_memalign(place, ALIGNMENT, capacity) != 0:
+    large = capacity >= LARGE and POOL.huge_advice != 0
+    alignment = HUGE_PAGE if large else ALIGNMENT
+    if posix_memalign(place, alignment, capacity) != 0:
         pool_trim(0)
-        if posix_memalign(place, ALIGNMENT, capacity) != 0:
+        if posix_memalign(place, alignment, capacity) != 0:
             return None
+    if large:
+        madvise(place[0], capacity & (0 - HUGE_PAGE), cast(I32, POOL.huge_advice))
     POOL.fresh_blocks += 1
     return place[0]
 

@@ -48,6 +48,7 @@ PyEval_RestoreThread = extern("void PyEval_RestoreThread(ptr)")
 
 posix_memalign = extern("i32 posix_memalign(ptr, i64, i64)")
 free = extern("void free(ptr)")
+madvise = extern("i32 madvise(ptr, i64, i32)")
 
 
 class Object(Struct):
@@ -58,11 +59,13 @@ class Object(Struct):
 
 
 class SizedObject(Struct):
-    """PyVarObject; for a tuple, items follow."""
+    """PyTupleObject. Since Python 3.14 it caches its hash."""
 
     count: I64
     type: Ptr
     size: I64
+    if tuple.__basicsize__ > 24:
+        hash: I64
     items: Pointer[Ptr] = inline(1)
 
 
