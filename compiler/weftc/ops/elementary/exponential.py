@@ -86,10 +86,10 @@ _CONSTANTS = {
 
 
 def _reduce(x: Term) -> tuple[Term, Term]:
-    """(n, r) with x = n ln 2 + r."""
+    """(n, r) with x = n ln 2 + r, n an integer term."""
     k = _CONSTANTS[x.dtype]
     n = rint(x * k.log2_e)
-    return n, fma(n, -k.ln2[1], fma(n, -k.ln2[0], x))
+    return cast(n, dtypes.int32), fma(n, -k.ln2[1], fma(n, -k.ln2[0], x))
 
 
 def exp_of_small(r: Term) -> Term:
@@ -97,33 +97,35 @@ def exp_of_small(r: Term) -> Term:
     return fma(fma(horner(r, _CONSTANTS[r.dtype].exp), r, 1.0), r, 1.0)
 
 
-def _exp_within(x: Term) -> Term:
-    """e^x for x between the limits."""
+def exp_parts(x: Term) -> tuple[Term, Term]:
+    """(n, v) with e^x = 2^n v and 0.7 < v < 1.42."""
     n, r = _reduce(x)
-    return ldexp(exp_of_small(r), cast(n, dtypes.int32))
+    return n, exp_of_small(r)
+
+
+def expm1_parts(x: Term) -> tuple[Term, Term]:
+    """(n, p) with e^x = 2^n (1 + p) and |p| < 0.42; n is 0 where |x| < 0.34."""
+    n, r = _reduce(x)
+    return n, fma(r * r, horner(r, _CONSTANTS[x.dtype].expm1), r)
 
 
 def exp(x: Term) -> Term:
     """e^x."""
     k = _CONSTANTS[x.dtype]
-    return _exp_within(at_least(at_most(x, k.high), k.low))
-
-
-def expm1_parts(x: Term) -> tuple[Term, Term]:
-    """(s, p) with e^x = 2 s (1 + p), s = 2^(n-1) and |p| < 0.42, for x below the overflow."""
-    n, r = _reduce(x)
-    p = fma(r * r, horner(r, _CONSTANTS[x.dtype].expm1), r)
-    return ldexp(x.like(0.5), cast(n, dtypes.int32)), p
+    n, v = exp_parts(at_least(at_most(x, k.high), k.low))
+    return ldexp(v, n)
 
 
 def expm1(x: Term) -> Term:
-    """e^x - 1. The factor 2 stands outside, for 2^n may overflow where e^x does not."""
+    """e^x - 1, as twice its half, for 2^n may overflow where e^x does not."""
     k = _CONSTANTS[x.dtype]
-    s, p = expm1_parts(at_least(at_most(x, k.high), k.minus_one))
+    n, p = expm1_parts(at_least(at_most(x, k.high), k.minus_one))
+    s = ldexp(x.like(0.5), n)
     return copysign(2.0 * fma(s, p, s - 0.5), x)
 
 
 def sigmoid(x: Term) -> Term:
     """1 / (1 + e^-x), from e^-|x| so that nothing overflows and small results stay accurate."""
-    e = _exp_within(at_least(-abs(x), _CONSTANTS[x.dtype].low))
+    n, v = exp_parts(at_least(-abs(x), _CONSTANTS[x.dtype].low))
+    e = ldexp(v, n)
     return select(x < 0.0, e, 1.0) / (e + 1.0)

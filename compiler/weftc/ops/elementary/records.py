@@ -12,9 +12,17 @@ from typing import Any
 from weftc.ir.node import Node
 from weftc.ir.opdef import OpDef
 from weftc.ops import build
-from weftc.ops.elementary import exponential, hyperbolic, logarithm, root, trigonometric
+from weftc.ops.elementary import (
+    error_function,
+    exponential,
+    hyperbolic,
+    inverse_trigonometric,
+    logarithm,
+    root,
+    trigonometric,
+)
 from weftc.ops.elementary.terms import Term, expression
-from weftc.ops.pointwise import add, by_term, div, mul, neg, sub, unary
+from weftc.ops.pointwise import add, binary, by_term, div, mul, neg, sub, unary
 
 
 def _op(
@@ -49,6 +57,7 @@ def _inverse(x: Node) -> Node:
 
 
 POSITIVE = {"domain": (0.5, 3.0)}
+INSIDE = {"domain": (-0.9, 0.9)}
 
 sqrt = _op(
     "sqrt", root.sqrt, lambda x, y: _inverse(_times(2.0, y)), cost=6, onnx="Sqrt", **POSITIVE
@@ -91,3 +100,55 @@ tan = _op(
     domain=(-1.2, 1.2),
 )
 tanh = _op("tanh", hyperbolic.tanh, lambda x, y: _one_minus(mul(y, y)), cost=30, onnx="Tanh")
+sinh: OpDef = _op("sinh", hyperbolic.sinh, lambda x, y: cosh(x), cost=35, onnx="Sinh")
+cosh: OpDef = _op("cosh", hyperbolic.cosh, lambda x, y: sinh(x), cost=30, onnx="Cosh")
+
+
+def _slope_asin(x: Node, y: Node) -> Node:
+    """1 / sqrt((1 - x) (1 + x))."""
+    return rsqrt(mul(_one_minus(x), _plus(x, 1.0)))
+
+
+asin = _op("asin", inverse_trigonometric.asin, _slope_asin, cost=25, onnx="Asin", **INSIDE)
+acos = _op(
+    "acos",
+    inverse_trigonometric.acos,
+    lambda x, y: neg(_slope_asin(x, y)),
+    cost=35,
+    onnx="Acos",
+    **INSIDE,
+)
+atan = _op(
+    "atan",
+    inverse_trigonometric.atan,
+    lambda x, y: _inverse(_plus(mul(x, x), 1.0)),
+    cost=30,
+    onnx="Atan",
+)
+
+
+def _vjp_atan2(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """x / (x^2 + y^2) and -y / (x^2 + y^2)."""
+    y, x = node.inputs
+    part = div(g, add(mul(x, x), mul(y, y)))
+    return mul(part, x), neg(mul(part, y))
+
+
+_lower_atan2 = expression(inverse_trigonometric.atan2)
+atan2 = binary(
+    "atan2",
+    _lower_atan2,
+    by_term(_lower_atan2),
+    vjp=_vjp_atan2,
+    cost=40,
+    array_api="atan2",
+    **POSITIVE,
+)
+
+
+def _slope_erf(x: Node, y: Node) -> Node:
+    """2 / sqrt(pi) e^(-x^2)."""
+    return _times(1.1283791670955126, exp(neg(mul(x, x))))
+
+
+erf = _op("erf", error_function.erf, _slope_erf, cost=40, array_api=None, onnx="Erf")
