@@ -109,16 +109,22 @@ class ConstantOutput:
 
 @dataclass(frozen=True)
 class TupleOutput:
+    """A tuple of these."""
+
     items: tuple[OutputTree, ...]
 
 
 @dataclass(frozen=True)
 class ListOutput:
+    """A list of these."""
+
     items: tuple[OutputTree, ...]
 
 
 @dataclass(frozen=True)
 class DictOutput:
+    """A dict of these, in this order."""
+
     keys: tuple[Any, ...]
     items: tuple[OutputTree, ...]
 
