@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import gc
+import os
+import subprocess
 import sys
+import threading
+import time
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -352,6 +359,81 @@ def test_references_are_exact():
     after = [sys.getrefcount(item) for item in watched], array.pool_stats()["used_blocks"]
     assert all(abs(a - b) <= 3 for a, b in zip(before[0], after[0], strict=True))
     assert before[1] == after[1]
+
+
+def test_nothing_is_left_behind():
+    pattern = ArrayPattern(spec(N))
+    function = make((pattern, pattern), (("k", ScalarPattern(bool)),), program=with_scalar())
+    x = np.ones(5, "f4")
+
+    def calls(count):
+        for _ in range(count):
+            function(x, x, k=True)
+            with contextlib.suppress(IndexError):
+                function(x, -x, k=True)
+            function(x, x)
+
+    calls(100)
+    gc.collect()
+    tracemalloc.start()
+    calls(200)
+    before = tracemalloc.get_traced_memory()[0]
+    calls(2000)
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert after - before < 2000
+
+
+def with_scalar():
+    """check_program with a scalar input that it does not use."""
+    program = check_program()
+    inputs = (*program.inputs, ArraySpec(dtypes.bool_, ()))
+    steps = tuple(
+        dataclasses.replace(step, buffers=tuple(b + (b > 1) for b in step.buffers))
+        for step in program.steps
+    )
+    return dataclasses.replace(program, inputs=inputs, steps=steps)
+
+
+def test_entries_can_be_replaced_while_they_run():
+    pattern = ArrayPattern(spec(N))
+    signature = Signature((pattern, pattern), (), ())
+    program = add_program(N, work=1_000_000)
+    function = make((pattern, pattern), program=program)
+    x = np.arange(200_000, dtype="f4")
+    failures = []
+
+    def caller():
+        for _ in range(100):
+            result = function(x, x)
+            if not is_slow(result) and array.to_numpy(result)[-1] != 2 * x[-1]:
+                failures.append(result)
+
+    threads = [threading.Thread(target=caller) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        function.clear()
+        gc.collect()
+        function.add(signature, load(program), (), ArrayOutput(0))
+        time.sleep(0.001)
+    assert not failures
+
+
+def test_the_process_ends_well_with_arrays_threads_and_functions_alive():
+    code = """
+import sys
+from tests.runtime.test_callable import *
+from tests.runtime import test_threads
+test_threads.threads.set_threads(3)
+test_threads.check(load(test_threads.program()), 1000)
+function = make((FOUR, FOUR))
+function.myself, sys.kept = function, [function, function(four(), four())]
+sys.more = array.to_numpy(sys.kept[1])
+"""
+    roots = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": roots}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
 
 
 def test_containers_that_change_while_they_are_matched():

@@ -79,26 +79,21 @@ class Unit:
 def translate(modules: Iterable[ModuleType], intrinsics: dict[Any, Intrinsic]) -> str:
     """LLVM IR of all the native functions and statics that these modules define."""
     unit = Unit(intrinsics)
-    statics: list[str] = []
+    statics: dict[str, str] = {}  # by name: modules import those of others
     functions: list[str] = []
     for module in modules:
         for name, value in vars(module).items():
-            if isinstance(value, Static) and name in _defined(module):
-                size = size_of(value.struct)
-                statics.append(
-                    f"@{name} = internal global [{size} x i8] zeroinitializer, align 128"
-                )
+            if isinstance(value, Static):
+                statics[name] = _static_global(name, value)
             elif hasattr(value, "__native__") and value.__module__ == module.__name__:
                 functions.append(FunctionTranslator(unit, value).translate())
     strings = [_string_global(name, text) for text, name in unit.strings.items()]
-    return "\n".join([*unit.declarations, *strings, *statics, *functions, ""])
+    return "\n".join([*unit.declarations, *strings, *statics.values(), *functions, ""])
 
 
-def _defined(module: ModuleType) -> set[str]:
-    """Names that a module assigns, not imports."""
-    tree = ast.parse(inspect.getsource(module))
-    targets = (node.targets[0] for node in tree.body if isinstance(node, ast.Assign))
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+def _static_global(name: str, value: Static) -> str:
+    size = size_of(value.struct)
+    return f"@{name} = internal global [{size} x i8] zeroinitializer, align 128"
 
 
 def _string_global(name: str, text: str) -> str:
