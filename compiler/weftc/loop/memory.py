@@ -59,9 +59,9 @@ class Memory:
         at = self._spread(at)
         if mask is None:
             mask = np.ones(np.broadcast_shapes(at.shape, value.shape), np.bool_)
-        at, value, mask = np.broadcast_arrays(at, value, mask)
+        at, value, mask, thread = np.broadcast_arrays(at, value, mask, thread)
         place = self._place(at, mask)
-        self._check_write(place, np.broadcast_to(thread, at.shape)[mask])
+        self._check_write(place, thread[mask])
         self.data[place] = value[mask]
         if self.defined is not None:
             self.defined[place] = True
@@ -94,6 +94,10 @@ class Memory:
             raise LoopFault(f"{self.buffer.name}[{bad % self.size}] is read before it is written")
         if self._writer is None or self._reader is None:
             return
+        if thread.size > place.size:  # all threads read one element
+            thread = np.asarray(_SEVERAL)
+        elif thread.ndim > place.ndim:
+            thread = thread.reshape(place.shape)
         self._check_race(self._writer[place], thread, place)
         before = self._reader[place]
         self._reader[place] = np.where((before == _NOBODY) | (before == thread), thread, _SEVERAL)

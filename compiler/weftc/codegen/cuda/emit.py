@@ -35,7 +35,7 @@ from weftc.loop.ir import (
     Store,
     Var,
 )
-from weftc.loop.walk import operands, postorder, statements
+from weftc.loop.walk import expressions, operands, postorder, statements
 from weftc.schedule.cuda.bind import THREADS, Unbound
 from weftrt import dtypes
 from weftrt.errors import CompileError
@@ -62,7 +62,7 @@ def _launches(function: LoopFunction) -> Iterator[str]:
     for number, phase in enumerate(phases):
         name = text.identifier(function.name)
         if len(phases) > 1:
-            name = f"{name}_{number}"
+            name = f"{name}_p{number}"
         writer = _Writer(function)
         writer.block((*lets, phase))
         yield "\n".join([*_head(function, name), *writer.lines, "}", ""])
@@ -243,8 +243,8 @@ class _Writer:
         only = _single(s)
         if only:
             self.line(f"if ({only} == 0) {{")
-            with self.indented():
-                self.line(f"const i64 {name} = {start};")
+            if _mentions(s.body, s.var):
+                self.line(f"  const i64 {name} = {start};")
         else:
             self.line(_loop_head(s, name, start, stop))
         self.block(s.body)
@@ -263,6 +263,18 @@ class _Writer:
                 ]
             for carry, value in zip(carried, values, strict=True):
                 self.line(f"{self.names[carry.var.name]} = {value};")
+
+
+def _mentions(body: Block, var: Var) -> bool:
+    """Whether any expression of `body` uses `var`."""
+    seen: set[Expr] = set()
+    for statement in statements(body):
+        for root in expressions(statement):
+            for node in postorder(root, seen):
+                seen.add(node)
+                if isinstance(node, Var) and node.name == var.name:
+                    return True
+    return False
 
 
 _WHERE = {
@@ -293,20 +305,10 @@ def _loop_head(s: For, name: str, start: str, stop: str) -> str:
 
 
 _CALLED = frozenset(
-    Scalar[name]
-    for name in [
-        "FMA",
-        "ABS",
-        "SQRT",
-        "FLOOR",
-        "CEIL",
-        "TRUNC",
-        "RINT",
-        "COPYSIGN",
-        "LDEXP",
-        "BITCAST",
-        "CAST",
-    ]
+    (
+        *(Scalar.FMA, Scalar.ABS, Scalar.SQRT, Scalar.FLOOR, Scalar.CEIL, Scalar.TRUNC),
+        *(Scalar.RINT, Scalar.COPYSIGN, Scalar.LDEXP, Scalar.BITCAST),
+    )
 )
 """Written as calls, so that operands need no parentheses."""
 

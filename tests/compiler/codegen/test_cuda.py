@@ -1,0 +1,238 @@
+"""Kernels bound to blocks and threads: the bits of the CPU's loops, interpreted and as CUDA C."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.bits import assert_same_bits
+from tests.compiler.codegen.cuda_host import Array, Module, compiler
+from tests.compiler.schedule.kernels import TARGET, Inputs, draw, value
+from tests.compiler.schedule.networks import adam, cross_entropy, full, layer_norm, op, softmax
+
+from weftc import schedule
+from weftc.codegen.cuda import emit
+from weftc.fusion.clusters import fuse
+from weftc.ir.node import Graph, Node
+from weftc.ir.types import Dim
+from weftc.loop.interpret import Order, interpret
+from weftc.loop.ir import (
+    INDEX,
+    Alloc,
+    Barrier,
+    Buffer,
+    Const,
+    For,
+    LoopFunction,
+    LoopKind,
+    Space,
+    Store,
+    Var,
+    const,
+)
+from weftc.loop.walk import statements
+from weftc.ops import build
+from weftc.schedule.cuda.bind import Unbound, bind
+from weftc.schedule.lowered import Lowered
+from weftrt import dtypes
+
+N, M = Dim.symbol("n"), Dim.symbol("m")
+SIZES = {"n": 5, "m": 70}
+Output = Node | tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph that fuses into one kernel or more."""
+
+    name: str
+    make: Callable[[Inputs], Output]
+
+    def graph(self) -> Graph:
+        inputs = Inputs()
+        outputs = self.make(inputs)
+        return inputs.graph(*(outputs if isinstance(outputs, tuple) else (outputs,)))
+
+
+def _pointwise(x: Inputs) -> Node:
+    a, b = x(N, M), x(N, M)
+    return op("add", op("mul", op("sigmoid", a), b), op("sin", op("minimum", a, b)))
+
+
+def _integers(x: Inputs) -> tuple[Node, ...]:
+    a, b = x(N, M, dtype=dtypes.int32), x(N, M, dtype=dtypes.int32)
+    big = op("mul", build.convert(a, dtypes.int64), build.convert(b, dtypes.int64))
+    return op("floor_divide", a, b), op("shift_left", big, big), op("eq", a, b)
+
+
+def _column_sum(x: Inputs) -> Node:
+    return op("sum", op("exp", x(N, M)), axes=(0,))
+
+
+def _whole(x: Inputs) -> tuple[Node, ...]:
+    a = x(130, M)
+    return op("sum", a, axes=(0, 1)), op("max", a, axes=(0, 1))
+
+
+def _layer_norm(x: Inputs) -> Node:
+    return layer_norm(x(N, 300), x(300), x(300))
+
+
+def _cross_entropy(x: Inputs) -> Node:
+    return cross_entropy(x(N, 40), x(N, dtype=dtypes.int64))
+
+
+def _take(x: Inputs) -> Node:
+    table, indices = x(30, 8), x(M, dtype=dtypes.int64)
+    return op("mul", op("take", table, indices, axis=0), full(2.0, (M, 8)))
+
+
+def _scatter(x: Inputs) -> Node:
+    return op("scatter_add", x(7, 8), x(N, dtype=dtypes.int64), x(N, 8), axis=0)
+
+
+CASES = (
+    Case("pointwise", _pointwise),
+    Case("integers", _integers),
+    Case("adam", lambda x: adam(x(300), x(300), x(300), x(300), x())),
+    Case("column_sum", _column_sum),
+    Case("whole", _whole),
+    Case("softmax", lambda x: softmax(x(N, 200))),
+    Case("softmax_symbolic", lambda x: softmax(x(N, M))),
+    Case("layer_norm", _layer_norm),
+    Case("cross_entropy", _cross_entropy),
+    Case("take", _take),
+    Case("scatter", _scatter),
+)
+
+
+@cache
+def kernels() -> tuple[tuple[Lowered, LoopFunction | Unbound], ...]:
+    """Every kernel of every case, as loops for the CPU and bound."""
+    found = []
+    for case in CASES:
+        for number, kernel in enumerate(fuse(case.graph()).kernels):
+            low = schedule.lower(kernel, TARGET, f"{case.name}_{number}")
+            found.append((low, bind(low.function)))
+    return tuple(found)
+
+
+def arrays_of(low: Lowered) -> list[Array]:
+    return [
+        draw(node.type.shape, node.type.dtype, SIZES, seed) for seed, node in enumerate(low.buffers)
+    ]
+
+
+def extents(low: Lowered) -> list[int]:
+    return [value(s, SIZES) for s in low.sizes]
+
+
+def bound() -> Iterator[tuple[Lowered, LoopFunction]]:
+    for low, function in kernels():
+        if isinstance(function, LoopFunction):
+            yield low, function
+
+
+def test_what_is_bound() -> None:
+    """Every case but those whose scratch or arrays a block cannot have."""
+    names = {function.name.rsplit("_", 1)[0] for _, function in bound()}
+    assert names == {case.name for case in CASES}
+
+
+@pytest.mark.parametrize("order", Order)
+def test_bound_loops_keep_the_bits(order: Order) -> None:
+    """The interpreter also fails on a race, a missing barrier, or a read of what nobody wrote."""
+    for low, function in bound():
+        expected, found = arrays_of(low), arrays_of(low)
+        status = interpret(low.function, expected, extents(low))
+        assert interpret(function, found, extents(low), order) == status, function.name
+        for wanted, got in zip(expected, found, strict=True):
+            assert_same_bits(got, wanted)
+
+
+def test_kinds_of_loops() -> None:
+    """Only BLOCK loops at the top, THREAD loops inside; no CPU kind is left."""
+    for _, function in bound():
+        loops = [s for s in statements(function.body) if isinstance(s, For)]
+        assert all(s.kind not in (LoopKind.VECTOR, LoopKind.PARALLEL) for s in loops)
+        top = [s for s in function.body if isinstance(s, For)]
+        assert top and all(s.kind is LoopKind.BLOCK for s in top)
+        assert sum(s.kind is LoopKind.BLOCK for s in loops) == len(top)
+
+
+def test_pointwise_kernels_need_no_barrier() -> None:
+    (function,) = (f for _, f in bound() if f.name == "pointwise_0")
+    assert not any(isinstance(s, Barrier) for s in statements(function.body))
+
+
+def test_too_much_shared_memory() -> None:
+    """48 KiB is what every GPU has: a kernel that needs more says so in the module's text."""
+    big = Buffer("kept", dtypes.float32, Space.LOCAL, 12_289)
+    i = Var("i", INDEX)
+    loop = For(i, const(0), const(9), (Store(big, i, float_const(1.0)),), LoopKind.VECTOR)
+    rows = For(Var("p", INDEX), const(0), const(3), (Alloc(big), loop), LoopKind.PARALLEL)
+    found = bind(LoopFunction("wide", (), (), (rows,)))
+    assert isinstance(found, Unbound) and "48 KiB" in found.reason
+    assert "// wide has no CUDA schedule" in emit([found])
+
+
+def float_const(number: float) -> Const:
+    return const(number, dtypes.float32)
+
+
+@pytest.mark.parametrize("name", ["pointwise", "softmax", "column_sum"])
+def test_golden(name: str, golden: Callable[[str, str], None]) -> None:
+    chosen = [f for low, f in kernels() if low.function.name == f"{name}_0"]
+    golden(f"cuda/{name}.cu", emit(chosen))
+
+
+def test_the_text_runs_on_threads(tmp_path: Path) -> None:
+    """CUDA C compiled by a C++ compiler, with 256 threads that meet at barriers."""
+    if compiler() is None:
+        pytest.skip("no C++ compiler")
+    functions = [function for _, function in bound()]
+    module = Module(emit(functions), functions, tmp_path)
+    for low, function in bound():
+        expected, found = arrays_of(low), arrays_of(low)
+        status = interpret(low.function, expected, extents(low))
+        scratch = [np.zeros(value(size, SIZES), np.uint8) for size in low.scratch]
+        assert module.run(function, [*found, *scratch], extents(low), blocks=3) == status
+        for wanted, got in zip(expected, found, strict=True):
+            assert_same_bits(got, wanted)
+
+
+def test_nvcc_takes_the_text(tmp_path: Path) -> None:
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("nvcc is not installed")
+    source = tmp_path / "module.cu"
+    source.write_text(emit([function for _, function in kernels()]))
+    command = [nvcc, "--cubin", "-arch=sm_90", "--fmad=false", "-Werror=all-warnings"]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "module.cubin"), str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_special_values_in_reductions() -> None:
+    """NaN, infinities and zeros of both signs go through the tree as on the CPU."""
+    for low, function in bound():
+        if function.name not in ("softmax_0", "whole_0", "column_sum_0"):
+            continue
+        edge = np.array([-0.0, 0.0, np.inf, np.nan, -np.inf, 1e-42], np.float32)
+        expected, found = arrays_of(low), arrays_of(low)
+        for arrays in (expected, found):
+            arrays[0].reshape(-1)[: len(edge)] = edge
+        interpret(low.function, expected, extents(low))
+        interpret(function, found, extents(low))
+        for wanted, got in zip(expected, found, strict=True):
+            assert_same_bits(got, wanted)

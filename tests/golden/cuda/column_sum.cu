@@ -1,0 +1,98 @@
+// Compile with --fmad=false: every operation rounds.
+typedef unsigned char u8;
+typedef int i32;
+typedef unsigned int u32;
+typedef long long i64;
+typedef unsigned long long u64;
+
+// Integers wrap.
+template <typename T> __device__ T wrap_add(T a, T b) { return T(u64(a) + u64(b)); }
+template <typename T> __device__ T wrap_sub(T a, T b) { return T(u64(a) - u64(b)); }
+template <typename T> __device__ T wrap_mul(T a, T b) { return T(u64(a) * u64(b)); }
+template <typename T> __device__ T wrap_shl(T a, T b) { return T(u64(a) << u64(b)); }
+template <typename T> __device__ T absolute(T a) { return a < 0 ? wrap_sub(T(0), a) : a; }
+template <typename T> __device__ T least(T a, T b) { return b < a ? b : a; }
+template <typename T> __device__ T largest(T a, T b) { return a < b ? b : a; }
+
+template <typename To, typename From> __device__ To bits_as(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bits_as keeps the width");
+  union { From from; To to; } both = {from};
+  return both.to;
+}
+
+__device__ bool negative(float a) { return __float_as_int(a) < 0; }
+__device__ bool negative(double a) { return __double_as_longlong(a) < 0; }
+
+// A NaN wins, and -0 < +0.
+template <typename T> __device__ T minimum(T a, T b) {
+  if (a != a || b != b) return a + b;
+  return a < b || (a == b && negative(a)) ? a : b;
+}
+template <typename T> __device__ T maximum(T a, T b) {
+  if (a != a || b != b) return a + b;
+  return a > b || (a == b && negative(b)) ? a : b;
+}
+
+// Truncation that saturates to least and most, with NaN to 0; low and high are where it must.
+template <typename To, typename From>
+__device__ To saturate(From a, From low, From high, To least, To most) {
+  return a != a ? To(0) : a <= low ? least : a >= high ? most : To(a);
+}
+
+// x * 2**n rounded once; beyond 4000 nothing changes.
+__device__ float scale(float x, i64 n) {
+  return ldexpf(x, int(n < -4000 ? -4000 : n > 4000 ? 4000 : n));
+}
+__device__ double scale(double x, i64 n) {
+  return ldexp(x, int(n < -4000 ? -4000 : n > 4000 ? 4000 : n));
+}
+
+// The program fails with the smallest (site, element) reported.
+__device__ void report(u64 *status, bool condition, i64 site, i64 element) {
+  if (condition) atomicMin(status, u64(site) << 48 | u64(element));
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+column_sum_0(
+    const float *__restrict__ in0,
+    float *__restrict__ out0,
+    i64 n,
+    i64 n_1,
+    u64 *status) {
+  const i64 blocks = (n + 63) / 64;
+  for (i64 p = blockIdx.x; p < blocks; p += gridDim.x) {
+    const i64 start = p * 64;
+    const i64 stop = least<i64>((start + 64), n);
+    for (i64 i = start + threadIdx.x; i < stop; i += 256) {
+      float sum_lanes[64];
+      float sum_total = 0.0f;
+      for (i64 block = 0; block < n_1; block += 4096) {
+        const i64 stop_1 = least<i64>((block + 4096), n_1);
+        for (i64 lane = 0; lane < 64; ++lane) {
+          sum_lanes[lane] = 0.0f;
+        }
+        for (i64 j = block; j < stop_1; ++j) {
+          const float x = in0[j * n + i];
+          const float _0 = (89.0f < x) ? 89.0f : x;
+          const float _1 = (-104.0f > _0) ? -104.0f : _0;
+          const float _2 = rintf(_1 * 1.442695f);
+          const float _3 = fmaf(_2, 1.9046542e-09f, fmaf(_2, -0.6931472f, _1));
+          const float _4 = fmaf(fmaf(fmaf(0.0013838881f, _3, 0.008369192f), _3, 0.041668102f), _3, 0.16666517f);
+          const i32 _5 = saturate<i32, float>(_2, -2.1474836e+09f, 2.1474836e+09f, (-2147483647 - 1), 2147483647);
+          const float exp = scale(fmaf(fmaf(fmaf(_4, _3, 0.49999994f), _3, 1.0f), _3, 1.0f), _5);
+          const i64 lane_1 = j & 63;
+          sum_lanes[lane_1] = sum_lanes[lane_1] + exp;
+        }
+        for (i64 level = 0; level < 6; ++level) {
+          const i64 half = 32 >> level;
+          for (i64 lane_2 = 0; lane_2 < half; ++lane_2) {
+            sum_lanes[lane_2] = sum_lanes[lane_2] + sum_lanes[lane_2 + half];
+          }
+        }
+        const float sum_part = sum_lanes[0];
+        sum_total = sum_total + sum_part;
+      }
+      out0[i] = sum_total;
+    }
+  }
+}
