@@ -25,19 +25,22 @@ from weftc.loop.ir import Buffer, Const, Expr, LoopKind, Scalar, const
 from weftc.schedule.cpu.contraction_address import (
     batch_offset,
     ceil_divide,
+    count_if,
     divide,
     minimum,
     modulo,
     subtract,
 )
 from weftc.schedule.cpu.contraction_micro import Columns, Rows, Run, accumulate, keep
-from weftc.schedule.cpu.contraction_pack import Packer, pack_all, scratch_elements
+from weftc.schedule.cpu.contraction_pack import Form, Packer, pack_all, scratch_elements
 from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, analyse, batches
 from weftc.schedule.cpu.contraction_tiling import (
+    FEW_ROWS,
     SEGMENT,
     Packing,
     Tiling,
     choose,
+    for_few_rows,
     grain,
     needs_packed_b,
     own_elements,
@@ -53,14 +56,41 @@ def lower_contraction(
     """The loop function of a cluster around one contract node. `tiling` overrides the choice."""
     (contract,) = (node for node in kernel.nodes if node.op.family is Family.CONTRACTION)
     problem = analyse(contract, kernel.inputs)
-    chosen = tiling or choose(problem, target)
-    if needs_packed_b(problem, chosen.lanes):
-        packing = chosen.pack_b if chosen.pack_b is not Packing.DIRECT else Packing.SHARED
-        chosen = replace(chosen, pack_b=packing)
-    if problem.a.strided is None:
-        chosen = replace(chosen, pack_a=True)
-    schedule = _Schedule(kernel, problem, chosen, name)
-    return schedule.lower()
+    chosen = _possible(problem, tiling or choose(problem, target))
+    puller = Puller(kernel, Builder(name))
+    scratch: list[Size] = []
+    few = for_few_rows(problem, chosen) if tiling is None else None
+    if few is not None:
+        is_few = _is_few(puller, problem, few)
+        scratch += _Schedule(kernel, problem, few, puller, is_few).write()
+        is_many = puller.name("is_many", ir.apply(Scalar.NOT, is_few))
+        scratch += _Schedule(kernel, problem, chosen, puller, is_many).write()
+    else:
+        scratch += _Schedule(kernel, problem, chosen, puller).write()
+    return Lowered(
+        puller.builder.function(),
+        (*kernel.inputs, *kernel.outputs),
+        puller.indices.sizes,
+        tuple(scratch),
+        puller.sites,
+        _nanoseconds(problem),
+    )
+
+
+def _possible(problem: Problem, tiling: Tiling) -> Tiling:
+    """`tiling`, with the operands packed that must be."""
+    if tiling.pack_b is Packing.DIRECT and needs_packed_b(problem, tiling.lanes):
+        tiling = replace(tiling, pack_b=Packing.SHARED)
+    return replace(tiling, pack_a=True) if problem.a.strided is None else tiling
+
+
+def _is_few(puller: Puller, problem: Problem, few: Tiling) -> Expr:
+    size = puller.indices.size
+    condition = ir.apply(Scalar.LE, size(problem.m), const(FEW_ROWS))
+    if not isinstance(problem.n, int):
+        wide = ir.apply(Scalar.GE, size(problem.n), const(few.lanes))
+        condition = ir.apply(Scalar.AND, condition, wide)
+    return puller.name("is_few", condition)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,35 +127,38 @@ class _Tile:
 
 
 class _Schedule:
-    def __init__(self, kernel: Kernel, problem: Problem, tiling: Tiling, name: str) -> None:
+    """The loops of one tiling; with `enabled`, they run only where that holds."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        problem: Problem,
+        tiling: Tiling,
+        puller: Puller,
+        enabled: Expr | None = None,
+    ) -> None:
         self._kernel, self._problem, self._tiling = kernel, problem, tiling
-        self._b = Builder(name)
-        self._puller = Puller(kernel, self._b)
-        self._size = self._puller.indices.size
+        self._puller, self._b, self._size = puller, puller.builder, puller.indices.size
         self._m, self._n, self._k = map(self._size, (problem.m, problem.n, problem.k))
         self._one_segment = isinstance(problem.k, int) and problem.k <= SEGMENT
+        self._packed: dict[Operand, Buffer] = {}
+        self._enabled = enabled
 
-    def lower(self) -> Lowered:
+    def write(self) -> list[Size]:
+        """Write the loops; the bytes of the scratch buffers they need."""
         problem, tiling = self._problem, self._tiling
         scratch: list[Size] = []
-        self._packed: dict[Operand, Buffer] = {}
         for operand, free, width, wanted in (
             (problem.b, problem.n, tiling.lanes, tiling.pack_b is Packing.SHARED),
             (problem.a, problem.m, tiling.rows, tiling.pack_a),
         ):
             if wanted:
-                self._packed[operand] = pack_all(self._puller, problem, operand, free, width)
+                form = Form(operand, free, width, self._enabled)
+                self._packed[operand] = pack_all(self._puller, problem, form)
                 elements = scratch_elements(operand, free, problem.k, width)
                 scratch.append(elements * problem.dtype.itemsize)
         self._tasks()
-        return Lowered(
-            self._b.function(),
-            (*self._kernel.inputs, *self._kernel.outputs),
-            self._puller.indices.sizes,
-            tuple(scratch),
-            self._puller.sites,
-            _nanoseconds(problem),
-        )
+        return scratch
 
     # -- loops ----------------------------------------------------------------------------------
 
@@ -136,7 +169,8 @@ class _Schedule:
         row_blocks = self._puller.name("row_blocks", ceil_divide(strips, tiling.strips))
         column_blocks = self._puller.name("column_blocks", ceil_divide(panels, tiling.panels))
         blocks = ir.mul(row_blocks, column_blocks)
-        count = self._puller.name("tasks", ir.mul(self._size(product(problem.batch)), blocks))
+        tasks = ir.mul(self._size(product(problem.batch)), blocks)
+        count = self._puller.name("tasks", count_if(self._enabled, tasks))
         least = grain(problem, tiling)
         alone = isinstance(count, Const) and int(count.value) <= least
         kind = LoopKind.SERIAL if alone else LoopKind.PARALLEL

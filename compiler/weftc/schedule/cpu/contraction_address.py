@@ -52,6 +52,11 @@ def minimum(a: Expr, b: Expr) -> Expr:
     return ir.apply(Scalar.MINIMUM, a, b)
 
 
+def count_if(enabled: Expr | None, count: Expr) -> Expr:
+    """`count` iterations where `enabled` holds (None: always), else none."""
+    return count if enabled is None else ir.apply(Scalar.SELECT, enabled, count, const(0))
+
+
 def batch_offset(puller: Puller, shape: Shape, strided: Strided, position: Expr) -> Expr:
     """Where batch element number `position` of an operand starts."""
     size = puller.indices.size

@@ -6,6 +6,8 @@ k. What lies past the last row or column is a copy of the last one, or zero: no 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from weftc.ir.types import Size
 from weftc.loop import ir
 from weftc.loop.build import load
@@ -13,6 +15,7 @@ from weftc.loop.ir import Buffer, Expr, LoopKind, Scalar, Space, const
 from weftc.schedule.cpu.contraction_address import (
     batch_offset,
     ceil_divide,
+    count_if,
     divide,
     minimum,
     modulo,
@@ -37,15 +40,26 @@ def scratch_elements(operand: Operand, free: Size, k: Size, width: int) -> Size:
     return batches(operand) * padded * k
 
 
-def pack_all(puller: Puller, problem: Problem, operand: Operand, free: Size, width: int) -> Buffer:
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Panels of `width` over an operand's axis of `free` elements; made only where `enabled`."""
+
+    operand: Operand
+    free: Size
+    width: int
+    enabled: Expr | None = None
+
+
+def pack_all(puller: Puller, problem: Problem, form: Form) -> Buffer:
     """A parallel loop that fills a scratch buffer with the panels of an operand, and the buffer.
     Panel number `batch * panels + panel` starts at that number times k * width."""
-    size = puller.indices.size
+    size, name = puller.indices.size, puller.name
+    operand, free, width = form.operand, form.free, form.width
     elements = size(scratch_elements(operand, free, problem.k, width))
     packed = puller.builder.buffer("packed", problem.dtype, Space.SCRATCH, elements, aligned=64)
-    k, name = size(problem.k), puller.name
+    k = size(problem.k)
     panels = name("panels", ceil_divide(size(free), width))
-    count = ir.mul(size(batches(operand)), panels)
+    count = count_if(form.enabled, ir.mul(size(batches(operand)), panels))
     grain = ceil_div(_ELEMENTS, max(1, assumed(problem.k)) * width)
     opened = puller.builder.for_("panel", 0, count, LoopKind.PARALLEL, grain=grain)
     with puller.loop(opened) as number:

@@ -5,7 +5,7 @@ The bits of the result do not depend on anything here: k runs in ascending order
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from weftc.ir.types import Size, product
@@ -22,7 +22,9 @@ _OWN_BYTES = 208 << 10
 _TASK_FLOPS = 6_000_000
 """About 40 us of one core: the least that is worth a thread."""
 _WANTED_TASKS = 32
-_FEW_ROWS = 128
+FEW_ROWS = 12
+"""At most so many rows run without packing B, where M is symbolic."""
+_ENOUGH_ROWS = 128
 """Fewer rows than this read a panel of B too seldom to pay for packing it."""
 _OWN_ROWS = 256
 """At most so many rows are one task, which packs its B for itself."""
@@ -70,6 +72,17 @@ def choose(problem: Problem, target: Target) -> Tiling:
     if packing is Packing.OWN:
         strips = max(1, ceil_div(assumed(problem.m), rows))
     return Tiling(rows, lanes, strips, panels, _packs_a(problem), packing)
+
+
+def for_few_rows(problem: Problem, tiling: Tiling) -> Tiling | None:
+    """What to run instead of `tiling` when a symbolic M turns out to be at most FEW_ROWS (and N to
+    fill a tile), so that a pack of all of B would not pay; None where `tiling` serves."""
+    n, strided = problem.n, problem.b.strided
+    if isinstance(problem.m, int) or tiling.pack_b is Packing.DIRECT or strided is None:
+        return None
+    if strided.free != 1 or (isinstance(n, int) and n < tiling.lanes):
+        return None
+    return replace(tiling, pack_b=Packing.DIRECT, pack_a=False)
 
 
 def own_elements(problem: Problem, lanes: int) -> int:
@@ -123,7 +136,8 @@ def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Pa
     """B is packed where it must be, or where it leaves a cache and is read often enough."""
     m = assumed(problem.m)
     size = assumed(problem.k) * assumed(problem.n) * problem.dtype.itemsize
-    often = m >= _FEW_ROWS and size > target.l1_bytes
+    near = target.l1_bytes if isinstance(problem.m, int) else target.l2_bytes // 2
+    often = m >= _ENOUGH_ROWS and size > near
     far = m > rows and size > target.l2_bytes // 2
     if not (often or far or needs_packed_b(problem, lanes)):
         return Packing.DIRECT
@@ -160,7 +174,7 @@ def _blocks(
     while flops(problem, strips * rows, panels * lanes) >= 2 * _TASK_FLOPS and (
         batch * ceil_div(all_strips, strips) * ceil_div(all_panels, panels) < _WANTED_TASKS
     ):
-        if strips * rows >= _FEW_ROWS:
+        if strips * rows >= _ENOUGH_ROWS:
             strips = ceil_div(strips, 2)
         elif panels > 1:
             panels = ceil_div(panels, 2)
