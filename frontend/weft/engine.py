@@ -13,8 +13,10 @@ from weftc.ir.node import Graph
 from weftc.ir.opdef import Family
 from weftrt import knobs
 from weftrt import target as targets
+from weftrt.cache import programs
 from weftrt.cpu import executable as executables
 from weftrt.cpu.executable import Executable
+from weftrt.program import Program
 from weftrt.target import Target
 
 _MOST_PROGRAMS = 4096
@@ -42,12 +44,21 @@ def executable(graph: Graph) -> tuple[Executable, bool]:
     with slot.lock:
         if slot.executable is not None:
             return slot.executable, False
-        program = pipeline.compile(graph, target)
-        folder = knobs.dump()
-        if folder is not None:
-            stages.dump(stages.Lowered(graph), folder, program.key)
-        slot.executable = executables.load(program)
+        slot.executable = executables.load(_program(graph, target))
         return slot.executable, True
+
+
+def _program(graph: Graph, target: Target) -> Program:
+    """The program from the disk cache, or compiled now and kept there."""
+    key = " ".join(map(str, _key(graph, target)))  # locations as text: they outlive the process
+    program = programs.load(key)
+    if program is None:
+        program = pipeline.compile(graph, target)
+        programs.save(key, program)
+    folder = knobs.dump()
+    if folder is not None:
+        stages.dump(stages.Lowered(graph), folder, program.key)
+    return program
 
 
 def _key(graph: Graph, target: Target) -> Key:

@@ -35,10 +35,15 @@ static Dimension gridDim;
 static std::barrier<> *meeting;
 static std::mutex atomic;
 static inline void __syncthreads() { meeting->arrive_and_wait(); }
-static inline float __int_as_float(int x) { float y; std::memcpy(&y, &x, 4); return y; }
-static inline int __float_as_int(float x) { int y; std::memcpy(&y, &x, 4); return y; }
-static inline double __longlong_as_double(long long x) { double y; std::memcpy(&y, &x, 8); return y; }
-static inline long long __double_as_longlong(double x) { long long y; std::memcpy(&y, &x, 8); return y; }
+template <typename To, typename From> static inline To bits(From from) {
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+static inline float __int_as_float(int x) { return bits<float>(x); }
+static inline int __float_as_int(float x) { return bits<int>(x); }
+static inline double __longlong_as_double(long long x) { return bits<double>(x); }
+static inline long long __double_as_longlong(double x) { return bits<long long>(x); }
 static inline void atomicMin(unsigned long long *at, unsigned long long value) {
   std::lock_guard<std::mutex> guard(atomic);
   if (value < *at) *at = value;

@@ -1,4 +1,4 @@
-"""Every scalar operation, on every dtype, compiled at several vector widths, against its meaning."""
+"""Every scalar operation, on every dtype, compiled at several widths, against its meaning."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def with_lanes(root: Expr, lanes: int) -> Expr:
 def test_random_expressions(data: st.DataObject, dtype: DType, lanes: int) -> None:
     expr = data.draw(expressions(dtype))
     a, b = pairs(dtype)
-    names = {node: value for node, value in _variables(expr, {"a": a, "b": b})}
+    names = dict(_variables(expr, {"a": a, "b": b}))
     outputs = {"r": (with_lanes(expr, lanes), np.zeros_like(a))}
     function, arrays, sizes = elementwise({"a": a, "b": b}, outputs, lanes)
     run(function, arrays, sizes)
