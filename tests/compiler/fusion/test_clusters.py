@@ -104,6 +104,21 @@ def test_a_value_between_two_kernels_does_not_close_a_cycle() -> None:
     assert kinds(plan_of(inputs, y)) == ["contraction", "rowwise"]
 
 
+def test_a_kernel_in_between_keeps_two_apart() -> None:
+    """e -> sum of columns -> t, and t + e: e and t may not share a kernel."""
+    inputs = Inputs()
+    e = op("exp", inputs(16, 12))
+    t = op("mul", inputs(16, 12), rows(op("sum", e, axes=(0,)), 16))
+    assert kinds(plan_of(inputs, op("add", t, e))) == ["pointwise", "reduction", "pointwise"]
+
+
+def test_a_row_value_spread_over_columns_is_another_kernel() -> None:
+    inputs = Inputs()
+    x = inputs(12, 12)
+    y = op("sub", x, rows(op("sum", x, axes=(1,)), 12))
+    assert kinds(plan_of(inputs, y)) == ["rowwise", "pointwise"]
+
+
 def test_pointwise_work_after_two_reductions_of_different_axes() -> None:
     inputs = Inputs()
     x = inputs(16, 12)
