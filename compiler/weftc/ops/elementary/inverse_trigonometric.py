@@ -123,14 +123,18 @@ def atan(x: Term) -> Term:
 
 
 def atan2(y: Term, x: Term) -> Term:
-    """The angle of the point (x, y): atan of the smaller over the larger of |x| and |y|, reflected
-    into the octant. 0/0 counts as 0, inf/inf as 1 (C Annex F)."""
+    """The angle of the point (x, y): atan p of the smaller over the larger of |x| and |y|, then p,
+    pi/2 - p, pi/2 + p or pi - p. 0/0 counts as 0, inf/inf as 1 (C Annex F)."""
     k = _CONSTANTS[x.dtype]
     a, b = abs(y), abs(x)
     steep = a > b
     small, large = select(steep, b, a), select(steep, a, b)
     diagonal = select(large.equals(0.0), large, 1.0)
-    p = _atan_up_to_1(select(small.equals(large), diagonal, small / large))
-    p = select(steep, k.half_pi[0] - (p - k.half_pi[1]), p)
-    p = select(bits(x) < 0, k.pi[0] - (p - k.pi[1]), p)
-    return copysign(p, y)
+    q = select(small.equals(large), diagonal, small / large)
+    p = _atan_up_to_1(q)
+    left = bits(x) < 0
+    high, low = (
+        select(steep, q.like(half), select(left, q.like(whole), 0.0))
+        for half, whole in zip(k.half_pi, k.pi)
+    )
+    return copysign(high + (select(steep ^ left, -p, p) + low), y)
