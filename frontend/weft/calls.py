@@ -12,6 +12,7 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.tracing import SCALAR_DTYPES, array_dtype
 from weft.tree import LEAF, Structure
+from weftrt import array, dtypes
 from weftrt import signature as signatures
 from weftrt.array import Array
 from weftrt.dtypes import DType
@@ -150,6 +151,20 @@ class Reader:
         if type(value) not in SCALAR_DTYPES:
             array_dtype(leaf, f"the argument {name} of {self._name}")
         return self._leaf(name, value)
+
+
+def plain(value: Any) -> Any:
+    """What the native guard takes in place of a NumPy scalar or of an ndarray that is strided,
+    byte-swapped or of a subclass; anything else as it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        dtype = dtypes.from_numpy(value.dtype)
+        flags = value.flags
+        exact = type(value) is np.ndarray and flags.c_contiguous and flags.aligned
+        if dtype is not None and not (exact and value.dtype is dtype.dtype):
+            return array.from_numpy(np.asarray(value))
+    return value
 
 
 def _frozen(value: Any) -> Any:

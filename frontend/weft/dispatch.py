@@ -77,7 +77,9 @@ class Dispatcher:
         self.function = function
         self.name = getattr(function, "__name__", "function")
         self.records: list[CompileRecord] = []
-        self.compiled: Any = callables.new(self.slow_path)
+        compiled: Any = callables.new(self.slow_path)
+        compiled.dispatcher = self
+        self.compiled = compiled
         self._reader = Reader(function, static, freeze=symbolic)
         self._symbolic = symbolic
         self._entries: list[Entry] = []
@@ -87,8 +89,17 @@ class Dispatcher:
         """Answer a call that the native guard does not know."""
         if state.trace is not None:
             return self.function(*args, **kwargs)
+        plain = tuple(map(calls.plain, args))
+        if any(a is not b for a, b in zip(plain, args, strict=True)):
+            return compiled(*plain, **kwargs)
         call = self._reader.read(args, kwargs)
         return self._entry(call).run(call)
+
+    def run_fixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run a call once more for its own sizes, so that an error names them and the line."""
+        call = self._reader.read(args, kwargs)
+        traced = specialize.trace(self.function, self.name, call)
+        engine.executable(traced.graph)[0].run((*call.leaves, *traced.captured))
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """A call taken apart."""

@@ -68,11 +68,8 @@ def jit(
         return functools.partial(jit, static_argnames=names)
     if not callable(function):
         raise diagnostics.located(UsageError, f"jit takes a function, not {function!r:.40}")
-    dispatcher = Dispatcher(function, names, symbolic=False)
-    compiled = dispatcher.compiled
-    functools.update_wrapper(compiled, function, updated=())
-    compiled.dispatcher = dispatcher
-    return compiled
+    compiled = Dispatcher(function, names, symbolic=False).compiled
+    return functools.update_wrapper(compiled, function, updated=())
 
 
 def _install() -> None:

@@ -13,7 +13,6 @@ from weft.ops.indexing import one_hot
 from weft.ops.reductions import _mean, _var, logsumexp, reduce
 from weft.promotion import as_float, as_strong, convert
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.types import product
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError
 
@@ -86,7 +85,7 @@ def log_softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
 
 @operation()
 def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
-    """The mean over rows of -log_softmax(logits)[label]; labels are integers."""
+    """-log_softmax(logits)[label] for each row; labels are integers below the last size."""
     value, label = as_float(lift(logits)), lift(labels)
     if not label.dtype.is_integer:
         diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")
@@ -97,10 +96,7 @@ def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
     shifted, axes = _shifted("cross_entropy", value, axis)
     total = reduce("sum", "cross_entropy", apply("exp", shifted), axes, False)
     chosen = apply("where", _is_label(shifted, label), shifted, like(0.0, shifted))
-    loss = binary("sub", "cross_entropy", apply("log", total), _sum_last(chosen))
-    rows = product(loss.shape)
-    summed = reduce("sum", "cross_entropy", loss, None, False)
-    return binary("div", "cross_entropy", summed, rows)
+    return binary("sub", "cross_entropy", apply("log", total), _sum_last(chosen))
 
 
 def _is_label(x: Tracer, labels: Tracer) -> Tracer:

@@ -33,7 +33,7 @@ FUNCTIONS: list[Callable[[Any], Any]] = [
     lambda x: wf.sum(x @ W) + wf.sum(wf.sin(x @ W) ** 2),
     lambda x: wf.mean(wf.nn.softmax(x, axis=0) * x),
     lambda x: wf.sum(wf.nn.layer_norm(x) ** 3),
-    lambda x: wf.nn.cross_entropy(x, np.array([1, 3, 0])),
+    lambda x: wf.mean(wf.nn.cross_entropy(x, np.array([1, 3, 0]))),
     lambda x: wf.sum(wf.logsumexp(x, axis=0) * wf.var(x, axis=0)),
     lambda x: wf.sum(x.T.reshape(2, 6)[1, ::-2] * x[0, 1]),
     lambda x: wf.sum(wf.concat([x, x[:1] ** 2]) * wf.pad(x, ((0, 1), (0, 0)))),

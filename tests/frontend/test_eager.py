@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,12 +55,13 @@ def test_new_sizes_need_no_compile() -> None:
 
 def test_same_bits_as_jit() -> None:
     x = RNG.standard_normal((5, 7)).astype("f4")
-    for function in (
+    functions: tuple[Callable[[Any], Any], ...] = (
         lambda x: wf.exp(x) * x + 0.1,
         lambda x: x**3 - x**0.5,
         lambda x: wf.where(x > 0, x, -x),
         lambda x: 1 / (1 + abs(x)),
-    ):
+    )
+    for function in functions:
         eager = function(wf.asarray(x))
         assert_same_bits(np.asarray(wf.jit(function)(x)), np.asarray(eager))
 
@@ -86,3 +88,12 @@ def test_lists_as_static_arguments() -> None:
     x = wf.asarray(RNG.standard_normal((2, 3)).astype("f4"))
     assert wf.permute_dims(x, [1, 0]).shape == (3, 2)
     assert wf.permute_dims(x, (1, 0)).shape == (3, 2)
+
+
+def test_index_errors_name_the_line_and_the_size() -> None:
+    x = wf.asarray(np.zeros((3, 4), "f4"))
+    far = np.array([1, 99])
+    calls: list[Callable[[], Any]] = [lambda: wf.take(x, far, axis=0), lambda: x[far]]
+    for call in calls:
+        with pytest.raises(IndexError, match=r"test_eager\.py:\d+: .*axis 0 of size 3"):
+            call()

@@ -84,4 +84,4 @@ def test_import_is_lazy() -> None:
 
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'matmull'"):
-        _ = wf.matmull  # type: ignore[attr-defined]
+        _ = wf.matmull

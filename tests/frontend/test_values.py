@@ -123,8 +123,8 @@ def test_reduction(name: str, axis: Any, keepdims: bool) -> None:
 
 def test_reductions_of_integers_and_bools() -> None:
     for x in (I, I > 0, I.astype("u1"), I.astype("u4")):
-        assert_same_bits(run(wf.sum, x), np.sum(x))
-        assert_same_bits(run(wf.prod, x), np.prod(x))
+        assert_same_bits(run(wf.sum, x), np.asarray(np.sum(x)))
+        assert_same_bits(run(wf.prod, x), np.asarray(np.prod(x)))
     assert run(wf.mean, I).dtype == np.float32
     check(
         lambda x: wf.var(x, axis=1, correction=1), lambda x: np.var(x, axis=1, ddof=1), X,
@@ -297,7 +297,7 @@ def test_neural() -> None:
     )
     check(
         wf.nn.cross_entropy,
-        lambda x, i: (log_sum(x, 1) - x[np.arange(4), i]).mean(),
+        lambda x, i: log_sum(x, 1) - x[np.arange(4), i],
         X[0],
         LABELS,
     )

@@ -14,7 +14,7 @@ from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, lift, state
 from weftc.ir.types import Shape, Size, same, static_shape
 from weftrt import array
 from weftrt.array import Array
-from weftrt.errors import ShapeError, UsageError
+from weftrt.errors import OutOfBoundsError, ShapeError, UsageError
 
 P = ParamSpec("P")
 
@@ -31,9 +31,13 @@ def operation(*static: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
 
         @functools.wraps(body)
         def public(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if state.trace is None:
+            if state.trace is not None:
+                return body(*args, **kwargs)
+            try:
                 return compiled(*args, **kwargs)
-            return body(*args, **kwargs)
+            except OutOfBoundsError:
+                compiled.dispatcher.run_fixed(args, kwargs)
+                raise
 
         return public
 

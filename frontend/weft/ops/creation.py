@@ -19,7 +19,7 @@ from weftrt.dtypes import DType
 from weftrt.errors import TraceError, UsageError
 
 
-def asarray(obj: Any, /, *, dtype: DType | None = None, copy: bool | None = None) -> Any:
+def asarray(obj: Any, /, *, dtype: Any = None, copy: bool | None = None) -> Any:
     """`obj` (an array, a scalar, nested lists) as an Array.
 
     A NumPy array is copied, unless it is read-only or copy is False, which promises that nobody

@@ -216,8 +216,8 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Tracer:
     return value if min is not None or max is not None else apply("identity", value)
 
 
-@operation("dtype")
-def astype(x: Any, dtype: Any, /) -> Tracer:
+@operation("dtype", "copy")
+def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Tracer:
     """x in another dtype. Floats are truncated to integers; anything but zero is a true bool."""
     value, wanted = lift(x), dtype_of(dtype)
     return convert(value, wanted) if value.dtype is not wanted else apply("identity", value)
