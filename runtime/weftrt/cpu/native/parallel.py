@@ -1,10 +1,12 @@
 """The thread pool: weft_parallel splits a loop over workers that spin shortly, then sleep.
 
 One region runs at a time; a region that finds the pool busy (nested, or from another Python
-thread) runs serially in its caller, with the same result. `word` holds the number of pieces in its
-top 16 bits and a counter below: a worker reads both at once, and looks at the rest of the state
-only where it takes part, which the caller waits for. `lock` holds twice the process id, plus one
-while a region runs: after a fork it names another process, and the pool starts anew.
+thread) runs serially in its caller, with the same result. A loop is cut into as many equal pieces
+as there are threads, and whoever is awake claims the next: where workers get no core, the caller
+does it all. `word` holds the number of pieces (16 bits), the next piece (16 bits) and the number of
+the region (32 bits): to claim is to swap it, and who has claimed may read the rest of the state,
+since the caller waits for all pieces. `lock` holds twice the process id, plus one while a region
+runs: after a fork it names another process, and the pool starts anew.
 """
 
 from __future__ import annotations
@@ -46,12 +48,10 @@ from weftrt.cpu.native.types import (
 
 SPINS = 300
 """Turns of a spin loop before a thread sleeps: 2 to 20 microseconds."""
-PIECES_SHIFT = 48
-COUNTER_MASK = (1 << PIECES_SHIFT) - 1
-NO_WORD = -1
+PIECES_SHIFT, NEXT_SHIFT = 48, 32
+REGION_MASK, FIELD_MASK = 0xFFFFFFFF, 0xFFFF
 WAIT, WAKE = 128, 129
 """FUTEX_WAIT and FUTEX_WAKE, private to the process."""
-EVERYBODY = 1 << 30
 BLOCK_SIGNALS, SET_SIGNALS = 0, 2
 """SIG_BLOCK and SIG_SETMASK of Linux."""
 
@@ -89,51 +89,66 @@ def sleep_while(place: Pointer[I32], value: I32) -> None:
 
 
 @native
-def wake(place: Pointer[I32]) -> None:
-    """Wake everybody who sleeps at this place."""
-    syscall(THREADS.futex, place, cast(I64, WAKE), cast(I64, EVERYBODY))
+def wake(place: Pointer[I32], count: I64) -> None:
+    """Wake so many of those who sleep at this place."""
+    syscall(THREADS.futex, place, cast(I64, WAKE), count)
 
 
 @native
-def run_piece(piece: I64, pieces: I64) -> None:
-    """Run one of equal contiguous pieces of the loop."""
+def next_piece(word: I64) -> I64:
+    """The piece that can be claimed, by a word; the number of pieces where none is left."""
+    return (word >> NEXT_SHIFT) & FIELD_MASK
+
+
+@native
+def run_claimed(word: I64) -> None:
+    """Run the next piece of a word that this thread has swapped."""
     count = THREADS.count
+    pieces = word >> PIECES_SHIFT
+    piece = next_piece(word)
     begin = count * piece // pieces
     invoke(None, THREADS.body, THREADS.context, begin, count * (piece + 1) // pieces)
+    last = atomic_add(THREADS.remaining, -1) == 1
+    if last and atomic_load(address_of(THREADS.caller_sleeps)) != 0:
+        wake(THREADS.remaining, 1)
 
 
 @native
-def wait_for_word(seen: I64) -> I64:
-    """The next word after `seen`: spin, then sleep."""
-    spins = 0
+def run_some() -> I64:
+    """Claim and run pieces until none is left; the word then."""
     while True:
         word = atomic_load(THREADS.word)
-        if word != seen:
+        if next_piece(word) >= word >> PIECES_SHIFT:
             return word
-        spins += 1
-        relax()
-        if spins > SPINS:
-            atomic_add(THREADS.sleepers, 1)
-            low = cast(Pointer[I32], THREADS.word)
-            sleep_while(low, cast(I32, seen))
-            atomic_add(THREADS.sleepers, -1)
-            spins = 0
+        if compare_swap(THREADS.word, word, word + (1 << NEXT_SHIFT)):
+            run_claimed(word)
+
+
+@native
+def sleep_for_region(region: I32) -> None:
+    """Sleep until a region after this one begins."""
+    atomic_add(THREADS.sleepers, 1)
+    sleep_while(cast(Pointer[I32], THREADS.word), region)
+    atomic_add(THREADS.sleepers, -1)
 
 
 @export
-def weft_worker(start: Pointer[I64]) -> Ptr:
-    """A worker's life; `start` is its number. Words from before its time have no piece for it."""
-    number = cast(I64, start)
-    seen = NO_WORD
+def weft_worker(argument: Ptr) -> Ptr:
+    """A worker's life: run pieces, spin, sleep."""
     set_float_mode(default_float_mode())
+    spins = 0
+    region = 0
     while True:
-        seen = wait_for_word(seen)
-        pieces = seen >> PIECES_SHIFT
-        if number < pieces:
-            run_piece(number, pieces)
-            last = atomic_add(THREADS.remaining, -1) == 1
-            if last and atomic_load(address_of(THREADS.caller_sleeps)) != 0:
-                wake(THREADS.remaining)
+        word = run_some()
+        if word & REGION_MASK != region:
+            region = word & REGION_MASK
+            spins = 0
+        elif spins < SPINS:
+            spins += 1
+            relax()
+        else:
+            sleep_for_region(cast(I32, region))
+            spins = 0
 
 
 @native
@@ -145,8 +160,7 @@ def start_workers(wanted: I64) -> None:
     sigfillset(every)
     pthread_sigmask(BLOCK_SIGNALS, every, before)
     while THREADS.started < wanted:
-        number = cast(I64, THREADS.started + 1)
-        if pthread_create(thread, None, weft_worker, cast(Pointer[I64], number)) != 0:
+        if pthread_create(thread, None, weft_worker, None) != 0:
             break
         pthread_detach(thread[0])
         THREADS.started += 1
@@ -189,16 +203,16 @@ def wait_for_workers() -> None:
 
 @native
 def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64) -> None:
-    """Hand out the pieces, take the first, wait for the others. The pool is ours."""
+    """Offer the pieces, run what nobody else takes, wait for the others. The pool is ours."""
     THREADS.body = body
     THREADS.context = context
     THREADS.count = count
-    atomic_store(THREADS.remaining, pieces - 1)
-    counter = (THREADS.word[0] + 1) & COUNTER_MASK
-    atomic_store(THREADS.word, counter | (pieces << PIECES_SHIFT))
+    atomic_store(THREADS.remaining, pieces)
+    region = (THREADS.word[0] + 1) & REGION_MASK
+    atomic_store(THREADS.word, region | (pieces << PIECES_SHIFT))
     if atomic_load(THREADS.sleepers) > 0:
-        wake(cast(Pointer[I32], THREADS.word))
-    run_piece(0, pieces)
+        wake(cast(Pointer[I32], THREADS.word), pieces - 1)
+    run_some()
     wait_for_workers()
 
 

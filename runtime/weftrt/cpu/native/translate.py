@@ -16,7 +16,16 @@ from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
-from weftrt.cpu.native.types import SCALARS, Extern, Static, Type, fields, resolve, size_of
+from weftrt.cpu.native.types import (
+    SCALARS,
+    Extern,
+    Static,
+    Type,
+    fields,
+    parse_annotation,
+    resolve,
+    size_of,
+)
 
 BOOL, I64, PTR, VOID = SCALARS["Bool"], SCALARS["I64"], SCALARS["Ptr"], SCALARS["None"]
 LITERAL = Type("i", 0)
@@ -471,7 +480,7 @@ class FunctionTranslator:
         return self.call(kinds[-1], f"@{target.__name__}", given)
 
     def annotation(self, target: Any, hint: str) -> Type:
-        return resolve(ast.parse(hint, mode="eval").body, target.__globals__)
+        return resolve(parse_annotation(hint), target.__globals__)
 
     def call_extern(self, target: Extern, nodes: list[ast.expr]) -> Value:
         self.unit.declare(target.declaration)

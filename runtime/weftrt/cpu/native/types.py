@@ -150,6 +150,12 @@ def resolve(annotation: ast.expr, names: dict[str, Any]) -> Type:
     raise TypeError(f"not a native type: {ast.unparse(annotation)}")
 
 
+@cache
+def parse_annotation(text: str) -> ast.expr:
+    """An annotation as written; few differ."""
+    return ast.parse(text, mode="eval").body
+
+
 @dataclass(frozen=True)
 class Field:
     """A struct field: where it lies; `length` is 0 unless it is an array inside the struct."""
@@ -166,7 +172,7 @@ def fields(struct: StructClass) -> dict[str, Field]:
     result: dict[str, Field] = {}
     offset = 0
     for name, annotation in struct.__annotations__.items():
-        kind = resolve(ast.parse(annotation, mode="eval").body, names)
+        kind = resolve(parse_annotation(annotation), names)
         default = struct.__dict__.get(name)
         length = default.length if isinstance(default, Inline) else 0
         size = kind.element.size if length and kind.element else kind.size
