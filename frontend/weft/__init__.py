@@ -13,6 +13,7 @@ Nothing is imported before it is used.
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from weftrt.dtypes import (
@@ -30,7 +31,7 @@ from weftrt.dtypes import (
 if TYPE_CHECKING:
     from weft import nn, tree
     from weft.autodiff import grad, stop_gradient, value_and_grad, vjp
-    from weft.jit import jit
+    from weft.jitting import jit
     from weft.ops import *  # noqa: F403
     from weftrt.array import Array
 
@@ -46,14 +47,14 @@ pi = 3.141592653589793
 
 _LAZY = {
     "Array": "weftrt.array",
-    "jit": "weft.jit",
+    "jit": "weft.jitting",
     "grad": "weft.autodiff",
     "value_and_grad": "weft.autodiff",
     "vjp": "weft.autodiff",
     "stop_gradient": "weft.autodiff",
 }
 """Where public names live that are no array functions."""
-_MODULES = ("nn", "tree", "errors")
+_ARRAY_MODULES = ("nn",)
 
 __all__ = [
     "Array",
@@ -84,10 +85,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'weft' has no attribute {name!r}")
-    if name == "tree":
-        value: Any = importlib.import_module("weft.tree")
-    elif name == "errors":
-        value = importlib.import_module("weftrt.errors")
+    if name == "errors":
+        value: Any = importlib.import_module("weftrt.errors")
+    elif name not in _ARRAY_MODULES and find_spec(f"weft.{name}") is not None:
+        return importlib.import_module(f"weft.{name}")
     else:
         value = _loaded(name)
     globals()[name] = value
@@ -97,7 +98,7 @@ def __getattr__(name: str) -> Any:
 def _loaded(name: str) -> Any:
     """A name that needs the array type; its operators are installed first."""
     importlib.import_module("weft.operators")
-    if name in _MODULES:
+    if name in _ARRAY_MODULES:
         return importlib.import_module(f"weft.{name}")
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
@@ -108,4 +109,4 @@ def _loaded(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_MODULES, *importlib.import_module("weft.ops").__all__})
+    return sorted({*__all__, "errors", *importlib.import_module("weft.ops").__all__})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft import diagnostics, tree
-from weft.jit import jit
+from weft.jitting import jit
 from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert
