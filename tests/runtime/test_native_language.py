@@ -6,12 +6,13 @@ import ctypes
 import sys
 from types import ModuleType
 
+import llvmlite.binding as binding
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from weftrt.cpu.linker import link
-from weftrt.cpu.native import intrinsics
+from weftrt.cpu.native import intrinsics, library
 from weftrt.cpu.native.intrinsics import below, leading_zeros, product_overflows, stack
 from weftrt.cpu.native.translate import translate
 from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Struct, fields, native, size_of
@@ -179,3 +180,16 @@ def test_what_is_not_native_is_refused(function, message):
     with pytest.raises(TypeError, match=message):
         compiled(function)
     assert sys.modules[function.__module__] is sys.modules[__name__]
+
+
+@pytest.mark.parametrize("triple", ["aarch64-unknown-linux-gnu", "arm64-apple-darwin"])
+def test_the_runtime_compiles_for_other_machines(triple):
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    module = binding.parse_assembly(translate(library.MODULES, intrinsics.table(triple)))
+    module.verify()
+    module.triple = triple
+    machine = binding.Target.from_triple(triple).create_target_machine(opt=1)
+    module.data_layout = str(machine.target_data)
+    assembly = machine.emit_assembly(module)
+    assert "fpcr" in assembly.lower() and "ldmxcsr" not in assembly

@@ -253,17 +253,20 @@ def _x86_is_default_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> 
 
 
 def _arm_relax(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
-    t.emit('call void asm sideeffect "yield", ""()')
+    t.unit.declare("void @llvm.aarch64.hint(i32)")
+    t.emit("call void @llvm.aarch64.hint(i32 1)")
     return Value("", VOID)
 
 
 def _arm_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
-    return t.emit_value(INT64, 'call i64 asm sideeffect "mrs $0, fpcr", "=r"()')
+    t.unit.declare("i64 @llvm.aarch64.get.fpcr()")
+    return t.emit_value(INT64, "call i64 @llvm.aarch64.get.fpcr()")
 
 
 def _arm_set_float_mode(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    t.unit.declare("void @llvm.aarch64.set.fpcr(i64)")
     mode = t.coerce(t.expression(nodes[0]), INT64)
-    t.emit(f'call void asm sideeffect "msr fpcr, $0", "r"({mode})')
+    t.emit(f"call void @llvm.aarch64.set.fpcr({mode})")
     return Value("", VOID)
 
 

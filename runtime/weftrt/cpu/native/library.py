@@ -65,10 +65,11 @@ def source_text(triple: str, symbol: str) -> str:
     names = [*exported(), "STATE"]
     entries = ", ".join(f"ptr @{name}" for name in names)
     text += f"@{symbol} = constant [{len(names)} x ptr] [{entries}]\n"
-    module = llvm.parse_assembly(text)
-    module.verify()
     llvm.initialize_native_target()
     machine = llvm.Target.from_triple(triple).create_target_machine(opt=2)
+    module = llvm.parse_assembly(text)
+    module.data_layout = str(machine.target_data)
+    module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
     builder.getModulePassManager().run(module, builder)
     return str(module)
