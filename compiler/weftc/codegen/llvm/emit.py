@@ -110,7 +110,8 @@ class StatementWriter:
 
     def _let(self, statement: Let) -> None:
         operand = self.expressions.operand(statement.value)
-        self.bind(statement.var.name, operand, text.of(statement.var.type))
+        binding = Binding(operand, text.of(statement.var.type), statement.value)
+        self.out.environment[statement.var.name] = binding
 
     def _store(self, statement: Store) -> None:
         out, dtype = self.out, statement.buffer.dtype

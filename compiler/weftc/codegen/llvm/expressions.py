@@ -7,7 +7,7 @@ from typing import Any
 
 from weftc.codegen.llvm import text
 from weftc.codegen.llvm.function import FunctionWriter
-from weftc.codegen.llvm.scalar import RULES
+from weftc.codegen.llvm.scalar import RULES, scale_exponent
 from weftc.loop.ir import (
     Buffer,
     Const,
@@ -26,10 +26,12 @@ from weftrt import dtypes
 from weftrt.errors import CompileError
 
 
-def children(expr: Expr) -> tuple[Expr, ...]:
-    """What must be computed before `expr`. A contiguous access needs only its first index."""
+def children(expr: Expr, out: FunctionWriter) -> tuple[Expr, ...]:
+    """What must be computed before `expr`. A contiguous access needs only its first index, and a
+    scaling by an integral float no integer."""
     if isinstance(expr, Op):
-        return expr.args
+        float_exponent = scale_exponent(expr, out) if expr.op is Scalar.LDEXP else None
+        return expr.args if float_exponent is None else (expr.args[0], float_exponent)
     if isinstance(expr, Load):
         index = first_index(expr.index)
         return (index,) if expr.mask is None else (index, expr.mask)
@@ -65,7 +67,7 @@ class ExpressionWriter:
             if expr in memo:
                 stack.pop()
                 continue
-            pending = [child for child in children(expr) if child not in memo]
+            pending = [child for child in children(expr, self.out) if child not in memo]
             if pending:
                 stack.extend(reversed(pending))
                 continue
@@ -91,7 +93,7 @@ class ExpressionWriter:
         if rule is None:
             raise CompileError(f"the scalar operation {expr.op!r} is not defined on {dtype}")
         memo = self._memo
-        return rule(self.out, expr, [memo[arg] for arg in expr.args])
+        return rule(self.out, expr, [memo[arg] for arg in children(expr, self.out)])
 
     def _ramp(self, expr: Ramp) -> str:
         scalar, lanes = text.REGISTER[expr.type.dtype], expr.type.lanes

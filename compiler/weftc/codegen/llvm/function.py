@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from weftc.codegen.llvm import text
-from weftc.loop.ir import LoopType
+from weftc.loop.ir import Expr, LoopType, Var
 from weftrt.errors import CompileError
 from weftrt.target import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a name of the loop IR is in LLVM: an operand, and its type there."""
+    """What a name of the loop IR is in LLVM: an operand, and its type there; and the value that
+    a Let gave it."""
 
     operand: str
     type: str
+    value: Expr | None = None
 
 
 @dataclass
@@ -58,6 +60,11 @@ class FunctionWriter:
         )
         self.captured[name] = binding
         return binding
+
+    def definition(self, var: Var) -> Expr | None:
+        """What a Let of this function gave to `var`."""
+        found = self.environment.get(var.name)
+        return None if found is None else found.value
 
     # -- values ---------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from weftc.codegen.llvm import text
-from weftc.loop.ir import Op, Scalar
+from weftc.codegen.llvm.bounds import bounds, is_whole
+from weftc.loop.ir import Expr, Op, Scalar, Var
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
 
@@ -81,7 +82,7 @@ def _not(out: FunctionWriter, op: Op, args: list[str]) -> str:
 # ---------------------------------------------------------------------------------------------
 
 
-def _machine_lanes(out: FunctionWriter, dtype: DType, lanes: int) -> int:
+def _machine_lanes(dtype: DType, lanes: int) -> int:
     """Lanes of the widest AVX-512 register that `lanes` fill; 0 where they fill none."""
     widest = min(lanes, 512 // dtype.bits)
     return widest if widest * dtype.bits >= 128 and lanes % widest == 0 else 0
@@ -97,19 +98,17 @@ def _extremum(out: FunctionWriter, op: Op, args: list[str]) -> str:
     """LLVM spends 6 instructions on an exact vector minimum, vrange and a NaN fix-up 3."""
     name = "llvm.minimum" if op.op is Scalar.MINIMUM else "llvm.maximum"
     dtype, lanes = op.type.dtype, op.type.lanes
-    width = _machine_lanes(out, dtype, lanes) if out.target.has("avx512dq") else 0
+    width = _machine_lanes(dtype, lanes) if out.target.has("avx512dq") else 0
     if not width:
         return _intrinsic(name)(out, op, args)
     scalar, type_ = text.REGISTER[dtype], text.of(op.type)
     part = text.lanes_of(scalar, width)
-    mask = "i16" if width == 16 else "i8"
-    rounding = [("i32", "4")] if width * dtype.bits == 512 else []
-    suffix = f"{'ps' if dtype.bits == 32 else 'pd'}.{width * dtype.bits}"
 
     def piece(pieces: list[str]) -> str:
         operands = [(part, pieces[0]), (part, pieces[1]), ("i32", str(_RANGE[op.op]))]
-        operands += [(part, "zeroinitializer"), (mask, "-1"), *rounding]
-        return out.call(f"llvm.x86.avx512.mask.range.{suffix}", part, operands)
+        operands += [(part, "zeroinitializer"), *_all_lanes(dtype, width)]
+        name = f"llvm.x86.avx512.mask.range.{_vector_suffix(dtype, width)}"
+        return out.call(name, part, operands)
 
     result = out.by_pieces(scalar, scalar, lanes, width, args, piece)
     unordered = out.value(f"fcmp uno {type_} {args[0]}, {args[1]}")
@@ -118,8 +117,61 @@ def _extremum(out: FunctionWriter, op: Op, args: list[str]) -> str:
     return out.value(f"select {condition} {unordered}, {type_} {nan}, {type_} {result}")
 
 
+def scale_exponent(op: Op, out: FunctionWriter) -> Expr | None:
+    """The float that the exponent of this LDEXP was rounded from, where it serves as well: x86
+    scales by floats, and integers would be made from one for nothing."""
+    exponent, dtype = op.args[1], op.type.dtype
+    if isinstance(exponent, Var):
+        exponent = out.definition(exponent) or exponent
+        kept = isinstance(exponent, Op) and isinstance(exponent.args[0], Var)
+    else:
+        kept = True
+    if not kept or not isinstance(exponent, Op) or exponent.op is not Scalar.CAST:
+        return None
+    rounded = exponent.args[0]
+    if rounded.type.dtype is not dtype or not out.target.has("avx512f"):
+        return None
+    if not _machine_lanes(dtype, op.type.lanes) or not is_whole(rounded, out.definition):
+        return None
+    low, high = bounds(rounded, out.definition)
+    return rounded if low > -_SCALES and high < _SCALES else None
+
+
+_SCALES = 2.0**20  # a float this large is an exact int32
+
+
+def _scale_by_float(out: FunctionWriter, op: Op, args: list[str]) -> str:
+    """vscalef; a NaN exponent scales by 1, as the integer it would become."""
+    dtype, lanes = op.type.dtype, op.type.lanes
+    width = _machine_lanes(dtype, lanes)
+    part = text.lanes_of(text.REGISTER[dtype], width)
+    intrinsic = f"llvm.x86.avx512.mask.scalef.{_vector_suffix(dtype, width)}"
+
+    def piece(pieces: list[str]) -> str:
+        operands = [(part, pieces[0]), (part, pieces[1]), (part, "zeroinitializer")]
+        return out.call(intrinsic, part, [*operands, *_all_lanes(dtype, width)])
+
+    scalar, type_ = text.REGISTER[dtype], text.of(op.type)
+    result = out.by_pieces(scalar, scalar, lanes, width, args, piece)
+    ordered = out.value(f"fcmp ord {type_} {args[1]}, {args[1]}")
+    condition = text.lanes_of("i1", lanes)
+    return out.value(f"select {condition} {ordered}, {type_} {result}, {type_} {args[0]}")
+
+
+def _vector_suffix(dtype: DType, width: int) -> str:
+    return f"{'ps' if dtype.bits == 32 else 'pd'}.{width * dtype.bits}"
+
+
+def _all_lanes(dtype: DType, width: int) -> list[tuple[str, str]]:
+    """The last operands of a masked intrinsic: no lane off, and the rounding in force."""
+    mask = [("i16" if width == 16 else "i8", "-1")]
+    return [*mask, ("i32", "4")] if width * dtype.bits == 512 else mask
+
+
 def _ldexp(out: FunctionWriter, op: Op, args: list[str]) -> str:
     """vscalef where the machine has it; else two multiplications, of which the first is exact."""
+    if scale_exponent(op, out) is not None:
+        return _scale_by_float(out, op, args)
     type_, exponent = text.of(op.type), op.args[1].type
     if out.target.has("avx512f"):
         operands = [(type_, args[0]), (text.of(exponent), args[1])]
@@ -198,7 +250,7 @@ def _float_to_integer(out: FunctionWriter, op: Op, args: list[str]) -> str:
         operands = [(text.of(source), args[0])]
         return out.intrinsic(name, text.of(target), operands, target, source)
     if out.target.has("avx512dq") and target.dtype.kind is Kind.SIGNED:
-        width = _machine_lanes(out, source.dtype, lanes)
+        width = _machine_lanes(source.dtype, lanes)
         if width and source.dtype.bits == target.dtype.bits:
             return _indefinite_to_integer(out, op, args, width)
     signed = target.dtype.kind is Kind.SIGNED
@@ -232,8 +284,7 @@ def _indefinite_to_integer(out: FunctionWriter, op: Op, args: list[str], width: 
     to_part = text.lanes_of(f"i{bits}", width)
     vector = width * bits
     legacy = {128: "llvm.x86.sse2.cvttps2dq", 256: "llvm.x86.avx.cvtt.ps2dq.256"}
-    masked = [(to_part, "zeroinitializer"), ("i16" if width == 16 else "i8", "-1")]
-    masked += [("i32", "4")] if vector == 512 else []
+    masked = [(to_part, "zeroinitializer"), *_all_lanes(target.dtype, width)]
 
     def piece(pieces: list[str]) -> str:
         if bits == 32 and vector < 512:
@@ -244,10 +295,11 @@ def _indefinite_to_integer(out: FunctionWriter, op: Op, args: list[str], width: 
     from_type, to_type = text.of(source), text.of(target)
     condition = text.lanes_of("i1", lanes)
     result = out.by_pieces(text.REGISTER[source.dtype], f"i{bits}", lanes, width, args, piece)
-    bound = text.splat(float(1 << (bits - 1)), source.dtype, lanes)
-    large = out.value(f"fcmp oge {from_type} {args[0]}, {bound}")
-    most = text.splat((1 << (bits - 1)) - 1, target.dtype, lanes)
-    result = out.value(f"select {condition} {large}, {to_type} {most}, {to_type} {result}")
+    if bounds(op.args[0], out.definition)[1] >= 2.0 ** (bits - 2):
+        bound = text.splat(float(1 << (bits - 1)), source.dtype, lanes)
+        large = out.value(f"fcmp oge {from_type} {args[0]}, {bound}")
+        most = text.splat((1 << (bits - 1)) - 1, target.dtype, lanes)
+        result = out.value(f"select {condition} {large}, {to_type} {most}, {to_type} {result}")
     nan = out.value(f"fcmp uno {from_type} {args[0]}, {args[0]}")
     return out.value(f"select {condition} {nan}, {to_type} zeroinitializer, {to_type} {result}")
 
