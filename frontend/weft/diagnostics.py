@@ -38,7 +38,8 @@ def user_location() -> Location | None:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if not is_ours(code.co_filename):
+        ours = _ours.get(code.co_filename)
+        if not (is_ours(code.co_filename) if ours is None else ours):
             return Location(code, frame.f_lasti)
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -10,7 +10,7 @@ from weft.ops import core
 from weft.ops.core import operation
 from weft.ops.elementwise import binary, like, sigmoid, tanh
 from weft.ops.indexing import one_hot
-from weft.ops.reductions import _mean, _var, logsumexp, reduce
+from weft.ops.reductions import average, logsumexp, reduce, variance
 from weft.promotion import as_float, as_strong, convert
 from weft.tracing import Tracer, apply, lift
 from weftrt import dtypes
@@ -117,8 +117,8 @@ def layer_norm(
     """(x - mean) / sqrt(var + epsilon) along `axis`, times `weight`, plus `bias`."""
     value = as_float(lift(x))
     axes = core.axes_of("layer_norm", value, axis)
-    centered = binary("sub", "layer_norm", value, _mean("layer_norm", value, axes, True))
-    spread = binary("add", "layer_norm", _var("layer_norm", value, axes, 0, True), epsilon)
+    centered = binary("sub", "layer_norm", value, average("layer_norm", value, axes, True))
+    spread = binary("add", "layer_norm", variance("layer_norm", value, axes, 0, True), epsilon)
     result = binary("mul", "layer_norm", centered, apply("rsqrt", spread))
     if weight is not None:
         result = binary("mul", "layer_norm", result, weight)

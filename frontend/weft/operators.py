@@ -9,7 +9,7 @@ import numpy as np
 
 from weft import diagnostics
 from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
-from weft.tracing import SCALAR_DTYPES, Tracer, apply, constant, lift
+from weft.tracing import SCALAR_DTYPES, Tracer, active, apply, constant, lift
 from weftc.ops import TABLE
 from weftrt import array, dtypes
 from weftrt.array import Array
@@ -94,7 +94,7 @@ def _weak_in(x: Tracer, dtype: DType) -> Tracer:
     if x.dtype is dtype:
         return x
     if x.node.op is TABLE["constant"]:
-        return Tracer(constant(x.node["value"], dtype), x._trace, weak=True)
+        return Tracer(constant(x.node["value"], dtype), active(), weak=True)
     return apply("convert", x, dtype=dtype, weak=True)
 
 

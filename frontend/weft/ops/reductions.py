@@ -92,7 +92,8 @@ def count(x: Tracer, axes: Sequence[int]) -> Size:
     return product([x.shape[axis] for axis in axes])
 
 
-def _mean(name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
+def average(name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
+    """The sum over `axis` of floats, divided by the number of elements."""
     axes = core.axes_of(name, x, axis)
     total = reduce("sum", name, x, axes, keepdims)
     return elementwise.binary("div", name, total, count(x, axes))
@@ -101,12 +102,13 @@ def _mean(name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
 @operation("axis", "keepdims")
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
     """The sum over `axis` divided by the number of elements."""
-    return _mean("mean", as_float(lift(x)), axis, keepdims)
+    return average("mean", as_float(lift(x)), axis, keepdims)
 
 
-def _var(name: str, x: Tracer, axis: Any, correction: float, keepdims: bool) -> Tracer:
+def variance(name: str, x: Tracer, axis: Any, correction: float, keepdims: bool) -> Tracer:
+    """The variance of floats over `axis`, in two passes."""
     axes = core.axes_of(name, x, axis)
-    centered = elementwise.binary("sub", name, x, _mean(name, x, axes, True))
+    centered = elementwise.binary("sub", name, x, average(name, x, axes, True))
     total = reduce("sum", name, apply("mul", centered, centered), axes, keepdims)
     return elementwise.binary("div", name, total, _freedom(count(x, axes), correction))
 
@@ -127,13 +129,13 @@ def _weak(value: float) -> Tracer:
 @operation("axis", "correction", "keepdims")
 def var(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tracer:
     """The mean squared distance from the mean (two passes), over n - correction."""
-    return _var("var", as_float(lift(x)), axis, correction, keepdims)
+    return variance("var", as_float(lift(x)), axis, correction, keepdims)
 
 
 @operation("axis", "correction", "keepdims")
 def std(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tracer:
     """The square root of the variance."""
-    return apply("sqrt", _var("std", as_float(lift(x)), axis, correction, keepdims))
+    return apply("sqrt", variance("std", as_float(lift(x)), axis, correction, keepdims))
 
 
 @operation("axis", "keepdims")
