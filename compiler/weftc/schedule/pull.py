@@ -49,7 +49,9 @@ class Puller:
             self.buffers[node] = builder.buffer(f"in{position}", node.type.dtype)
         self.outputs: dict[Node, Buffer] = {}
         for position, node in enumerate(kernel.outputs):
-            self.outputs[node] = builder.buffer(f"out{position}", node.type.dtype)
+            # Weft's own arrays and fixed temporaries start at a cache line.
+            aligned = 64 if node.type.is_static else 1
+            self.outputs[node] = builder.buffer(f"out{position}", node.type.dtype, aligned=aligned)
 
     # -- loops and stores ---------------------------------------------------------------------
 

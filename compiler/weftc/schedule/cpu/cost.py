@@ -16,8 +16,8 @@ BYTE: Final = 0.03
 """Nanoseconds to bring one byte from the outer caches, on one thread."""
 GRAIN: Final = 20_000
 """Nanoseconds of work that a thread must get before waking it pays."""
-HEAVY: Final = 12
-"""Work per element above which a body fills the registers."""
+UNROLL: Final = 4
+"""Vectors side by side in a vector loop: enough to hide the latency of dependent operations."""
 
 
 def work(nodes: Iterable[Node]) -> int:
@@ -35,11 +35,9 @@ def element(nodes: Iterable[Node], operands: Iterable[Node], target: Target) -> 
 
 
 def lanes(nodes: Iterable[Node], target: Target) -> int:
-    """Lanes of a vector loop over `nodes`: several vectors of the widest dtype for light bodies."""
-    nodes = tuple(nodes)
+    """Lanes of a vector loop over `nodes`: several vectors of the widest dtype."""
     bits = max((n.type.dtype.bits for n in nodes), default=32)
-    unroll = 2 if work(nodes) > HEAVY else 4
-    return max(target.vector_bits // bits, 1) * unroll
+    return max(target.vector_bits // bits, 1) * UNROLL
 
 
 def scale(size: Size, nanoseconds: float) -> Size:

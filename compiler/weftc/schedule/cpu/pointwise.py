@@ -24,6 +24,8 @@ from weftrt.target import Target
 TILE: Final = 16
 """Rows of a tile: the elements of one line of the strided operand."""
 TILE_COLUMNS: Final = 64
+LINE: Final = 64
+"""Bytes of a cache line."""
 NONTEMPORAL: Final = 32 << 20
 """Bytes of an output above which it is written past the caches."""
 
@@ -50,9 +52,17 @@ class _Nest:
         index = loops.spread(self.puller, shape, self.axes.groups, flats)
         for root in self.roots:
             value = self.puller.pull(root, index)
-            size = root.type.size
-            large = isinstance(size, int) and size * root.type.dtype.itemsize > NONTEMPORAL
-            self.puller.store(root, index, value, nontemporal=large)
+            self.puller.store(root, index, value, nontemporal=self._is_streamed(root))
+
+    def _is_streamed(self, root: Node) -> bool:
+        """Whether an output is too large for the caches and its vectors fill whole lines."""
+        size, itemsize = root.type.size, root.type.dtype.itemsize
+        if not isinstance(size, int) or size * itemsize <= NONTEMPORAL:
+            return False
+        if len(self.extents) == 1:
+            return True
+        inner = self.extents[-1]
+        return isinstance(inner, int) and inner * itemsize % LINE == 0
 
 
 def lower_pointwise(kernel: Kernel, target: Target, name: str) -> Lowered:
