@@ -18,7 +18,7 @@ LIMITS = {
     "sigmoid": 2.4,
     "log": 1.3,
     "log1p": 1.9,
-    "log2": 1.5,
+    "log2": 1.7,
     "sin": 2.7,
     "cos": 2.7,
     "tan": 3.7,
