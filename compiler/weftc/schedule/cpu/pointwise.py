@@ -8,22 +8,25 @@ up before they leave the first-level cache. Work for more than one thread is cut
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
+from weftc.ir.opdef import Family
 from weftc.ir.types import Size, product
-from weftc.loop.build import Builder
-from weftc.loop.ir import Expr
+from weftc.loop.build import Builder, load
+from weftc.loop.ir import Buffer, Expr, Scalar, add, apply, const, mul
 from weftc.schedule.cpu import axes, cost, loops
 from weftc.schedule.lowered import Lowered
 from weftc.schedule.pull import Puller
 from weftrt.target import Target
 
-TILE: Final = 16
-"""Rows of a tile: the elements of one line of the strided operand."""
-TILE_COLUMNS: Final = 64
+TILE: Final = 32
+"""Rows and columns of a tile."""
+FEW: Final = 16
+"""Rows too few to share between threads, if they are long."""
+LONG: Final = 1024
 LINE: Final = 64
 """Bytes of a cache line."""
 NONTEMPORAL: Final = 32 << 20
@@ -152,14 +155,12 @@ def _rows(nest: _Nest) -> None:
     """Threads over the outermost axes, vectors along the innermost."""
     *outer, inner = nest.extents
     puller = nest.puller
-    shared = 1 if not isinstance(outer[0], int) or outer[0] >= TILE else len(outer)
+    shared = 1 if not isinstance(outer[0], int) or outer[0] >= FEW else len(outer)
     if cost.is_serial(nest.total):
         shared = 0
     pieces = product(outer[:shared])
     long = (
-        isinstance(pieces, int)
-        and pieces < TILE
-        and (not isinstance(inner, int) or inner > TILE * TILE_COLUMNS)
+        isinstance(pieces, int) and pieces < TILE and (not isinstance(inner, int) or inner > LONG)
     )
     if shared and long:
         _few_rows(nest)
@@ -209,21 +210,89 @@ def _strided(nest: _Nest) -> int | None:
 
 
 def _tiled(nest: _Nest, partner: int) -> None:
-    """Tiles of TILE rows of the axis `partner` by TILE_COLUMNS of the innermost."""
+    """Tiles of TILE rows of the axis `partner` by TILE columns of the innermost. What transposes
+    is first copied to the stack, along the rows it is contiguous in."""
     puller = nest.puller
     *outer, inner = nest.extents
     others = [e for k, e in enumerate(outer) if k != partner]
     blocks = loops.size_blocks(puller, outer[partner], TILE)
-    lanes = min(nest.lanes, TILE)
     ns = nest.element * TILE * (inner if isinstance(inner, int) else 1024)
     count = loops.times(puller, blocks, product(others))
     with loops.parallel(puller, count, ns, nest.total) as p:
         rest, block = loops.divided(puller, p, blocks, product(others))
         flats = list(puller.indices.split(rest, tuple(others)))
-        columns = loops.size_blocks(puller, inner, TILE_COLUMNS)
+        columns = loops.size_blocks(puller, inner, TILE)
+        with puller.loop(puller.builder.for_("tile", 0, columns)) as column:
+            tile = _Tile(nest, partner, flats, block, column)
+            tile.stage()
+            tile.write()
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Tile (`block`, `column`) of the axes (`partner`, innermost)."""
+
+    nest: _Nest
+    partner: int
+    others: list[Expr]
+    block: Expr
+    column: Expr
+    staged: dict[Node, Buffer] = field(default_factory=dict)
+
+    def _flats(self, i: Expr, j: Expr) -> list[Expr]:
+        return [*self.others[: self.partner], i, *self.others[self.partner :], j]
+
+    def _place(self, i: Expr, j: Expr) -> Expr:
+        """Where element (i, j) is on the stack. An odd stride spreads a column over the cache."""
+        row = apply(Scalar.SUB, i, mul(self.block, const(TILE)))
+        column = apply(Scalar.SUB, j, mul(self.column, const(TILE)))
+        return add(mul(column, const(TILE + 1)), row)
+
+    def stage(self) -> None:
+        nest, puller = self.nest, self.nest.puller
+        shape = nest.roots[0].type.shape
+        for node in _transposes(nest.roots, puller):
+            buffer = puller.builder.alloc("tile", node.type.dtype, TILE * (TILE + 1))
+            self.staged[node] = buffer
+        if not self.staged:
+            return
+        *outer, inner = nest.extents
+        lanes = min(nest.lanes, TILE)
         with (
-            puller.loop(puller.builder.for_("tile", 0, columns)) as column,
-            loops.block_loop(puller, block, TILE, outer[partner]) as i,
-            loops.block_loop(puller, column, TILE_COLUMNS, inner, lanes) as j,
+            loops.block_loop(puller, self.column, TILE, inner) as j,
+            loops.block_loop(puller, self.block, TILE, outer[self.partner], lanes) as i,
         ):
-            nest.write([*flats[:partner], i, *flats[partner:], j])
+            index = loops.spread(puller, shape, nest.axes.groups, self._flats(i, j))
+            for node, buffer in self.staged.items():
+                puller.builder.store(buffer, self._place(i, j), puller.pull(node, index))
+
+    def write(self) -> None:
+        nest, puller = self.nest, self.nest.puller
+        shape = nest.roots[0].type.shape
+        *outer, inner = nest.extents
+        lanes = min(nest.lanes, TILE)
+        with (
+            loops.block_loop(puller, self.block, TILE, outer[self.partner]) as i,
+            loops.block_loop(puller, self.column, TILE, inner, lanes) as j,
+        ):
+            flats = self._flats(i, j)
+            index = loops.spread(puller, shape, nest.axes.groups, flats)
+            for node, buffer in self.staged.items():
+                puller.recall(node, index, load(buffer, self._place(i, j)))
+            nest.write(flats)
+
+
+def _transposes(roots: Sequence[Node], puller: Puller) -> list[Node]:
+    """The transposes that `roots` read at their own index."""
+    found: dict[Node, None] = {}
+    pending = list(roots)
+    seen = set(pending)
+    while pending:
+        node = pending.pop()
+        if node.op.name == "transpose":
+            found[node] = None
+        elif node.op.family is Family.POINTWISE and node not in puller.buffers:
+            new = [i for i in node.inputs if i not in seen]
+            seen.update(new)
+            pending += new
+    return list(found)
