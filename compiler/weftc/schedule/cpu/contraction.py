@@ -314,7 +314,8 @@ class _Schedule:
         strided = _memory(operand)
         offset = self._puller.name("b_at", ir.add(task.b_base, columns.start))
         step = self._size(strided.contracted)
-        return Columns(self._puller.buffers[strided.source], offset, step)
+        source = self._puller.buffers[strided.source]
+        return Columns(source, offset, step, self._tiling.prefetch)
 
     def _a_strip(self, task: _Task, strip: Expr, rows: _Span) -> Rows:
         operand, count = self._problem.a, self._tiling.rows

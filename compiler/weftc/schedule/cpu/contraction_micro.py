@@ -18,6 +18,9 @@ from weftc.loop import ir
 from weftc.loop.build import Builder
 from weftc.loop.ir import Buffer, Const, Expr, Load, LoopType, Op, Scalar, Splat, Store, const
 
+_AHEAD = 8
+"""Rows of B that a prefetch is ahead."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -35,6 +38,7 @@ class Columns:
     buffer: Buffer
     offset: Expr
     step: Expr
+    prefetch: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +86,21 @@ def _loop(
             k = ir.add(loop.var, const(step))
             at = ir.add(columns.offset, ir.mul(k, columns.step))
             vector = b.let("b", Load(columns.buffer, at, wide))
+            if columns.prefetch:
+                _prefetch(b, columns, at, wide)
             accumulators = tuple(
                 b.let("acc", _multiply_add(_broadcast(rows, row, k, wide), vector, value))
                 for row, value in enumerate(accumulators)
             )
         loop.next(*accumulators)
     return loop.results
+
+
+def _prefetch(b: Builder, columns: Columns, at: Expr, wide: LoopType) -> None:
+    """Ask for a row of B before its turn: rows are too far apart for the hardware to see."""
+    ahead = ir.add(at, ir.mul(const(_AHEAD), columns.step))
+    for lane in range(0, wide.lanes, 64 // wide.dtype.itemsize):
+        b.call("prefetch", ir.add(ahead, const(lane)), buffer=columns.buffer)
 
 
 def _broadcast(rows: Rows, row: int, k: Expr, wide: LoopType) -> Expr:

@@ -57,6 +57,8 @@ class Tiling:
     pack_a: bool
     pack_b: Packing
     unroll: int = 4
+    prefetch: bool = False
+    """Whether tiles wait for B rather than for arithmetic."""
 
 
 def choose(problem: Problem, target: Target) -> Tiling:
@@ -71,7 +73,8 @@ def choose(problem: Problem, target: Target) -> Tiling:
     strips, panels = _blocks(problem, target, (rows, lanes), _LOCAL_BYTES - own)
     if packing is Packing.OWN:
         strips = max(1, ceil_div(assumed(problem.m), rows))
-    return Tiling(rows, lanes, strips, panels, _packs_a(problem), packing)
+    prefetch = rows <= 2 and _bytes_of_b(problem) > target.l2_bytes // 2
+    return Tiling(rows, lanes, strips, panels, _packs_a(problem), packing, prefetch=prefetch)
 
 
 def for_few_rows(problem: Problem, tiling: Tiling) -> Tiling | None:
@@ -135,7 +138,7 @@ def needs_packed_b(problem: Problem, lanes: int) -> bool:
 def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Packing:
     """B is packed where it must be, or where it leaves a cache and is read often enough."""
     m = assumed(problem.m)
-    size = assumed(problem.k) * assumed(problem.n) * problem.dtype.itemsize
+    size = _bytes_of_b(problem)
     near = target.l1_bytes if isinstance(problem.m, int) else target.l2_bytes // 2
     often = m >= _ENOUGH_ROWS and size > near
     far = m > rows and size > target.l2_bytes // 2
@@ -144,6 +147,10 @@ def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Pa
     repeated = batches(problem.b) == 1 and problem.batch != ()
     few = isinstance(problem.m, int) and problem.m <= _OWN_ROWS
     return Packing.OWN if few and not repeated else Packing.SHARED
+
+
+def _bytes_of_b(problem: Problem) -> int:
+    return assumed(problem.k) * assumed(problem.n) * problem.dtype.itemsize
 
 
 def _packs_a(problem: Problem) -> bool:
