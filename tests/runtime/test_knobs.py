@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from weftrt import knobs
+from weftrt.cpu import host as detection
 from weftrt.errors import UsageError
 from weftrt.target import host
 
@@ -80,3 +81,21 @@ def test_the_target_can_be_reduced() -> None:
         assert set(reduced.features) <= set(native.features)
     else:
         assert reduced == native
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "message"),
+    [
+        ("x86_64-unknown-linux-gnu", {"avx": True, "avx2": False}, "lacks avx2, bmi"),
+        ("riscv64-unknown-linux-gnu", {}, "no CPU backend for riscv64"),
+    ],
+)
+def test_machines_weft_does_not_run_on(
+    monkeypatch: pytest.MonkeyPatch, triple: str, features: dict[str, bool], message: str
+) -> None:
+    import llvmlite.binding as llvm
+
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: triple)
+    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: features)
+    with pytest.raises(RuntimeError, match=message):
+        detection._detect.__wrapped__()

@@ -140,6 +140,19 @@ def test_threads_link_at_once(tmp_path: Path) -> None:
     assert len(set(addresses)) == 5
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_linking_process_links() -> None:
+    linker = Linker(host(), Store(None))
+    linker.link("f", module("f", 1))
+    with ThreadPoolExecutor(1) as pool:  # another thread holds the lock over the fork
+        pool.submit(linker._lock.acquire).result()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if call(linker.link("g", module("g", 7))) == 7 else 1)
+        pool.submit(linker._lock.release).result()
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_the_default_linker_follows_the_target() -> None:
     with knobs.scope(target="x86-64-v3"):
         reduced = default()

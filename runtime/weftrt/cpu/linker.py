@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -45,11 +46,17 @@ class Linker:
         self._target = target
         self._store = store
         self._externals = externals
-        self._lock = threading.RLock()
+        self._renew_lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)
         self._addresses: dict[str, int] = {}
         self._libraries = 0
         self._machine: TargetMachine | None = None
         self._jit: Any = None
+
+    def _renew_lock(self) -> None:
+        """A thread that linked while another forked is not there to open the child's lock."""
+        self._lock = threading.RLock()
 
     def link(self, symbol: str, llvm: str) -> int:
         """The address of `symbol`, which the module `llvm` defines."""

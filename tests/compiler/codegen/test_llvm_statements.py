@@ -323,3 +323,16 @@ def test_no_fast_math() -> None:
     )
     for flag in ("fast", "contract", "reassoc", "nnan", "ninf", "nsz", "arcp", "afn", "fmuladd"):
         assert flag not in text
+
+
+def test_golden(golden: Callable[[str, str], None]) -> None:
+    """y[i] = maximum(x[i] * 2.5 + y[i], -1): a parallel loop over vectors, for a fixed target."""
+    x, y = Buffer("x", F32), Buffer("y", F32)
+    wide = lanes(F32, 8)
+    scaled = ir.apply(Scalar.MUL, Load(x, I, wide), Splat(ir.const(2.5, F32), wide))
+    total = ir.apply(Scalar.ADD, scaled, Load(y, I, wide))
+    value = ir.apply(Scalar.MAXIMUM, total, Splat(ir.const(-1.0, F32), wide))
+    whole = ir.apply(Scalar.AND, N, const(-8))
+    loop = For(I, const(0), whole, (Store(y, I, value),), LoopKind.PARALLEL, 8, grain=const(512))
+    target = Target("x86_64-unknown-linux-gnu", ("avx2", "fma"), 256)
+    golden("llvm/axpy.ll", emit(LoopFunction("axpy", (x, y), (N,), (loop,)), target, "axpy"))

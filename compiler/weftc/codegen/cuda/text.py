@@ -85,6 +85,7 @@ def _float_literal(value: float, dtype: DType) -> str:
 
 
 def constant(const: Const) -> str:
+    """A literal of the loop IR in C."""
     return literal(const.value, const.type.dtype)
 
 

@@ -31,8 +31,8 @@ from weftrt import dtypes
 from weftrt.errors import CompileError
 from weftrt.target import Target
 
-_STATUS = "$status"
-"""The status pointer in the environment; no name of the loop IR starts with a dollar."""
+_STATUS = ".status"
+"""The status pointer in the environment; no name of the loop IR starts with a dot."""
 
 
 def emit(function: LoopFunction, target: Target, symbol: str) -> str:
@@ -43,7 +43,7 @@ def emit(function: LoopFunction, target: Target, symbol: str) -> str:
     StatementWriter(module, main).block(function.body)
     main.effect("ret void")
     attributes = f'nounwind "prefer-vector-width"="{target.vector_bits}"'
-    signature = f"define void @{symbol}(ptr %buffers, ptr %sizes, ptr %status) #0"
+    signature = f"define void @{symbol}(ptr %.buffers, ptr %.sizes, ptr %.status) #0"
     parts = [f'target triple = "{target.triple}"', *module.bodies, main.render(signature)]
     parts += [*module.declarations.values(), f"attributes #0 = {{ {attributes} }}"]
     return "\n\n".join(parts) + "\n"
@@ -51,16 +51,16 @@ def emit(function: LoopFunction, target: Target, symbol: str) -> str:
 
 def _write_entry(main: FunctionWriter, function: LoopFunction) -> None:
     """Load every buffer address and size from the argument tables."""
-    main.environment[_STATUS] = Binding("%status", "ptr")
+    main.environment[_STATUS] = Binding("%.status", "ptr")
     tables = (
         ("buffers", "ptr", [buffer.name for buffer in function.buffers]),
         ("sizes", "i64", [size.name for size in function.sizes]),
     )
     for table, type_, names in tables:
         for position, name in enumerate(names):
-            slot = f"%{table}.{position}"
+            slot = f"%.{table}.{position}"
             operand = f'%"{name}"'
-            main.entry.append(f"  {slot} = getelementptr {type_}, ptr %{table}, i64 {position}")
+            main.entry.append(f"  {slot} = getelementptr {type_}, ptr %.{table}, i64 {position}")
             main.entry.append(f"  {operand} = load {type_}, ptr {slot}")
             main.environment[name] = Binding(operand, type_)
 
@@ -306,7 +306,7 @@ class StatementWriter:
         captured = self._write_body(loop, name)
         context = "null"
         if captured:
-            context = f"%{out.label('context')}"
+            context = f"%{out.label('.context')}"
             out.entry.append(f"  {context} = alloca [{64 * len(captured)} x i8], align 64")
         for slot, outside in enumerate(out.lookup(key) for key in captured):
             pointer = out.value(f"getelementptr [64 x i8], ptr {context}, i64 {slot}")
@@ -333,7 +333,7 @@ class StatementWriter:
         position = len(module.bodies) - 1
         out = module.function({}, self.out)
         writer = StatementWriter(module, out)
-        begin, end = "%begin", "%end"
+        begin, end = "%.begin", "%.end"
         if loop.step > 1:
             begin, end = (out.value(f"mul i64 {x}, {loop.step}") for x in (begin, end))
         if not (isinstance(loop.start, Const) and loop.start.value == 0):
@@ -341,7 +341,7 @@ class StatementWriter:
             begin, end = (out.value(f"add i64 {x}, {start}") for x in (begin, end))
         writer._counted(loop, begin, end, [], never_empty=False)
         out.effect("ret void")
-        signature = f"define internal void @{name}(ptr %context, i64 %begin, i64 %end) #0"
+        signature = f"define internal void @{name}(ptr %.context, i64 %.begin, i64 %.end) #0"
         module.bodies[position] = out.render(signature)
         return tuple(out.captured)
 

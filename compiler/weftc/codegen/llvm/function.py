@@ -53,10 +53,10 @@ class FunctionWriter:
         if outside.type.startswith("<"):
             raise CompileError(f"the vector {name} cannot enter a parallel loop")
         slot = len(self.captured)
-        binding = Binding(f"%captured.{slot}", outside.type)
+        binding = Binding(f'%"{name}"', outside.type)
         self.entry.append(
-            f"  %slot.{slot} = getelementptr [64 x i8], ptr %context, i64 {slot}\n"
-            f"  {binding.operand} = load {outside.type}, ptr %slot.{slot}"
+            f"  %.slot.{slot} = getelementptr [64 x i8], ptr %.context, i64 {slot}\n"
+            f"  {binding.operand} = load {outside.type}, ptr %.slot.{slot}"
         )
         self.captured[name] = binding
         return binding

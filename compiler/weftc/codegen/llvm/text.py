@@ -69,6 +69,7 @@ def splat(value: bool | int | float, dtype: DType, lanes: int) -> str:
 
 
 def constant(const: Const) -> str:
+    """A literal as LLVM writes it, in every lane."""
     return splat(const.value, const.type.dtype, const.type.lanes)
 
 
