@@ -37,8 +37,8 @@ def fuse(graph: Graph) -> KernelPlan:
     """The kernels that compute `graph`, in execution order."""
     order = graph.nodes()
     place = {node: position for position, node in enumerate(order)}
-    groups = Groups(graph)
-    kept = Recompute(graph, groups).kept
+    groups = Groups(graph, order)
+    kept = Recompute(graph, order, groups).kept
     drafts = _merge(_drafts(groups, kept, place), place)
     kernels = tuple(_kernel(draft, place) for draft in _sorted(drafts, place))
     return KernelPlan(graph, kernels, tuple(_unfused(kernels)))

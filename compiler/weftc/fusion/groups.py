@@ -57,9 +57,9 @@ def squeezed(shape: Sequence[Size]) -> Shape:
 
 
 class Groups:
-    """The groups of a graph."""
+    """The groups of a graph, whose nodes in order are `order`."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, order: Sequence[Node]) -> None:
         self.all: list[Group] = []
         self.of: dict[Node, Group] = {}
         self.views: dict[Node, tuple[View, ...]] = {}
@@ -67,7 +67,7 @@ class Groups:
         self._depth: dict[Node, int] = {}
         self._rowwise: dict[tuple[Shape, Shape], list[Group]] = {}
         self._outputs = set(graph.outputs)
-        for node in graph.nodes():
+        for node in order:
             _PLACE[node.op.family](self, node)
 
     def reads(self, node: Node) -> list[View]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +35,7 @@ class Recompute:
     """`kept` holds the nodes that are written to memory. The other computing nodes are part of
     every kernel that reads them."""
 
-    def __init__(self, graph: Graph, groups: Groups) -> None:
+    def __init__(self, graph: Graph, order: Sequence[Node], groups: Groups) -> None:
         self._groups = groups
         self._outputs = set(graph.outputs)
         self.kept: set[Node] = set()
@@ -43,7 +44,7 @@ class Recompute:
         self._depth: dict[Node, int] = {}
         self._flat: dict[Node, bool] = {}
         self._reports: dict[Node, bool] = {}
-        order = [n for n in graph.nodes() if n in groups.of]
+        order = [n for n in order if n in groups.of]
         self._uses: dict[Node, list[Use]] = {n: [] for n in order}
         for node in order:
             self._collect(node)
