@@ -14,7 +14,7 @@ import time
 import numpy as np
 import weft as wf
 from benchmarks.elementwise import chain
-x, w, b = (wf.asarray(np.ones(s, np.float32)) for s in ((1024, 1024), (1024,), (1024,)))
+x, w, b = (wf.asarray(np.ones(s, np.float32)) for s in ((16, 1024), (1024,), (1024,)))
 f = wf.jit(lambda x, w, b: chain(wf, x, w, b))
 t = time.perf_counter()
 f(x, w, b)

@@ -13,9 +13,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests use a cache folder of their own: empty at the start, gone at the end."""
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests use a cache folder of their own, empty at the start, and verify after every pass."""
     patch = pytest.MonkeyPatch()
+    patch.setenv("WEFT_VERIFY", "1")
     patch.setenv("WEFT_CACHE", str(tmp_path_factory.mktemp("weft-cache")))
 
 

@@ -26,6 +26,7 @@ from weftc.passes.own_outputs import own_outputs
 from weftc.passes.simplify import simplify
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
+from weftc.validate import Validator
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     simplify,
@@ -39,12 +40,13 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 """Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""
 
 
-def optimize(graph: Graph, observe: Callable[[str, Graph], None] | None = None) -> Graph:
-    """Run PASSES over `graph`; `observe(name, graph)` sees the graph after each."""
+def optimize(graph: Graph, validator: Validator | None = None) -> Graph:
+    """Run PASSES over `graph`, each checked by `validator`."""
+    validator = validator or Validator(0)
+    validator.begin(graph)
     for run in PASSES:
         graph = run(graph)
-        if observe is not None:
-            observe(run.__name__, graph)
+        validator.after(run.__name__, graph)
     return graph
 
 
@@ -54,11 +56,11 @@ class Stages:
 
     graph: Graph
     target: Target
-    observe: Callable[[str, Graph], None] | None = None
+    validator: Validator
 
     @cached_property
     def optimized(self) -> Graph:
-        return optimize(self.graph, self.observe)
+        return optimize(self.graph, self.validator)
 
     @cached_property
     def plan(self) -> KernelPlan:
@@ -77,11 +79,20 @@ class Stages:
 
     @cached_property
     def loops(self) -> tuple[LoopFunction, ...]:
-        return tuple(low.function for low in self.lowered)
+        loops = tuple(low.function for low in self.lowered)
+        for loop in loops:
+            self.validator.loops("schedule", loop, widened=False)
+        return loops
 
     @cached_property
     def widened(self) -> tuple[LoopFunction, ...]:
-        return tuple(simplify_loops(widen(loop, self.target)) for loop in self.loops)
+        return tuple(map(self._widened, self.loops))
+
+    def _widened(self, function: LoopFunction) -> LoopFunction:
+        for run in (lambda f: widen(f, self.target), simplify_loops):
+            function = run(function)
+            self.validator.loops("widening", function, widened=True)
+        return function
 
     @cached_property
     def memory(self) -> MemoryPlan:
@@ -123,14 +134,14 @@ class Stages:
         )
 
 
-def stages(graph: Graph, target: Target) -> Stages:
-    """The stages of compiling `graph` for `target`, lazily."""
-    return Stages(graph, target)
+def stages(graph: Graph, target: Target, verify: int = 0) -> Stages:
+    """The stages of compiling `graph` for `target`, lazily; `verify` as in weftc.validate."""
+    return Stages(graph, target, Validator(verify))
 
 
-def compile(graph: Graph, target: Target) -> Program:
+def compile(graph: Graph, target: Target, verify: int = 0) -> Program:
     """Compile `graph` for `target`."""
-    return Stages(graph, target).program
+    return stages(graph, target, verify).program
 
 
 def program_key(graph: Graph, target: Target) -> str:

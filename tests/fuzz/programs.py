@@ -39,7 +39,7 @@ class RandomProgram:
         for instruction in self.instructions:
             a, b = (values[o % len(values)] for o in instruction.operands)
             values.append(_RULES[instruction.name](instruction, a, b))
-        return values[-self.outputs :]
+        return list({id(value): value for value in values[-self.outputs :]}.values())
 
     def arrays(self, seed: int) -> list[np.ndarray[Any, Any]]:
         rng = np.random.default_rng(seed)

@@ -16,9 +16,12 @@ from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.fold import fold_constants
 from weftc.passes.own_outputs import own_outputs
 from weftc.passes.simplify import simplify
-from weftc.pipeline import PASSES, optimize
+from weftc import pipeline
+from weftc.pipeline import optimize
+from weftc.validate import Validator
 from weftrt import dtypes
 from weftrt.dtypes import DType
+from weftrt.errors import VerifyError
 
 from tests.bits import assert_same_bits
 
@@ -164,11 +167,33 @@ def test_dead_nodes_are_not_in_a_graph() -> None:
     assert graph.nodes() == [x, graph.outputs[0]]
 
 
-def test_optimize_reports_every_pass_and_keeps_values() -> None:
+def test_optimize_keeps_values_by_bits() -> None:
     x = _input()
     y = pointwise.add(exp(pointwise.mul(x, _full(1.0))), exp(x))
     graph = Graph("f", (x,), (y, x))
-    seen: list[str] = []
-    optimized = optimize(graph, lambda name, g: seen.append(name))
-    assert seen == [p.__name__ for p in PASSES]
-    _same_values(graph, optimized)
+    _same_values(graph, optimize(graph, Validator(2)))
+
+
+def _drops_the_sign_of_zero(graph: Graph) -> Graph:
+    """x -> x + 0: wrong only for -0."""
+    return Graph(graph.name, graph.inputs, (pointwise.add(graph.outputs[0], _full(0.0)),))
+
+
+def _forgets_an_input(graph: Graph) -> Graph:
+    return Graph(graph.name, (), graph.outputs)
+
+
+def _swaps_operands(graph: Graph) -> Graph:
+    (node,) = graph.outputs
+    return Graph(graph.name, graph.inputs, (node.op(*node.inputs[::-1]),))
+
+
+@pytest.mark.parametrize("wrong", [_drops_the_sign_of_zero, _forgets_an_input, _swaps_operands])
+def test_a_wrong_pass_is_caught_and_named(
+    wrong: Callable[[Graph], Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = _input()
+    graph = Graph("f", (x,), (pointwise.sub(x, _full(0.0)),))
+    monkeypatch.setattr(pipeline, "PASSES", (wrong,))
+    with pytest.raises(VerifyError, match=wrong.__name__):
+        optimize(graph, Validator(2))

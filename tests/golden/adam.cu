@@ -1,0 +1,90 @@
+// Compile with --fmad=false: every operation rounds.
+typedef unsigned char u8;
+typedef int i32;
+typedef unsigned int u32;
+typedef long long i64;
+typedef unsigned long long u64;
+
+// Integers wrap.
+template <typename T> __device__ T wrap_add(T a, T b) { return T(u64(a) + u64(b)); }
+template <typename T> __device__ T wrap_sub(T a, T b) { return T(u64(a) - u64(b)); }
+template <typename T> __device__ T wrap_mul(T a, T b) { return T(u64(a) * u64(b)); }
+template <typename T> __device__ T wrap_shl(T a, T b) { return T(u64(a) << u64(b)); }
+template <typename T> __device__ T absolute(T a) { return a < 0 ? wrap_sub(T(0), a) : a; }
+template <typename T> __device__ T least(T a, T b) { return b < a ? b : a; }
+template <typename T> __device__ T largest(T a, T b) { return a < b ? b : a; }
+
+template <typename To, typename From> __device__ To bits_as(From from) {
+  static_assert(sizeof(To) == sizeof(From), "bits_as keeps the width");
+  union { From from; To to; } both = {from};
+  return both.to;
+}
+
+__device__ bool negative(float a) { return __float_as_int(a) < 0; }
+__device__ bool negative(double a) { return __double_as_longlong(a) < 0; }
+
+// A NaN wins, and -0 < +0.
+template <typename T> __device__ T minimum(T a, T b) {
+  if (a != a || b != b) return a + b;
+  return a < b || (a == b && negative(a)) ? a : b;
+}
+template <typename T> __device__ T maximum(T a, T b) {
+  if (a != a || b != b) return a + b;
+  return a > b || (a == b && negative(b)) ? a : b;
+}
+
+// Truncation that saturates to least and most, with NaN to 0; low and high are where it must.
+template <typename To, typename From>
+__device__ To saturate(From a, From low, From high, To least, To most) {
+  return a != a ? To(0) : a <= low ? least : a >= high ? most : To(a);
+}
+
+// x * 2**n rounded once; beyond 4000 nothing changes.
+__device__ float scale(float x, i64 n) {
+  return ldexpf(x, int(n < -4000 ? -4000 : n > 4000 ? 4000 : n));
+}
+__device__ double scale(double x, i64 n) {
+  return ldexp(x, int(n < -4000 ? -4000 : n > 4000 ? 4000 : n));
+}
+
+// The program fails with the smallest (site, element) reported.
+__device__ void report(u64 *status, bool condition, i64 site, i64 element) {
+  if (condition) atomicMin(status, u64(site) << 48 | u64(element));
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+pointwise_0(
+    const float *__restrict__ in0,
+    const float *__restrict__ in1,
+    const float *__restrict__ in2,
+    const float *__restrict__ in3,
+    float *__restrict__ out0,
+    float *__restrict__ out1,
+    float *__restrict__ out2,
+    u64 *status) {
+  if (blockIdx.x == 0) {
+    const i64 first = 0;
+    const i64 last = least<i64>((first + 256), 33);
+    for (i64 i = first + threadIdx.x; i < last; i += 256) {
+      const float x = in2[i];
+      const float mul = 0.9f * x;
+      const float x_1 = in1[i];
+      const float mul_1 = 0.1f * x_1;
+      const float add = mul + mul_1;
+      out0[i] = add;
+      const float x_2 = in3[i];
+      const float mul_2 = 0.999f * x_2;
+      const float mul_3 = 0.001f * x_1;
+      const float mul_4 = mul_3 * x_1;
+      const float add_1 = mul_2 + mul_4;
+      out1[i] = add_1;
+      const float x_3 = in0[i];
+      const float mul_5 = 0.001f * add;
+      const float sqrt_v = sqrtf(add_1);
+      const float add_2 = sqrt_v + 1e-08f;
+      const float div = mul_5 / add_2;
+      const float sub = x_3 - div;
+      out2[i] = sub;
+    }
+  }
+}
