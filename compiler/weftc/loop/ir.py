@@ -3,8 +3,8 @@
 Frozen data, identity equality. A `LoopFunction` is a list of statements over buffers; scalars are
 SSA (`Let`, loop-carried values), so no backend needs mem2reg. Two levels share these classes:
 
-- *written*: every expression is scalar. `For(kind=VECTOR)` says "these iterations may run as lanes",
-  whatever its body holds (a serial loop inside it runs once for all lanes: outer-loop
+- *written*: every expression is scalar. `For(kind=VECTOR)` says "these iterations may run as
+  lanes", whatever its body holds (a serial loop inside it runs once for all lanes: outer-loop
   vectorization). `Reduce` is the canonical reduction of the numerics contract.
 - *widened* (after weftc.loop.widen): no VECTOR loop and no Reduce is left; expressions have lanes,
   and `Ramp`, `Splat`, `Tree` and masks appear.
@@ -345,7 +345,7 @@ _COMPARISONS = frozenset((Scalar.EQ, Scalar.NE, Scalar.LT, Scalar.LE, Scalar.GT,
 
 
 def apply(op: Scalar, *args: Expr) -> Op:
-    """`op` over operands of fitting types. CAST and BITCAST need a target: use `cast`, `bitcast`."""
+    """`op` over operands of fitting types. CAST and BITCAST need a target: `cast`, `bitcast`."""
     if op in _COMPARISONS:
         type_ = LoopType(dtypes.bool_, args[0].type.lanes)
     elif op is Scalar.SELECT:

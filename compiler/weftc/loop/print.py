@@ -35,7 +35,6 @@ from weftc.loop.ir import (
     Ramp,
     Reduce,
     Scalar,
-    Space,
     Splat,
     Store,
     Tree,
@@ -264,6 +263,3 @@ _EXPRESSIONS: dict[type, Callable[[_Printer, Any], str]] = {
     Splat: lambda printer, node: f"splat({printer.text[node.value]}, {node.type.lanes})",
     Tree: lambda printer, node: f"tree({node.op!r}, {printer.text[node.value]})",
 }
-
-SPACES = {space.value: space for space in Space}
-KINDS = {kind.value: kind for kind in LoopKind}

@@ -43,6 +43,9 @@ class _Writer:
     inputs: list[Buffer] = field(default_factory=list)
     table: Buffer | None = None
     output: Buffer | None = None
+    few: Expr = field(default_factory=lambda: const(2))
+    many: Expr = field(default_factory=lambda: const(2))
+    """Sizes of at most 4 and at most WIDTH."""
     floats: list[Expr] = field(default_factory=list)
     indices: list[Expr] = field(default_factory=list)
     """Expressions in [0, WIDTH)."""
@@ -98,8 +101,8 @@ class _Writer:
     def body(self, row: Expr, depth: int, scalar: bool = False) -> None:
         """Statements of one iteration; its own output elements are row * WIDTH + [0, WIDTH)."""
         floats, indices = list(self.floats), list(self.indices)
-        steps = ["let", "let", "store", "store"]
-        if depth < 3:
+        steps = ["let", "let", "store", "store", "update"]
+        if depth < 2:
             steps += ["if", "serial", "reduce", "local"]
             steps += ["vector"] if scalar else []
         for _ in range(self.draw(st.integers(1, 4))):
@@ -118,6 +121,18 @@ class _Writer:
         if self.pick(True, False):
             self.floats.append(self.b.let("read", load(self.output, at)))
 
+    def _update(self, row: Expr, depth: int) -> None:
+        """Reads of one element before, between and after stores to it, in a loop."""
+        at = ir.add(ir.mul(row, const(WIDTH)), self.index())
+        before = self.b.let("before", load(self.output, at))
+        stop = self.pick(const(1), const(2), self.few)
+        with self.b.for_("again", 0, stop):
+            old = self.b.let("old", load(self.output, at))
+            self.b.store(self.output, at, ir.apply(Scalar.ADD, self.value(), old))
+            if self.pick(True, False):
+                self.b.store(self.output, at, ir.apply(Scalar.SUB, old, load(self.output, at)))
+        self.floats += [before, self.b.let("after", load(self.output, at))]
+
     def _if(self, row: Expr, depth: int) -> None:
         with self.b.if_(self.condition()):
             self.body(row, depth + 1)
@@ -126,7 +141,7 @@ class _Writer:
                 self.body(row, depth + 1)
 
     def _serial(self, row: Expr, depth: int) -> None:
-        stop = self.pick(const(0), const(1), const(3), *self.sizes())
+        stop = self.pick(const(0), const(1), const(3), self.few)
         carried = [("c", self.value()), ("d", self.value())][: self.draw(st.integers(0, 2))]
         kind = LoopKind.SERIAL
         with self.b.for_("s", 0, stop, kind, carried=carried) as loop:
@@ -140,7 +155,7 @@ class _Writer:
         self.floats += list(loop.results)
 
     def _reduce(self, row: Expr, depth: int) -> None:
-        extent = self.pick(const(1), const(5), const(WIDTH), *self.sizes())
+        extent = self.pick(const(1), const(5), const(WIDTH), self.many)
         with self.b.reduce("r", extent) as reduction:
             self.indices.append(reduction.var)
             floats = list(self.floats)
@@ -165,17 +180,12 @@ class _Writer:
 
     def _vector(self, row: Expr, depth: int) -> None:
         """A vector loop that writes one element per iteration."""
-        stop = self.pick(const(7), const(WIDTH), const(16), *self.sizes())
+        stop = self.pick(const(7), const(WIDTH), const(16), self.many)
         with self.b.for_("v", 0, stop, LoopKind.VECTOR, lanes=self.pick(4, 8, 16)) as loop:
             self.indices.append(loop.var)
             at = ir.add(ir.mul(row, const(WIDTH)), loop.var)
             self.b.store(self.output, at, self.value())
             self.indices.remove(loop.var)
-
-    def sizes(self) -> list[Expr]:
-        return list(self.indices_sizes)
-
-    indices_sizes: list[Expr] = field(default_factory=list)
 
 
 @st.composite
@@ -187,15 +197,14 @@ def functions(draw: Draw) -> Drawn:
     writer.table = b.buffer("table", dtypes.int64)
     writer.output = b.buffer("y", dtypes.float32)
     scratch = b.buffer("kept", dtypes.float32, Space.SCRATCH, size=WIDTH)
-    rows, width = b.size("rows"), b.size("width")
-    writer.indices_sizes = [width]
-    sizes = [draw(st.integers(0, 21)), draw(st.integers(0, WIDTH))]
+    rows, writer.few, writer.many = b.size("rows"), b.size("few"), b.size("many")
+    sizes = [draw(st.integers(0, 11)), draw(st.integers(0, 4)), draw(st.integers(0, WIDTH))]
     with b.for_("z", 0, WIDTH, LoopKind.VECTOR, lanes=8) as loop:
         b.store(scratch, loop.var, load(writer.inputs[0], loop.var))
     writer.inputs.append(scratch)
     vector = draw(st.booleans())
     kind = LoopKind.VECTOR if vector else LoopKind.PARALLEL
-    lanes = draw(st.sampled_from((2, 8, 16))) if vector else 1
+    lanes = draw(st.sampled_from((2, 4, 8))) if vector else 1
     start = draw(st.sampled_from((0, 0, 2)))
     with b.for_("row", start, rows, kind, lanes=lanes) as loop:
         writer.indices.append(loop.var)
@@ -206,6 +215,6 @@ def functions(draw: Draw) -> Drawn:
         values[0].astype(np.float32),
         values[1].astype(np.float32),
         random.integers(0, WIDTH, WIDTH),
-        np.zeros(WIDTH * 25, np.float32),
+        np.zeros(WIDTH * 16, np.float32),
     ]
     return Drawn(b.function(), arrays, sizes)

@@ -1,4 +1,4 @@
-"""Widening and simplifying keep every bit of every drawn function, in every order of iterations."""
+"""Widening and simplifying keep every bit of drawn functions, in every order of iterations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bits(drawn: Drawn, function: LoopFunction, order: Order) -> list[bytes]:
     return [np.where(np.isnan(a), np.float32(np.nan), a).tobytes() for a in arrays]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(functions())
 def test_every_level_and_order_gives_the_same_bits(drawn: Drawn) -> None:
     verify(drawn.function)
