@@ -86,9 +86,11 @@ class Lanes:
 
     def value(self, expr: Expr) -> Value:
         """What `expr` is across the lanes."""
-        for node in postorder(expr, self.memo):
-            self.memo[node] = self._visit(node)
-        return self.memo[expr]
+        memo = self.memo
+        if expr not in memo:
+            for node in postorder(expr, memo):
+                memo[node] = self._visit(node)
+        return memo[expr]
 
     def vector(self, expr: Expr) -> Expr:
         """`expr` with a value in every lane."""

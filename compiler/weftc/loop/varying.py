@@ -15,7 +15,8 @@ class VaryingNames:
     def __init__(self, index: str, body: Block) -> None:
         self._names: set[str] = {index}
         self._local: set[Buffer] = {s.buffer for s in statements(body) if isinstance(s, Alloc)}
-        while self._round(body):
+        carries = any(isinstance(s, For) and s.carried for s in statements(body))
+        while self._round(body) and carries:
             continue
         self.names = frozenset(self._names)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Container, Iterable, Iterator
 
 from weftc.loop.ir import (
@@ -10,6 +11,7 @@ from weftc.loop.ir import (
     Block,
     Buffer,
     Call,
+    Const,
     Expr,
     For,
     If,
@@ -29,15 +31,18 @@ from weftc.loop.ir import (
 
 def operands(expr: Expr) -> tuple[Expr, ...]:
     """The expressions that `expr` is made of, in order; a mask comes last."""
-    if isinstance(expr, Op):
-        return expr.args
-    if isinstance(expr, Load):
-        return (expr.index,) if expr.mask is None else (expr.index, expr.mask)
-    if isinstance(expr, (Splat, Tree)):
-        return (expr.value,)
-    if isinstance(expr, Ramp):
-        return (expr.base,)
-    return ()
+    return _OPERANDS[type(expr)](expr)
+
+
+_OPERANDS: dict[type, Callable[..., tuple[Expr, ...]]] = {
+    Const: lambda expr: (),
+    Var: lambda expr: (),
+    Op: operator.attrgetter("args"),
+    Load: lambda expr: (expr.index,) if expr.mask is None else (expr.index, expr.mask),
+    Ramp: lambda expr: (expr.base,),
+    Splat: lambda expr: (expr.value,),
+    Tree: lambda expr: (expr.value,),
+}
 
 
 def with_operands(expr: Expr, new: tuple[Expr, ...]) -> Expr:

@@ -67,6 +67,14 @@ class Widener:
     def __init__(self, builder: Builder, target: Target) -> None:
         self.builder = builder
         self.target = target
+        self._varying: dict[tuple[str, Block], VaryingNames] = {}
+
+    def varying(self, name: str, body: Block) -> VaryingNames:
+        """What differs between lanes of the loop over `name`; asked for by main loop and tail."""
+        known = self._varying.get((name, body))
+        if known is None:
+            known = self._varying[name, body] = VaryingNames(name, body)
+        return known
 
     # -- outside of vector loops: statements keep their names ---------------------------------
 
@@ -89,12 +97,28 @@ class Widener:
         self.builder.emit(If(s.condition, self._inside(s.then), self._inside(s.otherwise)))
 
     def _scalar_for(self, s: For) -> None:
-        if s.kind is LoopKind.VECTOR and _widenable(s):
+        if s.kind is LoopKind.VECTOR and self._widenable(s):
             self._vector_loop(s)
             return
         kind = LoopKind.SERIAL if s.kind is LoopKind.VECTOR else s.kind
         body = self._inside(s.body)
         self.builder.emit(For(s.var, s.start, s.stop, body, kind, s.step, s.carried, 1, s.grain))
+
+    def _widenable(self, loop: For) -> bool:
+        """Whether all lanes can run the body together."""
+        if loop.step != 1 or loop.lanes < 2 or loop.lanes & (loop.lanes - 1):
+            return False
+        varying = self.varying(loop.var.name, loop.body)
+        for statement in statements(loop.body):
+            if isinstance(statement, For) and statement.kind not in _TOGETHER:
+                return False
+            if isinstance(statement, Barrier):
+                return False
+            if isinstance(statement, Alloc) and statement.buffer.space is not Space.LOCAL:
+                return False
+            if any(varying.depends(bound) for bound in _bounds(statement)):
+                return False
+        return True
 
     def _scalar_reduce(self, s: Reduce) -> None:
         reduce_scalar(self, s)
@@ -135,7 +159,7 @@ class Widener:
         mask = None
         if stop is not None and count > 1:
             mask = self.builder.let("mask", tail_mask(base, count, stop))
-        lanes = Lanes(count, VaryingNames(name, body).names, {name: Value(base, 1)}, mask=mask)
+        lanes = Lanes(count, self.varying(name, body).names, {name: Value(base, 1)}, mask=mask)
         self.lane_block(lanes, body)
         return lanes
 
@@ -258,23 +282,6 @@ def _nexts(lanes: Lanes, carried: tuple[Carry, ...], flags: list[bool]) -> list[
         lanes.vector(carry.next) if varies else lanes.value(carry.next).expr
         for carry, varies in zip(carried, flags)
     ]
-
-
-def _widenable(loop: For) -> bool:
-    """Whether all lanes can run the body together."""
-    if loop.step != 1 or loop.lanes < 2 or loop.lanes & (loop.lanes - 1):
-        return False
-    varying = VaryingNames(loop.var.name, loop.body)
-    for statement in statements(loop.body):
-        if isinstance(statement, For) and statement.kind not in _TOGETHER:
-            return False
-        if isinstance(statement, Barrier):
-            return False
-        if isinstance(statement, Alloc) and statement.buffer.space is not Space.LOCAL:
-            return False
-        if any(varying.depends(bound) for bound in _bounds(statement)):
-            return False
-    return True
 
 
 _TOGETHER = (LoopKind.SERIAL, LoopKind.UNROLLED, LoopKind.VECTOR)
