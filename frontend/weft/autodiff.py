@@ -63,8 +63,8 @@ def value_and_grad(
 def _value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, name: str
 ) -> Callable[..., Any]:
-    if not callable(function):
-        raise diagnostics.located(UsageError, f"{name} takes a function, not {function!r:.40}")
+    _check(name, function)
+    _numbers(argnums)
 
     @functools.wraps(function)
     def both(*args: Any, **kwargs: Any) -> Any:
@@ -82,13 +82,22 @@ def _value_and_grad(
     return both
 
 
+def _check(name: str, function: Any) -> None:
+    if not callable(function):
+        raise diagnostics.located(UsageError, f"{name} takes a function, not {function!r:.40}")
+
+
 def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if not all(type(number) is int for number in numbers):
+        problem = f"argnums is the number of an argument or a tuple of them, not {argnums!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    return numbers
 
 
 def _place(name: str, number: int, count: int) -> int:
     if not -count <= number < count:
-        problem = f"{name}: argnums names argument {number}, but there are {count} positional ones"
+        problem = f"{name}: argnums names argument {number}, but {count} were passed by position"
         raise diagnostics.located(UsageError, problem)
     return number % count
 
@@ -143,7 +152,8 @@ def _split(name: str, result: Any) -> tuple[Any, Any]:
 
 def _scalar(name: str, value: Any) -> Tracer:
     if tree.is_branch(value):
-        problem = f"{name} needs one scalar, but the function returns a {type(value).__name__}"
+        found = "None" if value is None else diagnostics.kind_of(value)
+        problem = f"{name} needs one scalar, but the function returns {found}"
         raise diagnostics.located(ShapeError, problem + "; has_aux=True allows (scalar, anything)")
     output = as_strong(lift(value, f"the result under {name}"))
     if output.ndim:
@@ -174,6 +184,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
 
     Inside a trace `pull` continues the graph; outside, value and gradients are compiled.
     """
+    _check("vjp", function)
     if state.trace is not None:
         return _vjp_traced(function, primals, has_aux)
     value = jit(function)(*primals)

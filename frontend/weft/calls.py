@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from weft import diagnostics, tree
-from weft.tracing import SCALAR_DTYPES, array_dtype
+from weft.tracing import SCALAR_DTYPES, Tracer, array_dtype, check_rank
 from weft.tree import LEAF, Structure
 from weftrt import array, dtypes
 from weftrt import signature as signatures
@@ -59,7 +61,10 @@ class Call:
 
 
 class Reader:
-    """Takes calls of one function apart."""
+    """Takes calls of one function apart.
+
+    `freeze` is for Weft's own functions: their static lists are compared as tuples.
+    """
 
     def __init__(self, function: Callable[..., Any], static: Sequence[str], freeze: bool) -> None:
         try:
@@ -74,7 +79,7 @@ class Reader:
         variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
         unknown = self._static - set(parameters)
         if unknown and not variadic:
-            problem = f"{self._name} has no parameter {sorted(unknown)[0]!r} to be static"
+            problem = f"{self._name} has no parameter {min(map(repr, unknown))} to be static"
             raise diagnostics.located(UsageError, problem)
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -119,45 +124,58 @@ class Reader:
         try:
             hash(frozen)
         except TypeError:
-            problem = f"the static argument {name} of {self._name} must be hashable, not "
-            raise diagnostics.located(UsageError, problem + type(value).__name__) from None
+            what = (
+                f"the static argument {name} of {self._name}"
+                if not self._freeze
+                else (f"{self._name}: {name}")
+            )
+            problem = f"{what} must be hashable, not {diagnostics.kind_of(value)}"
+            raise diagnostics.located(UsageError, problem) from None
         return Structure(Static, (), (), Static(frozen)), frozen is value
 
     def _leaf(self, name: str, leaf: Any) -> Leaf:
-        if isinstance(leaf, Array):
-            return leaf
-        if isinstance(leaf, np.ndarray):
-            array_dtype(leaf, f"the argument {name} of {self._name}")
-            return np.asarray(leaf)
+        if isinstance(leaf, (Array, np.ndarray)):
+            array_dtype(leaf, self._what(name))
+            check_rank(leaf.ndim, self._what(name))
+            return leaf if isinstance(leaf, Array) else np.asarray(leaf)
         if isinstance(leaf, np.generic):
-            return self._numpy_scalar(name, leaf)
+            if type(leaf.item()) not in SCALAR_DTYPES:
+                array_dtype(leaf, self._what(name))
+            return self._leaf(name, leaf.item())
         if type(leaf) not in SCALAR_DTYPES:
-            hint = "wf.asarray makes an array"
-            if isinstance(leaf, (str, bytes)) or callable(leaf) or isinstance(leaf, DType):
-                hint = (
-                    f"name it in wf.jit(..., static_argnames={name.split('.')[0].split('[')[0]!r})"
-                )
-            problem = f"{type(leaf).__name__}, which is no array, number or tree of them; {hint}"
-            raise diagnostics.located(
-                TraceError, f"the argument {name} of {self._name} is a {problem}"
-            )
+            raise self._not_a_leaf(name, leaf)
         if type(leaf) is int and not -(2**63) <= leaf < 2**63:
-            problem = f"the argument {name} of {self._name} is {leaf}, which does not fit int64"
+            problem = f"{self._what(name)} is {leaf}, which does not fit int64"
             raise diagnostics.located(DTypeError, problem)
         return leaf  # type: ignore[no-any-return]
 
-    def _numpy_scalar(self, name: str, leaf: np.generic) -> Leaf:
-        value = leaf.item()
-        if type(value) not in SCALAR_DTYPES:
-            array_dtype(leaf, f"the argument {name} of {self._name}")
-        return self._leaf(name, value)
+    def _what(self, name: str) -> str:
+        return f"{self._name}: {name}" if self._freeze else f"the argument {name} of {self._name}"
+
+    def _not_a_leaf(self, name: str, leaf: Any) -> Exception:
+        problem = f"{self._what(name)} is {diagnostics.kind_of(leaf)}, "
+        if self._freeze:
+            problem += "not an array or a number"
+        elif isinstance(leaf, Tracer):
+            return diagnostics.located(TraceError, f"{problem}of a trace that has ended")
+        elif isinstance(leaf, _STATIC_KINDS) or callable(leaf):
+            root = re.split(r"[.\[]", name, maxsplit=1)[0]
+            problem += f"no array; name it in wf.jit(..., static_argnames={root!r})"
+        else:
+            problem += "not an array, a number, or a tuple, list or dict of them"
+        return diagnostics.located(TraceError, problem)
+
+
+_STATIC_KINDS = (str, bytes, DType, Enum)
+"""Values that people pass to be branched on."""
 
 
 def plain(value: Any) -> Any:
     """What the native guard takes in place of a NumPy scalar or of an ndarray that is strided,
     byte-swapped or of a subclass; anything else as it is."""
     if isinstance(value, np.generic):
-        return value.item()
+        item = value.item()
+        return item if type(item) in SCALAR_DTYPES else value
     if isinstance(value, np.ndarray):
         dtype = dtypes.from_numpy(value.dtype)
         flags = value.flags

@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import inspect
+import os
 import platform
 import re
 import sys
+import textwrap
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from weft import __version__, diagnostics
 from weftrt import dtypes, knobs
 from weftrt.errors import UsageError, WeftError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status. Weft's own errors are printed in one line, exit status 2."""
+    """Run a command; the exit status. A wrong argument is one line on stderr, exit status 2."""
     options = _parser().parse_args(arguments)
     try:
         run: Callable[[argparse.Namespace], None] = options.run
         run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except WeftError as error:
-        print(f"weft {options.command}: {error}", file=sys.stderr)
+        problem = re.sub(r"\s*\n\s*", ": ", str(error))
+        print(f"weft {options.command}: {problem}", file=sys.stderr)
         return 2
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="weft", description="A graph-to-kernel JIT compiler for tensors."
-    )
+    parser = _Parser(prog="weft", description="A graph-to-kernel JIT compiler for tensors.")
+    parser.add_argument("--version", action="version", version=f"weft {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     doctor = commands.add_parser("doctor", help="what Weft sees of this machine")
@@ -40,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 
     dump = commands.add_parser("dump", help="print a stage of a function's compilation")
     _add_function(dump)
-    dump.add_argument("--stage", default="graph", help="graph, optimized, kernels, loops, ...")
+    dump.add_argument(
+        "--stage",
+        default="graph",
+        help="graph (the default), optimized, kernels, loops, widened, llvm, asm or cuda",
+    )
     dump.set_defaults(run=run_dump)
 
     explain = commands.add_parser("explain", help="which kernels a function becomes, and why")
@@ -87,16 +106,24 @@ def run_doctor(options: argparse.Namespace) -> None:
         "numpy": np.__version__,
         "llvm": f"{version} (llvmlite {llvmlite.__version__})",
         "target": f"{host.triple}, {host.vector_bits}-bit vectors",
-        "features": " ".join(host.features),
-        "caches": f"L1 {host.l1_bytes >> 10} KiB, L2 {host.l2_bytes >> 10} KiB",
+        "features": " ".join(sorted(host.features)),
+        "CPU caches": f"L1 {host.l1_bytes >> 10} KiB, L2 {host.l2_bytes >> 10} KiB",
         "threads": str(knobs.threads()),
-        "cache": default_store().describe(),
+        "cache": default_store().describe() + _cache_state(default_store()),
         "devices": "cpu" + _cuda_state(),
     }
     for name, value in rows.items():
-        print(f"{name:9} {value}")
+        indent = " " * 11
+        print(textwrap.fill(f"{name:10} {value}", 80, subsequent_indent=indent))
     print("\nknobs (environment variables):")
     print(knobs.describe())
+
+
+def _cache_state(store: Any) -> str:
+    if store.root is None:
+        return " (nothing is kept between processes)"
+    problem = store.problem()
+    return f" (cannot be written: {problem})" if problem else ", writable"
 
 
 def _cuda_state() -> str:
@@ -108,13 +135,54 @@ def _cuda_state() -> str:
 def run_dump(options: argparse.Namespace) -> None:
     """Print one stage of a function."""
     function = load_function(options.function)
-    print(function.ir(*example_arguments(options.args), stage=options.stage))
+    arguments = _fitting(function, example_arguments(options.args))
+    _print(_of_user(lambda: function.ir(*arguments, stage=options.stage)))
 
 
 def run_explain(options: argparse.Namespace) -> None:
     """Print the kernels of a function and why they are not fewer."""
     function = load_function(options.function)
-    print(function.explain(*example_arguments(options.args)))
+    arguments = _fitting(function, example_arguments(options.args))
+    _print(_of_user(lambda: function.explain(*arguments)))
+
+
+def _print(text: str) -> None:
+    print(text, end="" if text.endswith("\n") else "\n")
+
+
+def _fitting(function: Any, arguments: Sequence[Any]) -> Sequence[Any]:
+    """The arguments, if the function takes as many."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return arguments
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        given = f"--args names {len(arguments)}" if arguments else "give --args"
+        name = getattr(function, "__name__", "the function")
+        raise UsageError(f"{name}{signature}: {error}; {given}") from None
+    return arguments
+
+
+def _of_user(run: Callable[[], Any]) -> Any:
+    """What `run` returns; an error of the user's code becomes one line."""
+    try:
+        return run()
+    except WeftError:
+        raise
+    except SyntaxError as error:
+        problem = f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}"
+        raise UsageError(problem) from None
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [f for f in frames if not _is_machinery(f.filename)]
+        place = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
+        raise UsageError(f"{place}{type(error).__name__}: {error}") from None
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename.startswith("<frozen") or diagnostics.is_ours(filename)
 
 
 def run_cache(options: argparse.Namespace) -> None:
@@ -123,7 +191,7 @@ def run_cache(options: argparse.Namespace) -> None:
 
     store = default_store()
     if options.action == "clear":
-        store.clear()
+        print(f"removed {store.clear()} entries")
     print(store.describe())
 
 
@@ -141,29 +209,37 @@ def load_function(place: str) -> Any:
     path, separator, name = place.rpartition(":")
     if not separator or not path or not name:
         raise UsageError(f"expected FILE.py:FUNC, got {place!r}")
+    module = _of_user(lambda: _load_module(path))
+    if not hasattr(module, name):
+        own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise UsageError(f"{path} has no function {name}; it has: {', '.join(own) or 'none'}")
+    function = getattr(module, name)
+    if not callable(function):
+        found = diagnostics.kind_of(function)
+        raise UsageError(f"{name} in {path} is {found}, not a function")
+    return function if hasattr(function, "lower") else wf.jit(function)
+
+
+def _load_module(path: str) -> Any:
+    """The file as a module, under a name that hides no installed one."""
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    spec = importlib.util.spec_from_file_location(f"_weft_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(file.parent))
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    sys.path.insert(0, str(file.parent.resolve()))
     spec.loader.exec_module(module)
-    if not hasattr(module, name):
-        found = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise UsageError(f"{path} has no function {name}; it has: {', '.join(found) or 'none'}")
-    function = getattr(module, name)
-    if not callable(function):
-        raise UsageError(f"{name} in {path} is a {type(function).__name__}, not a function")
-    return function if hasattr(function, "lower") else wf.jit(function)
+    return module
 
 
 _TYPE = re.compile(r"\s*(\w+)\s*\[([^\]]*)\]\s*(?:,|$)")
 
 
 def example_arguments(text: str) -> list[np.ndarray[Any, Any]]:
-    """Arrays of ones of the given types: "f32[64,784],i64[]"."""
+    """Arrays of ones of the given types, "f32[64,784],i64[]", without memory of their own."""
     arrays = []
     position = 0
     while position < len(text.rstrip()):
@@ -184,4 +260,7 @@ def _example(short: str, shape: str) -> np.ndarray[Any, Any]:
     sizes = [s.strip() for s in shape.split(",") if s.strip()]
     if not all(s.isdecimal() for s in sizes):
         raise UsageError(f"sizes are whole numbers, got [{shape}]")
-    return np.ones(tuple(map(int, sizes)), dtype.dtype)
+    try:
+        return np.broadcast_to(np.ones((), dtype.dtype), tuple(map(int, sizes)))
+    except ValueError:
+        raise UsageError(f"no array has the shape [{shape}]") from None

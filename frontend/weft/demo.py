@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -43,7 +45,7 @@ class Result:
 def initial_parameters(features: int, rng: np.random.Generator) -> dict[str, Any]:
     """A two-layer perceptron: weights uniform as in He et al. (2015), zero biases."""
 
-    def weights(inputs: int, outputs: int) -> wf.Array:
+    def weights(inputs: int, outputs: int) -> Tree:
         bound = math.sqrt(6 / inputs)
         return wf.asarray(rng.uniform(-bound, bound, (inputs, outputs)).astype(np.float32))
 
@@ -112,20 +114,23 @@ def train(
     training, held = data.split(images, seed=seed)
     parameters = initial_parameters(images.pixels.shape[1], rng)
     zeros = {name: wf.zeros(p.shape) for name, p in parameters.items()}
-    state: Tree = (parameters, zeros, zeros, wf.asarray(np.float32(0)))
+    first, second, step = zeros, zeros, wf.asarray(np.float32(0))
     losses: list[float] = []
     times: list[float] = []
     for epoch in progress(range(epochs)):
         total: list[float] = []
         for batch in data.batches(training, BATCH, rng):
             start = time.perf_counter()
-            *state, value = train_step(*state, batch.pixels, batch.labels)
+            parameters, first, second, step, value = train_step(
+                parameters, first, second, step, batch.pixels, batch.labels
+            )
             times.append(time.perf_counter() - start)
             total.append(float(value))
         losses.append(float(np.mean(total)))
-        report(epoch, losses[-1], accuracy(state[0], training))
-    stages = train_step.lower(*state, batch.pixels, batch.labels)
-    return Result(accuracy(state[0], held), tuple(losses), median(times) * 1e6, len(stages.kernels))
+        report(epoch, losses[-1], accuracy(parameters, training))
+    kernels = train_step.lower(parameters, first, second, step, batch.pixels, batch.labels).kernels
+    score = accuracy(parameters, held)
+    return Result(score, tuple(losses), median(times) * 1e6, len(kernels))
 
 
 def main(dataset: str, epochs: int, dump: Path) -> Result:
@@ -172,10 +177,9 @@ class BarProgress(PlainProgress):
     """A tqdm bar below the line of each epoch."""
 
     def wrap(self, epochs: Iterable[int]) -> Iterable[int]:
-        from tqdm import tqdm
-
-        self._bar = tqdm(epochs, unit="epoch", leave=False)
-        return self._bar
+        tqdm: Any = importlib.import_module("tqdm")
+        self._bar = tqdm.tqdm(epochs, unit="epoch", leave=False)
+        yield from self._bar
 
     def report(self, epoch: int, loss: float, accuracy: float) -> None:
         count = f"{epoch + 1:{self._width}}/{self._epochs}"
@@ -183,6 +187,4 @@ class BarProgress(PlainProgress):
 
 
 def _progress_bar(epochs: int) -> PlainProgress:
-    from importlib.util import find_spec
-
     return BarProgress(epochs) if find_spec("tqdm") is not None else PlainProgress(epochs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 import weftc
 import weftrt
 from weftc.ir.location import Location
-from weftrt.errors import WeftError
+from weftrt.errors import DTypeError, WeftError
 
 _ROOTS = tuple(
     str(Path(path).resolve()) + os.sep
@@ -45,6 +46,16 @@ def user_location() -> Location | None:
     return None
 
 
+def definition(function: Any) -> Location | None:
+    """Where a function of the user is defined."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return Location(code, _NOWHERE) if code is not None else None
+
+
+_NOWHERE = 1 << 30
+"""No code is so long; a location there is the line on which the code starts."""
+
+
 def located(kind: type[WeftError], problem: str, at: Location | None = None) -> WeftError:
     """An error of `kind` that starts with "file:line: expression"."""
     place = at if at is not None else user_location()
@@ -57,6 +68,9 @@ def relocate(error: WeftError, name: str, operands: Sequence[Any]) -> WeftError:
     """`error`, raised by a rule that knows no source, with the place and the operands added."""
     if getattr(error, "is_located", False):
         return error
+    _, _, rest = str(error).partition(" ")
+    if operands and isinstance(error, DTypeError) and rest.startswith("takes "):
+        return located(DTypeError, f"{name} {rest}")  # it names the types; shapes distract
     return located(type(error), f"{describe(name, operands)}: {error}")
 
 
@@ -73,7 +87,18 @@ def describe(name: str, operands: Sequence[Any]) -> str:
     names = operand_names(name, operands, user_location())
     mixed = len({getattr(o, "dtype", None) for o in operands}) > 1
     parts = [_operand(n, o, mixed) for n, o in zip(names, operands, strict=True)]
-    return f"{name}: {' and '.join(parts)}"
+    return f"{name}: {listed(parts)}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join([*([", ".join(parts[:-1])] if len(parts) > 1 else []), parts[-1]])
+
+
+def kind_of(value: Any) -> str:
+    """ "a str", "an object"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
 
 
 def _operand(name: str, operand: Any, with_dtype: bool) -> str:
@@ -125,8 +150,19 @@ def _operands(expression: ast.expr, name: str) -> list[ast.expr]:
             return list(arguments)
         case ast.Call(func=ast.Attribute(value=owner, attr=called), args=arguments):
             if called == name:
-                return list(arguments) if _is_module(owner) else [owner, *arguments]
+                return _listed(arguments) if _is_module(owner) else [owner, *arguments]
     return []
+
+
+def _listed(arguments: list[ast.expr]) -> list[ast.expr]:
+    """The arguments but texts, or the items of the first where it is written as a list or tuple."""
+    arguments = [a for a in arguments if not _is_text(a)]
+    first = arguments[0] if arguments else None
+    return list(first.elts) if isinstance(first, (ast.List, ast.Tuple)) else list(arguments)
+
+
+def _is_text(argument: ast.expr) -> bool:
+    return isinstance(argument, ast.Constant) and isinstance(argument.value, str)
 
 
 def _is_module(owner: ast.expr) -> bool:

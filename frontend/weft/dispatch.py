@@ -95,11 +95,12 @@ class Dispatcher:
         call = self._reader.read(args, kwargs)
         return self._entry(call).run(call)
 
-    def run_fixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Run a call once more for its own sizes, so that an error names them and the line."""
+    def run_fixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a call for its own sizes, so that an error names them and the line."""
         call = self._reader.read(args, kwargs)
         traced = specialize.trace(self.function, self.name, call)
-        engine.executable(traced.graph)[0].run((*call.leaves, *traced.captured))
+        produced = engine.executable(traced.graph)[0].run((*call.leaves, *traced.captured))
+        return traced.result.unflatten([produced[index] for index in traced.outputs])
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """A call taken apart."""

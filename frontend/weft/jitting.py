@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -60,16 +61,60 @@ def jit(
 
     Each call with new dtypes, shapes or static values traces the function and compiles what it
     did; other calls run natively. Arguments in `static_argnames` are hashable Python values that
-    the trace may branch on. Python numbers are run-time arguments. Closed-over arrays are read
-    at every call; a changed closed-over or global Python value traces again.
+    the trace may branch on. Python numbers are run-time arguments.
+
+    What the function reads besides its arguments is looked at before each call: the closure cells
+    and globals that it names, and those of the plain functions it can reach through them.
+
+    - Arrays: another array is used as it is; the same dtype and shape need no compile.
+    - Numbers, strings, None and tuples of them: by value. A changed one traces again.
+    - Other objects, functions and lists: by identity. Rebinding the name traces again; changing
+      the object in place (a list's items, an attribute, a default argument) is not seen.
+    - Names reached through a module (`config.rate`) and attributes (`self.rate`) are not seen:
+      pass such values as arguments.
     """
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    names = _names(static_argnames)
     if function is None:
         return functools.partial(jit, static_argnames=names)
-    if not callable(function):
-        raise diagnostics.located(UsageError, f"jit takes a function, not {function!r:.40}")
+    _check(function)
     compiled = Dispatcher(function, names, symbolic=False).compiled
     return functools.update_wrapper(compiled, function, updated=())
+
+
+def _names(static_argnames: Any) -> tuple[str, ...]:
+    if isinstance(static_argnames, str):
+        return (static_argnames,)
+    listed = isinstance(static_argnames, (tuple, list, set, frozenset))
+    if listed and all(isinstance(name, str) for name in static_argnames):
+        return tuple(static_argnames)
+    problem = f"static_argnames is a name or a tuple of names, not {static_argnames!r:.40}"
+    raise diagnostics.located(UsageError, problem)
+
+
+def _check(function: Any) -> None:
+    if not callable(function):
+        raise diagnostics.located(UsageError, f"jit takes a function, not {function!r:.40}")
+    for kind, test in _UNTRACEABLE.items():
+        if test(function):
+            name = getattr(function, "__name__", "it")
+            raise diagnostics.located(UsageError, f"jit takes a function; {name} is {kind}")
+
+
+_UNTRACEABLE: dict[str, Callable[[Any], bool]] = {
+    "a coroutine function": inspect.iscoroutinefunction,
+    "a generator function": inspect.isgeneratorfunction,
+    "an async generator function": inspect.isasyncgenfunction,
+}
+
+
+def _repr(compiled: Any) -> str:
+    return f"<weft.jit {compiled.__qualname__}>"
+
+
+def _reduce(compiled: Any) -> str:
+    """Pickled by name, as functions are: one inside a function, or a lambda, has none to find."""
+    name: str = compiled.__qualname__
+    return name
 
 
 def _install() -> None:
@@ -79,6 +124,8 @@ def _install() -> None:
         ("lower", stages.lower),
         ("explain", stages.explained),
         ("cache_report", stages.cache_report),
+        ("__repr__", _repr),
+        ("__reduce__", _reduce),
     ):
         setattr(Compiled, name, method)
 

@@ -67,7 +67,7 @@ def _shifted(name: str, x: Any, axis: Any) -> tuple[Tracer, tuple[int, ...]]:
     return binary("sub", name, value, largest), axes
 
 
-@operation("axis")
+@operation("axis", fixed_if_empty=True)
 def softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
     """exp(x) / sum(exp(x)) along `axis`, without overflow."""
     shifted, axes = _shifted("softmax", x, axis)
@@ -75,7 +75,7 @@ def softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
     return binary("div", "softmax", raised, reduce("sum", "softmax", raised, axes, True))
 
 
-@operation("axis")
+@operation("axis", fixed_if_empty=True)
 def log_softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
     """log(softmax(x)), without overflow."""
     shifted, axes = _shifted("log_softmax", x, axis)
@@ -83,7 +83,7 @@ def log_softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
     return binary("sub", "log_softmax", shifted, apply("log", total))
 
 
-@operation()
+@operation(fixed_if_empty=True)
 def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
     """-log_softmax(logits)[label] for each row; labels are integers below the last size."""
     value, label = as_float(lift(logits)), lift(labels)

@@ -99,15 +99,27 @@ def _weak_in(x: Tracer, dtype: DType) -> Tracer:
 
 
 def _traced_binary(function: Function, op: str, reflected: bool) -> Function:
+    equality = op in ("eq", "ne")
+
     def method(self: Tracer, other: Any) -> Any:
         if not isinstance(other, _OPERANDS):
-            return NotImplemented
+            sequence = isinstance(other, (list, tuple))
+            return _refuse(other) if sequence or not equality else NotImplemented
         left, right = (other, self) if reflected else (self, other)
         if self.weak and _is_weak(other):
             return _python_arithmetic(op, left, right)
         return function(left, right)
 
     return method
+
+
+def _refuse(other: Any) -> Any:
+    """An error for what is no operand; NotImplemented for classes that may know what to do."""
+    if other is None or isinstance(other, (str, bytes, complex, list, tuple, dict, set)):
+        hint = "; wf.asarray makes an array of it" if isinstance(other, (list, tuple)) else ""
+        problem = f"an operand is an array or a number, not {diagnostics.kind_of(other)}{hint}"
+        raise diagnostics.located(TraceError, problem)
+    return NotImplemented
 
 
 def _traced_unary(function: Function, op: str) -> Function:
@@ -118,9 +130,13 @@ def _reflected(function: Function) -> Function:
     return lambda self, other: function(other, self)
 
 
-def _comparison(function: Function) -> Function:
+def _comparison(function: Function, equality: bool) -> Function:
     def method(self: Any, other: Any) -> Any:
-        return function(self, other) if isinstance(other, _OPERANDS) else NotImplemented
+        if isinstance(other, _OPERANDS):
+            return function(self, other)
+        return (
+            _refuse(other) if isinstance(other, (list, tuple)) or not equality else NotImplemented
+        )
 
     return method
 
@@ -132,7 +148,7 @@ def _install_operators() -> None:
         setattr(Tracer, f"__{name}__", _traced_binary(function, op, False))
         setattr(Tracer, f"__r{name}__", _traced_binary(function, op, True))
     for name, (function, op) in _COMPARISONS.items():
-        setattr(Array, f"__{name}__", _comparison(function))
+        setattr(Array, f"__{name}__", _comparison(function, op in ("eq", "ne")))
         setattr(Tracer, f"__{name}__", _traced_binary(function, op, False))
     for name, (function, op) in _UNARY.items():
         setattr(Array, f"__{name}__", function)
@@ -156,6 +172,9 @@ def _transpose(self: Any, *axes: Any) -> Any:
 
 def _reduction(function: Function) -> Function:
     def method(self: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        for name in ("out", "dtype"):  # np.sum(x) and the like pass None
+            if options.get(name, self) is None:
+                del options[name]
         return function(self, axis=axis, keepdims=keepdims, **options)
 
     method.__doc__ = function.__doc__
@@ -164,8 +183,14 @@ def _reduction(function: Function) -> Function:
 
 def _setitem(self: Any, key: Any, value: Any) -> None:
     raise diagnostics.located(
-        TraceError, "arrays are immutable; wf.where(condition, new, x) makes a changed one"
+        TraceError,
+        "arrays are immutable; wf.where(condition, new, x) makes a changed one, "
+        "where the condition may be wf.arange(n) == i",
     )
+
+
+def _delitem(self: Any, key: Any) -> None:
+    raise diagnostics.located(TraceError, "arrays are immutable; x[:n] and wf.concat make others")
 
 
 def _array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -193,6 +218,7 @@ _SHARED: dict[str, Any] = {
     "__rmatmul__": _reflected(linear_algebra.matmul),
     "__getitem__": indexing.getitem,
     "__setitem__": _setitem,
+    "__delitem__": _delitem,
     "__array_ufunc__": _array_ufunc,
     "__array_namespace__": _array_namespace,
     "T": property(lambda self: movement.transpose(self), doc="The axes reversed."),

@@ -27,8 +27,8 @@ def dtype_of(dtype: Any) -> DType:
         return dtype
     python = {float: dtypes.DEFAULT_FLOAT, int: dtypes.DEFAULT_INT, bool: dtypes.bool_}
     try:
-        found = python[dtype] if dtype in python else dtypes.from_numpy(dtype)
-    except TypeError:
+        found = python[dtype] if dtype in python else dtype and dtypes.from_numpy(dtype)
+    except (TypeError, ValueError):
         found = None
     if found is None:
         known = ", ".join(d.name for d in dtypes.ALL)

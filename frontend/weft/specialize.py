@@ -13,6 +13,7 @@ from weft.calls import Call, Leaf
 from weft.promotion import as_strong
 from weft.tracing import SCALAR_DTYPES, Trace, Tracer, array_dtype, lift, tracing
 from weft.tree import Structure
+from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Dim, Size, TensorType, substitute, unifying
 from weftc.ops import TABLE
@@ -108,18 +109,18 @@ def _trace(
     function: Callable[..., Any], name: str, call: Call, types: Sequence[TensorType], locate: bool
 ) -> Traced:
     context = Trace(name, len(types))
+    inputs = [
+        TABLE["input"](index=i, name=called, dtype=t.dtype, shape=t.shape)
+        for i, (called, t) in enumerate(zip(call.names, types, strict=True))
+    ]
     with tracing(context, locate):
-        inputs = [
-            TABLE["input"](index=i, name=called, dtype=t.dtype, shape=t.shape, at=None)
-            for i, (called, t) in enumerate(zip(call.names, types, strict=True))
-        ]
         tracers = [
             Tracer(node, context, weak=type(leaf) in SCALAR_DTYPES)
             for node, leaf in zip(inputs, call.leaves, strict=True)
         ]
         args, kwargs = call.structure.unflatten(tracers)
         result = function(*args, **kwargs)
-        nodes, structure = _results(name, result)
+        nodes, structure = _results(name, result, diagnostics.definition(function))
     outputs = list(dict.fromkeys(nodes))
     position = {node: index for index, node in enumerate(outputs)}
     graph = Graph(name, (*inputs, *context.hidden), tuple(outputs))
@@ -127,7 +128,7 @@ def _trace(
     return Traced(graph, tuple(context.captured), structure, indices)
 
 
-def _results(name: str, result: Any) -> tuple[list[Node], Structure]:
+def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], Structure]:
     """The nodes of a result tree; scalars become arrays of their default dtype."""
     found, structure = tree.flatten_with_paths(result)
     nodes: list[Node] = []
@@ -136,8 +137,9 @@ def _results(name: str, result: Any) -> tuple[list[Node], Structure]:
             place = f"at {path} " if path else ""
             raise diagnostics.located(
                 TraceError,
-                f"{name} returns a {type(leaf).__name__} {place}({leaf!r:.40}); it may return "
+                f"{name} returns {diagnostics.kind_of(leaf)} {place}({leaf!r:.40}); it may return "
                 "arrays, numbers, None, and tuples, lists and dicts of them",
+                at,
             )
         nodes.append(as_strong(lift(leaf, f"the result of {name}{path}")).node)
     return nodes, structure

@@ -16,7 +16,7 @@ from weftc.ir.node import Node
 from weftc.ir.types import Dim, Shape, Size
 from weftc.ops import TABLE
 from weftrt import dtypes
-from weftrt.array import Array
+from weftrt.array import MAXIMUM_RANK, Array
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, TraceError, WeftError
 
@@ -43,6 +43,7 @@ class Trace:
         found = self._nodes.get(id(array))
         if found is None:
             dtype = array_dtype(array, "a captured array")
+            check_rank(array.ndim, "a captured array")
             index = self._arguments + len(self.captured)
             found = TABLE["input"](
                 index=index, name=f"captured{len(self.captured)}", dtype=dtype, shape=array.shape
@@ -88,6 +89,13 @@ def array_dtype(array: Any, what: str) -> DType:
             DTypeError, f"{what} has dtype {array.dtype}; Weft's dtypes are {known}"
         )
     return found
+
+
+def check_rank(rank: int, what: str) -> None:
+    """ShapeError naming `what` if an array cannot have so many axes."""
+    if rank > MAXIMUM_RANK:
+        problem = f"{what} has {rank} axes; an array has at most {MAXIMUM_RANK}"
+        raise diagnostics.located(ShapeError, problem)
 
 
 class Tracer(TracerMethods):
@@ -153,10 +161,30 @@ class Tracer(TracerMethods):
         )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
-        _needs_value(self, "NumPy needs", "the function of the same name in weft")
+        _needs_value(self, "a NumPy array of", "the function of the same name in weft")
+
+    def __complex__(self) -> complex:
+        _needs_value(self, "complex() of", "x.astype(wf.float32); Weft has no complex numbers")
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            _needs_value(self, f"the format {spec!r} of", "the format outside of the function")
+        return repr(self)
 
     def item(self) -> Any:
         _needs_value(self, "item() of", "the array itself")
+
+    def tolist(self) -> Any:
+        _needs_value(self, "tolist() of", "the array itself")
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
+    def __reduce__(self) -> Any:
+        _needs_value(self, "pickling", "the result of the function")
 
     def __len__(self) -> int:
         if not self.shape:
@@ -207,7 +235,9 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
     if dtype is None:
         kind = type(value).__name__
         hint = "; wf.asarray makes one" if isinstance(value, (list, tuple)) else ""
-        raise diagnostics.located(TraceError, f"{what} must be an array, not {kind}{hint}")
+        raise diagnostics.located(
+            TraceError, f"{what} must be an array or a number, not {kind}{hint}"
+        )
     return Tracer(constant(value, dtype), active(), weak=True)
 
 
@@ -225,6 +255,9 @@ def apply(op: str, *operands: Tracer, weak: bool = False, name: str = "", **attr
     trace = active()
     nodes = tuple(operand.node for operand in operands)
     try:
-        return Tracer(TABLE[op](*nodes, **attrs), trace, weak)
+        node = TABLE[op](*nodes, **attrs)
     except WeftError as error:
         raise diagnostics.relocate(error, name or op, operands) from None
+    if node.type.rank > MAXIMUM_RANK:
+        check_rank(node.type.rank, f"the result of {name or op}")
+    return Tracer(node, trace, weak)

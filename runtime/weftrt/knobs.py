@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Knob(Generic[T]):
         try:
             return self.parse(text)
         except ValueError:
-            message = f"{self.variable}={text!r} is not {self.expected} ({self.help})"
+            message = f"{self.variable} is {self.expected}, not {text!r}"
             raise UsageError(message) from None
 
 
@@ -164,10 +165,13 @@ def scope(**values: Any) -> Iterator[None]:
 
 
 def describe() -> str:
-    """One line per variable: its name, what is set, and what it does."""
+    """For each variable its name, what is set, and what it does."""
     lines = []
     for knob in ALL:
         text = os.environ.get(knob.variable, "")
         setting = f" = {text}" if text else ""
-        lines.append(f"  {knob.variable}{setting}: {knob.help}")
+        about = textwrap.fill(
+            f"{knob.variable}{setting}: {knob.help}", 78, subsequent_indent="    "
+        )
+        lines.append(textwrap.indent(about, "  "))
     return "\n".join(lines)

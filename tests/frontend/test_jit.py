@@ -58,7 +58,7 @@ def test_static_arguments() -> None:
     assert f(X, mode="mul", scale=3.0)[0, 1] == 3
     assert f(X, "add")[0, 0] == 1
     assert len(reasons(f)) == 2
-    with pytest.raises(wf.errors.UsageError, match="mode of f must be hashable, not list"):
+    with pytest.raises(wf.errors.UsageError, match="mode of f must be hashable, not a list"):
         f(X, [])  # type: ignore[arg-type]
     with pytest.raises(wf.errors.UsageError, match="no parameter 'node'"):
         wf.jit(lambda x: x, static_argnames="node")

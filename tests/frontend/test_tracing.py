@@ -21,7 +21,7 @@ VALUE_DEPENDENT: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda x: float(x.sum()), r"float\(x\.sum\(\)\)", "astype"),
     (lambda x: x.sum().item(), r"x\.sum\(\)\.item\(\)", "item"),
     (lambda x: list(range(x.sum())), r"range\(x\.sum\(\)\)", "static_argnames"),
-    (lambda x: np.asarray(x), r"np\.asarray\(x\)", "NumPy needs"),
+    (lambda x: np.asarray(x), r"np\.asarray\(x\)", "a NumPy array of a traced value"),
     (lambda x: np.exp(x), r"np\.exp\(x\)", r"use wf\.exp"),
     (lambda x: len(x.sum()), r"len\(x\.sum\(\)\)", "no length"),
     (lambda x: list(x.sum()), r"list\(x\.sum\(\)\)", "no elements"),
@@ -71,9 +71,9 @@ WRONG: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
     (lambda x, w: wf.sum(x, axis=2), ShapeError, "no axis 2; x has 2 axes"),
     (lambda x, w: x[5], IndexError, "index 5 is out of bounds for axis 0 of size 3"),
     (lambda x, w: x[0, 0, 0], ShapeError, "3 indices for 2 axes"),
-    (lambda x, w: x & w[0, 0], DTypeError, "bitwise_and: x has"),
+    (lambda x, w: x & w[0, 0], DTypeError, "bitwise_and takes bools or integers"),
     (lambda x, w: wf.broadcast_to(x, (3,)), ShapeError, "does not broadcast"),
-    (lambda x, w: wf.add(x, "text"), TraceError, "must be an array, not str"),
+    (lambda x, w: wf.add(x, "text"), TraceError, "must be an array or a number, not str"),
     (lambda x, w: wf.add(x, [1.0]), TraceError, r"wf\.asarray makes one"),
 ]
 
@@ -95,7 +95,7 @@ def test_operands_of_a_composition_are_not_misnamed() -> None:
 
 @pytest.mark.parametrize("result", ["text", object(), {1, 2}, 1j])
 def test_result_that_is_no_array(result: Any) -> None:
-    with pytest.raises(TraceError, match=r"returns a \w+ at \['a'\]\[0\]"):
+    with pytest.raises(TraceError, match=r"returns an? \w+ at \['a'\]\[0\]"):
         run(lambda x: {"a": (result, x)}, X)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from weft import diagnostics
 from weftc import pipeline
 from weftc.fusion.kernel import Kernel, KernelPlan
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.print import print_graph
+from weftc.ir.types import static_shape
 from weftc.loop.ir import LoopFunction
 from weftc.loop.print import print_function
 from weftrt import target as targets
@@ -104,8 +105,7 @@ STAGES: dict[str, Callable[[Lowered], str]] = {
 
 def _writer(stage: str) -> Callable[[Lowered], str]:
     if stage not in STAGES:
-        problem = f"there is no stage {stage!r}; there are {', '.join(STAGES)}"
-        raise diagnostics.located(UsageError, problem)
+        raise UsageError(f"there is no stage {stage!r}; there are {', '.join(STAGES)}")
     return STAGES[stage]
 
 
@@ -122,6 +122,7 @@ def explain(low: Lowered) -> str:
         lines.append(f"kernel {index}, {kernel.kind.value}: {_ops(kernel.nodes)}")
         lines += [f"  reads  {_value(n, number)}" for n in kernel.inputs]
         lines += [f"  writes {n.type}" for n in kernel.outputs]
+        lines += _work(kernel)
         lines += [f"  {line}" for line in _source(kernel.nodes)]
     for edge in plan.unfused:
         lines.append("")
@@ -140,6 +141,52 @@ def _ops(nodes: Iterable[Node]) -> str:
         if node.op.family is not Family.SOURCE:
             names[node.op.name] = names.get(node.op.name, 0) + 1
     return ", ".join(name if n == 1 else f"{name} x{n}" for name, n in names.items()) or "copy"
+
+
+def _work(kernel: Kernel) -> list[str]:
+    """Bytes moved and operations done, where the sizes are known. An operation is one of the
+    primitives on one element; a multiplication and addition of a contraction are two."""
+    if not all(n.type.is_static for n in (*kernel.nodes, *kernel.inputs)):
+        return []
+    read, written = (sum(map(_bytes, nodes)) for nodes in (kernel.inputs, kernel.outputs))
+    operations = sum(_OPERATIONS.get(n.op.family, _none)(n) for n in kernel.nodes)
+    return [f"  moves  {_quantity(read)}B in, {_quantity(written)}B out; {_quantity(operations)}op"]
+
+
+def _elements(node: Node) -> int:
+    return math.prod(static_shape(node.type.shape))
+
+
+def _bytes(node: Node) -> int:
+    itemsize: int = node.type.dtype.itemsize
+    return _elements(node) * itemsize
+
+
+def _none(node: Node) -> int:
+    return 0
+
+
+def _multiplications(node: Node) -> int:
+    shape = static_shape(node.inputs[0].type.shape)
+    inner: int = math.prod(shape[axis] for axis in node["contracted"][0])
+    return 2 * _elements(node) * inner
+
+
+_OPERATIONS: dict[Family, Callable[[Node], int]] = {
+    Family.POINTWISE: _elements,
+    Family.REDUCTION: lambda node: _elements(node.inputs[0]),
+    Family.CONTRACTION: _multiplications,
+}
+
+
+def _quantity(number: int) -> str:
+    """ "12 ", "1.5 k", "2.4 M"."""
+    value = float(number)
+    for prefix in ("", "k", "M", "G"):
+        if value < 1000:
+            return f"{value:.4g} {prefix}"
+        value /= 1000
+    return f"{value:.4g} T"
 
 
 def _value(node: Node, number: dict[Node, int]) -> str:

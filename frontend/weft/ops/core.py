@@ -10,8 +10,8 @@ import numpy as np
 
 from weft import diagnostics, eager
 from weft.promotion import as_strong, default_dtype, promoted
-from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, lift, state
-from weftc.ir.types import Shape, Size, same, static_shape
+from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
+from weftc.ir.types import Dim, Shape, Size, same, static_shape
 from weftrt import array
 from weftrt.array import Array
 from weftrt.errors import OutOfBoundsError, ShapeError, UsageError
@@ -19,11 +19,15 @@ from weftrt.errors import OutOfBoundsError, ShapeError, UsageError
 P = ParamSpec("P")
 
 
-def operation(*static: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def operation(
+    *static: str, fixed_if_empty: bool = False
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Make a public function of one that builds nodes.
 
     While a trace is open it is staged; else it is compiled once per kind of arguments, with
-    symbolic sizes. `static` names the parameters whose values, not types, matter.
+    symbolic sizes. `static` names the parameters whose values, not types, matter. With
+    `fixed_if_empty` an empty first argument is traced for its own sizes: an extreme of no
+    elements is an error, which symbolic sizes do not show.
     """
 
     def decorate(body: Callable[P, Any]) -> Callable[P, Any]:
@@ -33,6 +37,8 @@ def operation(*static: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         def public(*args: P.args, **kwargs: P.kwargs) -> Any:
             if state.trace is not None:
                 return body(*args, **kwargs)
+            if fixed_if_empty and 0 in getattr(args[0] if args else None, "shape", ()):
+                return compiled.dispatcher.run_fixed(args, kwargs)
             try:
                 return compiled(*args, **kwargs)
             except OutOfBoundsError:
@@ -57,6 +63,7 @@ def host(x: Any) -> np.ndarray[Any, Any]:
         return np.asarray(x, default_dtype(SCALAR_DTYPES[type(x)]).dtype)
     source = np.asarray(x)
     array_dtype(source, "the array")
+    check_rank(source.ndim, "the array")
     return source
 
 
@@ -64,6 +71,7 @@ def reshaped(x: Tracer | Array, shape: Shape) -> Tracer | Array:
     """`x` in a shape of the same size: a node, or a view of the same memory."""
     if isinstance(x, Tracer):
         return apply("reshape", x, shape=shape)
+    check_rank(len(shape), "the result")
     return array.view(x, static_shape(shape))
 
 
@@ -104,15 +112,17 @@ def matched(name: str, *operands: Tracer) -> list[Tracer]:
 
 def axis_of(name: str, x: Tracer | Array, axis: Any, rank: int | None = None) -> int:
     """`axis` counted from the front; ShapeError if `x` has no such axis."""
+    what = "the result" if rank is not None else "{0}"
     rank = x.ndim if rank is None else rank
     if type(axis) is not int:
         try:
             axis = axis.__index__()
         except AttributeError:
-            problem = f"the axis must be an integer, not {axis!r}"
+            problem = f"an axis is an integer, not {axis!r:.40}"
             raise diagnostics.located(UsageError, f"{name}: {problem}") from None
     if not -rank <= axis < rank:
-        diagnostics.fail(ShapeError, name, [x], f"there is no axis {axis}; {{0}} has {x.ndim} axes")
+        axes = "1 axis" if rank == 1 else f"{rank} axes"
+        diagnostics.fail(ShapeError, name, [x], f"there is no axis {axis}; {what} has {axes}")
     return int(axis % rank)
 
 
@@ -127,16 +137,21 @@ def axes_of(name: str, x: Tracer | Array, axis: Any) -> tuple[int, ...]:
     return tuple(sorted(axes))
 
 
-def shape_of(name: str, shape: Any) -> Shape:
-    """A shape argument: an integer or a sequence of them."""
+def shape_of(name: str, shape: Any, unknown: bool = False) -> Shape:
+    """A shape argument: a size or a sequence of them; -1 is one to work out, where allowed."""
     items = shape if isinstance(shape, (tuple, list)) else (shape,)
-    sizes: list[Size] = []
-    for item in items:
-        size = item if not hasattr(item, "__index__") else item.__index__()
-        if isinstance(size, int) and size < -1:
-            raise diagnostics.located(ShapeError, f"{name}: the size {size} is negative")
-        sizes.append(size)
-    return tuple(sizes)
+    return tuple(item if isinstance(item, Dim) else size_of(name, item, unknown) for item in items)
+
+
+def size_of(name: str, size: Any, unknown: bool = False) -> int:
+    """A size argument as an int that is not negative (or -1, where that is allowed)."""
+    if not hasattr(size, "__index__"):
+        problem = f"{name}: a size is an integer, not {size!r:.40}"
+        raise diagnostics.located(ShapeError, problem)
+    result = int(size.__index__())
+    if result < 0 and not (unknown and result == -1):
+        raise diagnostics.located(ShapeError, f"{name}: the size {result} is negative")
+    return result
 
 
 def keep_axes(x: Tracer, axes: Sequence[int], shape: Shape) -> Tracer:

@@ -11,12 +11,12 @@ from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, default_dtype, dtype_of
-from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, lift, state
+from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
 from weftc.ir.types import Dim, Shape, static_shape
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType
-from weftrt.errors import TraceError, UsageError
+from weftrt.errors import DTypeError, ShapeError, TraceError, UsageError
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -38,22 +38,35 @@ def asarray(obj: Any, /, *, dtype: Any = None, copy: bool | None = None) -> Any:
 
 def _host(obj: Any, dtype: DType | None, copy: bool | None) -> tuple[np.ndarray[Any, Any], bool]:
     """The elements of `obj` as an ndarray, and whether the Array must copy it."""
-    source = obj if isinstance(obj, np.ndarray) else np.asarray(obj)
+    source = obj if isinstance(obj, np.ndarray) else _numbers(obj)
     own = source is not obj and not hasattr(obj, "__array__")
     if dtype is None and not hasattr(obj, "dtype"):
         kinds = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT, "b": dtypes.bool_}
         typed = any(hasattr(leaf, "dtype") for leaf in tree.leaves(obj))
         dtype = kinds.get(source.dtype.kind) if not typed else None
-    if dtype is None:
-        return source, not own and copy is not False and _check(source)
     _check(source)
+    if dtype is None:
+        return source, not own and copy is not False
     converted = source.astype(dtype.dtype, copy=False)
     return converted, converted is source and not own and copy is not False
 
 
-def _check(source: np.ndarray[Any, Any]) -> bool:
+def _numbers(obj: Any) -> np.ndarray[Any, Any]:
+    """Nested sequences as an ndarray."""
+    try:
+        source = np.asarray(obj)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise diagnostics.located(ShapeError, f"asarray: {error}") from None
+    if source.dtype.kind in "OSU" and not hasattr(obj, "dtype"):
+        odd = next((o for o in tree.leaves(obj) if not isinstance(o, (bool, int, float))), None)
+        problem = f"asarray takes numbers and nested lists of them, not {diagnostics.kind_of(odd)}"
+        raise diagnostics.located(DTypeError, problem)
+    return source
+
+
+def _check(source: np.ndarray[Any, Any]) -> None:
     array_dtype(source, "the array")
-    return True
+    check_rank(source.ndim, "the array")
 
 
 def from_dlpack(x: Any, /) -> Array:
@@ -67,6 +80,9 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
     """An array of `shape` with every element `fill_value`."""
     sizes = core.shape_of("full", shape)
     chosen = None if dtype is None else dtype_of(dtype)
+    check_rank(len(sizes), "the result of full")
+    if not isinstance(fill_value, (Tracer, Array, np.ndarray)) or fill_value.ndim:
+        _check_scalar("full", "fill_value", fill_value)
     if state.trace is not None:
         value = lift(fill_value)
         value = as_strong(value) if chosen is None else convert(value, chosen)
@@ -119,17 +135,35 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None)
     """start + i * step for i = 0, 1, ... while below stop; arange(n) counts from 0."""
     if stop is None:
         start, stop = 0, start
-    if isinstance(stop, Dim):
-        raise diagnostics.located(TraceError, f"arange needs a known length, not {stop}")
-    for bound in (start, stop, step):
-        if isinstance(bound, Tracer):
-            bound.__index__()
+    start, stop, step = (_bound(b) for b in (start, stop, step))
     if step == 0:
         raise diagnostics.located(UsageError, "arange: the step is zero")
     whole = all(isinstance(b, (int, np.integer)) for b in (start, stop, step))
     chosen = dtype_of(dtype) if dtype is not None else _default(whole)
-    count = max(0, -((start - stop) // step) if whole else math.ceil((stop - start) / step))
-    return _line(count, start, step, chosen)
+    length = -((start - stop) // step) if whole else (stop - start) / step
+    if not length < 2**63:
+        problem = f"arange: no array holds the numbers from {start} to {stop} in steps of {step}"
+        raise diagnostics.located(UsageError, problem)
+    return _line(max(0, math.ceil(length)), start, step, chosen)
+
+
+def _bound(value: Any) -> Any:
+    """A bound of arange as a number."""
+    if isinstance(value, Dim):
+        raise diagnostics.located(TraceError, f"arange needs a known length, not {value}")
+    if isinstance(value, Tracer):
+        return value.__index__()
+    if isinstance(value, (Array, np.ndarray)):
+        value = np.asarray(value).item()
+    return _check_scalar("arange", "a bound", value)
+
+
+def _check_scalar(name: str, what: str, value: Any) -> Any:
+    """`value`, if it is a number."""
+    if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating, Dim)):
+        return value
+    problem = f"{name}: {what} is a number, not {value!r:.40}"
+    raise diagnostics.located(UsageError, problem)
 
 
 def _default(whole: bool) -> DType:
@@ -161,12 +195,14 @@ def linspace(
 ) -> Any:
     """`num` evenly spaced values from start to stop; the last one is stop itself."""
     chosen = dtype_of(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
+    num = core.size_of("linspace", num)
+    start, stop = (float(_check_scalar("linspace", "an end", end)) for end in (start, stop))
     gaps = num - 1 if endpoint else num
     index = iota((num,), 0, chosen if chosen.is_float else dtypes.DEFAULT_FLOAT)
     if not gaps:
-        line = elementwise.add(elementwise.multiply(index, 0.0), float(start))
+        line = elementwise.add(elementwise.multiply(index, 0.0), start)
     else:
-        line = _interpolated(index, float(start), float(stop), float(gaps), endpoint)
+        line = _interpolated(index, start, stop, float(gaps), endpoint)
     return line if chosen.is_float else elementwise.astype(line, chosen)
 
 
@@ -195,6 +231,6 @@ def _times(x: Tracer, y: Tracer) -> Tracer:
 def eye(rows: int, columns: int | None = None, /, *, k: int = 0, dtype: Any = None) -> Any:
     """Ones on the diagonal number `k`, zeros elsewhere."""
     chosen = dtype_of(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
-    shape = (rows, rows if columns is None else columns)
+    shape = core.shape_of("eye", (rows, rows if columns is None else columns))
     row, column = (iota(shape, axis, dtypes.int64) for axis in (0, 1))
     return elementwise.astype(elementwise.equal(elementwise.add(row, k), column), chosen)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from weft import diagnostics
 from weft.promotion import dtype_of, promote_dtypes
 from weft.tracing import SCALAR_DTYPES
 from weftrt import dtypes
@@ -49,7 +50,7 @@ def finfo(type: Any, /) -> FloatInfo:
     """The limits of a float dtype, or of an array's."""
     dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
     if not dtype.is_float:
-        raise DTypeError(f"finfo takes a float dtype, not {dtype}")
+        raise diagnostics.located(DTypeError, f"finfo takes a float dtype, not {dtype}")
     info: Any = np.finfo(dtype.name)
     limits = (info.eps, info.max, info.min, info.smallest_normal)
     return FloatInfo(dtype, dtype.bits, *(float(x) for x in limits))
@@ -59,7 +60,7 @@ def iinfo(type: Any, /) -> IntegerInfo:
     """The limits of an integer dtype, or of an array's."""
     dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
     if not dtype.is_integer:
-        raise DTypeError(f"iinfo takes an integer dtype, not {dtype}")
+        raise diagnostics.located(DTypeError, f"iinfo takes an integer dtype, not {dtype}")
     info: Any = np.iinfo(dtype.name)
     return IntegerInfo(dtype, dtype.bits, int(info.max), int(info.min))
 
@@ -71,7 +72,8 @@ def isdtype(dtype: DType, kind: Any) -> bool:
     if isinstance(kind, DType):
         return dtype is kind
     if kind not in _KINDS:
-        raise UsageError(f"there is no kind of dtypes {kind!r}; there are {', '.join(_KINDS)}")
+        problem = f"there is no kind of dtypes {kind!r}; there are {', '.join(_KINDS)}"
+        raise diagnostics.located(UsageError, problem)
     return dtype.kind in _KINDS[kind]
 
 
@@ -88,12 +90,12 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
         if type(item) not in SCALAR_DTYPES
     ]
     if not strong:
-        raise UsageError("result_type takes at least one array or dtype")
+        raise diagnostics.located(UsageError, "result_type takes an array or dtype at least")
     result = strong[0]
     for dtype in strong[1:]:
         met = promote_dtypes(result, dtype)
         if met is None:
-            raise DTypeError(f"{result} and {dtype} have no common dtype")
+            raise diagnostics.located(DTypeError, f"{result} and {dtype} have no common dtype")
         result = met
     kinds = {type(item) for item in arrays_and_dtypes if type(item) in SCALAR_DTYPES}
     if float in kinds and not result.is_float:
@@ -106,4 +108,5 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ShapeError(f"the shapes {', '.join(map(str, shapes))} do not broadcast") from None
+        problem = f"the shapes {', '.join(map(str, shapes))} do not broadcast"
+        raise diagnostics.located(ShapeError, problem) from None

@@ -17,11 +17,11 @@ from weftrt.errors import DTypeError
 Function = Callable[..., Any]
 
 
-def _named(body: Function, name: str, doc: str) -> Function:
+def _named(body: Function, name: str, doc: str, *static: str) -> Function:
     body.__name__ = body.__qualname__ = name
     body.__doc__ = doc
     body.__module__ = __name__
-    return operation()(body)
+    return operation(*static)(body)
 
 
 def _float_unary(name: str, doc: str, op: str = "") -> Function:
@@ -231,15 +231,13 @@ def is_literal_power(exponent: Any) -> bool:
     return type(exponent) in (int, float) and (exponent in _POWERS or exponent in (0.5, -1, -0.5))
 
 
-@operation()
-def _power(x1: Any, x2: Any, /) -> Tracer:
+def _any_power(x1: Any, x2: Any, /) -> Tracer:
     left, right = lift(x1), lift(x2)
     if common_dtype("pow", [left, right]).kind is Kind.BOOL:
         diagnostics.fail(DTypeError, "pow", [left, right], "bools have no powers")
     return binary("pow", "pow", left, right)
 
 
-@operation("exponent")
 def _literal_power(x: Any, exponent: int | float, /) -> Tracer:
     value = as_strong(lift(x))
     if isinstance(exponent, float) or value.dtype.kind is Kind.BOOL:
@@ -268,6 +266,10 @@ def _repeated(x: Tracer, exponent: int) -> Tracer:
     return result
 
 
+_power = _named(_any_power, "pow", "x1 ** x2.")
+_power_of = _named(_literal_power, "pow", "x ** exponent, for a literal exponent.", "exponent")
+
+
 def pow(x1: Any, x2: Any, /) -> Any:
     """x1 ** x2. A small literal integer exponent means multiplications; 0.5 means sqrt."""
-    return _literal_power(x1, x2) if is_literal_power(x2) else _power(x1, x2)
+    return _power_of(x1, x2) if is_literal_power(x2) else _power(x1, x2)

@@ -11,12 +11,12 @@ from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, dtype_of
-from weft.tracing import Tracer, apply, lift, state
+from weft.tracing import Trace, Tracer, apply, lift, state, tracing
 from weftc.ir.types import Dim, Size
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import Kind
-from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError, TraceError
+from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError, TraceError, UsageError
 
 
 @operation("axis")
@@ -47,7 +47,12 @@ def one_hot(
     indices: Any, num_classes: int, /, *, dtype: Any = dtypes.float32, axis: int = -1
 ) -> Tracer:
     """1 where the new axis' index equals `indices`, else 0."""
-    value = convert(lift(indices), dtypes.int64)
+    value = lift(indices)
+    if not value.dtype.is_integer:
+        diagnostics.fail(
+            DTypeError, "one_hot", [value], f"{{0}} must be integers, not {value.dtype}"
+        )
+    value, num_classes = convert(value, dtypes.int64), core.size_of("one_hot", num_classes)
     rank = value.ndim + 1
     place = core.axis_of("one_hot", value, axis, rank)
     expanded = (*value.shape[:place], 1, *value.shape[place:])
@@ -63,8 +68,10 @@ def getitem(x: Any, key: Any) -> Any:
         # Elements are only copied, so NumPy does it: no compile for every x[i].
         try:
             part = array.to_numpy(x)[key]
-        except IndexError as error:
-            raise diagnostics.located(OutOfBoundsError, f"index {key!r}: {error}") from None
+        except (IndexError, TypeError, ValueError):
+            with tracing(Trace("index", 0)):  # staging says what is wrong, in our words
+                _staged(x, key)
+            raise
         return array.from_numpy(np.asarray(part), copy=True)
     if state.trace is None:
         return _getitem_arrays(x, *_split(key))
@@ -177,6 +184,8 @@ def _plan_slice(x: Tracer, plan: _Plan, item: slice, axis: int) -> None:
         return
     if isinstance(size, Dim):
         raise ShapeError(f"a slice needs a size known while tracing, but it is {size}")
+    if item.step == 0:
+        diagnostics.fail(UsageError, "index", [x], "the step of a slice cannot be 0")
     start, stop, step = item.indices(size)
     count = len(range(start, stop, step))
     if step < 0:

@@ -150,8 +150,13 @@ def einsum(subscripts: str, /, *operands: Any) -> Tracer:
 
 def _parse(subscripts: str, values: Sequence[Tracer]) -> tuple[list[str], str]:
     """The letters of each operand and of the result; an ellipsis becomes capital Greek letters."""
+    if not isinstance(subscripts, str):
+        problem = "einsum: the first argument is a text such as 'ij,jk->ik', not "
+        raise diagnostics.located(UsageError, problem + diagnostics.kind_of(subscripts))
     inputs, arrow, result = subscripts.replace(" ", "").partition("->")
     terms = inputs.split(",")
+    if not all(map(str.isalpha, (inputs + result).replace("...", "").replace(",", ""))):
+        raise _subscripts_error(subscripts, "is not of letters, commas, '...' and '->'")
     if len(terms) != len(values):
         raise _subscripts_error(subscripts, f"names {len(terms)} operands, not {len(values)}")
     extra = {v.ndim - len(t) + 3 for t, v in zip(terms, values, strict=True) if "..." in t}
@@ -170,17 +175,15 @@ def _parse(subscripts: str, values: Sequence[Tracer]) -> tuple[list[str], str]:
             raise _subscripts_error(subscripts, problem + " (each letter once)")
         for letter, size in zip(term, value.shape, strict=True):
             if not same(sizes.setdefault(letter, size), size):
-                raise _subscripts_error(
-                    subscripts, f"has sizes {sizes[letter]} and {size} for {letter}"
-                )
+                problem = f"{subscripts!r} has sizes {sizes[letter]} and {size} for {letter}"
+                diagnostics.fail(ShapeError, "einsum", values, problem)
     if len(set(result)) != len(result) or not set(result) <= set(sizes):
         raise _subscripts_error(subscripts, "repeats or invents a letter in the result")
     return terms, result
 
 
 def _subscripts_error(subscripts: str, problem: str) -> Exception:
-    kind = ShapeError if "sizes" in problem else UsageError
-    return diagnostics.located(kind, f"einsum: {subscripts!r} {problem}")
+    return diagnostics.located(UsageError, f"einsum: {subscripts!r} {problem}")
 
 
 def _summed(term: str, value: Tracer, kept: set[str]) -> tuple[str, Tracer]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
@@ -18,7 +20,7 @@ from weftrt.errors import ShapeError, UsageError
 def reshape(x: Any, /, shape: Any) -> Any:
     """x with another shape of the same size; one size may be -1, which is worked out."""
     value = core.operand(x)
-    sizes = core.shape_of("reshape", shape)
+    sizes = core.shape_of("reshape", shape, unknown=True)
     if -1 in sizes:
         sizes = _worked_out(value, sizes)
     if not same(product(sizes), value.size):
@@ -197,13 +199,14 @@ def pad(x: Any, /, pad_width: Any, *, constant_values: Any = 0) -> Tracer:
 
 
 def _pairs(x: Tracer, width: Any) -> list[tuple[int, int]]:
-    if isinstance(width, int):
-        pairs = [(width, width)] * x.ndim
-    elif len(width) == 2 and all(isinstance(w, int) for w in width):
-        pairs = [(width[0], width[1])] * x.ndim
-    else:
-        pairs = [(low, high) for low, high in width]
-    if len(pairs) != x.ndim or any(low < 0 or high < 0 for low, high in pairs):
-        problem = f"{width!r} is no pair of counts for each axis of {{0}}"
+    try:
+        pairs = [(int(low), int(high)) for low, high in np.broadcast_to(width, (x.ndim, 2))]
+        whole = np.asarray(width).dtype.kind in "iu"
+    except (TypeError, ValueError):
+        whole = False
+    if not whole or any(low < 0 or high < 0 for low, high in pairs):
+        problem = (
+            f"the width {width!r:.40} is no count, no (before, after) and no such pair per axis"
+        )
         diagnostics.fail(ShapeError, "pad", [x], problem)
     return pairs

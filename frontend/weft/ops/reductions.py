@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Sequence
 from typing import Any
 
+from weft import diagnostics
 from weft.ops import core, elementwise
 from weft.ops.core import operation
 from weft.promotion import as_float, as_strong, convert, dtype_of
@@ -13,6 +14,7 @@ from weft.tracing import Tracer, apply, lift
 from weftc.ir.types import Size, product
 from weftrt import dtypes
 from weftrt.dtypes import Kind
+from weftrt.errors import UsageError
 
 _SUM_DTYPES = {
     dtypes.bool_: dtypes.int64,
@@ -63,13 +65,13 @@ def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fal
     return reduce("prod", "prod", _accumulated(x, dtype), axis, keepdims)
 
 
-@operation("axis", "keepdims")
+@operation("axis", "keepdims", fixed_if_empty=True)
 def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
     """The largest element along `axis`; a NaN wins."""
     return reduce("max", "max", as_strong(lift(x)), axis, keepdims)
 
 
-@operation("axis", "keepdims")
+@operation("axis", "keepdims", fixed_if_empty=True)
 def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
     """The smallest element along `axis`; a NaN wins."""
     return reduce("min", "min", as_strong(lift(x)), axis, keepdims)
@@ -105,12 +107,22 @@ def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
     return average("mean", as_float(lift(x)), axis, keepdims)
 
 
+def _number(name: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        raise diagnostics.located(
+            UsageError, f"{name}: the correction is a number, not {value!r:.40}"
+        )
+    return float(value)
+
+
 def variance(name: str, x: Tracer, axis: Any, correction: float, keepdims: bool) -> Tracer:
     """The variance of floats over `axis`, in two passes."""
     axes = core.axes_of(name, x, axis)
     centered = elementwise.binary("sub", name, x, average(name, x, axes, True))
     total = reduce("sum", name, apply("mul", centered, centered), axes, keepdims)
-    return elementwise.binary("div", name, total, _freedom(count(x, axes), correction))
+    return elementwise.binary(
+        "div", name, total, _freedom(count(x, axes), _number(name, correction))
+    )
 
 
 def _freedom(size: Size, correction: float) -> Any:
@@ -138,7 +150,7 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = 
     return apply("sqrt", variance("std", as_float(lift(x)), axis, correction, keepdims))
 
 
-@operation("axis", "keepdims")
+@operation("axis", "keepdims", fixed_if_empty=True)
 def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
     """log(sum(exp(x))) over `axis`, without overflow."""
     value = as_float(lift(x))
@@ -178,13 +190,13 @@ def _arg(name: str, op: str, x: Any, axis: int | None, keepdims: bool) -> Tracer
     return result
 
 
-@operation("axis", "keepdims")
+@operation("axis", "keepdims", fixed_if_empty=True)
 def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tracer:
     """The index of the first largest element along `axis` (of the flat array without one)."""
     return _arg("argmax", "max", x, axis, keepdims)
 
 
-@operation("axis", "keepdims")
+@operation("axis", "keepdims", fixed_if_empty=True)
 def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tracer:
     """The index of the first smallest element along `axis` (of the flat array without one)."""
     return _arg("argmin", "min", x, axis, keepdims)

@@ -107,6 +107,17 @@ class Store:
             return "off"
         return f"{stats.root}: {stats.entries} entries, {stats.bytes / 1e6:.1f} MB"
 
+    def problem(self) -> str | None:
+        """Why the folder cannot be written, None if it can."""
+        if self.root is None:
+            return None
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                return None
+        except OSError as error:
+            return error.strerror or str(error)
+
     def clear(self) -> int:
         """Remove every entry; how many there were."""
         entries = self._entries()
