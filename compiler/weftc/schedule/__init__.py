@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Final, TypeAlias
 
 from weftc.fusion.kernel import Kernel, KernelKind
+from weftc.schedule.cpu.contraction import lower_contraction
+from weftc.schedule.cpu.pointwise import lower_pointwise
+from weftc.schedule.cpu.reduction import lower_reduction
+from weftc.schedule.cpu.rowwise import lower_rowwise
+from weftc.schedule.cpu.scatter import lower_scatter
 from weftc.schedule.lowered import Lowered
 from weftrt.target import Target
 
 Schedule: TypeAlias = Callable[[Kernel, Target, str], Lowered]
 
-_CPU: Final = {
-    KernelKind.POINTWISE: ("pointwise", "lower_pointwise"),
-    KernelKind.ROWWISE: ("rowwise", "lower_rowwise"),
-    KernelKind.REDUCTION: ("reduction", "lower_reduction"),
-    KernelKind.CONTRACTION: ("contraction", "lower_contraction"),
-    KernelKind.SCATTER: ("scatter", "lower_scatter"),
+CPU: Final[dict[KernelKind, Schedule]] = {
+    KernelKind.POINTWISE: lower_pointwise,
+    KernelKind.ROWWISE: lower_rowwise,
+    KernelKind.REDUCTION: lower_reduction,
+    KernelKind.CONTRACTION: lower_contraction,
+    KernelKind.SCATTER: lower_scatter,
 }
-"""The module of weftc.schedule.cpu and the function in it that lowers each kind."""
 
 
 def lower(kernel: Kernel, target: Target, name: str) -> Lowered:
     """The loop function `name` that computes `kernel` on `target`."""
-    module, function = _CPU[kernel.kind]
-    schedule: Schedule = getattr(import_module(f"weftc.schedule.cpu.{module}"), function)
-    return schedule(kernel, target, name)
+    return CPU[kernel.kind](kernel, target, name)

@@ -18,6 +18,11 @@ GRAIN: Final = 20_000
 """Nanoseconds of work that a thread must get before waking it pays."""
 UNROLL: Final = 4
 """Vectors side by side in a vector loop: enough to hide the latency of dependent operations."""
+UNROLL_BRIEF: Final = 2
+"""The same for a body of more than LONG_BODY instructions that runs less than LONG_RUN."""
+LONG_BODY: Final = 64
+LONG_RUN: Final = 1_000_000
+"""Nanoseconds."""
 
 
 def work(nodes: Iterable[Node]) -> int:
@@ -34,10 +39,16 @@ def element(nodes: Iterable[Node], operands: Iterable[Node], target: Target) -> 
     return work(nodes) * VECTOR_OP / lanes + traffic * BYTE
 
 
-def lanes(nodes: Iterable[Node], target: Target) -> int:
-    """Lanes of a vector loop over `nodes`: several vectors of the widest dtype."""
-    bits = max((n.type.dtype.bits for n in nodes), default=32)
-    return max(target.vector_bits // bits, 1) * UNROLL
+def lanes(nodes: Iterable[Node], target: Target, elements: Size = 0) -> int:
+    """Lanes of a vector loop that computes `nodes` for so many elements: several vectors of the
+    widest dtype. A long body is less unrolled unless it is known to run long: LLVM takes 50 us for
+    each of its instructions, and its own parallelism hides most latency."""
+    nodes = tuple(nodes)
+    lanes = max(target.vector_bits // max((n.type.dtype.bits for n in nodes), default=32), 1)
+    instructions = work(nodes)
+    total = elements * instructions * VECTOR_OP / lanes if isinstance(elements, int) else 0
+    brief = instructions > LONG_BODY and total < LONG_RUN
+    return lanes * (UNROLL_BRIEF if brief else UNROLL)
 
 
 def scale(size: Size, nanoseconds: float) -> Size:

@@ -111,7 +111,7 @@ def _plan(kernel: Kernel, puller: Puller, roots: tuple[Node, ...], target: Targe
     found = axes.analyze(roots, nodes, kernel)
     touched = [n for n in full if n in puller.buffers] + list(roots)
     extents = tuple(loops.merged(roots[0].type.shape, found.groups))
-    lanes = cost.lanes(full, target)
+    lanes = cost.lanes(full, target, size)
     if extents and isinstance(extents[-1], int):
         lanes = min(lanes, 1 << max(extents[-1] - 1, 0).bit_length())
     element = cost.element(full, touched, target)
