@@ -82,6 +82,11 @@ __all__ = [
 ]
 
 
+def __array_namespace_info__() -> Any:
+    """What this namespace has: capabilities, dtypes, devices (Array API 2024.12)."""
+    return importlib.import_module("weft.namespace").Info()
+
+
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'weft' has no attribute {name!r}")

@@ -32,17 +32,24 @@ class Static:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Static)
-            and type(self.value) is type(other.value)
-            and (self.value is other.value or bool(self.value == other.value))
-        )
+        return isinstance(other, Static) and _equal(self.value, other.value)
 
     def __hash__(self) -> int:
         return hash(self.value)
 
     def __repr__(self) -> str:
         return repr(self.value)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Of one type and equal; floats by their bits, in tuples too: 0.0 == -0.0, and 1 == True."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if type(a) is tuple:
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return a.hex() == b.hex() if type(a) is float else bool(a == b)
 
 
 tree.register(Static, lambda static: ((), static), lambda static, children: static.value)
@@ -76,6 +83,8 @@ class Reader:
         self._name = getattr(function, "__name__", repr(function))
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._positional = [name for name, p in parameters.items() if p.kind in kinds]
+        rest = (n for n, p in parameters.items() if p.kind is inspect.Parameter.VAR_POSITIONAL)
+        self._rest = next(rest, "argument")
         variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
         unknown = self._static - set(parameters)
         if unknown and not variadic:
@@ -84,6 +93,13 @@ class Reader:
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Take a call apart; errors name the argument."""
+        try:
+            return self._read(args, kwargs)
+        except RecursionError:
+            problem = f"the arguments of {self._name} are nested too deep, or contain themselves"
+            raise diagnostics.located(UsageError, problem) from None
+
+    def _read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         leaves: list[Leaf] = []
         names: list[str] = []
         parts = [
@@ -104,13 +120,15 @@ class Reader:
         return Call(structure, tuple(leaves), tuple(names), native)
 
     def _positional_name(self, position: int) -> str:
-        known = position < len(self._positional)
-        return self._positional[position] if known else f"argument {position}"
+        named = len(self._positional)
+        return (
+            self._positional[position] if position < named else f"{self._rest}[{position - named}]"
+        )
 
     def _part(
         self, name: str, value: Any, leaves: list[Leaf], names: list[str]
     ) -> tuple[Structure, bool]:
-        if name in self._static:
+        if name in self._static or _root(name) in self._static:
             return self._static_part(name, value)
         found, structure = tree.flatten_with_paths(value)
         native = _is_native(structure)
@@ -159,11 +177,17 @@ class Reader:
         elif isinstance(leaf, Tracer):
             return diagnostics.located(TraceError, f"{problem}of a trace that has ended")
         elif isinstance(leaf, _STATIC_KINDS) or callable(leaf):
-            root = re.split(r"[.\[]", name, maxsplit=1)[0]
-            problem += f"no array; name it in wf.jit(..., static_argnames={root!r})"
+            problem += f"no array; name it in wf.jit(..., static_argnames={_root(name)!r})"
         else:
             problem += "not an array, a number, or a tuple, list or dict of them"
+            if hasattr(leaf, "__dict__"):
+                problem += "; wf.tree.register makes a tree of its class"
         return diagnostics.located(TraceError, problem)
+
+
+def _root(name: str) -> str:
+    """The parameter that a leaf belongs to."""
+    return re.split(r"[.\[]", name, maxsplit=1)[0]
 
 
 _STATIC_KINDS = (str, bytes, DType, Enum)

@@ -1,12 +1,15 @@
 """What a trace depends on besides its arguments: closure cells and globals that it names.
 
-Plain functions reachable through them are followed, but for Weft's and NumPy's. What is named
-through a module, and attributes of objects, is not guarded.
+Plain functions reachable through them are followed, but for Weft's and NumPy's: by name, in a list,
+tuple or dict, or as methods of an object. What is named through a module, and the attributes of
+objects, are not guarded.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
@@ -19,6 +22,10 @@ from weftrt.signature import CellGuard, GlobalGuard
 
 Guard: TypeAlias = CellGuard | GlobalGuard
 
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that are not built in."""
+_LIBRARIES = frozenset({"numpy", *sys.stdlib_module_names})
+"""Packages whose globals do not change."""
 _VALUES = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -26,17 +33,38 @@ def collect(function: Callable[..., Any]) -> list[Guard]:
     """Guards for the cells and globals of `function` and of the plain functions it can reach."""
     found: list[Guard] = []
     seen: set[int] = set()
-    pending = [function]
+    pending: list[tuple[Any, Any]] = [(function, None)]
     while pending:
-        plain = _plain(pending.pop())
+        value, owner = pending.pop()
+        plain = _plain(value)
         if plain is None or id(plain) in seen:
             continue
         seen.add(id(plain))
-        for guard in _of(plain):
+        names = _names(plain.__code__)
+        owner = getattr(value, "__self__", owner)
+        pending += [(method, owner) for method in _methods(owner, names)]
+        for guard in _of(plain, names):
             found.append(guard)
-            if callable(guard.expected):
-                pending.append(guard.expected)
+            pending += _reachable(guard.expected, names)
     return found
+
+
+def _reachable(value: Any, names: set[str]) -> list[tuple[Any, Any]]:
+    """Callables that code with these names may get from `value`, and the objects they belong to."""
+    if isinstance(value, (list, tuple, dict)):
+        items = value.values() if isinstance(value, dict) else value
+        return [(item, None) for item in items if callable(item)]
+    methods = [(method, value) for method in _methods(value, names)]
+    return [(value, value), *methods] if callable(value) else methods
+
+
+def _methods(owner: Any, names: set[str]) -> list[Any]:
+    """The methods among `names` of an object of a class written in Python."""
+    cls = owner if isinstance(owner, type) else type(owner)
+    if not cls.__flags__ & _HEAP_TYPE or isinstance(owner, (FunctionType, ModuleType)):
+        return []
+    found = (_static(cls, name) for name in names)
+    return [f for f in found if isinstance(f, (FunctionType, staticmethod, classmethod))]
 
 
 def _plain(function: Any) -> FunctionType | None:
@@ -46,14 +74,22 @@ def _plain(function: Any) -> FunctionType | None:
         if isinstance(function, functools.partial):
             function = function.func
         elif isinstance(function, FunctionType) and not is_ours(function.__code__.co_filename):
-            return None if (function.__module__ or "").split(".")[0] == "numpy" else function
-        elif not isinstance(function, type) and hasattr(function, "__wrapped__"):
+            return None if (function.__module__ or "").split(".")[0] in _LIBRARIES else function
+        elif isinstance(function, type):
+            return None
+        elif hasattr(function, "__wrapped__"):
             function = function.__wrapped__
+        elif isinstance(call := _static(type(function), "__call__"), FunctionType):
+            function = call
         else:
             return None
 
 
-def _of(function: FunctionType) -> Iterator[Guard]:
+def _static(cls: type, name: str) -> Any:
+    return inspect.getattr_static(cls, name, None)
+
+
+def _of(function: FunctionType, names: set[str]) -> Iterator[Guard]:
     for cell in function.__closure__ or ():
         try:
             value = cell.cell_contents
@@ -61,7 +97,7 @@ def _of(function: FunctionType) -> Iterator[Guard]:
             continue
         yield CellGuard(cell, value)
     namespace = function.__globals__
-    for name in sorted(_names(function.__code__)):
+    for name in sorted(names):
         value = namespace.get(name, namespace)
         if value is not namespace and not isinstance(value, ModuleType):
             yield GlobalGuard(namespace, name, value)

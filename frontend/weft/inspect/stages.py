@@ -205,10 +205,13 @@ def dump(low: Lowered, folder: Path, key: str) -> Path:
     """Write every stage to `folder`/name-key; returns that folder."""
     name = re.sub(r"\W+", "_", low.graph.name)
     place = folder / f"{name}-{key[:12]}"
-    place.mkdir(parents=True, exist_ok=True)
-    for position, stage in enumerate(STAGES):
-        suffix = _SUFFIXES.get(stage, "txt")
-        (place / f"{position}_{stage}.{suffix}").write_text(low.text(stage), encoding="utf-8")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for position, stage in enumerate(STAGES):
+            suffix = _SUFFIXES.get(stage, "txt")
+            (place / f"{position}_{stage}.{suffix}").write_text(low.text(stage), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{place} cannot be written: {error.strerror}") from None
     return place
 
 

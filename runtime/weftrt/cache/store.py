@@ -49,7 +49,7 @@ class Store:
     def __init__(self, root: Path | None, limit_bytes: int = 1 << 30) -> None:
         self.root = root
         self._limit = limit_bytes
-        self._warned = False
+        self._said: set[str] = set()
         self._written = 0
         self._hits = 0
         self._misses = 0
@@ -61,7 +61,9 @@ class Store:
         data = _read(path) if path is not None else None
         content = _content(data) if data is not None else None
         if path is not None and data is not None and content is None:
-            self._say(f"the cache entry {path} is damaged; it is removed and built again")
+            self._say_once(
+                "damaged", f"{path} is damaged; such entries are removed and built again"
+            )
             _remove(path)
         if content is None:
             self._misses += 1
@@ -79,7 +81,10 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_atomically(path, data)
         except OSError as error:
-            self._warn_once(f"the cache folder {self.root} cannot be written: {error.strerror}")
+            problem = f"{self.root} cannot be written: {error.strerror or error}"
+            self._say_once(
+                "unwritable", f"{problem}; going on without (WEFT_CACHE=off silences this)"
+            )
             return
         self._make_room(len(data))
 
@@ -154,13 +159,10 @@ class Store:
                 found.append((status.st_mtime, status.st_size, path))
         return found
 
-    def _say(self, message: str) -> None:
-        print(f"weft: {message}", file=sys.stderr)
-
-    def _warn_once(self, message: str) -> None:
-        if not self._warned:
-            self._warned = True
-            self._say(f"{message}; going on without it (WEFT_CACHE=off silences this)")
+    def _say_once(self, topic: str, message: str) -> None:
+        if topic not in self._said:
+            self._said.add(topic)
+            print(f"weft: the cache: {message}", file=sys.stderr)
 
 
 @cache
