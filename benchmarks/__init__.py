@@ -1,1 +1,1 @@
-"""The benchmark suite: `python -m benchmarks`. Weft beside its peers, on the same work, in one run."""
+"""`python -m benchmarks`: Weft beside its peers, on the same work, in one run."""

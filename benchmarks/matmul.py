@@ -24,7 +24,9 @@ def cases() -> Iterator[Case]:
     for m, k, n in LINEAR:
         x = rng.standard_normal((m, k), dtype=np.float32)
         w = rng.standard_normal((k, n), dtype=np.float32) / np.float32(np.sqrt(k))
-        yield _linear(f"gelu(x @ w + b) {m}x{k}x{n}", x, w, rng.standard_normal(n, dtype=np.float32))
+        yield _linear(
+            f"gelu(x @ w + b) {m}x{k}x{n}", x, w, rng.standard_normal(n, dtype=np.float32)
+        )
 
 
 def _product(name: str, a: Any, b: Any) -> Case:

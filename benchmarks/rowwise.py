@@ -45,9 +45,7 @@ def _softmax_case(x: Any) -> Case:
         tensor = torch.from_numpy(x)
         runs["torch eager"] = lambda: torch.softmax(tensor, 1)
     name = f"softmax {ROWS}x{COLUMNS} float32"
-    return Case(
-        name, runs, _softmax(x.astype("d")), 1e-5, {"jax.jit": 1.5}, x.nbytes * 2, "B"
-    )
+    return Case(name, runs, _softmax(x.astype("d")), 1e-5, {"jax.jit": 1.5}, x.nbytes * 2, "B")
 
 
 def _layer_norm_case(x: Any, scale: Any, shift: Any) -> Case:

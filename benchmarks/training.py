@@ -57,8 +57,7 @@ def _jax(jax: Any, x: Any, labels: Any) -> Any:
         v = tree(lambda v, g: demo.BETA2 * v + (1 - demo.BETA2) * g * g, v, g)
         c1, c2 = 1 - demo.BETA1**t, 1 - demo.BETA2**t
         p = tree(
-            lambda p, m, v: p
-            - demo.LEARNING_RATE * (m / c1) / (jnp.sqrt(v / c2) + demo.EPSILON),
+            lambda p, m, v: p - demo.LEARNING_RATE * (m / c1) / (jnp.sqrt(v / c2) + demo.EPSILON),
             p,
             m,
             v,

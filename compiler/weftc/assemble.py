@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from weftc.fusion.kernel import KernelPlan, MemoryPlan
+from weftc.ir.node import Graph, Node
+from weftc.ir.types import Dim, Size, TensorType
+from weftc.schedule.lowered import Lowered
 from weftrt.program import (
     ArraySpec,
     KernelCode,
@@ -15,11 +19,6 @@ from weftrt.program import (
     Step,
     Temporary,
 )
-
-from weftc.fusion.kernel import KernelPlan, MemoryPlan
-from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Size, TensorType
-from weftc.schedule.lowered import Lowered
 
 
 @dataclass

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
-from weftrt.program import KernelCode, Program
-from weftrt.target import Target
-
 from weftc import assemble, schedule
 from weftc.codegen import cuda, llvm
 from weftc.fusion import clusters, memory
@@ -27,6 +24,8 @@ from weftc.passes.simplify import simplify
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
 from weftc.validate import Validator
+from weftrt.program import KernelCode, Program
+from weftrt.target import Target
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     simplify,

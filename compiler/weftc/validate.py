@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from weftc.ir import verify as graphs
 from weftc.ir.interpret import concrete_type, interpret
 from weftc.ir.node import Graph
-from weftc.ir.types import Dim
+from weftc.ir.types import Dim, static_shape
 from weftc.loop import verify as loops
 from weftc.loop.ir import LoopFunction
 from weftrt.dtypes import Kind
@@ -80,9 +81,10 @@ def _sizes(graph: Graph) -> dict[str, int]:
 
 def _elements(graph: Graph) -> int:
     sizes = _sizes(graph)
-    return sum(
-        int(np.prod(concrete_type(n.type, sizes).shape, dtype=np.int64)) for n in graph.nodes()
-    )
+    total = 0
+    for node in graph.nodes():
+        total += prod(static_shape(concrete_type(node.type, sizes).shape))
+    return total
 
 
 def _values(graph: Graph) -> list[np.ndarray[Any, Any]] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weftc.ir.types import Dim, Size, TensorType, product, same, static_shape, substitute, unifying
 from weftrt import dtypes
 from weftrt.errors import ShapeError

@@ -12,7 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {"weft": "frontend", "weftc": "compiler", "weftrt": "runtime"}
-MAY_IMPORT = {"weft": {"weft", "weftc", "weftrt"}, "weftc": {"weftc", "weftrt"}, "weftrt": {"weftrt"}}
+MAY_IMPORT = {
+    "weft": {"weft", "weftc", "weftrt"},
+    "weftc": {"weftc", "weftrt"},
+    "weftrt": {"weftrt"},
+}
 FILES = [
     (package, path)
     for package, root in SOURCES.items()
@@ -97,5 +101,7 @@ def test_each_package_imports_with_only_the_roots_below_it(package: str) -> None
 
 def test_importing_weft_does_not_load_llvm() -> None:
     code = "import sys, weft; sys.exit('llvmlite' in sys.modules)"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / r) for r in SOURCES.values())}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(str(ROOT / r) for r in SOURCES.values())
+    }
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0

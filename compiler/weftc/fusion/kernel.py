@@ -14,7 +14,9 @@ class KernelKind(Enum):
     """Which schedule lowers a cluster."""
 
     POINTWISE = "pointwise"  # roots of any shapes; each root is one loop nest over its own shape
-    ROWWISE = "rowwise"  # reductions over the trailing axes of one row space, and what surrounds them
+    ROWWISE = (
+        "rowwise"  # reductions over the trailing axes of one row space, and what surrounds them
+    )
     REDUCTION = "reduction"  # a reduction over leading or middle axes, or over everything
     CONTRACTION = "contraction"  # one contract, with what its epilogue computes per output element
     SCATTER = "scatter"  # combine updates in index order

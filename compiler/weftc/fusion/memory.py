@@ -57,9 +57,7 @@ def plan(kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> Memor
     )
 
 
-def _lifetimes(
-    kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]
-) -> list[Life]:
+def _lifetimes(kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> list[Life]:
     last: dict[Node, int] = {}
     for index, kernel in enumerate(kernels.kernels):
         for node in kernel.inputs:

@@ -8,23 +8,24 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-from weftrt.errors import VerifyError
 
 from weftc.ir.types import Size, TensorType
+from weftrt.errors import VerifyError
 
 if TYPE_CHECKING:
-    from weftrt.dtypes import DType
-
     from weftc.ir.location import Location
     from weftc.ir.node import Node
     from weftc.loop.ir import Expr
+    from weftrt.dtypes import DType
 
 Attr: TypeAlias = Any
 """Hashable and printable: int, float, bool, str, DType, Size, None, or tuples of them."""
 Attrs: TypeAlias = "dict[str, Attr]"
 
 Infer: TypeAlias = Callable[[tuple[TensorType, ...], Attrs], TensorType]
-Reference: TypeAlias = "Callable[[Sequence[np.ndarray[Any, Any]], Attrs, TensorType], np.ndarray[Any, Any]]"
+Reference: TypeAlias = (
+    "Callable[[Sequence[np.ndarray[Any, Any]], Attrs, TensorType], np.ndarray[Any, Any]]"
+)
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[[Node, Node], tuple[Node | None, ...]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"

@@ -1,9 +1,9 @@
 """Graphs as text: one line per node. `weftc.ir.parse` reads it back to an equal graph.
 
-    graph softmax
-      %0 = input() {index=0, name="x", dtype=f32, shape=(n, 10)} : f32[n,10]
-      %1 = max(%0) {axes=(1,)} : f32[n]  # model.py:7: x.max(axis=1)
-      return %1
+graph softmax
+  %0 = input() {index=0, name="x", dtype=f32, shape=(n, 10)} : f32[n,10]
+  %1 = max(%0) {axes=(1,)} : f32[n]  # model.py:7: x.max(axis=1)
+  return %1
 """
 
 from __future__ import annotations

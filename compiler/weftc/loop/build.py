@@ -1,10 +1,10 @@
 """A statement builder for schedules: nested blocks of statements, every value named once.
 
-    b = Builder("scale")
-    x, y, n = b.buffer("x", f32), b.buffer("y", f32), b.size("n")
-    with b.for_("i", 0, n, kind=LoopKind.VECTOR, lanes=32) as loop:
-        b.store(y, loop.var, ir.apply(Scalar.MUL, Load(x, loop.var, LoopType(f32)), two))
-    function = b.function()
+b = Builder("scale")
+x, y, n = b.buffer("x", f32), b.buffer("y", f32), b.size("n")
+with b.for_("i", 0, n, kind=LoopKind.VECTOR, lanes=32) as loop:
+    b.store(y, loop.var, ir.apply(Scalar.MUL, Load(x, loop.var, LoopType(f32)), two))
+function = b.function()
 """
 
 from __future__ import annotations

@@ -31,13 +31,14 @@ _SAME: dict[Scalar, frozenset[Kind]] = {
 _COMPARES = (Scalar.EQ, Scalar.NE, Scalar.LT, Scalar.LE, Scalar.GT, Scalar.GE)
 
 
-def mistake(node: Expr, widened: bool) -> str | None:
-    """What is wrong with a node over well-typed operands, or None."""
+def mistake(node: Expr, scalar: bool) -> str | None:
+    """What is wrong with a node over well-typed operands, or None. `scalar`: it stands where
+    widening will give lanes, so it may have none yet."""
     lanes = node.type.lanes
     if lanes < 1 or lanes & (lanes - 1):
         return f"{lanes} lanes are not a power of two"
-    if lanes > 1 and not widened:
-        return f"a written function has no {node.type}"
+    if lanes > 1 and scalar:
+        return f"what is to be widened has no {node.type}"
     return _RULES[type(node)](node)
 
 

@@ -53,6 +53,8 @@ class _Verifier:
         self.buffers: set[Buffer] = set()
         self.taken: set[str] = set()
         self.path: list[str] = []
+        self.lane_loops = 0
+        """How many vector loops and reduces are open."""
 
     def run(self) -> None:
         for size in self.function.sizes:
@@ -107,7 +109,7 @@ class _Verifier:
                 self.require(found == node.type, f"{node.name} is {found}, used as {node.type}")
             if isinstance(node, Load):
                 self.known(node.buffer)
-            self.accept(mistake(node, self.widened))
+            self.accept(mistake(node, scalar=self.lane_loops > 0))
         if type_ is not None:
             self.require(root.type == type_, f"{root.type} where {type_} is needed")
         return root.type
@@ -159,7 +161,9 @@ class _Verifier:
         self.require(s.var.type == INDEX, f"{s.var.name} is not i64")
         for var in (s.var, *(carry.var for carry in s.carried)):
             self.bind(var)
+        self.lane_loops += s.kind is LoopKind.VECTOR
         self._body(s.body, [(carry.next, carry.var.type) for carry in s.carried])
+        self.lane_loops -= s.kind is LoopKind.VECTOR
         self.scope, self.buffers = outer, buffers
         for carry in s.carried:
             self.bind(carry.result)
@@ -194,7 +198,9 @@ class _Verifier:
         for statement in s.body:
             plain = isinstance(statement, (Let, Store))
             self.require(plain, f"a reduce holds {_DESCRIBE[type(statement)](statement)}")
+        self.lane_loops += 1
         self._body(s.body, [(term.value, term.result.type) for term in s.terms])
+        self.lane_loops -= 1
         for term in s.terms:
             self.require(term.op in REDUCING, f"{term.op!r} does not reduce")
         self.scope = outer

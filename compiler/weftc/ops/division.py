@@ -102,9 +102,7 @@ def _float_floor_divide(x: Expr, y: Expr) -> Expr:
     quotient = _select(apply(Scalar.NE, rest, rest), rest, quotient)
     overflows = apply(Scalar.EQ, apply(Scalar.ABS, ratio), infinity)
     finite = apply(Scalar.LT, apply(Scalar.ABS, x), infinity)
-    plain = apply(
-        Scalar.OR, apply(Scalar.EQ, y, zero), apply(Scalar.AND, overflows, finite)
-    )
+    plain = apply(Scalar.OR, apply(Scalar.EQ, y, zero), apply(Scalar.AND, overflows, finite))
     return _select(plain, ratio, quotient)
 
 

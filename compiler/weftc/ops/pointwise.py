@@ -357,9 +357,7 @@ round = unary(  # half to even
     array_api="round",
     onnx="Round",
 )
-trunc = unary(
-    "trunc", term(Scalar.TRUNC), np.trunc, vjp=no_gradient, exact=True, array_api="trunc"
-)
+trunc = unary("trunc", term(Scalar.TRUNC), np.trunc, vjp=no_gradient, exact=True, array_api="trunc")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -368,14 +366,10 @@ trunc = unary(
 
 
 def _comparison(name: str, op: Scalar, reference: Any, kinds: Kinds, **fields: Any) -> OpDef:
-    return binary(
-        name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True, **fields
-    )
+    return binary(name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True, **fields)
 
 
-eq = _comparison(
-    "eq", Scalar.EQ, np.equal, ANY, commutative=True, array_api="equal", onnx="Equal"
-)
+eq = _comparison("eq", Scalar.EQ, np.equal, ANY, commutative=True, array_api="equal", onnx="Equal")
 ne = _comparison("ne", Scalar.NE, np.not_equal, ANY, commutative=True, array_api="not_equal")
 lt = _comparison("lt", Scalar.LT, np.less, NUMBERS, array_api="less", onnx="Less")
 le = _comparison(

@@ -14,13 +14,12 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from weftrt.dtypes import Kind
-
 from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family
 from weftc.ir.types import same
 from weftc.ops import movement, pointwise
 from weftc.ops.source import constant
+from weftrt.dtypes import Kind
 
 Rule: TypeAlias = Callable[[Node], Node | None]
 

@@ -165,9 +165,8 @@ class Indices:
         if isinstance(expr, Op) and expr.op in (Scalar.ADD, Scalar.SUB):
             sign = 1 if expr.op is Scalar.ADD else -1
             total: dict[Var, Size] = dict(parts[0])
-            for var, factor in parts[1].items():
-                step: Size = factor * sign
-                total[var] = step + total.get(var, 0)
+            for var, coefficient in parts[1].items():
+                total[var] = total.get(var, 0) + coefficient * sign
             return total
         raise _NotLinear
 

@@ -130,7 +130,7 @@ class Puller:
             return self.name(node.op.name, node.op.lower(values, dtype, node.attrs))
         if node.op.name == "reshape":
             operand = node.inputs[0]
-            return self.pull(operand, self._reshaped(index, node.type.shape, operand.type.shape))
+            return self.pull(operand, self.reshaped(index, node.type.shape, operand.type.shape))
         if node.op.pull is None:
             raise VerifyError(f"{node.op.name} is read at an index its kernel does not compute")
         value = node.op.pull(node, index, _View(self, node))
@@ -143,7 +143,7 @@ class Puller:
         self.reads.append(at)
         return self.name("x", load(self.buffers[node], at, self._mask))
 
-    def _reshaped(self, index: Index, shape: Shape, operand: Shape) -> Index:
+    def reshaped(self, index: Index, shape: Shape, operand: Shape) -> Index:
         """The operand's index for a reshape's: axes of equal products are taken together."""
         result: list[Expr] = []
         for axes, before in reshape_groups(shape, operand):

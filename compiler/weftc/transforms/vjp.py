@@ -1,6 +1,6 @@
 """Reverse-mode differentiation: cotangents flow from outputs to inputs, op by op.
 
-    y = mul(x, x); vjp([y], [g], [x])  ->  [add(mul(g, x), mul(g, x))]
+y = mul(x, x); vjp([y], [g], [x])  ->  [add(mul(g, x), mul(g, x))]
 """
 
 from __future__ import annotations

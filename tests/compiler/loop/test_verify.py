@@ -65,7 +65,9 @@ WRITTEN: dict[str, tuple[ir.Stmt, ...]] = {
     "f32 where f64 is needed": (Let(Var("a", LoopType(dtypes.float64)), ONE),),
     "x holds float32": (store(const(1.0, dtypes.float64)),),
     "an index is i64": (store(ONE, const(0, dtypes.int32)),),
-    "a written function has no f32x4": (store(FOUR),),
+    "what is to be widened has no f32x4": (
+        over(I, store(FOUR), kind=ir.LoopKind.VECTOR, lanes=4),
+    ),
     "a mask of type i64": (store(ONE, mask=const(1)),),
     "add over f32, i64": (store(ir.apply(Scalar.ADD, ONE, const(1))),),
     "and over f32, f32": (store(ir.apply(Scalar.AND, ONE, ONE)),),

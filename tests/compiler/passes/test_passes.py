@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.bits import assert_same_bits
+
+from weftc import pipeline
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.verify import verify
@@ -16,14 +19,11 @@ from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.fold import fold_constants
 from weftc.passes.own_outputs import own_outputs
 from weftc.passes.simplify import simplify
-from weftc import pipeline
 from weftc.pipeline import optimize
 from weftc.validate import Validator
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import VerifyError
-
-from tests.bits import assert_same_bits
 
 EDGES = [0.0, -0.0, 1.0, -1.5, np.inf, -np.inf, np.nan, 1e-40, 3e38]
 SHAPE = (len(EDGES),)

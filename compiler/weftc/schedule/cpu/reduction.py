@@ -161,11 +161,12 @@ class _Schedule:
         split = puller.indices.split
         index = (*split(row, self.outer), *split(column, self.inner))
         puller.provide(self._node, index, result)
-        flat = puller.indices.linearize(index, self._node.type.shape)
+        shape = self._node.type.shape
         for output in self._kernel.outputs:
             at = index
-            if output.type.shape != self._node.type.shape:
-                at = split(flat, output.type.shape)
+            if output.type.shape != shape:
+                at = puller.reshaped(index, shape, output.type.shape)
+                puller.provide(self._node, puller.reshaped(at, output.type.shape, shape), result)
             puller.store(output, at, puller.pull(output, at))
 
     def _operand_index(self, row: Expr, position: Expr, column: Expr) -> tuple[Expr, ...]:
