@@ -84,5 +84,5 @@ def by_name(name: str) -> DType:
 
 
 def from_numpy(dtype: object) -> DType | None:
-    """The DType of a NumPy dtype (or anything np.dtype accepts), None where Weft has no such type."""
+    """The DType of a NumPy dtype (or what np.dtype accepts), None where Weft has none such."""
     return _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Every error Weft raises on purpose. Each also derives from the builtin a NumPy user would catch."""
+"""Every error Weft raises on purpose; each derives from the builtin a NumPy user would catch."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from weftc.ir.interpret import interpret
-from weftrt.cpu import threads
-
-import weft as wf
 from tests.bits import assert_same_bits
 from tests.fuzz.programs import RandomProgram, programs
+
+import weft as wf
+from weftc.ir.interpret import interpret
+from weftrt.cpu import threads
 
 COMMON = settings(
     deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), print_blob=True

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+import weft as wf
 from weftc import pipeline
 from weftc.ir.print import print_graph
 from weftc.loop.print import print_function
 from weftrt.target import Target
-
-import weft as wf
 
 TARGET = Target("x86_64-unknown-linux-gnu", ("avx", "avx2", "fma", "sse4.2"), 256)
 

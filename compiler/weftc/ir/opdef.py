@@ -1,4 +1,4 @@
-"""The record that defines an op, once. Families of ops live in `weftc.ops`; the table is `weftc.ops.TABLE`."""
+"""The record that defines an op, once. The families of ops live in `weftc.ops`."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Monomial: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Dim:
-    """A symbolic size: sum of coefficient * product of symbols. Never a plain integer (see `dim`)."""
+    """A symbolic size: a sum of coefficient * product of symbols. Never just an integer."""
 
     terms: tuple[tuple[Monomial, int], ...]
 
