@@ -99,14 +99,11 @@ def show(rows: Sequence[Row]) -> None:
     print(f"\n{rows[0].case}")
     for row in sorted(rows, key=lambda r: r.seconds):
         rate = f"{row.rate:8.1f} G{row.unit}/s" if row.unit else ""
-        mark = {
-            None: "",
-            True: f"goal >= {row.goal}x: holds",
-            False: f"goal >= {row.goal}x: MISSED",
-        }
+        verdict = {None: "", True: "holds", False: "MISSED"}[row.holds]
+        mark = f"goal >= {row.goal}x: {verdict}" if verdict else ""
         print(
             f"  {row.name:14} {_duration(row.seconds):>10}  {row.ratio:6.2f}x {rate:18}"
-            f" {mark[row.holds]}".rstrip()
+            f" {mark}".rstrip()
         )
 
 

@@ -9,8 +9,8 @@ from input shapes by the call guard), then the derived sizes, each a polynomial 
 
 Kernel ABI: `void kernel(void **buffers, int64_t *sizes, int64_t *status)`. `*status` starts at -1
 for each step; report(site, element) makes it the unsigned minimum of itself and
-site << 48 | element, where sites count from 0 in each kernel; the step's `site` is added, so that equal kernels are
-shared by programs. Parallel loops of a kernel call the external symbol
+site << 48 | element, where sites count from 0 in each kernel; the step's `site` is added, so that
+equal kernels are shared by programs. Parallel loops of a kernel call the external symbol
 `void weft_parallel(void (*body)(void *context, int64_t begin, int64_t end), void *context,
 int64_t count, int64_t grain)`, which the runtime provides.
 """
