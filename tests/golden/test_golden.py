@@ -74,11 +74,6 @@ def test_llvm(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"{name}.ll", "\n".join(_stages(name).llvm))
 
 
-@pytest.mark.parametrize("name", ["softmax", "adam"])
-def test_cuda(name: str, golden: Callable[[str, str], None]) -> None:
-    golden(f"{name}.cu", _stages(name).cuda)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_each_is_one_kernel(name: str) -> None:
     assert len(_stages(name).kernels) == 1
