@@ -29,7 +29,7 @@ from weftrt.dtypes import (
 )
 
 if TYPE_CHECKING:
-    from weft import nn, tree
+    from weft import errors, nn, tree
     from weft.autodiff import grad, stop_gradient, value_and_grad, vjp
     from weft.jitting import jit
     from weft.ops import *  # noqa: F403
@@ -61,6 +61,7 @@ __all__ = [
     "DType",
     "bool",
     "e",
+    "errors",
     "float32",
     "float64",
     "grad",
@@ -90,12 +91,9 @@ def __array_namespace_info__() -> Any:
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'weft' has no attribute {name!r}")
-    if name == "errors":
-        value: Any = importlib.import_module("weftrt.errors")
-    elif name not in _ARRAY_MODULES and find_spec(f"weft.{name}") is not None:
+    if name not in _ARRAY_MODULES and find_spec(f"weft.{name}") is not None:
         return importlib.import_module(f"weft.{name}")
-    else:
-        value = _loaded(name)
+    value = _loaded(name)
     globals()[name] = value
     return value
 
@@ -114,4 +112,4 @@ def _loaded(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, "errors", *importlib.import_module("weft.ops").__all__})
+    return sorted({*__all__, *importlib.import_module("weft.ops").__all__})

@@ -172,10 +172,10 @@ class Reader:
 
     def _not_a_leaf(self, name: str, leaf: Any) -> Exception:
         problem = f"{self._what(name)} is {diagnostics.kind_of(leaf)}, "
-        if self._freeze:
+        if isinstance(leaf, Tracer):
+            problem += "of a trace that has ended; return it from the function instead"
+        elif self._freeze:
             problem += "not an array or a number"
-        elif isinstance(leaf, Tracer):
-            return diagnostics.located(TraceError, f"{problem}of a trace that has ended")
         elif isinstance(leaf, _STATIC_KINDS) or callable(leaf):
             problem += f"no array; name it in wf.jit(..., static_argnames={_root(name)!r})"
         else:

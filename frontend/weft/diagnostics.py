@@ -96,8 +96,8 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """ "a str", "an object"."""
-    name = type(value).__name__
+    """ "a str", "an object", "a traced value"."""
+    name = "traced value" if hasattr(value, "weak") else type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
 
 

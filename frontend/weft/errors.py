@@ -1,0 +1,23 @@
+"""The errors that Weft raises; each is also the built-in error that a NumPy user would catch."""
+
+from weftrt.errors import (
+    CompileError,
+    DTypeError,
+    OutOfBoundsError,
+    ShapeError,
+    TraceError,
+    UsageError,
+    VerifyError,
+    WeftError,
+)
+
+__all__ = [
+    "CompileError",
+    "DTypeError",
+    "OutOfBoundsError",
+    "ShapeError",
+    "TraceError",
+    "UsageError",
+    "VerifyError",
+    "WeftError",
+]
