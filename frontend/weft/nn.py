@@ -33,9 +33,10 @@ __all__ = [
 
 @operation()
 def relu(x: Any, /) -> Tracer:
-    """max(x, 0)."""
+    """max(x, 0); NaN stays NaN. Its gradient at 0 is 0."""
     value = as_strong(lift(x))
-    return apply("maximum", value, like(0, value), name="relu")
+    zero = like(0, value)
+    return apply("where", apply("le", value, zero), zero, value, name="relu")
 
 
 @operation()
