@@ -149,7 +149,8 @@ class Dispatcher:
             self.compiled.clear()
         for item in self._entries if replaced else [entry]:
             if item.native is not None:
-                tree = calls.output_tree(item.result, item.outputs)
+                held = item.executable.program.results  # equal outputs share one array
+                tree = calls.output_tree(item.result, [held[index] for index in item.outputs])
                 self.compiled.add(item.native, item.executable, item.captured, tree)
 
     def _specialize(self, call: Call, reason: str) -> Entry:

@@ -41,6 +41,8 @@ def collect(function: Callable[..., Any]) -> list[Guard]:
             continue
         seen.add(id(plain))
         names = _names(plain.__code__)
+        if owner is None and not isinstance(value, FunctionType):
+            owner = value
         owner = getattr(value, "__self__", owner)
         pending += [(method, owner) for method in _methods(owner, names)]
         for guard in _of(plain, names):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import pickle
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -108,12 +109,14 @@ _UNTRACEABLE: dict[str, Callable[[Any], bool]] = {
 
 
 def _repr(compiled: Any) -> str:
-    return f"<weft.jit {compiled.__qualname__}>"
+    return f"<weft.jit {getattr(compiled, '__qualname__', compiled.dispatcher.name)}>"
 
 
 def _reduce(compiled: Any) -> str:
     """Pickled by name, as functions are: one inside a function, or a lambda, has none to find."""
-    name: str = compiled.__qualname__
+    name: str | None = getattr(compiled, "__qualname__", None)
+    if name is None:
+        raise pickle.PicklingError(f"cannot pickle {compiled!r}: it has no name to be found by")
     return name
 
 

@@ -181,6 +181,16 @@ def test_the_same_result_twice() -> None:
     np.testing.assert_array_equal(np.asarray(third), X)
 
 
+def test_results_that_turn_out_equal() -> None:
+    """Passes merge them, so the program has fewer outputs than the function has results."""
+    f = wf.jit(lambda x: {"a": x * 2, "b": [x * 3, x * 2], "c": (x * 2, x)})
+    for _ in range(3):
+        result = f(X)
+        found = [result["a"], *result["b"], *result["c"]]
+        for array, factor in zip(found, (2, 3, 2, 2, 1), strict=True):
+            np.testing.assert_array_equal(np.asarray(array), X * np.float32(factor))
+
+
 def test_threads_compile_once() -> None:
     f = wf.jit(lambda x: wf.cos(x) * 1.125)
     results: list[Any] = []

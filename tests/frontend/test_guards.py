@@ -1,0 +1,227 @@
+"""Python values that a compiled function reads besides its arguments: never stale where guarded."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft as wf
+
+X = np.ones((2, 3), "f4")
+
+
+def first(result: Any) -> float:
+    return float(np.asarray(result).ravel()[0])
+
+
+def compiles(function: Any) -> int:
+    return len(function.cache_report())
+
+
+VALUES: list[tuple[Any, Any]] = [
+    (2.0, 3.0),
+    (2, 2.0),
+    (1, True),
+    (0.0, -0.0),
+    ("a", "b"),
+    (b"a", b"b"),
+    (None, 1),
+    ((1, (2.0, "a")), (1, (2.0, "b"))),
+    ((1,), (True,)),
+    (float("inf"), float("nan")),
+    (np.float32(1), np.float32(2)),
+    (wf.float32, wf.int32),
+    (slice(0, 1), slice(0, 2)),
+    ([1.0], [1.0]),
+]
+
+
+@pytest.mark.parametrize("number", range(len(VALUES)))
+def test_a_rebound_value_is_traced_again(number: int) -> None:
+    before, after = VALUES[number]
+    held = before
+    seen: list[Any] = []
+
+    @wf.jit
+    def f(x: Any) -> Any:
+        seen.append(held)
+        return x
+
+    f(X)
+    f(X)
+    assert seen == [before]
+    held = after
+    f(X)
+    assert len(seen) == 2 and type(seen[1]) is type(after)
+    assert repr(seen[1]) == repr(after)
+
+
+@pytest.mark.parametrize("value", [1 << 40, 2.5, float("nan"), "text " * 3, (1, ("a" * 9, 2.5))])
+def test_an_equal_value_is_not_traced_again(value: Any) -> None:
+    held = value
+
+    @wf.jit
+    def f(x: Any) -> Any:
+        return x if held is not None else -x
+
+    f(X)
+    held = eval(repr(value), {"nan": float("nan")})
+    f(X)
+    assert compiles(f) == 1
+
+
+scale: Any = 2.0
+
+
+def helper(x: Any) -> Any:
+    return deeper(x)
+
+
+def deeper(x: Any) -> Any:
+    return x * scale
+
+
+def default(x: Any, by: Any = 1.0) -> Any:
+    return x * by * scale
+
+
+def recursive(x: Any, n: int) -> Any:
+    return x * scale if n == 0 else recursive(x, n - 1)
+
+
+def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    return call
+
+
+def unnamed(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: function(*args)
+
+
+class Model:
+    def __call__(self, x: Any) -> Any:
+        return self.method(x)
+
+    def method(self, x: Any) -> Any:
+        return x * scale
+
+    @staticmethod
+    def static(x: Any) -> Any:
+        return x * scale
+
+
+model = Model()
+functions = [deeper]
+named = {"a": deeper}
+compiled = wf.jit(deeper)
+
+REACHED: dict[str, Callable[..., Any]] = {
+    "itself": deeper,
+    "a helper": helper,
+    "a lambda": lambda x: (lambda y: y * scale)(x),
+    "a lambda in a tree": lambda x: wf.tree.map(lambda y: y * scale, x),
+    "default arguments": default,
+    "recursion": lambda x: recursive(x, 3),
+    "a partial": functools.partial(lambda by, x: x * by * scale, 1.0),
+    "a decorated function": wrapped(deeper),
+    "a function without a name": unnamed(deeper),
+    "a bound method": model.method,
+    "a callable object": model,
+    "a call of an object": lambda x: model(x),
+    "a call of a method": lambda x: model.method(x),
+    "a static method": lambda x: Model.static(x),
+    "a list of functions": lambda x: functions[0](x),
+    "a dict of functions": lambda x: named["a"](x),
+    "a compiled function": lambda x: compiled(x),
+    "a gradient": wf.grad(lambda x: (x * scale).sum()),
+}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_a_global_that_is_reached_through(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    f = wf.jit(REACHED[name])
+    monkeypatch.setitem(globals(), "scale", 2.0)
+    assert first(f(X)) == 2
+    monkeypatch.setitem(globals(), "scale", 3.0)
+    assert first(f(X)) == 3
+    assert f.cache_report()[-1].reason == "the global scale changed"
+    assert first(f(X)) == 3 and compiles(f) == 2
+
+
+def test_a_redefined_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = wf.jit(lambda x: helper(x))
+    assert first(f(X)) == 2
+    monkeypatch.setitem(globals(), "deeper", lambda x: x - scale)
+    assert first(f(X)) == -1
+
+
+def test_a_deleted_global(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = wf.jit(lambda x: deeper(x))
+    f(X)
+    monkeypatch.delitem(globals(), "scale")
+    with pytest.raises(NameError, match="scale"):
+        f(X)
+
+
+def test_arrays_are_read_at_each_call() -> None:
+    w: Any = np.ones(3, "f4")
+    f = wf.jit(lambda x: x + w)
+    assert first(f(X)) == 2
+    w[:] = 5
+    assert first(f(X)) == 6 and compiles(f) == 1
+    w = np.full(3, 7, "f4")
+    assert first(f(X)) == 8 and f.cache_report()[-1].shared
+    w = wf.asarray(np.full((2, 3), 9, "f4"))
+    assert first(f(X)) == 10
+    w = np.full(3, 1, "f8")
+    assert f(X).dtype is wf.float64
+
+
+def test_what_is_documented_as_not_seen() -> None:
+    """`jit`'s docstring says so; who changes this test changes that text."""
+    items = [2.0]
+    module = types.ModuleType("module")
+    module.rate = 2.0  # type: ignore[attr-defined]
+
+    class Config:
+        rate = 2.0
+
+    def f(x: Any) -> Any:
+        return x * items[0], x * module.rate, x * Config.rate
+
+    compiled = wf.jit(f)
+    assert [first(r) for r in compiled(X)] == [2, 2, 2]
+    items[0] = module.rate = Config.rate = 3.0  # type: ignore[attr-defined]
+    assert [first(r) for r in compiled(X)] == [2, 2, 2]
+    items = [3.0]
+    assert [first(r) for r in compiled(X)] == [3, 3, 3]
+
+
+def test_static_arguments_compare_exactly() -> None:
+    seen: list[Any] = []
+
+    @wf.jit(static_argnames="n")
+    def f(x: Any, n: Any) -> Any:
+        seen.append(n)
+        return x
+
+    values: list[Any] = [0.0, -0.0, 0, False, 1, True, 1.0, (1,), (True,), ((0.0,),), ((-0.0,),)]
+    for value in (*values, *values, float("nan"), float("nan")):
+        f(X, value)
+    assert [repr(v) for v in seen] == [*map(repr, values), "nan"]
+
+
+def test_static_rest() -> None:
+    @wf.jit(static_argnames="rest")
+    def f(x: Any, *rest: Any) -> Any:
+        return x * len(rest) if rest[0] == "count" else x
+
+    assert first(f(X, "count", 2, 3)) == 3 and first(f(X, "no")) == 1
