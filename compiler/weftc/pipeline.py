@@ -13,7 +13,6 @@ from weftc.fusion import clusters, memory
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
 from weftc.ir.digest import digest
 from weftc.ir.node import Graph
-from weftc.loop import digest as loop_digest
 from weftc.loop.ir import LoopFunction
 from weftc.loop.simplify import simplify as simplify_loops
 from weftc.loop.widen import widen
@@ -37,6 +36,10 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     own_outputs,
 )
 """Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""
+
+
+_UNNAMED = "kernel.unnamed"
+"""The symbol of a kernel until its text is known; no name of the loop IR holds a dot."""
 
 
 def optimize(graph: Graph, validator: Validator | None = None) -> Graph:
@@ -107,14 +110,12 @@ class Stages:
     @cached_property
     def codes(self) -> tuple[KernelCode, ...]:
         """LLVM IR per kernel, under a symbol that names its content: equal kernels are one."""
-        known: dict[str, KernelCode] = {}
-        codes = []
-        for kernel, function in zip(self.kernels, self.widened, strict=True):
-            symbol = f"{kernel.kind.value}_{loop_digest.digest(function)[:24]}"
-            if symbol not in known:
-                known[symbol] = KernelCode(symbol, llvm.emit(function, self.target, symbol))
-            codes.append(known[symbol])
-        return tuple(codes)
+        return tuple(map(self._code, self.kernels, self.widened))
+
+    def _code(self, kernel: Kernel, function: LoopFunction) -> KernelCode:
+        text = llvm.emit(function, self.target, _UNNAMED)
+        symbol = f"{kernel.kind.value}_{sha256(text.encode()).hexdigest()[:24]}"
+        return KernelCode(symbol, text.replace(_UNNAMED, symbol))
 
     @property
     def llvm(self) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ class Kind(Enum):
     SIGNED = "signed"
     FLOAT = "float"
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and tables are keyed by these
+
 
 @dataclass(frozen=True, eq=False)
 class DType:

@@ -1,6 +1,6 @@
 target triple = "x86_64-unknown-linux-gnu"
 
-define void @pointwise_f394f685087c1b64519d9a5f(ptr %.buffers, ptr %.sizes, ptr %.status) #0 {
+define void @pointwise_f92632cfc6831e109df47834(ptr %.buffers, ptr %.sizes, ptr %.status) #0 {
 entry:
   %.buffers.0 = getelementptr ptr, ptr %.buffers, i64 0
   %"in0" = load ptr, ptr %.buffers.0

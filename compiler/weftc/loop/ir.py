@@ -69,6 +69,8 @@ class Scalar(Enum):
     #                     NaN to 0; to bool: != 0
     BITCAST = ("bitcast", 1)  # same width
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and tables are keyed by these
+
     @property
     def arity(self) -> int:
         return self.value[1]

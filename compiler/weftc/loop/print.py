@@ -71,20 +71,13 @@ _LONG = 80
 
 def print_function(function: LoopFunction) -> str:
     """`function` as text."""
-    return _Printer(lambda name: name).function(function, function.name)
-
-
-def print_canonical(function: LoopFunction) -> str:
-    """The text with everything renamed by order of appearance: equal for equal kernels."""
-    names: dict[str, str] = {}
-    return _Printer(lambda name: names.setdefault(name, f"v{len(names)}")).function(function, "f")
+    return _Printer().function(function)
 
 
 class _Printer:
     """Writes lines; `text` remembers how each expression is written."""
 
-    def __init__(self, rename: Callable[[str], str]) -> None:
-        self.rename = rename
+    def __init__(self) -> None:
         self.lines: list[str] = []
         self.indent = ""
         self.uses: Counter[Expr] = Counter()
@@ -92,11 +85,11 @@ class _Printer:
         self.depth: dict[Expr, int] = {}
         self.shared = 0
 
-    def function(self, function: LoopFunction, name: str) -> str:
+    def function(self, function: LoopFunction) -> str:
         self._count(function)
         buffers = ", ".join(self.buffer(b) for b in function.buffers)
-        sizes = "; " + ", ".join(self.rename(s.name) for s in function.sizes)
-        head = f"function {name}({buffers}{sizes if function.sizes else ''})"
+        sizes = "; " + ", ".join(s.name for s in function.sizes)
+        head = f"function {function.name}({buffers}{sizes if function.sizes else ''})"
         self.block(function.body)
         return "\n".join([head, *self.lines]) + "\n"
 
@@ -116,7 +109,7 @@ class _Printer:
         size = buffer.size
         bracket = "" if size is None else f"[{size if isinstance(size, int) else self.expr(size)}]"
         aligned = f" align {buffer.aligned}" if buffer.aligned != 1 else ""
-        head = f"{self.rename(buffer.name)}: {buffer.space.value} {buffer.dtype.short}"
+        head = f"{buffer.name}: {buffer.space.value} {buffer.dtype.short}"
         return head + bracket + aligned
 
     # -- statements ---------------------------------------------------------------------------
@@ -137,21 +130,21 @@ class _Printer:
 
     def let(self, s: Let) -> None:
         value = self.expr(s.value)
-        self.line(f"let {self.rename(s.var.name)}: {s.var.type} = {value}")
+        self.line(f"let {s.var.name}: {s.var.type} = {value}")
 
     def store(self, s: Store) -> None:
         index, value = self.expr(s.index), self.expr(s.value)
         mask = "" if s.mask is None else f" if {self.expr(s.mask)}"
         hint = "nontemporal " if s.nontemporal else ""
-        self.line(f"store {hint}{self.rename(s.buffer.name)}[{index}] = {value}{mask}")
+        self.line(f"store {hint}{s.buffer.name}[{index}] = {value}{mask}")
 
     def loop(self, s: For) -> None:
         start, stop, kind = self.expr(s.start), self.expr(s.stop), self._kind(s)
         inits = [self.expr(carry.init) for carry in s.carried]
         step = f" step {s.step}" if s.step != 1 else ""
-        head = f"for {self.rename(s.var.name)} in {start} .. {stop}{step}{kind}"
+        head = f"for {s.var.name} in {start} .. {stop}{step}{kind}"
         carried = ", ".join(
-            f"{self.rename(c.var.name)}: {c.var.type} = {init} -> {self.rename(c.result.name)}"
+            f"{c.var.name}: {c.var.type} = {init} -> {c.result.name}"
             for c, init in zip(s.carried, inits)
         )
         self.line(head + (f" carried {carried}" if carried else ""))
@@ -171,12 +164,12 @@ class _Printer:
 
     def reduce(self, s: Reduce) -> None:
         extent = self.expr(s.extent)
-        self.line(f"reduce {self.rename(s.var.name)} in {extent}")
+        self.line(f"reduce {s.var.name} in {extent}")
         self.block(s.body)
         with self.indented():
             for term in s.terms:
                 value = self.expr(term.value)
-                result = f"{self.rename(term.result.name)}: {term.result.type}"
+                result = f"{term.result.name}: {term.result.type}"
                 self.line(f"term {result} = {term.op!r} {value}")
 
     def branch(self, s: If) -> None:
@@ -194,7 +187,7 @@ class _Printer:
 
     def call(self, s: Call) -> None:
         args = ", ".join([self.expr(arg) for arg in s.args])
-        buffer = "" if s.buffer is None else f"[{self.rename(s.buffer.name)}]"
+        buffer = "" if s.buffer is None else f"[{s.buffer.name}]"
         self.line(f"call {s.name}{buffer}({args})")
 
     # -- expressions --------------------------------------------------------------------------
@@ -231,7 +224,7 @@ class _Printer:
         contiguous = node.index.type.lanes == 1 and node.type.lanes > 1
         lanes = f":{node.type.lanes}" if contiguous else ""
         mask = "" if node.mask is None else f" if {self.text[node.mask]}"
-        return f"{self.rename(node.buffer.name)}[{self.text[node.index]}{lanes}{mask}]"
+        return f"{node.buffer.name}[{self.text[node.index]}{lanes}{mask}]"
 
     def const(self, node: Const) -> str:
         dtype = node.type.dtype
@@ -256,7 +249,7 @@ _STATEMENTS: dict[type, Callable[[_Printer, Any], None]] = {
 
 _EXPRESSIONS: dict[type, Callable[[_Printer, Any], str]] = {
     Const: _Printer.const,
-    Var: lambda printer, node: printer.rename(node.name),
+    Var: lambda printer, node: node.name,
     Op: _Printer.op,
     Load: _Printer.load,
     Ramp: lambda printer, node: f"ramp({printer.text[node.base]}, {node.type.lanes})",

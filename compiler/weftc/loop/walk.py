@@ -68,15 +68,13 @@ def postorder(root: Expr, known: Container[Expr]) -> Iterator[Expr]:
     stack = [root]
     while stack:
         node = stack[-1]
-        if node in known:
-            stack.pop()
-            continue
-        missing = [child for child in operands(node) if child not in known]
-        if missing:
-            stack.extend(reversed(missing))
-            continue
+        if node not in known:
+            missing = [c for c in _OPERANDS[type(node)](node) if c not in known]
+            if missing:
+                stack += missing[::-1]
+                continue
+            yield node
         stack.pop()
-        yield node
 
 
 def expressions(statement: Stmt) -> tuple[Expr, ...]:
