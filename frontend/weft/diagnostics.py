@@ -29,7 +29,7 @@ def is_ours(filename: str) -> bool:
     """Whether a source file is part of Weft's machinery."""
     found = _ours.get(filename)
     if found is None:
-        path = os.path.realpath(filename)
+        path = filename if filename.startswith(_ROOTS) else os.path.realpath(filename)
         found = _ours[filename] = path.startswith(_ROOTS) and not path.startswith(_USERS)
     return found
 

@@ -43,22 +43,23 @@ _lock = threading.Lock()
 def executable(graph: Graph) -> tuple[Executable, bool]:
     """The program of `graph`, and whether it had to be compiled."""
     target = targets.host()
-    slot = _slot(_key(graph, target))
+    key = _key(graph, target)
+    slot = _slot(key)
     with slot.lock:
         if slot.executable is not None:
             return slot.executable, False
-        slot.executable = executables.load(_program(graph, target))
+        slot.executable = executables.load(_program(graph, target, key))
         return slot.executable, True
 
 
-def _program(graph: Graph, target: Target) -> Program:
+def _program(graph: Graph, target: Target, key: Key) -> Program:
     """The program from the disk cache, or compiled now and kept there."""
-    key = " ".join(map(str, _key(graph, target)))  # locations as text: they outlive the process
-    program = programs.load(key)
+    entry = " ".join(map(str, key))  # locations as text: they outlive the process
+    program = programs.load(entry)
     if program is None:
         with _uncollected():
             program = pipeline.compile(graph, target, knobs.verify())
-        programs.save(key, program)
+        programs.save(entry, program)
     folder = knobs.dump()
     if folder is not None:
         stages.dump(stages.Lowered(graph), folder, program.key)

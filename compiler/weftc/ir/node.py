@@ -58,18 +58,17 @@ def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:
             done.add(node)
             order.append(node)
     for root in roots:
-        stack: list[tuple[Node, int]] = [] if root in done else [(root, 0)]
+        stack = [root]
         while stack:
-            node, position = stack.pop()
-            if node in done:
-                continue
-            if position < len(node.inputs):
-                stack.append((node, position + 1))
-                if node.inputs[position] not in done:
-                    stack.append((node.inputs[position], 0))
-            else:
+            node = stack[-1]
+            if node not in done:
+                missing = [operand for operand in node.inputs if operand not in done]
+                if missing:
+                    stack += missing[::-1]
+                    continue
                 done.add(node)
                 order.append(node)
+            stack.pop()
     return order
 
 

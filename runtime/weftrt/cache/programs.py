@@ -55,8 +55,7 @@ def compiler_digest() -> str:
     for package in ("weftc", "weftrt"):
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
-            for line in sorted(_source_files(folder)):
-                digest.update(line.encode())
+            digest.update("".join(sorted(_source_files(folder))).encode())
     return digest.hexdigest()
 
 
@@ -65,8 +64,8 @@ def _source_files(root: str) -> Iterator[str]:
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif entry.name.endswith(".py"):
+                if entry.name.endswith(".py"):
                     status = entry.stat()
                     yield f"{entry.path} {status.st_size} {status.st_mtime_ns}\n"
+                elif entry.name != "__pycache__" and entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
