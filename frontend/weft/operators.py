@@ -175,6 +175,8 @@ def _reduction(function: Function) -> Function:
         for name in ("out", "dtype"):  # np.sum(x) and the like pass None
             if options.get(name, self) is None:
                 del options[name]
+        if "ddof" in options:
+            options["correction"] = options.pop("ddof")
         return function(self, axis=axis, keepdims=keepdims, **options)
 
     method.__doc__ = function.__doc__
