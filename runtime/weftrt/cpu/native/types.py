@@ -172,7 +172,7 @@ def fields(struct: StructClass) -> dict[str, Field]:
     result: dict[str, Field] = {}
     offset = 0
     for name, annotation in struct.__annotations__.items():
-        kind = resolve(parse_annotation(annotation), names)
+        kind = SCALARS.get(annotation) or resolve(parse_annotation(annotation), names)
         default = struct.__dict__.get(name)
         length = default.length if isinstance(default, Inline) else 0
         size = kind.element.size if length and kind.element else kind.size
