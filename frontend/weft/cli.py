@@ -96,10 +96,10 @@ def run_doctor(options: argparse.Namespace) -> None:
     import llvmlite
     import llvmlite.binding
 
-    from weftrt import target
     from weftrt.cache import default_store
+    from weftrt.cpu.host import host as detect
 
-    host = target.host()
+    host = detect()
     version = ".".join(map(str, llvmlite.binding.llvm_version_info))
     rows = {
         "python": f"{platform.python_version()} ({platform.machine()}, {platform.system()})",

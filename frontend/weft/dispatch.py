@@ -14,6 +14,7 @@ from typing import Any
 
 from weft import calls, engine, guards, specialize
 from weft.calls import Call, LeafSpec, Reader
+from weft.engine import Origin
 from weft.guards import Guard
 from weft.specialize import Traced
 from weft.tracing import SCALAR_DTYPES, array_dtype, state
@@ -34,13 +35,10 @@ class CompileRecord:
     signature: str
     reason: str
     milliseconds: float
-    shared: bool
+    origin: Origin
 
     def __str__(self) -> str:
-        how = "shared" if self.shared else "compiled"
-        return (
-            f"{self.function}({self.signature}): {how} in {self.milliseconds:.1f} ms; {self.reason}"
-        )
+        return f"{self.function}({self.signature}): {self.origin.value} in {self.milliseconds:.1f} ms; {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -157,8 +155,8 @@ class Dispatcher:
         started = time.perf_counter()
         traced = self.trace(call)
         found = () if self._symbolic else tuple(guards.collect(self.function))
-        executable, is_new = engine.executable(traced.graph)
-        self._record(call, reason, (time.perf_counter() - started) * 1e3, not is_new)
+        executable, origin = engine.executable(traced.graph)
+        self._record(call, reason, (time.perf_counter() - started) * 1e3, origin)
         specs = calls.leaf_specs(call.leaves, executable.program.inputs)
         expressible = call.native and calls.output_tree(traced.result, traced.outputs) is not None
         return Entry(
@@ -173,8 +171,8 @@ class Dispatcher:
             calls.signature(call, specs, found) if expressible else None,
         )
 
-    def _record(self, call: Call, reason: str, milliseconds: float, shared: bool) -> None:
-        record = CompileRecord(self.name, signature_text(call), reason, milliseconds, shared)
+    def _record(self, call: Call, reason: str, milliseconds: float, origin: Origin) -> None:
+        record = CompileRecord(self.name, signature_text(call), reason, milliseconds, origin)
         self.records.append(record)
         if "compile" in knobs.log():
             print(f"weft: {record}", file=sys.stderr)

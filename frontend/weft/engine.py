@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from weft.inspect import stages
@@ -15,10 +16,10 @@ from weftc import pipeline
 from weftc.ir.node import Graph
 from weftc.ir.opdef import Family
 from weftrt import knobs
-from weftrt import target as targets
 from weftrt.cache import programs
 from weftrt.cpu import executable as executables
 from weftrt.cpu.executable import Executable
+from weftrt.cpu.host import host
 from weftrt.program import Program
 from weftrt.target import Target
 
@@ -40,30 +41,40 @@ _slots: OrderedDict[Key, _Slot] = OrderedDict()
 _lock = threading.Lock()
 
 
-def executable(graph: Graph) -> tuple[Executable, bool]:
-    """The program of `graph`, and whether it had to be compiled."""
-    target = targets.host()
+class Origin(Enum):
+    """Where a program came from."""
+
+    COMPILED = "compiled"
+    DISK = "loaded from disk"
+    SHARED = "shared"  # this process had it
+
+
+def executable(graph: Graph) -> tuple[Executable, Origin]:
+    """The program of `graph`, and where it came from."""
+    target = host()
     key = _key(graph, target)
     slot = _slot(key)
     with slot.lock:
         if slot.executable is not None:
-            return slot.executable, False
-        slot.executable = executables.load(_program(graph, target, key))
-        return slot.executable, True
+            return slot.executable, Origin.SHARED
+        program, origin = _program(graph, target, key)
+        slot.executable = executables.load(program)
+        return slot.executable, origin
 
 
-def _program(graph: Graph, target: Target, key: Key) -> Program:
+def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
     """The program from the disk cache, or compiled now and kept there."""
     entry = " ".join(map(str, key))  # locations as text: they outlive the process
-    program = programs.load(entry)
+    program, origin = programs.load(entry), Origin.DISK
     if program is None:
+        origin = Origin.COMPILED
         with _uncollected():
             program = pipeline.compile(graph, target, knobs.verify())
         programs.save(entry, program)
     folder = knobs.dump()
     if folder is not None:
         stages.dump(stages.Lowered(graph), folder, program.key)
-    return program
+    return program, origin
 
 
 @contextmanager

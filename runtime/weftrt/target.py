@@ -18,10 +18,3 @@ class Target:
 
     def has(self, feature: str) -> bool:
         return feature in self.features
-
-
-def host() -> Target:
-    """The CPU this process runs on (WEFT_TARGET may reduce it). Imports LLVM on the first call."""
-    from weftrt.cpu.host import host as detect
-
-    return detect()

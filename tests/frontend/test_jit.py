@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import weft as wf
+from weft.engine import Origin
 
 X = np.arange(6, dtype="f4").reshape(2, 3)
 
@@ -125,7 +126,7 @@ def test_closed_over_arrays_are_read_at_each_call() -> None:
     w = wf.asarray(X * 10)
     assert f(X)[1, 2] == 55
     records = f.cache_report()
-    assert [record.shared for record in records] == [False, True]
+    assert [record.origin is Origin.SHARED for record in records] == [False, True]
     assert records[1].reason == "a closed-over array changed"
 
 
@@ -153,7 +154,7 @@ def test_changed_globals_are_traced_again(monkeypatch: pytest.MonkeyPatch) -> No
 def test_equal_graphs_share_a_program() -> None:
     first, second = (wf.jit(lambda x: wf.sin(x) * 3.25) for _ in range(2))
     np.testing.assert_array_equal(np.asarray(first(X)), np.asarray(second(X)))
-    assert [r.shared for r in second.cache_report()] == [True]
+    assert [r.origin is Origin.SHARED for r in second.cache_report()] == [True]
 
 
 def test_nested_jit_is_inlined() -> None:

@@ -16,7 +16,7 @@ from weftc.ir.opdef import OpDef
 from weftc.ops import TABLE
 from weftrt import array
 from weftrt.cpu.executable import load
-from weftrt.target import host
+from weftrt.cpu.host import host
 
 OPS = [op for op in TABLE.all() if op.name != "input"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from weftrt import knobs
 from weftrt.cpu import host as detection
+from weftrt.cpu.host import host
 from weftrt.errors import UsageError
-from weftrt.target import host
 
 
 def test_values_are_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from weftrt import knobs
 from weftrt.cache import Store
+from weftrt.cpu.host import host
 from weftrt.cpu.linker import Linker, default, provide
 from weftrt.errors import CompileError
-from weftrt.target import host
 
 
 def module(symbol: str, value: int) -> str:

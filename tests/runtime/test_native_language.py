@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weftrt.cpu.host import host
 from weftrt.cpu.linker import link
 from weftrt.cpu.native import intrinsics, library
 from weftrt.cpu.native.intrinsics import below, leading_zeros, product_overflows, stack
 from weftrt.cpu.native.translate import translate
 from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Struct, fields, native, size_of
-from weftrt.target import host
 
 
 class Mixed(Struct):

@@ -16,8 +16,8 @@ from weftc.ir.print import print_graph
 from weftc.ir.types import static_shape
 from weftc.loop.ir import LoopFunction
 from weftc.loop.print import print_function
-from weftrt import target as targets
 from weftrt.cpu import linker
+from weftrt.cpu.host import host
 from weftrt.errors import UsageError
 from weftrt.program import Program
 
@@ -26,7 +26,7 @@ class Lowered:
     """Every stage of compiling one graph, computed when first looked at."""
 
     def __init__(self, graph: Graph) -> None:
-        self._stages = pipeline.stages(graph, targets.host())
+        self._stages = pipeline.stages(graph, host())
 
     @property
     def graph(self) -> Graph:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from weftrt.cache.store import Store, default_store
 from weftrt.cpu.failure import dump_failure
+from weftrt.cpu.host import host
 from weftrt.errors import CompileError
-from weftrt.target import Target, host
+from weftrt.target import Target
 
 if TYPE_CHECKING:
     from llvmlite.binding import ModuleRef, TargetMachine

@@ -30,8 +30,9 @@ from weftc.loop.ir import (
 )
 from weftrt import dtypes
 from weftrt.cache import Store as Cache
+from weftrt.cpu.host import host
 from weftrt.cpu.linker import Linker
-from weftrt.target import Target, host
+from weftrt.target import Target
 
 Array = np.ndarray[Any, Any]
 

@@ -17,8 +17,8 @@ from weftc.loop import ir
 from weftc.loop.ir import Const, Expr, LoopType, Op, Scalar, Splat, Var
 from weftc.loop.scalar import evaluate, evaluate_expr
 from weftrt import dtypes
+from weftrt.cpu.host import host
 from weftrt.dtypes import DType
-from weftrt.target import host
 
 F32 = dtypes.float32
 RULES = (Scalar.MUL, Scalar.ADD, Scalar.SUB, Scalar.MINIMUM, Scalar.MAXIMUM)

@@ -16,8 +16,9 @@ from weftc.loop import ir
 from weftc.loop.ir import Const, Expr, LoopType, Op, Scalar, Splat, Var
 from weftc.loop.scalar import evaluate, evaluate_expr
 from weftrt import dtypes
+from weftrt.cpu.host import host
 from weftrt.dtypes import DType, Kind
-from weftrt.target import Target, host
+from weftrt.target import Target
 
 LANES = (1, 2, 16, 64)
 TARGETS = (host, baseline)

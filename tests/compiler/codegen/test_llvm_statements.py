@@ -40,9 +40,10 @@ from weftc.loop.ir import (
 )
 from weftc.loop.scalar import evaluate
 from weftrt import dtypes
+from weftrt.cpu.host import host
 from weftrt.dtypes import DType
 from weftrt.errors import CompileError
-from weftrt.target import Target, host
+from weftrt.target import Target
 
 F32, I64 = dtypes.float32, dtypes.int64
 N, I, J = Var("n", INDEX), Var("i", INDEX), Var("j", INDEX)

@@ -28,8 +28,9 @@ from weftc.schedule.cpu.contraction_problem import analyse
 from weftc.schedule.cpu.contraction_tiling import Packing, Tiling, choose
 from weftc.schedule.lowered import Lowered
 from weftrt import dtypes
+from weftrt.cpu.host import host
 from weftrt.dtypes import DType
-from weftrt.target import Target, host
+from weftrt.target import Target
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Pair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]

@@ -23,6 +23,7 @@ import numpy as np
 
 from weftrt import dtypes, knobs
 from weftrt.cpu import linker
+from weftrt.cpu.host import host
 from weftrt.cpu.native import (
     arrays,
     calls,
@@ -39,7 +40,6 @@ from weftrt.cpu.native import (
 )
 from weftrt.cpu.native.layout import check_layout
 from weftrt.cpu.native.types import fields, mirror, size_of
-from weftrt.target import host
 
 MODULES: tuple[ModuleType, ...] = (
     python,
