@@ -38,7 +38,8 @@ class CompileRecord:
     origin: Origin
 
     def __str__(self) -> str:
-        return f"{self.function}({self.signature}): {self.origin.value} in {self.milliseconds:.1f} ms; {self.reason}"
+        how = f"{self.origin.value} in {self.milliseconds:.1f} ms"
+        return f"{self.function}({self.signature}): {how}; {self.reason}"
 
 
 @dataclass(frozen=True)
