@@ -44,7 +44,7 @@ def main() -> int:
         with open(options.json, "w") as file:
             json.dump([asdict(r) for r in rows], file, indent=1)
     missed = [r for r in rows if r.holds is False]
-    print(f"\n{sum(r.goal is not None for r in rows)} goals against peers, {len(missed)} missed")
+    print(f"\n{sum(r.holds is not None for r in rows)} goals in cases, {len(missed)} missed")
     return 0 if holds and not missed else 1
 
 

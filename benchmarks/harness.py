@@ -29,6 +29,8 @@ class Case:
     """`work` units (FLOP, bytes) done per run: `unit` is printed as G<unit>/s."""
     seconds: float = 1.0
     """Rough time to spend on each contestant."""
+    limit: float | None = None
+    """Seconds that Weft itself may take."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,9 @@ class Row:
     ratio: float
     rate: float
     unit: str
-    goal: float | None
-
-    @property
-    def holds(self) -> bool | None:
-        return None if self.goal is None else self.ratio >= self.goal
+    goal: str
+    holds: bool | None
+    """Whether the goal holds; None where there is none."""
 
 
 def measure(case: Case, rounds: int = 15) -> list[Row]:
@@ -58,18 +58,17 @@ def measure(case: Case, rounds: int = 15) -> list[Row]:
         for name, run in case.runs.items():
             times[name].append(_time(run, repeats[name]))
     ours = median(times["weft"])
-    return [
-        Row(
-            case.name,
-            name,
-            median(t),
-            median(t) / ours,
-            case.work / median(t) / 1e9,
-            case.unit,
-            case.goals.get(name),
-        )
-        for name, t in times.items()
-    ]
+    return [_row(case, name, median(found), ours) for name, found in times.items()]
+
+
+def _row(case: Case, name: str, seconds: float, ours: float) -> Row:
+    ratio, rate = seconds / ours, case.work / seconds / 1e9
+    goal, holds = "", None
+    if name in case.goals:
+        goal, holds = f">= {case.goals[name]}x", ratio >= case.goals[name]
+    if name == "weft" and case.limit is not None:
+        goal, holds = f"<= {_duration(case.limit)}", seconds <= case.limit
+    return Row(case.name, name, seconds, ratio, rate, case.unit, goal, holds)
 
 
 def _check(case: Case, name: str, result: Any) -> None:
@@ -100,7 +99,7 @@ def show(rows: Sequence[Row]) -> None:
     for row in sorted(rows, key=lambda r: r.seconds):
         rate = f"{row.rate:8.1f} G{row.unit}/s" if row.unit else ""
         verdict = {None: "", True: "holds", False: "MISSED"}[row.holds]
-        mark = f"goal >= {row.goal}x: {verdict}" if verdict else ""
+        mark = f"goal {row.goal}: {verdict}" if row.goal else ""
         print(
             f"  {row.name:14} {_duration(row.seconds):>10}  {row.ratio:6.2f}x {rate:18}"
             f" {mark}".rstrip()

@@ -32,4 +32,4 @@ def cases() -> Iterator[Case]:
     if (numba := peers.load("numba")) is not None:
         nb = numba.njit(lambda x, y: x + y)
         runs["numba"] = lambda: nb(a, b)
-    yield Case("call: add two arrays of 4 float32", runs, a + b, seconds=0.3)
+    yield Case("call: add two arrays of 4 float32", runs, a + b, limit=1e-6, seconds=0.3)
