@@ -154,9 +154,10 @@ class Dispatcher:
 
     def _specialize(self, call: Call, reason: str) -> Entry:
         started = time.perf_counter()
-        traced = self.trace(call)
-        found = () if self._symbolic else tuple(guards.collect(self.function))
-        executable, origin = engine.executable(traced.graph)
+        with engine.uncollected():
+            traced = self.trace(call)
+            found = () if self._symbolic else tuple(guards.collect(self.function))
+            executable, origin = engine.executable(traced.graph)
         self._record(call, reason, (time.perf_counter() - started) * 1e3, origin)
         specs = calls.leaf_specs(call.leaves, executable.program.inputs)
         expressible = call.native and calls.output_tree(traced.result, traced.outputs) is not None

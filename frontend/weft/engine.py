@@ -25,6 +25,8 @@ from weftrt.target import Target
 
 _MOST_PROGRAMS = 4096
 
+programs.compiler_digest()  # looks at 140 files (1 ms): while importing, not in the first call
+
 Key = tuple[Any, ...]
 
 
@@ -68,8 +70,7 @@ def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
     program, origin = programs.load(entry), Origin.DISK
     if program is None:
         origin = Origin.COMPILED
-        with _uncollected():
-            program = pipeline.compile(graph, target, knobs.verify())
+        program = pipeline.compile(graph, target, knobs.verify())
         programs.save(entry, program)
     folder = knobs.dump()
     if folder is not None:
@@ -78,9 +79,9 @@ def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the cycle collector out: a compile makes many objects and no garbage cycles, and every
-    full collection walks all that the process holds (5 ms each)."""
+def uncollected() -> Iterator[None]:
+    """Keep the cycle collector out: tracing and compiling make many objects and no garbage cycles,
+    and every full collection walks all that the process holds (5 ms each)."""
     enabled = gc.isenabled()
     gc.disable()
     try:
