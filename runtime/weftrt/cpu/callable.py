@@ -40,6 +40,10 @@ else:
     Compiled = library().Compiled
 
 
+_Entry = mirror(EntryTable)
+_EntryList = mirror(EntryList)
+
+
 class Entry:
     """One signature with its program, as native tables and the objects they refer to."""
 
@@ -62,7 +66,7 @@ class Entry:
         code, build = patterns.array(), results.array()
         self.kept = (executable, tuple(hidden), patterns, results)
         self.memory = (keywords, guards, arrays, code, build)
-        self.table = mirror(EntryTable)(
+        self.table = _Entry(
             program=executable.address,
             positional_count=len(signature.positional),
             keyword_count=len(names),
@@ -97,7 +101,7 @@ def check_leaves(executable: Executable, patterns: Encoder, hidden: Sequence[Arr
 def _install(compiled: Compiled, entries: Sequence[Entry]) -> None:
     addresses = [ctypes.addressof(entry.table) for entry in entries]
     array = (ctypes.c_void_p * len(addresses))(*addresses)
-    table = mirror(EntryList)(count=len(addresses), entries=ctypes.addressof(array))
+    table = _EntryList(count=len(addresses), entries=ctypes.addressof(array))
     library().compiled_install(compiled, ctypes.addressof(table), (table, array, *entries))
 
 

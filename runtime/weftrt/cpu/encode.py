@@ -34,6 +34,9 @@ from weftrt.signature import (
     TuplePattern,
 )
 
+_Guard = mirror(guard.GuardTable)
+
+
 SCALARS: dict[type, tuple[int, DType]] = {
     float: (guard.FLOAT, dtypes.float64),
     int: (guard.INT, dtypes.int64),
@@ -118,7 +121,7 @@ class Encoder:
                 rows.append(
                     (guard.GLOBAL, self.name(item.namespace), self.name(item.name), expected)
                 )
-        return (mirror(guard.GuardTable) * len(rows))(*rows)
+        return (_Guard * len(rows))(*rows)
 
     def array(self) -> Any:
         """The words as native memory."""

@@ -18,6 +18,11 @@ from weftrt.program import ArraySpec, KernelCode, Polynomial, Program, SizeSlot,
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
 
+_Program = mirror(ProgramTable)
+_Array = mirror(ArrayTable)
+_Step = mirror(StepTable)
+
+
 _SITE_SHIFT = 48
 _UNSIGNED = (1 << 64) - 1
 
@@ -54,7 +59,7 @@ class Executable:
     def _program_table(self, kernels: dict[str, int]) -> Any:
         program = self.program
         buffers = len(program.inputs) + len(program.outputs) + len(program.temporaries)
-        return mirror(ProgramTable)(
+        return _Program(
             owner=id(self),
             input_count=len(program.inputs),
             inputs=self._specs(program.inputs),
@@ -82,16 +87,16 @@ class Executable:
         return self._keep((ctypes.c_int64 * len(numbers))(*numbers))
 
     def _specs(self, specs: Sequence[ArraySpec]) -> int:
-        return self._keep((mirror(ArrayTable) * len(specs))(*map(encode_spec, specs)))
+        return self._keep((_Array * len(specs))(*map(encode_spec, specs)))
 
     def _steps(self, program: Program, kernels: dict[str, int]) -> int:
         rows = [
             self._step(step, kernels[program.kernels[step.kernel].symbol]) for step in program.steps
         ]
-        return self._keep((mirror(StepTable) * len(rows))(*rows))
+        return self._keep((_Step * len(rows))(*rows))
 
     def _step(self, step: Step, kernel: int) -> Any:
-        return mirror(StepTable)(
+        return _Step(
             kernel=kernel,
             buffer_count=len(step.buffers),
             buffers=self._numbers(step.buffers),
@@ -115,7 +120,7 @@ def encode_size(size: int | SizeSlot) -> int:
 def encode_spec(spec: ArraySpec) -> Any:
     """An ArraySpec as a native ArrayTable."""
     shape = (ctypes.c_int64 * array.MAXIMUM_RANK)(*map(encode_size, spec.shape))
-    return mirror(ArrayTable)(dtype=spec.dtype.code, ndim=len(spec.shape), shape=shape)
+    return _Array(dtype=spec.dtype.code, ndim=len(spec.shape), shape=shape)
 
 
 def encode_polynomial(polynomial: Polynomial) -> list[int]:
