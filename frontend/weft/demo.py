@@ -151,7 +151,7 @@ def write_stages(images: data.Images, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     parameters = initial_parameters(images.pixels.shape[1], rng)
-    arguments = (parameters, parameters, parameters, np.float32(0))
+    arguments = (parameters, parameters, parameters, np.array(0, np.float32))
     x, labels = images.pixels[:BATCH], images.labels[:BATCH]
     for number, stage in enumerate(("graph", "optimized", "kernels", "loops", "llvm")):
         text = train_step.ir(*arguments, x, labels, stage=stage)

@@ -32,7 +32,8 @@ def _step_arguments() -> tuple[Any, ...]:
     parameters = {name: np.array(p) for name, p in demo.initial_parameters(64, rng).items()}
     first = {name: 0.1 * np.abs(p) for name, p in parameters.items()}
     x = rng.random((demo.BATCH, 64), dtype=np.float32)
-    return parameters, first, first, np.array(3, np.float32), x, rng.integers(0, demo.CLASSES, demo.BATCH)
+    labels = rng.integers(0, demo.CLASSES, demo.BATCH)
+    return parameters, first, first, np.array(3, np.float32), x, labels
 
 
 def test_a_training_step_is_its_graph_by_bits() -> None:
