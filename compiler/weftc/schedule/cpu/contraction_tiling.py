@@ -70,7 +70,8 @@ def choose(problem: Problem, target: Target) -> Tiling:
         if own_elements(problem, lanes) * item > _OWN_BYTES:
             rows, lanes = _tile(problem, target, widest=max(1, 8 // item))
         own = own_elements(problem, lanes) * item
-    strips, panels = _blocks(problem, target, (rows, lanes), _LOCAL_BYTES - own)
+    all_rows = packing is Packing.OWN  # or a panel would be packed more than once
+    strips, panels = _blocks(problem, target, (rows, lanes), _LOCAL_BYTES - own, all_rows)
     if packing is Packing.OWN:
         strips = max(1, ceil_div(assumed(problem.m), rows))
     prefetch = rows <= 2 and _bytes_of_b(problem) > target.l2_bytes // 2
@@ -164,7 +165,7 @@ def _packs_a(problem: Problem) -> bool:
 
 
 def _blocks(
-    problem: Problem, target: Target, tile: tuple[int, int], local_bytes: int
+    problem: Problem, target: Target, tile: tuple[int, int], local_bytes: int, all_rows: bool
 ) -> tuple[int, int]:
     """Strips and panels of one task: panels that stay in half of L2, cut for threads."""
     rows, lanes = tile
@@ -181,7 +182,7 @@ def _blocks(
     while flops(problem, strips * rows, panels * lanes) >= 2 * _TASK_FLOPS and (
         batch * ceil_div(all_strips, strips) * ceil_div(all_panels, panels) < _WANTED_TASKS
     ):
-        if strips * rows >= _ENOUGH_ROWS:
+        if strips * rows >= _ENOUGH_ROWS and not all_rows:
             strips = ceil_div(strips, 2)
         elif panels > 1:
             panels = ceil_div(panels, 2)
