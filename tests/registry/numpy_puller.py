@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weftc.ir.node import Node
-from weftc.ir.types import Shape, Size, static_shape
+from weftc.ir.types import Size
 from weftc.loop import scalar
 from weftc.loop.ir import INDEX, Expr, LoopType, Scalar, Var, apply, const
 from weftrt import dtypes
@@ -52,14 +52,6 @@ class NumpyPuller:
     def size(self, size: Size) -> Expr:
         assert isinstance(size, int)
         return const(size)
-
-    def reshaped(self, index: tuple[Expr, ...], shape: Shape, operand: Shape) -> tuple[Expr, ...]:
-        if not np.prod(self._shape, dtype=int):
-            return tuple(const(0) for _ in operand)
-        places = tuple(self.value(i) for i in index)
-        flat = np.ravel_multi_index(places, static_shape(shape)) if places else 0
-        found = np.unravel_index(np.asarray(flat).reshape(-1), static_shape(operand) or (1,))
-        return tuple(self._bind(p.reshape(self._shape)) for p in found[: len(operand)])
 
     def guarded(self, condition: Expr, then: Callable[[], Expr], otherwise: Expr) -> Expr:
         before, self._mask = self._mask, self._mask & self.value(condition)

@@ -161,14 +161,3 @@ def test_gradient_against_central_differences(op: OpDef) -> None:
         return
     for case in cases:
         check_gradient(op, gradient_case(op, case, random), random)
-
-
-def test_the_array_api_names_are_public() -> None:
-    import weft as wf
-
-    missing = {
-        op.name: op.array_api
-        for op in TABLE.all()
-        if op.array_api and not hasattr(wf, op.array_api)
-    }
-    assert not missing

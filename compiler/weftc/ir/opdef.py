@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from weftc.ir.types import Shape, Size, TensorType
+from weftc.ir.types import Size, TensorType
 from weftrt.errors import VerifyError
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ class Puller(Protocol):
 
     def size(self, size: Size) -> Expr:
         """A size as an int64 expression."""
-
-    def reshaped(self, index: tuple[Expr, ...], shape: Shape, operand: Shape) -> tuple[Expr, ...]:
-        """Where the element at `index` of a tensor of `shape` is in one of shape `operand` that
-        holds the same elements in row-major order."""
 
     def guarded(self, condition: Expr, then: Callable[[], Expr], otherwise: Expr) -> Expr:
         """`then()` where the condition holds, else `otherwise`; reads inside `then` are masked."""

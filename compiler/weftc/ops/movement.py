@@ -6,14 +6,15 @@ Those that cut or extend arrays are defined in weftc.ops.pieces.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
-from weftc.ir.types import Shape, TensorType, same
-from weftc.loop.ir import Expr, Scalar, apply, const
+from weftc.ir.types import Shape, TensorType, product, same
+from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
 from weftc.ops import build, check
 from weftc.ops.pieces import concat, pad, slice
 from weftrt import dtypes
@@ -117,9 +118,39 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     return result
 
 
+def _axis_groups(before: Shape, after: Shape) -> list[tuple[range, range]]:
+    """The axes of both shapes (without ones), left to right, in the shortest runs of equal size."""
+    if 0 in before or 0 in after:
+        return [(range(len(before)), range(len(after)))]
+    ends = {product(after[:j]): j for j in range(len(after))}
+    cuts = [(i, ends[p]) for i in range(len(before)) if (p := product(before[:i])) in ends]
+    cuts.append((len(before), len(after)))  # equal by form, or by a recorded guard
+    return [(range(i, k), range(j, l)) for (i, j), (k, l) in pairwise(cuts)]
+
+
 def _pull_reshape(node: Node, index: Index, puller: Puller) -> Expr:
-    operand = node.inputs[0].type.shape
-    return puller.read(0, puller.reshaped(index, node.type.shape, operand))
+    """Runs of axes that correspond are taken apart; within one, the place in the run is made from
+    the result's index and split by the operand's sizes. Axes of size 1 cost nothing."""
+    before, after = node.inputs[0].type.shape, node.type.shape
+    inner: list[Expr] = [const(0)] * len(before)
+    kept_before = [a for a, size in enumerate(before) if size != 1]
+    kept_after = [a for a, size in enumerate(after) if size != 1]
+    groups = _axis_groups(
+        tuple(before[a] for a in kept_before), tuple(after[a] for a in kept_after)
+    )
+    for run_before, run_after in groups:
+        place: Expr = const(0)
+        for number in run_after:
+            axis = kept_after[number]
+            place = add(mul(place, puller.size(after[axis])), index[axis])
+        axes = [kept_before[number] for number in run_before]
+        for axis in reversed(axes[1:]):
+            size = puller.size(before[axis])
+            inner[axis] = apply(Scalar.TREM, place, size)
+            place = apply(Scalar.TDIV, place, size)
+        if axes:
+            inner[axes[0]] = place
+    return puller.read(0, tuple(inner))
 
 
 def _samples_reshape() -> list[tuple[Types, Attrs]]:

@@ -128,6 +128,9 @@ class Puller:
             values = tuple(v for v in operands if v is not None)
             dtype = node.type.dtype
             return self.name(node.op.name, node.op.lower(values, dtype, node.attrs))
+        if node.op.name == "reshape":
+            operand = node.inputs[0]
+            return self.pull(operand, self.reshaped(index, node.type.shape, operand.type.shape))
         if node.op.pull is None:
             raise VerifyError(f"{node.op.name} is read at an index its kernel does not compute")
         value = node.op.pull(node, index, _View(self, node))
@@ -211,9 +214,6 @@ class _View:
 
     def size(self, size: Size) -> Expr:
         return self._puller.indices.size(size)
-
-    def reshaped(self, index: Index, shape: Shape, operand: Shape) -> Index:
-        return self._puller.reshaped(index, shape, operand)
 
     def guarded(self, condition: Expr, then: Callable[[], Expr], otherwise: Expr) -> Expr:
         return self._puller.guarded(condition, then, otherwise)

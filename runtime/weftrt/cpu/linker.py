@@ -72,6 +72,11 @@ class Linker:
                 self._addresses[key] = self._link(symbol, self._object(key, symbol, build))
             return self._addresses[key]
 
+    def object_file(self, symbol: str, llvm: str) -> bytes:
+        """The object file of a module, from the cache or compiled now."""
+        with self._lock:
+            return self._object(self._key(llvm), symbol, lambda: llvm)
+
     def _object(self, key: str, symbol: str, build: Callable[[], str]) -> bytes:
         found = self._store.get(key)
         if found is not None:

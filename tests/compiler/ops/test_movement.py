@@ -112,3 +112,32 @@ def test_reshapes_pull_the_right_elements(data: st.DataObject) -> None:
     array = draw(dtypes.float32, before, np.random.default_rng(0))
     x = get("input")(index=0, name="x", dtype=dtypes.float32, shape=before)
     assert_same_bits(pulled(reshape(x, shape=after), [array]), array.reshape(after))
+
+
+def test_merging_axes_needs_no_division() -> None:
+    class Recorder:
+        indices: tuple[Expr, ...] = ()
+
+        def size(self, size: Any) -> Expr:
+            from weftc.loop.ir import const
+
+            return const(size)
+
+        def read(self, operand: int, index: tuple[Expr, ...]) -> Expr:
+            self.indices = index
+            return index[0]
+
+    from weftc.loop.ir import INDEX, Var
+
+    def divisions(before: tuple[int, ...], after: tuple[int, ...]) -> set[Scalar]:
+        x = get("input")(index=0, name="x", dtype=dtypes.float32, shape=before)
+        recorder: Any = Recorder()
+        assert reshape.pull is not None
+        index = tuple(Var(f"i{a}", INDEX) for a in range(len(after)))
+        reshape.pull(reshape(x, shape=after), index, recorder)
+        used = set().union(*map(operations, recorder.indices))
+        return used & {Scalar.TDIV, Scalar.TREM}
+
+    assert not divisions((12, 5), (3, 4, 5))
+    assert not divisions((3, 1, 4), (1, 3, 4, 1))
+    assert divisions((3, 4, 5), (12, 5))
