@@ -26,30 +26,19 @@ Leaf: TypeAlias = "Array | np.ndarray[Any, Any] | float | int | bool"
 
 
 class Static:
-    """The branch that a static argument is: no leaves, compared by exact type and value."""
+    """The branch that a static argument is: no leaves, compared by `weftrt.signature.equal`."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Static) and _equal(self.value, other.value)
+        return isinstance(other, Static) and signatures.equal(self.value, other.value)
 
     def __hash__(self) -> int:
         return hash(self.value)
 
     def __repr__(self) -> str:
         return repr(self.value)
-
-
-def _equal(a: Any, b: Any) -> bool:
-    """Of one type and equal; floats by their bits, in tuples too: 0.0 == -0.0, and 1 == True."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if type(a) is tuple:
-        return len(a) == len(b) and all(map(_equal, a, b))
-    return a.hex() == b.hex() if type(a) is float else bool(a == b)
 
 
 tree.register(Static, lambda static: ((), static), lambda static, children: static.value)
@@ -65,6 +54,17 @@ class Call:
     leaves: tuple[Leaf, ...]
     names: tuple[str, ...]
     native: bool
+
+    def statics(self) -> list[Any]:
+        """The values of the static arguments."""
+        found: list[Any] = []
+        pending = [self.structure]
+        while pending:
+            part = pending.pop()
+            pending += part.children
+            if part.kind is Static:
+                found.append(part.extra.value)
+        return found
 
 
 class Reader:

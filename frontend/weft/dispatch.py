@@ -114,19 +114,35 @@ class Dispatcher:
 
     def _entry(self, call: Call) -> Entry:
         with self._lock:
-            stale = None
-            for entry in self._entries:
-                if entry.fits(call):
-                    if all(map(guards.holds, entry.guards)):
-                        return self._refreshed(entry)
-                    stale = entry
-            reason = self._reason(call, stale)
-            entry = self._specialize(call, reason)
-            if stale is not None:
-                self._entries.remove(stale)
-            self._entries.append(entry)
-            self._tell(entry, replaced=stale is not None)
+            found, stale = self._find(call)
+            if found is not None:
+                return self._refreshed(found)
+        started = time.perf_counter()
+        entry, origin = self._specialize(call)
+        milliseconds = (time.perf_counter() - started) * 1e3
+        with self._lock:
+            found, stale = self._find(call)  # another thread, or a signal handler, may have been
+            if found is None:
+                self._record(call, self._reason(call, stale), milliseconds, origin)
+                if all(map(guards.holds, entry.guards)):
+                    self._keep(entry, stale)
             return entry
+
+    def _find(self, call: Call) -> tuple[Entry | None, Entry | None]:
+        """The entry that answers `call`, or else one that did before something else changed."""
+        stale = None
+        for entry in self._entries:
+            if entry.fits(call):
+                if all(map(guards.holds, entry.guards)):
+                    return entry, None
+                stale = entry
+        return None, stale
+
+    def _keep(self, entry: Entry, stale: Entry | None) -> None:
+        if stale is not None:
+            self._entries.remove(stale)
+        self._entries.append(entry)
+        self._tell(entry, replaced=stale is not None)
 
     def _refreshed(self, entry: Entry) -> Entry:
         """An entry whose guards hold by value, with the guards naming the objects of now."""
@@ -152,16 +168,15 @@ class Dispatcher:
                 tree = calls.output_tree(item.result, [held[index] for index in item.outputs])
                 self.compiled.add(item.native, item.executable, item.captured, tree)
 
-    def _specialize(self, call: Call, reason: str) -> Entry:
-        started = time.perf_counter()
+    def _specialize(self, call: Call) -> tuple[Entry, Origin]:
+        """Trace and compile, holding no lock: that runs the user's code."""
         with engine.uncollected():
+            found = () if self._symbolic else tuple(guards.collect(self.function, call.statics()))
             traced = self.trace(call)
-            found = () if self._symbolic else tuple(guards.collect(self.function))
             executable, origin = engine.executable(traced.graph)
-        self._record(call, reason, (time.perf_counter() - started) * 1e3, origin)
         specs = calls.leaf_specs(call.leaves, executable.program.inputs)
         expressible = call.native and calls.output_tree(traced.result, traced.outputs) is not None
-        return Entry(
+        entry = Entry(
             call.structure,
             specs,
             found,
@@ -172,6 +187,7 @@ class Dispatcher:
             call.names,
             calls.signature(call, specs, found) if expressible else None,
         )
+        return entry, origin
 
     def _record(self, call: Call, reason: str, milliseconds: float, origin: Origin) -> None:
         record = CompileRecord(self.name, signature_text(call), reason, milliseconds, origin)
@@ -181,8 +197,8 @@ class Dispatcher:
 
     def _reason(self, call: Call, stale: Entry | None) -> str:
         if stale is not None:
-            changed = next(g for g in stale.guards if not guards.holds(g))
-            return f"{guards.describe(changed)} changed"
+            changed = (g for g in stale.guards if not guards.holds(g))
+            return f"{guards.describe(next(changed, stale.guards[0]))} changed"
         if not self._entries:
             return "first call"
         return _difference(self._entries[-1], call)

@@ -34,13 +34,19 @@ Key = tuple[Any, ...]
 class _Slot:
     """One program, or the lock that its only compile holds."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Any = field(default_factory=threading.RLock)
     executable: Executable | None = None
 
 
+class _State(threading.local):
+    depth = 0
+    """Programs that this thread is making: more than one in a signal handler that calls Weft."""
+
+
+_state = _State()
 _slots: OrderedDict[Key, _Slot] = OrderedDict()
 """Every program of this process by key, so that equal graphs share one; the oldest go first."""
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 class Origin(Enum):
@@ -56,12 +62,28 @@ def executable(graph: Graph) -> tuple[Executable, Origin]:
     target = host()
     key = _key(graph, target)
     slot = _slot(key)
-    with slot.lock:
+    with _turn(slot):
         if slot.executable is not None:
             return slot.executable, Origin.SHARED
         program, origin = _program(graph, target, key)
         slot.executable = executables.load(program)
         return slot.executable, origin
+
+
+@contextmanager
+def _turn(slot: _Slot) -> Iterator[None]:
+    """One thread at a time makes a program. A signal handler that interrupted the making of one
+    waits for nobody: who has the slot may wait for what was interrupted."""
+    waits = _state.depth == 0
+    _state.depth += 1
+    taken = False
+    try:
+        taken = slot.lock.acquire(blocking=waits)
+        yield
+    finally:
+        _state.depth -= 1
+        if taken:
+            slot.lock.release()
 
 
 def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:

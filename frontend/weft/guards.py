@@ -2,38 +2,45 @@
 
 Plain functions reachable through them are followed, but for Weft's and NumPy's: by name, in a list,
 tuple or dict, or as methods of an object. What is named through a module, and the attributes of
-objects, are not guarded.
+objects, are not guarded. Guards are taken before the trace: what the trace itself changes does not
+hold afterwards.
 """
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType, ModuleType
+from collections.abc import Callable, Iterable, Iterator
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from weft.diagnostics import is_ours
 from weftrt.array import Array
-from weftrt.signature import CellGuard, GlobalGuard
+from weftrt.signature import ABSENT, CellGuard, GlobalGuard, equal
 
 Guard: TypeAlias = CellGuard | GlobalGuard
 
 _HEAP_TYPE = 1 << 9
 """The flag of classes that are not built in."""
-_LIBRARIES = frozenset({"numpy", *sys.stdlib_module_names})
-"""Packages whose globals do not change."""
+_LIBRARIES = frozenset({"weft", "weftc", "weftrt", "numpy", *sys.stdlib_module_names})
+"""Packages whose globals do not change, and whose names are not given to others."""
+_GLOBAL_LOADS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 _VALUES = (bool, int, float, complex, str, bytes, type(None))
 
 
-def collect(function: Callable[..., Any]) -> list[Guard]:
-    """Guards for the cells and globals of `function` and of the plain functions it can reach."""
-    found: list[Guard] = []
+def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[Guard]:
+    """Guards for the cells and globals of `function`, of callables among its static arguments, and
+    of the plain functions that these can reach."""
+    found: dict[tuple[int, str], Guard] = {}
     seen: set[int] = set()
+    names = _names(plain.__code__) if (plain := _plain(function)) is not None else set()
     pending: list[tuple[Any, Any]] = [(function, None)]
+    for static in statics:
+        pending += _reachable(static, names)
     while pending:
         value, owner = pending.pop()
         plain = _plain(value)
@@ -45,10 +52,16 @@ def collect(function: Callable[..., Any]) -> list[Guard]:
             owner = value
         owner = getattr(value, "__self__", owner)
         pending += [(method, owner) for method in _methods(owner, names)]
-        for guard in _of(plain, names):
-            found.append(guard)
+        for guard in _of(plain):
+            found.setdefault(_place(guard), guard)
             pending += _reachable(guard.expected, names)
-    return found
+    return list(found.values())
+
+
+def _place(guard: Guard) -> tuple[int, str]:
+    if isinstance(guard, GlobalGuard):
+        return id(guard.namespace), guard.name
+    return id(guard.cell), ""
 
 
 def _reachable(value: Any, names: set[str]) -> list[tuple[Any, Any]]:
@@ -91,53 +104,66 @@ def _static(cls: type, name: str) -> Any:
     return inspect.getattr_static(cls, name, None)
 
 
-def _of(function: FunctionType, names: set[str]) -> Iterator[Guard]:
+def _of(function: FunctionType) -> Iterator[Guard]:
     for cell in function.__closure__ or ():
-        try:
-            value = cell.cell_contents
-        except ValueError:  # a name that is bound later
-            continue
-        yield CellGuard(cell, value)
+        yield CellGuard(cell, _contents(cell))
     namespace = function.__globals__
-    for name in sorted(names):
-        value = namespace.get(name, namespace)
-        if value is not namespace and not isinstance(value, ModuleType):
+    for name in sorted(_globals(function.__code__)):
+        value = namespace.get(name, ABSENT)
+        if not isinstance(value, ModuleType) or value.__name__.split(".")[0] not in _LIBRARIES:
             yield GlobalGuard(namespace, name, value)
 
 
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """`code` and the code of the functions defined in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
 def _names(code: CodeType) -> set[str]:
-    """Names that `code` and the functions defined in it may read as globals."""
-    names: set[str] = set()
-    pending = [code]
-    while pending:
-        current = pending.pop()
-        names.update(current.co_names)
-        pending.extend(c for c in current.co_consts if isinstance(c, CodeType))
-    return names
+    """Names that `code` and the functions defined in it may look up, attributes included."""
+    return {name for part in _codes(code) for name in part.co_names}
+
+
+@functools.lru_cache(maxsize=1024)
+def _globals(code: CodeType) -> frozenset[str]:
+    """Names that `code` and the functions defined in it read as globals."""
+    return frozenset(
+        instruction.argval
+        for part in _codes(code)
+        for instruction in dis.get_instructions(part)
+        if instruction.opname in _GLOBAL_LOADS
+    )
 
 
 def current(guard: Guard) -> Any:
-    """What the guarded cell or global holds now (the guard itself if nothing)."""
+    """What the guarded cell or global holds now; ABSENT if nothing."""
     if isinstance(guard, GlobalGuard):
-        return guard.namespace.get(guard.name, guard)
+        return guard.namespace.get(guard.name, ABSENT)
+    return _contents(guard.cell)
+
+
+def _contents(cell: CellType) -> Any:
     try:
-        return guard.cell.cell_contents
-    except ValueError:
-        return guard
+        return cell.cell_contents
+    except ValueError:  # a name that is bound later
+        return ABSENT
 
 
 def holds(guard: Guard) -> bool:
     """Whether the guarded name still means what was traced: scalars, strings and tuples of them by
     value, the rest by identity."""
-    return current(guard) is guard.expected or _equal(current(guard), guard.expected)
+    return _agree(current(guard), guard.expected)
 
 
-def _equal(a: Any, b: Any) -> bool:
-    if type(a) is not type(b):
-        return False
+def _agree(a: Any, b: Any) -> bool:
+    if a is b or type(a) is not type(b):
+        return a is b
     if isinstance(a, tuple):
-        return len(a) == len(b) and all(x is y or _equal(x, y) for x, y in zip(a, b))
-    return isinstance(a, _VALUES) and (a == b or (a != a and b != b)) and repr(a) == repr(b)
+        return len(a) == len(b) and all(map(_agree, a, b))
+    return isinstance(a, _VALUES) and equal(a, b)
 
 
 def describe(guard: Guard) -> str:

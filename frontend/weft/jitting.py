@@ -65,7 +65,8 @@ def jit(
     the trace may branch on. Python numbers are run-time arguments.
 
     What the function reads besides its arguments is looked at before each call: the closure cells
-    and globals that it names, and those of the plain functions it can reach through them.
+    and globals that it names, and those of the plain functions it can reach through them or
+    through static arguments. A trace that changes what it reads is not kept.
 
     - Arrays: another array is used as it is; the same dtype and shape need no compile.
     - Numbers, strings, None and tuples of them: by value. A changed one traces again.

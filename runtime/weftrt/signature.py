@@ -7,6 +7,8 @@ in order (positional, then keyword), then the hidden inputs.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from dataclasses import dataclass
 from types import CellType
 from typing import Any, TypeAlias
@@ -33,9 +35,53 @@ class ScalarPattern:
     type: type
 
 
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that are not built in."""
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two static values are the same to a trace: of one type, equal, and so are their
+    parts. 1 is not True, 0.0 is not -0.0, and Config(1) is not Config(1.0); a NaN is itself."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, float):
+        return bool(a.hex() == b.hex())
+    return bool(a == b) and _parts_equal(a, b)
+
+
+def _parts_equal(a: Any, b: Any) -> bool:
+    """Whether the parts of two values that call themselves equal are too. Parts that differ by
+    their own == do not matter to the values."""
+    if type(a) is frozenset:
+        return {(type(item), repr(item)) for item in a} == {(type(item), repr(item)) for item in b}
+    if not type(a).__flags__ & _HEAP_TYPE:
+        return isinstance(a, (int, str, bytes)) or repr(a) == repr(b)
+    pairs = ((getattr(a, name, None), getattr(b, name, None)) for name in _attributes(a))
+    return all(equal(x, y) or not _same(x, y) for x, y in pairs)
+
+
+def _attributes(value: Any) -> list[str]:
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    slots = (getattr(cls, "__slots__", ()) for cls in type(value).__mro__)
+    named = [(names,) if isinstance(names, str) else tuple(names) for names in slots]
+    return [*getattr(value, "__dict__", ()), *itertools.chain(*named)]
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except (TypeError, ValueError):  # arrays have no single truth
+        return False
+
+
 @dataclass(frozen=True, eq=False)
 class StaticPattern:
-    """The very object, or one of exactly the same type that compares equal."""
+    """The very object, or an `equal` one."""
 
     value: Any
 
@@ -69,15 +115,19 @@ Pattern: TypeAlias = (
 
 @dataclass(frozen=True, eq=False)
 class CellGuard:
-    """The closure cell still holds this very object."""
+    """The closure cell still holds this very object, or is still empty (ABSENT)."""
 
     cell: CellType
     expected: Any
 
 
+ABSENT = object()
+"""What a guarded name holds that nothing is bound to: a built-in's, or one that is bound later."""
+
+
 @dataclass(frozen=True, eq=False)
 class GlobalGuard:
-    """The module dict still maps this name to this very object."""
+    """The module dict still maps this name to this very object, or still lacks it (ABSENT)."""
 
     namespace: dict[str, Any]
     name: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -226,3 +228,131 @@ def test_static_rest() -> None:
         return x * len(rest) if rest[0] == "count" else x
 
     assert first(f(X, "count", 2, 3)) == 3 and first(f(X, "no")) == 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    rate: Any
+    inner: Any = None
+
+
+class Slotted:
+    __slots__ = ("rate",)
+
+    def __init__(self, rate: Any) -> None:
+        self.rate = rate
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slotted) and bool(self.rate == other.rate)
+
+    def __hash__(self) -> int:
+        return hash(self.rate)
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+CONFUSED: list[Any] = [
+    *(Config(rate) for rate in (1, 1.0, True, 0.0, -0.0)),
+    *(Config(0, Config(rate)) for rate in (1, 1.0)),
+    *(Config(0, (2, rate)) for rate in (1, 1.0)),
+    *(Slotted(rate) for rate in (1, 1.0)),
+    *(Pair(0, rate) for rate in (1, 1.0)),
+    *(frozenset({rate}) for rate in (1, 1.0)),
+    *(complex(0.0, zero) for zero in (0.0, -0.0)),
+]
+
+
+def test_static_values_are_compared_part_by_part() -> None:
+    seen: list[Any] = []
+
+    @wf.jit(static_argnames="n")
+    def f(x: Any, n: Any) -> Any:
+        seen.append(n)
+        return x
+
+    for value in (*CONFUSED, *copy.deepcopy(CONFUSED), *reversed(CONFUSED)):
+        f(X, value)
+    assert list(map(id, seen)) == list(map(id, CONFUSED))
+
+
+@pytest.mark.parametrize("static", [deeper, helper, functools.partial(default, by=1.0), model])
+def test_what_a_static_callable_reads(static: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    f = wf.jit(lambda x, function: function(x), static_argnames="function")
+    assert first(f(X, static)) == 2
+    monkeypatch.setitem(globals(), "scale", 3.0)
+    assert first(f(X, static)) == 3
+    assert first(f(X, static)) == 3 and compiles(f) == 2
+
+
+def program(text: str, **names: Any) -> dict[str, Any]:
+    """The globals of a module with this text."""
+    space = {"wf": wf, **names}
+    exec(text, space)
+    return space
+
+
+def test_names_of_attributes_are_no_globals() -> None:
+    space = program("def f(x): return x.T + x.mean()")
+    f = wf.jit(space["f"])
+    for number in range(3):
+        space["T"] = space["mean"] = number
+        f(X)
+    assert compiles(f) == 1
+
+
+def test_a_trace_that_changes_what_it_reads() -> None:
+    space = program("def f(x):\n    global count\n    count += 1\n    return x * count", count=0)
+    f = wf.jit(space["f"])
+    assert [first(f(X)) for _ in range(4)] == [1, 2, 3, 4]
+
+    space = program(
+        "def f(x):\n    global made\n    made = made or 3.0\n    return x * made", made=None
+    )
+    f = wf.jit(space["f"])
+    assert [first(f(X)) for _ in range(4)] == [3, 3, 3, 3] and compiles(f) == 2
+
+
+def test_a_name_that_did_not_exist() -> None:
+    space = program("def f(x): return x * abs(-2.0)")
+    f = wf.jit(space["f"])
+    assert first(f(X)) == 2
+    space["abs"] = lambda value: value
+    assert first(f(X)) == -2
+    del space["abs"]
+    assert first(f(X)) == 2
+
+
+def test_another_module_of_the_same_name() -> None:
+    modules = [types.ModuleType("settings"), types.ModuleType("settings")]
+    for rate, module in enumerate(modules, 2):
+        module.rate = float(rate)  # type: ignore[attr-defined]
+    space = program("def f(x): return x * settings.rate", settings=modules[0])
+    f = wf.jit(space["f"])
+    assert first(f(X)) == 2
+    space["settings"] = modules[1]
+    assert first(f(X)) == 3
+
+
+def test_a_cell_that_is_filled_later() -> None:
+    def outer() -> tuple[Any, Callable[[Any], None]]:
+        def f(x: Any) -> Any:
+            try:
+                return x * later
+            except NameError:
+                return x
+
+        def fill(value: Any) -> None:
+            nonlocal later
+            later = value
+
+        later: Any
+        return f, fill
+
+    function, fill = outer()
+    f = wf.jit(function)
+    assert first(f(X)) == 1
+    fill(5.0)
+    assert first(f(X)) == 5

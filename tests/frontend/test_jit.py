@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import weft as wf
+from weft.dispatch import Dispatcher
 from weft.engine import Origin
 
 X = np.arange(6, dtype="f4").reshape(2, 3)
@@ -201,6 +205,54 @@ def test_threads_compile_once() -> None:
     for thread in threads:
         thread.join()
     assert len(results) == 8 and len(f.cache_report()) == 1
+
+
+def test_threads_trace_independently() -> None:
+    """Each thread's sizes are its own; an interval of 1 us switches in the middle of a trace."""
+    bodies = [wf.add.__wrapped__, wf.multiply.__wrapped__, wf.matmul.__wrapped__]  # type: ignore[attr-defined]
+    interval = sys.getswitchinterval()
+    wrong: list[str] = []
+
+    def traces() -> None:
+        for number in range(40):
+            body = bodies[number % len(bodies)]
+            shape = (2 + number % 3,) * 2
+            dispatcher = Dispatcher(body, (), symbolic=True)
+            call = dispatcher.read((np.ones(shape, "f4"), np.ones(shape, "f4")), {})
+            sizes = {
+                str(s) for leaf in dispatcher.trace(call).graph.inputs for s in leaf.type.shape
+            }
+            if sizes != ({"n0", "n1"} if number % 3 < 2 else {"n0", "n1", "n3"}):
+                wrong.append(f"{dispatcher.name}: {sizes}")
+
+    threads = [threading.Thread(target=traces) for _ in range(8)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_a_signal_handler_calls_what_is_being_compiled() -> None:
+    """The handler interrupts the trace, the compile or the run, and must not wait for them."""
+    function: Any = None
+    seen: list[float] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: seen.append(float(function(X))))
+    try:
+        for number in range(12):
+            function = wf.jit(lambda x, k=number: wf.sum(wf.exp(wf.sin(x * 0.125 + k)) @ x.T))
+            signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.003 * number)
+            result = float(function(X))
+            while len(seen) <= number:
+                time.sleep(0.001)
+            assert seen[number] == result
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_log_of_compiles(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

@@ -6,6 +6,7 @@ normal form, so that two equal sizes compare equal. `f32[n, 4*m+1]` is a `Tensor
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,26 +124,31 @@ def substitute(size: Size, values: Mapping[str, Size]) -> Size:
 
 
 _Unifier: TypeAlias = "Callable[[Size, Size], bool]"
-_unifier: _Unifier | None = None
+
+
+class _State(threading.local):
+    unifier: _Unifier | None = None
+
+
+_state = _State()
 
 
 @contextmanager
 def unifying(unifier: _Unifier) -> Iterator[None]:
-    """While open, `same(a, b)` asks `unifier` about two sizes that are not equal by form.
+    """While open on this thread, `same(a, b)` asks `unifier` about two sizes of unequal form.
 
     The eager tracer records "these two symbols had equal values in this call" as a guard.
     """
-    global _unifier
-    before, _unifier = _unifier, unifier
+    before, _state.unifier = _state.unifier, unifier
     try:
         yield
     finally:
-        _unifier = before
+        _state.unifier = before
 
 
 def same(a: Size, b: Size) -> bool:
     """Whether two sizes are equal, by form or by a guard that the tracer records."""
-    return a == b or (_unifier is not None and _unifier(a, b))
+    return a == b or (_state.unifier is not None and _state.unifier(a, b))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from weftrt.cpu.native.types import mirror
 from weftrt.dtypes import DType
 from weftrt.program import ArraySpec
 from weftrt.signature import (
+    ABSENT,
     ArrayOutput,
     ArrayPattern,
     CellGuard,
@@ -91,7 +92,9 @@ class Encoder:
         elif type(value) is float:
             self.words += (guard.STATIC_FLOAT, struct.unpack("=q", struct.pack("=d", value))[0])
         else:
-            self.words += (guard.STATIC, self.name(value))
+            exact = type(value) in (int, bool, str, bytes, type(None))
+            operation = guard.STATIC if exact else guard.STATIC_PARTS
+            self.words += (operation, self.name(value))
 
     def output(self, tree: OutputTree) -> None:
         """Append an output tree (recursive, as deep as the user's nested containers)."""
@@ -112,9 +115,9 @@ class Encoder:
 
     def guards(self, guards: Sequence[CellGuard | GlobalGuard]) -> Any:
         """The native table of guards."""
-        rows: list[tuple[int, int, int | None, int]] = []
+        rows: list[tuple[int, int, int | None, int | None]] = []
         for item in guards:
-            expected = self.name(item.expected)
+            expected = None if item.expected is ABSENT else self.name(item.expected)
             if isinstance(item, CellGuard):
                 rows.append((guard.CELL, self.name(item.cell), None, expected))
             else:

@@ -24,19 +24,21 @@ from weftrt.cpu.native.python import (
     PyErr_Occurred,
     PyLong_AsLongLongAndOverflow,
     PyObject_RichCompareBool,
+    PyObject_Vectorcall,
     SizedObject,
     type_of,
 )
 from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Records, Struct, native
 
-ARRAY, FLOAT, INT, BOOL, STATIC, STATIC_FLOAT, TUPLE, LIST, DICT = range(9)
+ARRAY, FLOAT, INT, BOOL, STATIC, STATIC_FLOAT, STATIC_PARTS, TUPLE, LIST, DICT = range(10)
 CELL, GLOBAL = range(2)
 EQUAL = 2
 """Py_EQ."""
 
 
 class GuardTable(Struct):
-    """A cell or a name in a module's dict, and the object it held when the call was compiled."""
+    """A cell or a name in a module's dict, and the object it held before the call was traced; NULL
+    where a module had no such name."""
 
     kind: I64
     holder: Ptr
@@ -144,6 +146,25 @@ def match_static(expected: Ptr, item: Ptr) -> Bool:
 
 
 @native
+def match_static_parts(expected: Ptr, item: Ptr) -> Bool:
+    """The very object, or one whose parts are equal and of the same types, as Python finds out."""
+    if item == expected:
+        return True
+    if type_of(item) != type_of(expected):
+        return False
+    pair = stack(Ptr, 2)
+    pair[0] = expected
+    pair[1] = item
+    answer: Ptr = PyObject_Vectorcall(STATE.equal, pair, 2, None)
+    if answer is None:
+        PyErr_Clear()
+        return False
+    Py_DecRef(answer)
+    same: Bool = answer == STATE.true
+    return same
+
+
+@native
 def match_static_float(bits: I64, item: Ptr) -> Bool:
     """By its bits: -0.0 is not 0.0, and a NaN is itself."""
     number: FloatObject = item
@@ -213,6 +234,8 @@ def match(frame: Frame, item: Ptr) -> Bool:
         return match_scalar(frame, operation, item)
     if operation == STATIC:
         return match_static(next_object(frame), item)
+    if operation == STATIC_PARTS:
+        return match_static_parts(next_object(frame), item)
     if operation == STATIC_FLOAT:
         return match_static_float(next_word(frame), item)
     if operation == TUPLE:

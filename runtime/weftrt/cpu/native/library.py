@@ -21,7 +21,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from weftrt import dtypes, knobs
+from weftrt import dtypes, knobs, signature
 from weftrt.cpu import linker
 from weftrt.cpu.host import host
 from weftrt.cpu.native import (
@@ -228,6 +228,7 @@ def _fill_state(address: int, array_type: type, compiled_type: type) -> None:
         "value_error": ValueError,
         "buffer_error": BufferError,
         "raise_failure": _raise_failure,
+        "equal": signature.equal,
     }
     state = mirror(python.PythonState).from_address(address)
     for name, value in objects.items():

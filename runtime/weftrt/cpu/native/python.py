@@ -126,6 +126,7 @@ class PythonState(Struct):
     value_error: Ptr
     buffer_error: Ptr
     raise_failure: Ptr
+    equal: Ptr
     dtypes: Pointer[Ptr] = inline(16)
     descriptors: Pointer[Ptr] = inline(16)
     item_sizes: Pointer[I64] = inline(16)
