@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weft import diagnostics, tree
-from weft.tracing import SCALAR_DTYPES, Tracer, array_dtype, check_rank
+from weft.tracing import INT64, SCALAR_DTYPES, Range, Tracer, array_dtype, check_rank
 from weft.tree import LEAF, Structure
 from weftrt import array, dtypes
 from weftrt import signature as signatures
 from weftrt.array import Array
 from weftrt.dtypes import DType
-from weftrt.errors import DTypeError, TraceError, UsageError
+from weftrt.errors import TraceError, UsageError
 from weftrt.program import ArraySpec, SizeSlot
 from weftrt.signature import Pattern
 
@@ -131,6 +131,8 @@ class Reader:
         if name in self._static or _root(name) in self._static:
             return self._static_part(name, value)
         found, structure = tree.flatten_with_paths(value)
+        if any(map(_is_beyond, (leaf for _, leaf in found))):
+            found, structure = tree.flatten_with_paths(tree.map(_pinned, value))
         native = _is_native(structure)
         for path, leaf in found:
             leaves.append(self._leaf(name + path, leaf))
@@ -162,9 +164,6 @@ class Reader:
             return self._leaf(name, leaf.item())
         if type(leaf) not in SCALAR_DTYPES:
             raise self._not_a_leaf(name, leaf)
-        if type(leaf) is int and not -(2**63) <= leaf < 2**63:
-            problem = f"{self._what(name)} is {leaf}, which does not fit int64"
-            raise diagnostics.located(DTypeError, problem)
         return leaf  # type: ignore[no-any-return]
 
     def _what(self, name: str) -> str:
@@ -183,6 +182,18 @@ class Reader:
             if hasattr(leaf, "__dict__"):
                 problem += "; wf.tree.register makes a tree of its class"
         return diagnostics.located(TraceError, problem)
+
+
+def _is_beyond(leaf: Any) -> bool:
+    """Whether a leaf is an integer that no run-time argument holds."""
+    if isinstance(leaf, np.integer):
+        leaf = int(leaf)
+    return type(leaf) is int and not INT64[0] <= leaf <= INT64[1]
+
+
+def _pinned(leaf: Any) -> Any:
+    """Integers beyond int64 as static values: the trace sees the number itself."""
+    return Static(int(leaf)) if _is_beyond(leaf) else leaf
 
 
 def _root(name: str) -> str:
@@ -227,15 +238,17 @@ def _is_native(structure: Structure) -> bool:
 
 @dataclass(frozen=True)
 class LeafSpec:
-    """What one leaf of a call must be: an array of a spec, or a Python scalar of a type."""
+    """What one leaf of a call must be: an array of a spec, or a Python scalar of a type, integers
+    from range[0] to range[1]."""
 
     array: ArraySpec | None
     scalar: type | None
+    range: Range
 
     def fits(self, leaf: Leaf, sizes: dict[int, int]) -> bool:
         """Whether `leaf` is of this kind; binds size slots in `sizes`."""
         if self.array is None:
-            return type(leaf) is self.scalar
+            return type(leaf) is self.scalar and self._holds(leaf)
         if not isinstance(leaf, (Array, np.ndarray)) or len(leaf.shape) != len(self.array.shape):
             return False
         if array_dtype(leaf, "an argument") is not self.array.dtype:
@@ -244,12 +257,15 @@ class LeafSpec:
             _binds(size, actual, sizes) for size, actual in zip(self.array.shape, leaf.shape)
         )
 
+    def _holds(self, leaf: Leaf) -> bool:
+        return type(leaf) is not int or self.range[0] <= leaf <= self.range[1]
+
     @property
     def pattern(self) -> Pattern:
         if self.array is not None:
             return signatures.ArrayPattern(self.array)
         assert self.scalar is not None
-        return signatures.ScalarPattern(self.scalar)
+        return signatures.ScalarPattern(self.scalar, *self.range)
 
 
 def _binds(size: int | SizeSlot, actual: int, sizes: dict[int, int]) -> bool:
@@ -258,11 +274,15 @@ def _binds(size: int | SizeSlot, actual: int, sizes: dict[int, int]) -> bool:
     return actual != 1 and sizes.setdefault(size.index, actual) == actual
 
 
-def leaf_specs(leaves: Sequence[Leaf], inputs: Sequence[ArraySpec]) -> tuple[LeafSpec, ...]:
+def leaf_specs(
+    leaves: Sequence[Leaf], inputs: Sequence[ArraySpec], ranges: Sequence[Range]
+) -> tuple[LeafSpec, ...]:
     """What calls that run the same program look like, leaf by leaf."""
     return tuple(
-        LeafSpec(None, type(leaf)) if type(leaf) in SCALAR_DTYPES else LeafSpec(spec, None)
-        for leaf, spec in zip(leaves, inputs)
+        LeafSpec(None, type(leaf), span)
+        if type(leaf) in SCALAR_DTYPES
+        else LeafSpec(spec, None, span)
+        for leaf, spec, span in zip(leaves, inputs, ranges)
     )
 
 

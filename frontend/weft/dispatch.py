@@ -174,7 +174,7 @@ class Dispatcher:
             found = () if self._symbolic else tuple(guards.collect(self.function, call.statics()))
             traced = self.trace(call)
             executable, origin = engine.executable(traced.graph)
-        specs = calls.leaf_specs(call.leaves, executable.program.inputs)
+        specs = calls.leaf_specs(call.leaves, executable.program.inputs, traced.ranges)
         expressible = call.native and calls.output_tree(traced.result, traced.outputs) is not None
         entry = Entry(
             call.structure,
@@ -211,6 +211,8 @@ def _difference(entry: Entry, call: Call) -> str:
     sizes: dict[int, int] = {}
     for name, spec, leaf in zip(call.names, entry.specs, call.leaves, strict=True):
         if not spec.fits(leaf, sizes):
+            if spec.scalar is type(leaf):
+                return f"{name} is {leaf}, not from {spec.range[0]} to {spec.range[1]}"
             return f"the type of {name} changed to {_leaf_text(leaf)}"
     return "the sizes are related in another way"
 

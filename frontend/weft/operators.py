@@ -9,7 +9,8 @@ import numpy as np
 
 from weft import diagnostics
 from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
-from weft.tracing import SCALAR_DTYPES, Tracer, active, apply, constant, lift
+from weft.promotion import decided, number
+from weft.tracing import SCALAR_DTYPES, Tracer, apply, lift, literal
 from weftc.ops import TABLE
 from weftrt import array, dtypes
 from weftrt.array import Array
@@ -68,6 +69,7 @@ _UFUNCS: dict[Any, Function] = {
     np.equal: elementwise.equal,
     np.not_equal: elementwise.not_equal,
 }
+_COMPARED = frozenset(op for _, op in _COMPARISONS.values())
 _OPERANDS = (Array, Tracer, np.ndarray, np.generic, bool, int, float)
 
 
@@ -86,16 +88,17 @@ def _scalar_dtype(op: str, kinds: set[Kind]) -> DType:
 def _python_arithmetic(op: str, *values: Any) -> Tracer:
     """`op` among weak scalars: in float64 or int64, and weak again."""
     operands = [lift(value) for value in values]
+    answer = decided(op, *operands) if op in _COMPARED else None
+    if answer is not None:
+        return lift(answer)
     dtype = _scalar_dtype(op, {o.dtype.kind for o in operands})
     return apply(op, *(_weak_in(o, dtype) for o in operands), weak=True)
 
 
 def _weak_in(x: Tracer, dtype: DType) -> Tracer:
-    if x.dtype is dtype:
-        return x
     if x.node.op is TABLE["constant"]:
-        return Tracer(constant(x.node["value"], dtype), active(), weak=True)
-    return apply("convert", x, dtype=dtype, weak=True)
+        return literal(number(x.value, dtype), dtype)
+    return x if x.dtype is dtype else apply("convert", x, dtype=dtype, weak=True)
 
 
 def _traced_binary(function: Function, op: str, reflected: bool) -> Function:

@@ -1,16 +1,26 @@
-"""Which dtype an operation computes in: the Array API's table, weak scalars, default dtypes."""
+"""Which dtype an operation computes in: the Array API's table, weak scalars, default dtypes.
+
+Python integers are exact. Beside an array of integers they must fit its dtype, or RangeError is
+raised; a comparison with one that does not fit has one answer for all elements. Beside floats any
+integer is rounded to the nearest. A trace depends on what was found so about an argument: it notes
+the range of integers for which it holds (Trace.narrow), and calls outside of it trace again. What
+arithmetic makes of integer arguments is an int64 that wraps, and so does its conversion.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from weft import diagnostics
-from weft.tracing import Tracer, active, apply, constant
+from weft.tracing import INT64, Tracer, active, apply, constant
+from weftc.loop import scalar
 from weftc.ops import TABLE
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
-from weftrt.errors import DTypeError
+from weftrt.errors import DTypeError, RangeError
 
 _SIGNED_BY_BITS = {32: dtypes.int32, 64: dtypes.int64}
 _DEFAULT = {
@@ -81,11 +91,77 @@ def common_dtype(name: str, operands: Sequence[Tracer]) -> DType:
 def convert(x: Tracer, dtype: DType) -> Tracer:
     """`x` in `dtype`, strong. A constant is converted here, so that it prints as one."""
     node = x.node
+    if x.value is not None and node.op is TABLE["constant"]:
+        return Tracer(constant(number(x.value, dtype), dtype), active())
+    if type(x.value) is int and dtype.is_integer and _side(x, dtype):
+        raise _does_not_fit(x.value, dtype)
     if node.type.dtype is dtype:
         return Tracer(node, active()) if x.weak else x
-    if x.weak and node.op is TABLE["constant"]:
-        return Tracer(constant(node["value"], dtype), active())
     return apply("convert", x, dtype=dtype)
+
+
+def number(value: Any, dtype: DType) -> Any:
+    """A Python number as `dtype` holds it: an integer as it is, or RangeError; floats as by astype;
+    rounded to the nearest float."""
+    if type(value) is int and dtype.is_integer:
+        low, high = limits(dtype)
+        if not low <= value <= high:
+            raise _does_not_fit(value, dtype)
+        return value
+    if type(value) is int:
+        return rounded(value, dtype) if dtype.is_float else value != 0
+    return scalar.cast(np.asarray(value), dtype).item()
+
+
+def rounded(value: int, dtype: DType) -> float:
+    """The float of `dtype` nearest to an integer; beyond all of them it is infinite."""
+    excess = max(value.bit_length() - 62, 0)
+    odd = (value >> excess) | (value & ((1 << excess) - 1) != 0)  # what is cut off decides a tie
+    with np.errstate(over="ignore"):
+        nearest = np.asarray(odd, np.int64).astype(dtype.dtype)
+        return float(np.ldexp(nearest, min(excess, 1 << 14)))
+
+
+def limits(dtype: DType) -> tuple[int, int]:
+    """The smallest and the largest integer of an integer dtype."""
+    top = 1 << (dtype.bits - dtype.is_signed)
+    return (-top if dtype.is_signed else 0), top - 1
+
+
+def _side(x: Tracer, dtype: DType) -> int:
+    """-1, 0 or 1: whether a Python integer is below, in or above the range of `dtype`.
+
+    If it is an argument, the trace holds for integers on this side only.
+    """
+    assert type(x.value) is int
+    low, high = limits(dtype)
+    side = (x.value > high) - (x.value < low)
+    if x.node.op is not TABLE["constant"]:
+        span = {-1: (INT64[0], low - 1), 0: (low, high), 1: (high + 1, INT64[1])}[side]
+        active().narrow(x.node, *span)
+    return side
+
+
+def _does_not_fit(value: int, dtype: DType) -> Exception:
+    low, high = limits(dtype)
+    problem = f"the integer {value} does not fit {dtype}, which holds {low} to {high}"
+    return diagnostics.located(RangeError, problem)
+
+
+_HOLDS = {-1: ("gt", "ge", "ne"), 1: ("lt", "le", "ne")}
+"""Comparisons that hold if the right operand is below, or above, all that the left one can be."""
+
+
+def decided(op: str, left: Tracer, right: Tracer) -> bool | None:
+    """The answer of a comparison that is the same for all elements, because a Python integer is
+    outside the other operand's dtype; None where there is none."""
+    for x, other, sign in ((right, left, 1), (left, right, -1)):
+        dtype = dtypes.DEFAULT_INT if other.dtype is dtypes.bool_ else other.dtype
+        if type(x.value) is int and dtype.is_integer:
+            side = _side(x, dtype)
+            if side:
+                return op in _HOLDS[side * sign]
+    return None
 
 
 def promoted(name: str, *operands: Tracer) -> list[Tracer]:

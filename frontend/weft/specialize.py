@@ -11,7 +11,7 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.calls import Call, Leaf
 from weft.promotion import as_strong
-from weft.tracing import SCALAR_DTYPES, Trace, Tracer, array_dtype, lift, tracing
+from weft.tracing import INT64, SCALAR_DTYPES, Range, Trace, Tracer, array_dtype, lift, tracing
 from weft.tree import Structure
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
@@ -24,12 +24,14 @@ from weftrt.errors import TraceError, WeftError
 @dataclass(frozen=True)
 class Traced:
     """A function's graph for one kind of call. `result` has one leaf per entry of `outputs`,
-    which are numbers of graph outputs."""
+    which are numbers of graph outputs. It holds while integer arguments are in their `ranges`, of
+    which each leaf has one."""
 
     graph: Graph
     captured: tuple[Any, ...]
     result: Structure
     outputs: tuple[int, ...]
+    ranges: tuple[Range, ...]
 
 
 def trace(function: Callable[..., Any], name: str, call: Call) -> Traced:
@@ -115,7 +117,9 @@ def _trace(
     ]
     with tracing(context, locate):
         tracers = [
-            Tracer(node, context, weak=type(leaf) in SCALAR_DTYPES)
+            Tracer(node, context, weak=True, value=leaf)  # type: ignore[arg-type]
+            if type(leaf) in SCALAR_DTYPES
+            else Tracer(node, context)
             for node, leaf in zip(inputs, call.leaves, strict=True)
         ]
         args, kwargs = call.structure.unflatten(tracers)
@@ -125,7 +129,8 @@ def _trace(
     position = {node: index for index, node in enumerate(outputs)}
     graph = Graph(name, (*inputs, *context.hidden), tuple(outputs))
     indices = tuple(position[node] for node in nodes)
-    return Traced(graph, tuple(context.captured), structure, indices)
+    ranges = tuple(context.ranges.get(node, INT64) for node in inputs)
+    return Traced(graph, tuple(context.captured), structure, indices, ranges)
 
 
 def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], Structure]:

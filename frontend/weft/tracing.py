@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,11 @@ SCALAR_DTYPES: dict[type, DType] = {
 """How Python scalars enter a graph: weak, in the dtype that holds them exactly."""
 
 
+Range: TypeAlias = tuple[int, int]
+"""The smallest and the largest integer of an interval."""
+INT64: Range = (-(2**63), 2**63 - 1)
+
+
 class Trace:
     """One run of a function on tracers. Closed-over arrays become hidden inputs, each once."""
 
@@ -37,6 +42,12 @@ class Trace:
         self.captured: list[Any] = []
         self._arguments = arguments
         self._nodes: dict[int, Node] = {}
+        self.ranges: dict[Node, Range] = {}
+
+    def narrow(self, node: Node, low: int, high: int) -> None:
+        """Note that the trace holds only for calls whose integer argument `node` is in a range."""
+        before = self.ranges.get(node, INT64)
+        self.ranges[node] = max(before[0], low), min(before[1], high)
 
     def capture(self, array: Any) -> Node:
         """The hidden input that stands for a concrete array."""
@@ -102,15 +113,19 @@ class Tracer(TracerMethods):
     """A stand-in for an array while its function is traced: a node, and whether it is weak.
 
     A weak tracer is a Python scalar: it takes the dtype of the array it meets, and arithmetic among
-    weak tracers is Python's (float64, int64).
+    weak tracers is Python's (float64, int64). `value` is the number that it is in this trace, where
+    it is a literal or an argument.
     """
 
-    __slots__ = ("_node", "_trace", "weak")
+    __slots__ = ("_node", "_trace", "value", "weak")
 
-    def __init__(self, node: Node, trace: Trace, weak: bool = False) -> None:
+    def __init__(
+        self, node: Node, trace: Trace, weak: bool = False, value: float | int | bool | None = None
+    ) -> None:
         self._node = node
         self._trace = trace
         self.weak = weak
+        self.value = value
 
     @property
     def node(self) -> Node:
@@ -238,16 +253,19 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
         raise diagnostics.located(
             TraceError, f"{what} must be an array or a number, not {kind}{hint}"
         )
-    return Tracer(constant(value, dtype), active(), weak=True)
+    return literal(value, dtype)
 
 
-def constant(value: Any, dtype: DType) -> Node:
-    """A 0-d constant of `value` converted to `dtype` as a run-time argument would be."""
-    if type(value) is int and not -(2**63) <= value < 2**63:
-        raise diagnostics.located(DTypeError, f"the integer {value} does not fit int64")
-    exact = np.asarray(value, SCALAR_DTYPES[type(value)].dtype)
-    with np.errstate(all="ignore"):
-        return TABLE["constant"](value=exact.astype(dtype.dtype).item(), dtype=dtype)
+def literal(value: float | int | bool, dtype: DType) -> Tracer:
+    """A weak constant of `dtype`. The node of an integer beyond it is its nearest: promotion looks
+    at `value` before anything uses the node."""
+    held = max(INT64[0], min(value, INT64[1])) if type(value) is int else value
+    return Tracer(constant(held, dtype), active(), weak=True, value=value)
+
+
+def constant(value: float | int | bool, dtype: DType) -> Node:
+    """A 0-d constant of a value that `dtype` holds."""
+    return TABLE["constant"](value=value, dtype=dtype)
 
 
 def apply(op: str, *operands: Tracer, weak: bool = False, name: str = "", **attrs: Any) -> Tracer:

@@ -15,6 +15,10 @@ class DTypeError(WeftError, TypeError):
     """A dtype that an operation does not take, or that Weft does not have."""
 
 
+class RangeError(WeftError, OverflowError):
+    """A Python integer outside the dtype that it would have to take."""
+
+
 class TraceError(WeftError, TypeError):
     """Python code that cannot be traced: a branch on a traced value, a leaked tracer, ..."""
 

@@ -30,9 +30,11 @@ class ArrayPattern:
 @dataclass(frozen=True)
 class ScalarPattern:
     """A Python scalar of exactly this type: `float`, `int` or `bool`; passed as a 0-d float64,
-    int64 or bool. An int that does not fit int64 does not match."""
+    int64 or bool. An int matches from `low` to `high`, which int64 holds."""
 
     type: type
+    low: int = -(2**63)
+    high: int = 2**63 - 1
 
 
 _HEAP_TYPE = 1 << 9

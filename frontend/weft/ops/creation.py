@@ -10,9 +10,10 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
-from weft.promotion import as_strong, convert, default_dtype, dtype_of
+from weft.promotion import as_strong, convert, default_dtype, dtype_of, number
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
 from weftc.ir.types import Dim, Shape, static_shape
+from weftc.loop import scalar
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType
@@ -87,10 +88,16 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
         value = lift(fill_value)
         value = as_strong(value) if chosen is None else convert(value, chosen)
         return core.broadcast(value, sizes)
-    if chosen is None and type(fill_value) in SCALAR_DTYPES:
-        chosen = default_dtype(SCALAR_DTYPES[type(fill_value)])
-    filled = np.full(static_shape(sizes), fill_value, None if chosen is None else chosen.dtype)
-    return array.from_numpy(filled, copy=False)
+    return array.from_numpy(np.full(static_shape(sizes), _fill(fill_value, chosen)), copy=False)
+
+
+def _fill(value: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
+    """A scalar or an array of no axes, as an ndarray of `dtype` or of the dtype it has alone."""
+    if type(value) not in SCALAR_DTYPES:
+        source = core.host(value)
+        return source if dtype is None else scalar.cast(source, dtype)
+    chosen = dtype if dtype is not None else default_dtype(SCALAR_DTYPES[type(value)])
+    return np.asarray(number(value, chosen), chosen.dtype)
 
 
 def zeros(shape: Any, *, dtype: Any = dtypes.DEFAULT_FLOAT) -> Any:

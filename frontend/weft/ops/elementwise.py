@@ -8,7 +8,7 @@ from typing import Any
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
-from weft.promotion import as_float, as_strong, common_dtype, convert, dtype_of
+from weft.promotion import as_float, as_strong, common_dtype, convert, decided, dtype_of
 from weft.tracing import Tracer, apply, lift
 from weftrt import dtypes
 from weftrt.dtypes import Kind
@@ -65,6 +65,20 @@ def _binary(name: str, doc: str, op: str = "") -> Function:
     return _named(body, name, doc)
 
 
+def _comparison(name: str, doc: str, op: str) -> Function:
+    """A comparison, exact for Python integers."""
+
+    def body(x1: Any, x2: Any, /) -> Tracer:
+        left, right = lift(x1), lift(x2)
+        answer = decided(op, left, right)
+        if answer is None:
+            return binary(op, name, left, right)
+        shape = core.broadcast_shapes(name, [left, right])
+        return core.broadcast(convert(lift(answer), dtypes.bool_), shape)
+
+    return _named(body, name, doc)
+
+
 def _float_binary(name: str, doc: str, op: str = "") -> Function:
     def body(x1: Any, x2: Any, /) -> Tracer:
         left, right = core.matched(name, *floats(name, lift(x1), lift(x2)))
@@ -88,12 +102,12 @@ remainder = _binary("remainder", "What floor_divide leaves, with the sign of x2.
 maximum = _binary("maximum", "The larger of two values; a NaN wins, -0 < +0.")
 minimum = _binary("minimum", "The smaller of two values; a NaN wins, -0 < +0.")
 atan2 = _float_binary("atan2", "The angle of the point (x2, x1) in (-pi, pi].")
-equal = _binary("equal", "x1 == x2.", "eq")
-not_equal = _binary("not_equal", "x1 != x2.", "ne")
-less = _binary("less", "x1 < x2.", "lt")
-less_equal = _binary("less_equal", "x1 <= x2.", "le")
-greater = _binary("greater", "x1 > x2.", "gt")
-greater_equal = _binary("greater_equal", "x1 >= x2.", "ge")
+equal = _comparison("equal", "x1 == x2.", "eq")
+not_equal = _comparison("not_equal", "x1 != x2.", "ne")
+less = _comparison("less", "x1 < x2.", "lt")
+less_equal = _comparison("less_equal", "x1 <= x2.", "le")
+greater = _comparison("greater", "x1 > x2.", "gt")
+greater_equal = _comparison("greater_equal", "x1 >= x2.", "ge")
 bitwise_and = _binary("bitwise_and", "x1 & x2, of integers or bools.")
 bitwise_or = _binary("bitwise_or", "x1 | x2, of integers or bools.")
 bitwise_xor = _binary("bitwise_xor", "x1 ^ x2, of integers or bools.")

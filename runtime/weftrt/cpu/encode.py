@@ -66,9 +66,9 @@ class Encoder:
             case ArrayPattern(spec):
                 self.words.append(guard.ARRAY)
                 self.leaves.append(spec)
-            case ScalarPattern(kind):
+            case ScalarPattern(kind, low, high):
                 operation, dtype = SCALARS[kind]
-                self.words.append(operation)
+                self.words += (operation, low, high) if kind is int else (operation,)
                 self.leaves.append(ArraySpec(dtype, ()))
             case StaticPattern(value):
                 self.static(value)

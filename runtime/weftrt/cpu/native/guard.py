@@ -107,7 +107,8 @@ def match_array(frame: Frame, item: Ptr) -> Bool:
 
 @native
 def match_scalar(frame: Frame, kind: I64, item: Ptr) -> Bool:
-    """A Python scalar of exactly this type; its value goes to the frame."""
+    """A Python scalar of exactly this type; its value goes to the frame. An int has two more words:
+    the smallest and the largest that match."""
     leaf = frame.leaves
     place = cast(Pointer[I64], address_of(frame.scalars[leaf]))
     if kind == FLOAT:
@@ -118,9 +119,11 @@ def match_scalar(frame: Frame, kind: I64, item: Ptr) -> Bool:
     elif kind == INT:
         if type_of(item) != STATE.int_type:
             return False
+        low = next_word(frame)
+        high = next_word(frame)
         overflow = stack(I32, 1)
         place[0] = PyLong_AsLongLongAndOverflow(item, overflow)
-        if overflow[0] != 0:
+        if overflow[0] != 0 or place[0] < low or place[0] > high:
             return False
     else:
         if type_of(item) != STATE.bool_type:
