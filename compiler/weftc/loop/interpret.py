@@ -42,10 +42,9 @@ from weftc.loop.ir import (
     Var,
 )
 from weftc.loop.memory import ALL_THREADS, Array, LoopFault, Memory
-from weftc.loop.reductions import BLOCK, LANES, identity_value
+from weftc.loop.reductions import halve, reduce_canonically
 from weftc.loop.scalar import evaluate
 from weftc.loop.walk import postorder, statements
-from weftrt.dtypes import DType
 
 Value: TypeAlias = "int | Array"
 
@@ -184,7 +183,7 @@ class _Machine:
 
     def _tree(self, node: Tree, values: dict[Expr, Value]) -> Value:
         value = np.asarray(values[node.value])
-        return _plain(_halve(node.op, value, node.type.dtype), node)
+        return _plain(halve(node.op, value, node.type.dtype), node)
 
     # -- statements ---------------------------------------------------------------------------
 
@@ -321,7 +320,7 @@ class _Machine:
         together = self.lanes is _ALONE and self.order is Order.TOGETHER and extent > 0
         rows = (self._elements_together if together else self._elements_in_turn)(s, extent)
         for term, values in zip(s.terms, rows):
-            result = canonical_reduction(term.op, values, term.result.type.dtype)
+            result = reduce_canonically(term.op, values, term.result.type.dtype)
             self.values[term.result.name] = _plain(result, term.result)
 
     def _elements_together(self, s: Reduce, extent: int) -> list[Array]:
@@ -343,29 +342,6 @@ class _Machine:
             for term, row in zip(s.terms, rows):
                 row[r] = self.array(term.value)
         return rows
-
-
-def canonical_reduction(op: Scalar, values: Array, dtype: DType) -> Array:
-    """Axis 0 combined as the numerics contract says: blocks, 64 lanes, halving, blocks in order."""
-    start = identity_value(op, dtype)
-    total: Array | None = None
-    for at in range(0, len(values), BLOCK):
-        lanes = np.full((LANES, *values.shape[1:]), start, dtype.dtype)
-        block = values[at : at + BLOCK]
-        for row in range(0, len(block), LANES):
-            part = block[row : row + LANES]
-            lanes[: len(part)] = evaluate(op, [lanes[: len(part)], part], dtype)
-        combined = _halve(op, lanes, dtype)
-        total = combined if total is None else evaluate(op, [total, combined], dtype)
-    return np.full(values.shape[1:], start, dtype.dtype) if total is None else total
-
-
-def _halve(op: Scalar, lanes: Array, dtype: DType) -> Array:
-    """Lane i with lane i + n/2, until one is left."""
-    while len(lanes) > 1:
-        half = len(lanes) // 2
-        lanes = evaluate(op, [lanes[:half], lanes[half:]], dtype)
-    return np.asarray(lanes[0])
 
 
 def _tape(root: Expr) -> list[Expr]:

@@ -267,10 +267,10 @@ class Term:
 class Reduce:
     """The canonical reduction over var in range(extent): blocks of 4096; within a block, element r
     into lane r mod 64, in order, lanes starting at the identity; lanes combined by the halving
-    tree; block results combined in order, starting with the first block's. An empty extent gives
-    the identity. `body` runs for every element before `value` is taken (Let and Store only, and
-    Alloc-free), so that a row can be kept for a second pass. Inside a VECTOR loop each lane of the
-    loop does its own reduction.
+    tree; block results combined by this same rule again. An empty extent gives the identity.
+    `body` runs for every element before `value` is taken (Let and Store only, and Alloc-free), so
+    that a row can be kept for a second pass. Inside a VECTOR loop each lane of the loop does its
+    own reduction.
     """
 
     var: Var

@@ -46,6 +46,7 @@ from weftc.loop.ir import (
 )
 from weftc.loop.lanes import Lanes, Value, any_of, both, subtract
 from weftc.loop.reductions import power_of_two
+from weftc.loop.split_reduce import split_reductions
 from weftc.loop.varying import VaryingNames
 from weftc.loop.walk import names, statements
 from weftc.loop.widen_reduce import reduce_in_lanes, reduce_scalar
@@ -55,6 +56,7 @@ from weftrt.target import Target
 
 def widen(function: LoopFunction, target: Target) -> LoopFunction:
     """`function` without VECTOR loops and Reduce; `target` is for choices that keep the bits."""
+    function = split_reductions(function)
     widener = Widener(Builder(function.name, Names(tuple(names(function)))), target)
     widener.scalar_block(function.body)
     body = widener.builder.statements()

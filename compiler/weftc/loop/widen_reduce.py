@@ -1,19 +1,20 @@
-"""The canonical reduction as loops: 64 lanes of a vector, or 64 vectors of a vector loop's lanes.
+"""A reduction as loops: 64 lanes of a vector, or 64 vectors of a vector loop's lanes.
 
 let s = reduce add over r in 0..n of x[r]
 
-for block in 0..n step 4096 carried (total = 0)
-  let stop = minimum(block + 4096, n)
-  for r in block..whole step 64 carried (lanes = splat(0))
-    next lanes + x[r:64]
-  for r in whole..stop step 64 carried ...              # at most once, masked
-    next select(r.. < stop, lanes + x[r:64], lanes)
-  next total + tree(lanes)
+let whole = n & -64
+for r in 0..whole step 64 carried (lanes = splat(0))
+  next lanes + x[r:64]
+for r in whole..n step 64 carried ...                  # at most once, masked
+  next select(r.. < n, lanes + x[r:64], lanes)
+let s = tree(lanes)
+
+A reduction whose order matters is no longer than a block (weftc.loop.split_reduce).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weftc.loop import ir
@@ -31,7 +32,7 @@ from weftc.loop.ir import (
     const,
 )
 from weftc.loop.lanes import Lanes, Value, subtract
-from weftc.loop.reductions import BLOCK, LANES, identity, power_of_two
+from weftc.loop.reductions import LANES, identity, power_of_two
 from weftc.loop.walk import count, expressions, statements
 
 if TYPE_CHECKING:
@@ -49,11 +50,7 @@ Values = list[Expr]
 
 def reduce_scalar(widener: Widener, s: Reduce) -> None:
     """A Reduce outside of vector loops."""
-
-    def one_block(start: Expr, stop: Expr) -> Values:
-        return _row_block(widener, s, start, stop)
-
-    totals = _blocks(widener, s, s.extent, 1, one_block)
+    totals = _row(widener, s) if _known(s.extent) != 0 else _identities(s, 1)
     for term, total in zip(s.terms, totals):
         widener.builder.emit(Let(term.result, total))
 
@@ -61,20 +58,20 @@ def reduce_scalar(widener: Widener, s: Reduce) -> None:
 def reduce_in_lanes(widener: Widener, lanes: Lanes, s: Reduce) -> None:
     """A Reduce inside a vector loop: each lane reduces its own elements."""
     extent = lanes.value(s.extent).expr
-    n = extent.value if isinstance(extent, Const) else None
-    if isinstance(n, int) and 0 < n <= LANES and n * _cost(s) <= UNROLL_LIMIT:
+    n = _known(extent)
+    if n == 0:
+        totals = _identities(s, lanes.count)
+    elif n is not None and n <= LANES and n * _cost(s) <= UNROLL_LIMIT:
         totals = _unrolled_column(widener, lanes, s, n)
     else:
-        width = min(power_of_two(n), LANES) if isinstance(n, int) else LANES
-        accumulators = [_accumulators(widener, lanes, term.result, width) for term in s.terms]
-
-        def one_block(start: Expr, stop: Expr) -> Values:
-            return _column_block(widener, lanes, s, accumulators, start, stop)
-
-        totals = _blocks(widener, s, extent, lanes.count, one_block)
+        totals = _column(widener, lanes, s, extent)
     for term, total in zip(s.terms, totals):
         name = term.result.name
         lanes.bind(name, Value(widener.builder.let(name, total)))
+
+
+def _known(extent: Expr) -> int | None:
+    return max(int(extent.value), 0) if isinstance(extent, Const) else None
 
 
 def _cost(s: Reduce) -> int:
@@ -82,70 +79,39 @@ def _cost(s: Reduce) -> int:
     return count((*inside, *(term.value for term in s.terms)))
 
 
-# -- blocks of 4096, in order -------------------------------------------------------------------
-
-
-def _blocks(
-    widener: Widener, s: Reduce, extent: Expr, count: int, one_block: Callable[[Expr, Expr], Values]
-) -> Values:
-    """The block results combined in order. Starting at the identity instead of the first block's
-    result gives the same bits: no block's sum is -0."""
-    b = widener.builder
-    identities = [identity(t.op, t.result.type.dtype, count) for t in s.terms]
-    n = extent.value if isinstance(extent, Const) else None
-    if isinstance(n, int) and n <= 0:
-        return list(identities)
-    if isinstance(n, int) and n <= BLOCK:
-        return one_block(const(0), const(n))
-    carried = [(t.result.name, start) for t, start in zip(s.terms, identities)]
-    whole = n // BLOCK * BLOCK if isinstance(n, int) else None
-    last = extent if whole is None else const(whole)
-    with b.for_("block", 0, last, step=BLOCK, carried=carried) as loop:
-        stop = ir.add(loop.var, const(BLOCK))
-        if whole is None:
-            stop = b.let("stop", ir.apply(Scalar.MINIMUM, stop, extent))
-        loop.next(*_combine(s, list(loop.values), one_block(loop.var, stop)))
-    totals: Values = list(loop.results)
-    if whole is not None and isinstance(n, int) and whole < n:
-        totals = _combine(s, totals, one_block(const(whole), const(n)))
-    return totals
+def _identities(s: Reduce, count: int) -> Values:
+    return [identity(t.op, t.result.type.dtype, count) for t in s.terms]
 
 
 def _combine(s: Reduce, left: Sequence[Expr], right: Sequence[Expr]) -> Values:
     return [ir.apply(t.op, a, b) for t, a, b in zip(s.terms, left, right)]
 
 
-def _whole(start: Expr, stop: Expr) -> Expr:
-    """The end of the full rounds of 64 from `start` (a multiple of 64, at most `stop`)."""
-    extent = subtract(stop, start)
+def _width(extent: Expr) -> int:
+    """The lanes that elements fall into, as a power of two: those left out change no bit."""
+    n = _known(extent)
+    return LANES if n is None else min(LANES, power_of_two(n))
+
+
+def _whole(b: Builder, extent: Expr, width: int) -> Expr:
+    """The end of the full rounds of `width` elements."""
     if isinstance(extent, Const):
-        return ir.add(start, const(int(extent.value) // LANES * LANES))
-    return ir.add(start, ir.apply(Scalar.AND, extent, const(-LANES)))
-
-
-def _constant_extent(start: Expr, stop: Expr) -> int | None:
-    """stop - start where it is known, `start + constant` included."""
-    if isinstance(stop, ir.Op) and stop.op is Scalar.ADD and stop.args[0] is start:
-        start, stop = const(0), stop.args[1]
-    extent = subtract(stop, start)
-    return int(extent.value) if isinstance(extent, Const) else None
+        return const(int(extent.value) // width * width)
+    return b.let("whole", ir.apply(Scalar.AND, extent, const(-width)))
 
 
 # -- along a row: lanes are elements ------------------------------------------------------------
 
 
-def _row_block(widener: Widener, s: Reduce, start: Expr, stop: Expr) -> Values:
+def _row(widener: Widener, s: Reduce) -> Values:
     b = widener.builder
-    n = _constant_extent(start, stop)
-    width = LANES if n is None else min(LANES, power_of_two(n))
-    lanes: Values = [identity(t.op, t.result.type.dtype, width) for t in s.terms]
-    whole = ir.add(start, const(n // width * width)) if n is not None else _whole(start, stop)
-    if n is None:
-        whole = b.let("whole", whole)
+    n, width = _known(s.extent), _width(s.extent)
+    lanes = _identities(s, width)
+    whole = _whole(b, s.extent, width)
     if n is None or n >= width:
-        lanes = _row_loop(widener, s, lanes, start, whole, None)
+        lanes = _row_loop(widener, s, lanes, const(0), whole, None)
     if n is None or n % width:
-        lanes = _row_loop(widener, s, lanes, whole, stop, stop)
+        lanes = _row_loop(widener, s, lanes, whole, s.extent, s.extent)
     return [_tree(b.let(t.result.name, v), t.op) for t, v in zip(s.terms, lanes)]
 
 
@@ -178,7 +144,7 @@ def _tree(value: Expr, op: Scalar) -> Expr:
 
 def _unrolled_column(widener: Widener, lanes: Lanes, s: Reduce, n: int) -> Values:
     """Straight code, in the order in which the tree needs the elements."""
-    width = power_of_two(n)
+    width, start = power_of_two(n), _identities(s, lanes.count)
     partial: dict[tuple[int, int], Values] = {}
     stack = [(0, 1)]
     while stack:
@@ -190,15 +156,11 @@ def _unrolled_column(widener: Widener, lanes: Lanes, s: Reduce, n: int) -> Value
             continue
         stack.pop()
         if stride == width:
-            partial[lane, stride] = _element(widener, lanes, s, const(lane), _identities(lanes, s))
+            partial[lane, stride] = _element(widener, lanes, s, const(lane), start)
             continue
         found = [partial.pop(child) for child in children if child[0] < n]
         partial[lane, stride] = found[0] if len(found) == 1 else _combine(s, found[0], found[1])
     return partial[0, 1]
-
-
-def _identities(lanes: Lanes, s: Reduce) -> Values:
-    return [identity(t.op, t.result.type.dtype, lanes.count) for t in s.terms]
 
 
 def _element(widener: Widener, lanes: Lanes, s: Reduce, at: Expr, onto: Values) -> Values:
@@ -215,30 +177,26 @@ def _accumulators(widener: Widener, lanes: Lanes, result: Var, width: int) -> Bu
     return widener.builder.alloc(hint, result.type.dtype, width * lanes.count)
 
 
-def _column_block(
-    widener: Widener, lanes: Lanes, s: Reduce, buffers: list[Buffer], start: Expr, stop: Expr
-) -> Values:
+def _column(widener: Widener, lanes: Lanes, s: Reduce, extent: Expr) -> Values:
     """Accumulator k, a vector of the loop's lanes, takes the elements r with r mod 64 = k.
 
     The accumulators are whole vectors whatever lanes are off: those hold values nobody reads.
     """
     b = widener.builder
-    n = _constant_extent(start, stop)
-    width = LANES if n is None else min(LANES, power_of_two(n))
+    n, width = _known(extent), _width(extent)
+    buffers = [_accumulators(widener, lanes, term.result, width) for term in s.terms]
     with b.for_("lane", 0, width) as loop:
-        for buffer, value in zip(buffers, _identities(lanes, s)):
+        for buffer, value in zip(buffers, _identities(s, lanes.count)):
             b.store(buffer, _at(loop.var, lanes), value)
-    whole = _whole(start, stop)
-    if n is None:
-        whole = b.let("whole", whole)
+    whole = _whole(b, extent, LANES)
     if n is None or n >= LANES:
         with (
-            b.for_(s.var.name, start, whole, step=LANES) as outer,
+            b.for_(s.var.name, 0, whole, step=LANES) as outer,
             b.for_("lane", 0, LANES) as loop,
         ):
             _accumulate(widener, lanes, s, buffers, ir.add(outer.var, loop.var), loop.var)
     if n is None or n % LANES:
-        with b.for_("lane", 0, subtract(stop, whole)) as loop:
+        with b.for_("lane", 0, subtract(extent, whole)) as loop:
             _accumulate(widener, lanes, s, buffers, ir.add(whole, loop.var), loop.var)
     return [_column_tree(b, t.op, buffer, lanes, width) for t, buffer in zip(s.terms, buffers)]
 

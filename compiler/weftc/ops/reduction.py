@@ -10,13 +10,11 @@ import numpy as np
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference, Vjp
 from weftc.ir.types import TensorType
-from weftc.loop import scalar
 from weftc.loop.ir import Scalar
-from weftc.loop.reductions import BLOCK, LANES, identity_value
+from weftc.loop.reductions import reduce_canonically
 from weftc.ops import build, check
 from weftc.ops.check import BOOLS, NUMBERS, Kinds
 from weftrt import dtypes
-from weftrt.dtypes import DType
 from weftrt.errors import ShapeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -45,37 +43,13 @@ def _infer(name: str, kinds: Kinds, has_identity: bool) -> Infer:
     return infer
 
 
-def _combine_block(op: Scalar, lanes: Array, block: Array, dtype: DType) -> Array:
-    """One block of (outer, elements, inner) into (outer, inner); `lanes` is (outer, 64, inner)."""
-    for start in range(0, block.shape[1], LANES):
-        chunk = block[:, start : start + LANES]
-        width = chunk.shape[1]
-        lanes[:, :width] = scalar.evaluate(op, (lanes[:, :width], chunk), dtype)
-    half = LANES // 2
-    while half:
-        lanes = scalar.evaluate(op, (lanes[:, :half], lanes[:, half : 2 * half]), dtype)
-        half //= 2
-    return lanes[:, 0]
-
-
-def reduce_canonically(op: Scalar, x: Array, dtype: DType) -> Array:
-    """(outer, elements, inner) combined over the elements: lanes, tree, then block by block."""
-    outer, length, inner = x.shape
-    start = identity_value(op, dtype)
-    total = np.full((outer, inner), start, dtype=x.dtype)
-    for first in range(0, length, BLOCK):
-        lanes = np.full((outer, LANES, inner), start, dtype=x.dtype)
-        part = _combine_block(op, lanes, x[:, first : first + BLOCK], dtype)
-        total = part if first == 0 else scalar.evaluate(op, (total, part), dtype)
-    return total
-
-
 def _reference(op: Scalar) -> Reference:
     def reference(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
         x, axes = arrays[0], attrs["axes"]
         sizes = x.shape[: axes[0]], x.shape[axes[0] : axes[-1] + 1], x.shape[axes[-1] + 1 :]
         outer, length, inner = (int(np.prod(s, dtype=np.int64)) for s in sizes)
-        result = reduce_canonically(op, x.reshape(outer, length, inner), type_.dtype)
+        elements = np.moveaxis(x.reshape(outer, length, inner), 1, 0)
+        result = reduce_canonically(op, elements, type_.dtype)
         return result.reshape(sizes[0] + sizes[2])
 
     return reference

@@ -40,7 +40,7 @@ def definition(op: Scalar, values: np.ndarray):
     """Section 3 of the numerics contract, one scalar at a time."""
     combine, start = OPS[op]
     start = values.dtype.type(start)
-    total = None
+    results = []
     with np.errstate(all="ignore"):
         for at in range(0, len(values), 4096):
             lanes = [start] * 64
@@ -49,8 +49,10 @@ def definition(op: Scalar, values: np.ndarray):
             while len(lanes) > 1:
                 half = len(lanes) // 2
                 lanes = [combine(lanes[i], lanes[i + half]) for i in range(half)]
-            total = lanes[0] if total is None else combine(total, lanes[0])
-    return start if total is None else total
+            results.append(lanes[0])
+    if len(results) > 1:
+        return definition(op, np.array(results, values.dtype))
+    return results[0] if results else start
 
 
 def reduction(op: Scalar, dtype: DType, extent: int | None, columns: bool) -> LoopFunction:

@@ -175,4 +175,4 @@ def test_a_column_sum_keeps_64_vectors_of_accumulators() -> None:
             at = ir.add(ir.mul(reduction.var, n), loop.var)
             total = reduction.term(Scalar.ADD, load(x, at))
         b.store(y, loop.var, total)
-    assert "alloc reduced_lanes: local f32[512]" in print_function(widen(b.function(), TARGET))
+    assert "local f32[512]" in print_function(widen(b.function(), TARGET))

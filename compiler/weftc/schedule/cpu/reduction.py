@@ -1,8 +1,9 @@
 """Reductions over everything, over a few long rows, and over leading or middle axes.
 
-Along rows, blocks of 4096 elements are reduced by threads into scratch and combined in order, which
-is the definition. Across columns, a vector loop runs along the inner axes and reduces in each lane.
-What is computed from the result (the division of a mean) follows in the same kernel.
+Along rows, blocks of 4096 elements are reduced by threads into scratch, and their results by the
+same rule, which is the definition. Across columns, a vector loop runs along the inner axes and
+reduces in each lane. What is computed from the result (the division of a mean) follows in the same
+kernel.
 """
 
 from __future__ import annotations
@@ -118,14 +119,11 @@ class _Schedule:
             return reduction.term(self._combine, value, self._node.op.name)
 
     def _combined(self, partial: Buffer, row: Expr, blocks: Expr) -> Expr:
-        """The blocks of a row in order, starting with the first."""
+        """The results of a row's blocks, reduced by the same rule."""
         first = self._puller.name("first", mul(row, blocks))
-        start = self._builder.let("total", load(partial, first))
-        carried = [("total", start)]
-        with self._builder.for_("block", 1, blocks, carried=carried) as loop:
-            following = load(partial, add(first, loop.var))
-            loop.next(apply(self._combine, loop.values[0], following))
-        return loop.results[0]
+        with self._puller.reduce(blocks) as reduction:
+            value = load(partial, add(first, reduction.var))
+            return reduction.term(self._combine, value, self._node.op.name)
 
     # -- across columns -------------------------------------------------------------------------
 

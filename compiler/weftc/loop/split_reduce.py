@@ -1,0 +1,152 @@
+"""Long reductions to reductions of one block each, combined by the same rule again.
+
+    let s = reduce add over r in 0..n of x[r]
+
+    alloc lanes[64]                                   # and so on for blocks of 4096 * 4096
+    for lane in 0..64
+      store lanes[lane] = 0
+    for block in 0..n step 4096
+      let part = reduce add over k in 0..minimum(n - block, 4096) of x[block + k]
+      store lanes[block >> 12 & 63] = lanes[block >> 12 & 63] + part
+    ...                                               # the halving tree over lanes
+    let s = lanes[0]
+
+A level over a single block changes no bit, so an unknown extent gets as many levels as any
+extent may need, and those that are not needed touch one lane.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from weftc.loop import ir
+from weftc.loop.build import Builder, Names, load
+from weftc.loop.ir import (
+    Block,
+    Buffer,
+    Const,
+    Expr,
+    For,
+    If,
+    Let,
+    LoopFunction,
+    Op,
+    Reduce,
+    Scalar,
+    Stmt,
+    Term,
+    Var,
+    const,
+)
+from weftc.loop.lanes import subtract
+from weftc.loop.reductions import BLOCK, LANES, identity, power_of_two
+from weftc.loop.walk import names, statements
+
+_MOST = BLOCK**4
+"""Elements of an unknown extent: a pass over more would take a day."""
+
+
+def split_reductions(function: LoopFunction) -> LoopFunction:
+    """`function` with no Reduce that is longer than a block and whose order matters."""
+    if not any(isinstance(s, Reduce) for s in statements(function.body)):
+        return function
+    return replace(function, body=_Splitter(function).block(function.body))
+
+
+def order_matters(term: Term) -> bool:
+    """Whether another order may give other bits: integers wrap, and an extremum is one element."""
+    return term.op in (Scalar.ADD, Scalar.MUL) and term.result.type.dtype.is_float
+
+
+class _Splitter:
+    def __init__(self, function: LoopFunction) -> None:
+        self._names = Names(tuple(names(function)))
+        self._named: dict[str, Expr] = {}
+
+    def block(self, body: Block) -> Block:
+        return tuple(new for s in body for new in self._statement(s))
+
+    def _statement(self, s: Stmt) -> Sequence[Stmt]:
+        if isinstance(s, Let):
+            self._named[s.var.name] = s.value
+        if isinstance(s, For):
+            return [replace(s, body=self.block(s.body))]
+        if isinstance(s, If):
+            return [replace(s, then=self.block(s.then), otherwise=self.block(s.otherwise))]
+        if isinstance(s, Reduce) and any(map(order_matters, s.terms)):
+            return self._split(s, self._most(s.extent))
+        return [s]
+
+    def _most(self, extent: Expr) -> float:
+        """An upper bound of `extent`."""
+        if isinstance(extent, Const):
+            return int(extent.value)
+        if isinstance(extent, Var) and extent.name in self._named:
+            return self._most(self._named[extent.name])
+        if isinstance(extent, Op) and extent.op is Scalar.MINIMUM:
+            return min(map(self._most, extent.args))
+        return math.inf
+
+    def _split(self, s: Reduce, most: float) -> Sequence[Stmt]:
+        if most <= BLOCK:
+            return [s]
+        block = BLOCK
+        while block < min(most, _MOST):
+            block *= BLOCK
+        builder = Builder("", self._names)
+        totals = _combined(builder, s, const(0), s.extent, block)
+        builder.emit(*(Let(t.result, total) for t, total in zip(s.terms, totals)))
+        return builder.statements()
+
+
+def _combined(b: Builder, s: Reduce, first: Expr, extent: Expr, block: int) -> Sequence[Expr]:
+    """The results of `s` over `extent` elements from `first` on, at most `block`."""
+    if block == BLOCK:
+        return _one_block(b, s, first, extent)
+    part = block // BLOCK
+    width = _width(b, extent, part)
+    lanes = [b.alloc(f"{t.result.name}_lanes", t.result.type.dtype, LANES) for t in s.terms]
+    with b.for_("lane", 0, width) as each:
+        for term, row in zip(s.terms, lanes):
+            b.store(row, each.var, identity(term.op, row.dtype))
+    with b.for_("block", 0, extent, step=part) as loop:
+        rest = ir.apply(Scalar.MINIMUM, subtract(extent, loop.var), const(part))
+        start = b.let("first", ir.add(first, loop.var))
+        values = _combined(b, s, start, b.let("extent", rest), part)
+        number = ir.apply(Scalar.SHR, loop.var, const(part.bit_length() - 1))
+        lane = b.let("lane", ir.apply(Scalar.AND, number, const(LANES - 1)))
+        for term, row, value in zip(s.terms, lanes, values):
+            b.store(row, lane, ir.apply(term.op, load(row, lane), value))
+    _halve(b, s.terms, lanes, width)
+    return [b.let(t.result.name, load(row, 0)) for t, row in zip(s.terms, lanes)]
+
+
+def _one_block(b: Builder, s: Reduce, first: Expr, extent: Expr) -> Sequence[Expr]:
+    with b.reduce(s.var.name, extent) as inner:
+        b.emit(Let(s.var, ir.add(first, inner.var)), *s.body)
+        return [inner.term(t.op, t.value, t.result.name) for t in s.terms]
+
+
+def _width(b: Builder, extent: Expr, part: int) -> Expr:
+    """How many lanes take part, a power of two; for an unknown extent all of them, or one."""
+    if isinstance(extent, Const):
+        return const(min(power_of_two(-(-int(extent.value) // part)), LANES))
+    several = ir.apply(Scalar.GT, extent, const(part))
+    return b.let("width", ir.apply(Scalar.SELECT, several, const(LANES), const(1)))
+
+
+def _halve(b: Builder, terms: Sequence[Term], lanes: Sequence[Buffer], width: Expr) -> None:
+    """Lane i with lane i + half, for half = width / 2, width / 4, ..., 1."""
+    if isinstance(width, Const):
+        levels: Expr = const(int(width.value).bit_length() - 1)
+    else:
+        several = ir.apply(Scalar.GT, width, const(1))
+        levels = ir.apply(Scalar.SELECT, several, const(LANES.bit_length() - 1), const(0))
+    with b.for_("level", 1, ir.add(levels, const(1))) as level:
+        half = b.let("half", ir.apply(Scalar.SHR, width, level.var))
+        with b.for_("lane", 0, half) as lane:
+            for term, row in zip(terms, lanes):
+                high = load(row, ir.add(lane.var, half))
+                b.store(row, lane.var, ir.apply(term.op, load(row, lane.var), high))
