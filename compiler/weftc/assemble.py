@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from weftc.fusion.kernel import KernelPlan, MemoryPlan
+from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Dim, Size, TensorType
 from weftc.schedule.lowered import Lowered
+from weftrt.errors import CompileError, OutOfMemoryError
 from weftrt.program import (
+    MOST_SITES,
     ArraySpec,
     KernelCode,
     Polynomial,
@@ -19,6 +21,10 @@ from weftrt.program import (
     Step,
     Temporary,
 )
+from weftrt.sizes import MOST_BYTES, no_arena
+
+MOST_WORK = 1 << 62
+"""Nanoseconds: an estimate past all counting."""
 
 
 @dataclass
@@ -90,14 +96,17 @@ def assemble(
     unique: list[KernelCode] = []
     steps: list[Step] = []
     sites: list[Site] = []
-    for index, (low, code) in enumerate(zip(lowered, codes, strict=True)):
+    for index, (kernel, low, code) in enumerate(zip(plan.kernels, lowered, codes, strict=True)):
         if code.symbol not in kernels:
             kernels[code.symbol] = len(unique)
             unique.append(code)
         buffers = [numbers[node] for node in low.buffers]
         buffers += [numbers[index, b.name] for b in low.function.scratch]
         slots = tuple(sizes.slot(s) for s in low.sizes)
-        steps.append(Step(kernels[code.symbol], tuple(buffers), slots, len(sites)))
+        elements = 1 if low.sites else sizes.value(_written(kernel))
+        steps.append(Step(kernels[code.symbol], tuple(buffers), slots, len(sites), elements))
+        if len(low.sites) > MOST_SITES:
+            raise CompileError(f"{graph.name}: one kernel has {len(low.sites):,} places to fail")
         sites += [Site(str(n.location or "?"), _complaint(n)) for n in low.sites]
     work: Size = sum((low.work for low in lowered), start=0)
     temporaries = [*memory.offsets.values(), *memory.scratch.values()]
@@ -107,15 +116,43 @@ def assemble(
         inputs=tuple(sizes.spec(n.type) for n in graph.inputs),
         outputs=tuple(sizes.spec(n.type) for n in outputs),
         temporaries=tuple(Temporary(sizes.value(t)) for t in temporaries),
-        arena=sizes.value(memory.arena),
-        work=sizes.value(work),
+        arena=sizes.value(_checked_arena(graph, memory)),
+        work=sizes.value(min(work, MOST_WORK) if isinstance(work, int) else work),
         kernels=tuple(unique),
         steps=tuple(steps),
         sites=tuple(sites),
         results=tuple(outputs.index(o) for o in graph.outputs),
         symbols=tuple(sizes.sources),
         derived=sizes.polynomials(),
+        places=(*map(_place, outputs), _largest_place(memory)),
     )
+
+
+def _written(kernel: Kernel) -> Size:
+    """How many elements a kernel writes; 1 for many."""
+    total: Size = 0
+    for node in kernel.outputs:
+        total = total + node.type.size
+    return min(total, 1) if isinstance(total, int) else total
+
+
+def _checked_arena(graph: Graph, memory: MemoryPlan) -> Size:
+    """The size of the arena; OutOfMemoryError where no memory is so large."""
+    if isinstance(memory.arena, int) and memory.arena >= MOST_BYTES:
+        error = no_arena(graph.name, memory.arena)
+        raise OutOfMemoryError(f"{_largest_place(memory)}\n  {error}".strip())
+    return memory.arena
+
+
+def _place(node: Node) -> str:
+    """The user's line that makes a value so large that it may not be had."""
+    return str(node.location or "") if node.type.is_large else ""
+
+
+def _largest_place(memory: MemoryPlan) -> str:
+    """The place of the largest value of fixed size in the arena."""
+    fixed = [node for node in memory.offsets if node.type.is_large]
+    return _place(max(fixed, key=lambda n: n.type.bytes)) if fixed else ""
 
 
 def _complaint(node: Node) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from weft.inspect import stages
 from weftc import pipeline
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftrt import knobs
 from weftrt.cache import programs
@@ -115,8 +115,13 @@ def uncollected() -> Iterator[None]:
 
 def _key(graph: Graph, target: Target) -> Key:
     """Two graphs with one key compute the same and fail at the same lines."""
-    sites = tuple(n.location for n in graph.nodes() if n.op.family is Family.INDEXING)
+    sites = tuple(n.location for n in graph.nodes() if _may_fail(n))
     return pipeline.program_key(graph, target), graph.name if sites else "", sites
+
+
+def _may_fail(node: Node) -> bool:
+    """Whether a run may stop at this node: an index out of bounds, no memory for its value."""
+    return node.op.family is Family.INDEXING or node.type.is_large
 
 
 def _slot(key: Key) -> _Slot:

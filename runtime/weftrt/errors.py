@@ -27,6 +27,10 @@ class OutOfBoundsError(WeftError, IndexError):
     """An index outside its axis, found while a kernel ran."""
 
 
+class OutOfMemoryError(WeftError, MemoryError):
+    """Memory that cannot be had: more than there is, or more than any array can take."""
+
+
 class UsageError(WeftError, ValueError):
     """A wrong argument to Weft's own API: an unknown stage, a bad knob, a bad CLI argument."""
 

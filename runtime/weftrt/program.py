@@ -10,9 +10,9 @@ from input shapes by the call guard), then the derived sizes, each a polynomial 
 Kernel ABI: `void kernel(void **buffers, int64_t *sizes, int64_t *status)`. `*status` starts at -1
 for each step; report(site, element) makes it the unsigned minimum of itself and
 site << 48 | element, where sites count from 0 in each kernel; the step's `site` is added, so that
-equal kernels are shared by programs. Parallel loops of a kernel call the external symbol
-`void weft_parallel(void (*body)(void *context, int64_t begin, int64_t end), void *context,
-int64_t count, int64_t grain)`, which the runtime provides.
+equal kernels are shared by programs. The first step that fails ends the program. Parallel loops
+of a kernel call the external symbol `void weft_parallel(void (*body)(void *context, int64_t begin,
+int64_t end), void *context, int64_t count, int64_t grain)`, which the runtime provides.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from weftrt.dtypes import DType
+
+MOST_SITES = 1 << 16
+"""Sites that one kernel can tell apart."""
 
 Polynomial: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
 """Sum of coefficient * product of size slots; ((12, ()),) is the constant 12."""
@@ -59,12 +62,14 @@ class KernelCode:
 @dataclass(frozen=True)
 class Step:
     """One kernel call: which kernel, which program buffers, which program sizes, and the number in
-    `Program.sites` of its first site."""
+    `Program.sites` of its first site. `elements` counts what it writes: where that is 0, the call
+    is left out, however far its loops would run over nothing."""
 
     kernel: int
     buffers: tuple[int, ...]
     sizes: tuple[int, ...]
     site: int = 0
+    elements: int | SizeSlot = 1
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,12 @@ class Program:
     kernels: tuple[KernelCode, ...]
     steps: tuple[Step, ...]
     sites: tuple[Site, ...]
+    """In the order of the steps: the smallest that failed is one of the first step that failed."""
     results: tuple[int, ...]
     """For each output of the traced function, in order, the number of the program output that holds
     it (two outputs that turned out to be the same value share one array)."""
     work: int | SizeSlot
     """Estimated nanoseconds of one run; the GIL is released above a threshold."""
+    places: tuple[str, ...] = ()
+    """For each output, then for the arena: the user's line that asks for most of it; "" where it is
+    not known."""

@@ -120,7 +120,7 @@ def chain_program() -> Program:
 
 
 def check_program() -> Program:
-    """For x, y of n: copies of y, then of x; fails where one is negative (sites 1 and 0)."""
+    """For x, y of n: copies of x, then of y; fails where one is negative (sites 0 and 1)."""
     return Program(
         name="check",
         key="check",
@@ -131,7 +131,7 @@ def check_program() -> Program:
         temporaries=(),
         arena=0,
         kernels=(CHECK,),
-        steps=(Step(0, (1, 3), (0,), site=1), Step(0, (0, 2), (0,), site=0)),
+        steps=(Step(0, (0, 2), (0,), site=0), Step(0, (1, 3), (0,), site=1)),
         sites=(Site("user.py:3", "x is negative"), Site("user.py:4", "y is negative")),
         results=(0, 1),
         work=0,

@@ -111,7 +111,12 @@ def test_out_of_memory(shape):
     with pytest.raises(MemoryError):
         array.new(dtypes.float64, shape)
     assert array.pool_stats()["used_blocks"] == stats["used_blocks"]
-    assert array.new(dtypes.float64, (0, *shape[:7])).size == 0
+
+
+def test_empty_arrays_have_sizes_that_can_be_counted():
+    assert array.new(dtypes.float64, (0, 2**50)).size == 0
+    with pytest.raises(MemoryError):
+        array.new(dtypes.float64, (0, 2**40, 2**40))
 
 
 def test_arrays_are_immutable_and_made_by_functions_only():

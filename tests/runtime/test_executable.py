@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.runtime.programs import M, N, add_program, chain_program, check_program, spec
@@ -9,7 +11,7 @@ from tests.runtime.programs import M, N, add_program, chain_program, check_progr
 from weftrt import array, dtypes
 from weftrt.cpu.executable import load
 from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError
-from weftrt.program import Program
+from weftrt.program import Polynomial, Program, SizeSlot
 
 
 def values(*shape: int) -> np.ndarray:
@@ -66,8 +68,8 @@ def test_the_smallest_site_and_element_is_raised():
     executable.run([good, good])
     with pytest.raises(OutOfBoundsError, match=r"user.py:4: y is negative \(element 2\)"):
         executable.run([good, bad])
-    with pytest.raises(OutOfBoundsError, match=r"user.py:3: x is negative \(element 2\)"):
-        executable.run([bad, np.float32([-1, 0, 0, 0])])
+    with pytest.raises(OutOfBoundsError, match=r"user.py:3: x is negative \(element 0\)"):
+        executable.run([np.float32([-1, 0, -3, 0]), bad])
 
 
 def test_failure_returns_all_memory():
@@ -97,6 +99,49 @@ def test_too_large_an_output_is_a_memory_error():
         work=0,
     )
     before = array.pool_stats()["used_blocks"]
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError, match=r"result of huge, f32\[3,\d+,\d+\] of 15,\d+"):
         load(huge).run([values(3)])
     assert array.pool_stats()["used_blocks"] == before
+
+
+@pytest.mark.parametrize(
+    "polynomial",
+    [((1, (0, 0, 0)),), ((1 << 62, (0,)),), ((1 << 62, ()), (1 << 62, ()))],
+    ids=["a product of sizes", "a coefficient", "a sum"],
+)
+def test_sizes_that_overflow_when_the_program_runs_are_refused(polynomial: Polynomial):
+    program = replace(chain_program(), derived=(polynomial,))
+    count = 1 << 22
+    wanted = sum(c * count ** len(slots) for c, slots in polynomial)
+    with pytest.raises(MemoryError, match=f"intermediate results of chain, {wanted:,} bytes"):
+        load(program).run([np.ones(count, "f4")])
+
+
+def test_a_constant_that_no_word_holds_is_refused():
+    program = replace(chain_program(), derived=(((1 << 70, (0,)),),))
+    with pytest.raises(MemoryError, match="1,180,591,620,717,411,303,424"):
+        load(program)
+    with pytest.raises(MemoryError, match="1,180,591,620,717,411,303,424"):
+        load(replace(chain_program(), arena=1 << 70))
+
+
+def test_a_step_that_writes_nothing_is_left_out():
+    program = check_program()
+    steps = (replace(program.steps[0], elements=SizeSlot(0)), program.steps[1])
+    executable = load(replace(program, steps=steps))
+    bad = np.float32([-1, -1])
+    empty = np.float32([])
+    executable.run([empty, empty])
+    with pytest.raises(IndexError):
+        executable.run([bad, bad])
+    never = (replace(program.steps[0], elements=0), replace(program.steps[1], elements=0))
+    load(replace(program, steps=never)).run([values(3) - 9, values(3) - 9])
+
+
+def test_sites_are_counted_beyond_16_bits():
+    program = check_program()
+    sites = (*program.sites[:1] * 70_000, *program.sites[1:])
+    steps = (program.steps[0], replace(program.steps[1], site=70_000))
+    good, bad = values(3) + 1, values(3) - 9
+    with pytest.raises(IndexError, match=r"user\.py:4: y is negative"):
+        load(replace(program, sites=sites, steps=steps)).run([good, bad])

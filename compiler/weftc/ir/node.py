@@ -9,7 +9,7 @@ from typing import Any
 from weftc.ir import location as locations
 from weftc.ir.location import Location
 from weftc.ir.opdef import Attrs, OpDef
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, check_size
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,8 +31,10 @@ class Node:
 
 
 def make(op: OpDef, inputs: tuple[Node, ...], attrs: Attrs, at: Location | None = None) -> Node:
-    """A node, typed by the op's rule; ShapeError or DTypeError when the inputs do not fit."""
+    """A node, typed by the op's rule; ShapeError or DTypeError when the inputs do not fit,
+    OutOfMemoryError when the value fits no memory."""
     type_ = op.infer(tuple(i.type for i in inputs), attrs)
+    check_size(type_)
     return Node(op, inputs, attrs, type_, at if at is not None else locations.current())
 
 

@@ -10,10 +10,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 from weftrt.dtypes import DType
-from weftrt.errors import ShapeError
+from weftrt.errors import OutOfMemoryError, ShapeError
+from weftrt.sizes import MOST_BYTES, amount
+
+LARGE_BYTES = 1 << 30
 
 Monomial: TypeAlias = tuple[str, ...]
 """Sorted symbol names, repeated for powers; () is the constant term."""
@@ -171,6 +175,16 @@ class TensorType:
     def is_static(self) -> bool:
         return all(isinstance(s, int) for s in self.shape)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether a value of this type is known to take so much memory that there may be none."""
+        return self.is_static and self.bytes >= LARGE_BYTES
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a value of fixed size."""
+        return self.dtype.itemsize * prod(static_shape(self.shape))
+
     def with_dtype(self, dtype: DType) -> TensorType:
         return TensorType(dtype, self.shape)
 
@@ -181,6 +195,23 @@ class TensorType:
         return f"{self.dtype.short}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+def check_size(type_: TensorType) -> None:
+    """OutOfMemoryError for a value with more bytes than any array can have. Axes of no elements
+    count as 1; a symbolic size as its largest coefficient, since it may be as small as that."""
+    total = type_.dtype.itemsize
+    for size in type_.shape:
+        if isinstance(size, int):
+            total *= size or 1
+        else:
+            total *= max(abs(coefficient) for _, coefficient in size.terms)
+    if total >= MOST_BYTES:
+        least = "" if type_.is_static else "at least "
+        raise OutOfMemoryError(
+            f"an array {type_} would take {least}{amount(total)}; "
+            f"the largest takes less than {amount(MOST_BYTES)}"
+        )
 
 
 def static_shape(shape: Shape) -> tuple[int, ...]:

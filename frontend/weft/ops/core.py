@@ -14,7 +14,7 @@ from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, 
 from weftc.ir.types import Dim, Shape, Size, same, static_shape
 from weftrt import array
 from weftrt.array import Array
-from weftrt.errors import OutOfBoundsError, ShapeError, UsageError
+from weftrt.errors import OutOfBoundsError, OutOfMemoryError, ShapeError, UsageError
 
 P = ParamSpec("P")
 
@@ -41,7 +41,7 @@ def operation(
                 return compiled.dispatcher.run_fixed(args, kwargs)
             try:
                 return compiled(*args, **kwargs)
-            except OutOfBoundsError:
+            except (OutOfBoundsError, OutOfMemoryError):
                 compiled.dispatcher.run_fixed(args, kwargs)
                 raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -13,18 +14,15 @@ from weftrt.cpu.linker import default
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable, StepTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
-from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError
+from weftrt.errors import DTypeError, OutOfBoundsError, OutOfMemoryError, ShapeError
 from weftrt.program import ArraySpec, KernelCode, Polynomial, Program, SizeSlot, Step
+from weftrt.sizes import byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
 
 _Program = mirror(ProgramTable)
 _Array = mirror(ArrayTable)
 _Step = mirror(StepTable)
-
-
-_SITE_SHIFT = 48
-_UNSIGNED = (1 << 64) - 1
 
 
 def load(program: Program) -> Executable:
@@ -50,11 +48,30 @@ class Executable:
             explain_mismatch(self.program, given)
         return tuple(result[index] for index in self.program.results)
 
-    def fail(self, status: int) -> NoReturn:
+    def fail(self, site: int, element: int) -> NoReturn:
         """Raise the error of a failed (site, element), as the native executor reports it."""
-        number, element = divmod(status & _UNSIGNED, 1 << _SITE_SHIFT)
-        site = self.program.sites[number]
-        raise OutOfBoundsError(f"{site.location}: {site.message} (element {element})")
+        failed = self.program.sites[site]
+        raise OutOfBoundsError(f"{failed.location}: {failed.message} (element {element})")
+
+    def refuse(self, symbols: Sequence[int]) -> NoReturn:
+        """Raise the error for memory that a run with these symbols cannot have: it names the
+        largest part."""
+        _, place, error = max(self._parts(symbols), key=lambda part: part[0])
+        raise OutOfMemoryError(f"{place}\n  {error}" if place else str(error))
+
+    def _parts(self, symbols: Sequence[int]) -> list[tuple[int, str, OutOfMemoryError]]:
+        """(bytes, place, error if they cannot be had) of each output, then of the arena."""
+        program = self.program
+        sizes = (*symbols, *(evaluate(p, symbols) for p in program.derived))
+        what = f"a result of {program.name},"
+        needs: list[tuple[int, OutOfMemoryError]] = []
+        for spec in program.outputs:
+            shape = tuple(_resolved(size, sizes) for size in spec.shape)
+            needs.append((byte_count(spec.dtype, shape), no_memory(what, spec.dtype, shape)))
+        arena = _resolved(program.arena, sizes)
+        needs.append((arena, no_arena(program.name, arena)))
+        places = program.places or ("",) * len(needs)
+        return [(size, place, error) for place, (size, error) in zip(places, needs, strict=True)]
 
     def _program_table(self, kernels: dict[str, int]) -> Any:
         program = self.program
@@ -84,7 +101,7 @@ class Executable:
         return ctypes.addressof(structure)
 
     def _numbers(self, numbers: Sequence[int]) -> int:
-        return self._keep((ctypes.c_int64 * len(numbers))(*numbers))
+        return self._keep((ctypes.c_int64 * len(numbers))(*map(fits_word, numbers)))
 
     def _specs(self, specs: Sequence[ArraySpec]) -> int:
         return self._keep((_Array * len(specs))(*map(encode_spec, specs)))
@@ -103,6 +120,7 @@ class Executable:
             size_count=len(step.sizes),
             sizes=self._numbers(step.sizes),
             site=step.site,
+            elements=encode_size(step.elements),
         )
 
 
@@ -114,7 +132,16 @@ def link_kernels(kernels: Sequence[KernelCode]) -> dict[str, int]:
 
 def encode_size(size: int | SizeSlot) -> int:
     """A size as the native tables have it: itself, or ~slot."""
-    return ~size.index if isinstance(size, SizeSlot) else size
+    return ~size.index if isinstance(size, SizeSlot) else fits_word(size)
+
+
+def evaluate(polynomial: Polynomial, sizes: Sequence[int]) -> int:
+    """The value of a derived size, exact however large."""
+    return sum(factor * prod(sizes[slot] for slot in slots) for factor, slots in polynomial)
+
+
+def _resolved(size: int | SizeSlot, sizes: Sequence[int]) -> int:
+    return sizes[size.index] if isinstance(size, SizeSlot) else size
 
 
 def encode_spec(spec: ArraySpec) -> Any:

@@ -22,7 +22,6 @@ from weftrt.cpu.native.python import (
     NumpyArray,
     Py_DecRef,
     Py_IncRef,
-    PyErr_NoMemory,
     PyLong_AsLongLong,
     PyLong_FromLongLong,
     PyObject_ClearWeakRefs,
@@ -30,6 +29,7 @@ from weftrt.cpu.native.python import (
     PyObject_New,
     PyTuple_New,
     SizedObject,
+    raise_by,
     raise_text,
     type_of,
 )
@@ -74,7 +74,8 @@ class BufferView(Struct):
 
 @native
 def array_header(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
-    """An Array without data; its strides and bytes are set."""
+    """An Array without data; its strides and bytes are set. The bytes of one that cannot be, even
+    an empty one with sizes past all counting, are at least LARGEST."""
     array: ArrayObject = PyObject_New(STATE.array_type)
     if array is None:
         return array
@@ -94,17 +95,18 @@ def array_header(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
         array.strides[axis] = span
         if extent == 0:
             empty = True
-        elif product_overflows(span, extent):
+        elif extent < 0 or product_overflows(span, extent):
             span = LARGEST
         else:
             span = span * extent
-    array.bytes = 0 if empty else span
+    array.bytes = 0 if empty and span < LARGEST else span
     return array
 
 
 @native
 def array_new(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
-    """An uninitialized Array with a block of the pool; NULL with MemoryError."""
+    """An uninitialized Array with a block of the pool; NULL, without an exception, where there is
+    no memory."""
     array = array_header(dtype, ndim, shape)
     if array is None:
         return array
@@ -114,8 +116,16 @@ def array_new(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
     if array.data is None:
         array.capacity = 0
         Py_DecRef(array)
-        PyErr_NoMemory()
         return None  # type: ignore[return-value]
+    return array
+
+
+@native
+def new_or_raise(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
+    """array_new; NULL with MemoryError."""
+    array = array_new(dtype, ndim, shape)
+    if array is None:
+        raise_by(STATE.raise_no_array, STATE.dtypes[dtype], ndim, cast(I64, shape))
     return array
 
 
@@ -251,7 +261,7 @@ def weft_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     ndim = read_shape(arguments[1], extents)
     if ndim < 0:
         return None
-    return array_new(PyLong_AsLongLong(arguments[0]), ndim, extents)
+    return new_or_raise(PyLong_AsLongLong(arguments[0]), ndim, extents)
 
 
 @export
@@ -262,7 +272,7 @@ def weft_copy(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     if code < 0:
         Py_IncRef(STATE.none)
         return STATE.none
-    array = array_new(code, cast(I64, source.ndim), source.dimensions)
+    array = new_or_raise(code, cast(I64, source.ndim), source.dimensions)
     if array is not None:
         copy_bytes(array.data, source.data, array.bytes)
     return array

@@ -12,7 +12,7 @@ from weftrt.cpu.native.guard import (
     match,
     release_held,
 )
-from weftrt.cpu.native.intrinsics import cast, invoke, stack
+from weftrt.cpu.native.intrinsics import cast, invoke, record, stack
 from weftrt.cpu.native.python import (
     STATE,
     Py_DecRef,
@@ -140,7 +140,7 @@ def match_call(
 def attempt(entry: EntryTable, arguments: Pointer[Ptr], count: I64, names: SizedObject) -> Ptr:
     """Run one entry if the call matches it: the result, NULL with an exception, or MISS."""
     program = entry.program
-    frame = cast(Frame, stack(I64, 8))
+    frame = record(Frame)
     frame.code = entry.code
     frame.program = program
     frame.leaves = 0

@@ -7,31 +7,32 @@ from __future__ import annotations
 
 from weftrt.cpu.native.arrays import ArrayObject, array_new
 from weftrt.cpu.native.intrinsics import (
-    below,
     cast,
     default_float_mode,
     float_mode,
     invoke,
     is_default_float_mode,
+    product_overflows,
+    record,
     set_float_mode,
     stack,
+    sum_overflows,
 )
 from weftrt.cpu.native.pool import LARGEST, pool_capacity, pool_give, pool_take
 from weftrt.cpu.native.python import (
     STATE,
     Py_DecRef,
-    PyErr_NoMemory,
     PyEval_RestoreThread,
     PyEval_SaveThread,
-    PyLong_FromLongLong,
-    PyObject_Vectorcall,
     PyTuple_New,
     SizedObject,
+    raise_by,
 )
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Records, Struct, inline, native
 
 RELEASE_NANOSECONDS = 10_000
 SITE_SHIFT = 48
+ELEMENT_MASK = (1 << 48) - 1
 
 
 class ArrayTable(Struct):
@@ -51,6 +52,14 @@ class StepTable(Struct):
     size_count: I64
     sizes: Pointer[I64]
     site: I64
+    elements: I64
+
+
+class Failure(Struct):
+    """What stopped a program: a number in Program.sites, and the element it complains of."""
+
+    site: I64
+    element: I64
 
 
 class ProgramTable(Struct):
@@ -83,8 +92,8 @@ def resolve_size(size: I64, sizes: Pointer[I64]) -> I64:
 
 
 @native
-def derive_sizes(program: ProgramTable, sizes: Pointer[I64]) -> None:
-    """Evaluate the derived sizes; they wrap, and a wrapped size fails as too large."""
+def derive_sizes(program: ProgramTable, sizes: Pointer[I64]) -> Bool:
+    """Evaluate the derived sizes; False where one does not fit 64 bits."""
     code = program.derived
     place = 0
     for index in range(program.derived_count):
@@ -96,20 +105,24 @@ def derive_sizes(program: ProgramTable, sizes: Pointer[I64]) -> None:
             factors = code[place + 1]
             place += 2
             for factor in range(factors):
-                product = product * sizes[code[place + factor]]
+                size = sizes[code[place + factor]]
+                if product_overflows(product, size):
+                    return False
+                product = product * size
             place += factors
+            if sum_overflows(total, product):
+                return False
             total += product
         sizes[program.symbol_count + index] = total
+    return True
 
 
 @native
 def allocate_output(spec: ArrayTable, sizes: Pointer[I64]) -> ArrayObject:
-    """An Array for one output; NULL with MemoryError."""
+    """An Array for one output; NULL where there is no memory."""
     extents = stack(I64, 8)
     for axis in range(spec.ndim):
         extents[axis] = resolve_size(spec.shape[axis], sizes)
-        if extents[axis] < 0:
-            extents[axis] = LARGEST
     return array_new(spec.dtype, spec.ndim, extents)
 
 
@@ -154,49 +167,55 @@ def run_step(step: StepTable, buffers: Pointer[Ptr], sizes: Pointer[I64], space:
 
 
 @native
-def run_steps(program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64]) -> I64:
-    """Call all kernels in order; the smallest (site, element) that failed, or -1."""
+def run_all(
+    program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
+) -> Bool:
+    """Call the kernels in order, up to the first that fails."""
+    space = stack(I64, program.widest_step + 1)
+    for index in range(program.step_count):
+        step = program.steps[index]
+        if resolve_size(step.elements, sizes) != 0:
+            status = run_step(step, buffers, sizes, space)
+            if status != -1:
+                failure.site = step.site + (status >> SITE_SHIFT)
+                failure.element = status & ELEMENT_MASK
+                return False
+    return True
+
+
+@native
+def run_steps(
+    program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
+) -> Bool:
+    """run_all in the default float mode."""
     mode = float_mode()
     changed = not is_default_float_mode(mode)
     if changed:
         set_float_mode(default_float_mode())
-    space = stack(I64, program.widest_step + 1)
-    worst = -1
-    for index in range(program.step_count):
-        step = program.steps[index]
-        status = run_step(step, buffers, sizes, space)
-        if status != -1:
-            status += step.site << SITE_SHIFT
-            worst = status if below(status, worst) else worst
+    done = run_all(program, buffers, sizes, failure)
     if changed:
         set_float_mode(mode)
-    return worst
+    return done
 
 
 @native
-def run_without_lock(program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64]) -> I64:
+def run_without_lock(
+    program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
+) -> Bool:
     """run_steps; the GIL is released if that is worth it."""
     if resolve_size(program.work, sizes) <= RELEASE_NANOSECONDS:
-        return run_steps(program, buffers, sizes)
+        return run_steps(program, buffers, sizes, failure)
     thread = PyEval_SaveThread()
-    status = run_steps(program, buffers, sizes)
+    done = run_steps(program, buffers, sizes, failure)
     PyEval_RestoreThread(thread)
-    return status
+    return done
 
 
 @native
-def raise_failure(program: ProgramTable, status: I64) -> None:
-    """Let Python raise the exception for a failed (site, element)."""
-    number = PyLong_FromLongLong(status)
-    if number is None:
-        return
-    arguments = stack(Ptr, 2)
-    arguments[0] = program.owner
-    arguments[1] = number
-    result = PyObject_Vectorcall(STATE.raise_failure, arguments, 2, None)
-    Py_DecRef(number)
-    if result is not None:
-        Py_DecRef(result)
+def refuse(program: ProgramTable, sizes: Pointer[I64]) -> Bool:
+    """Let Python say what there is no memory for."""
+    raise_by(STATE.raise_no_memory, program.owner, program.symbol_count, cast(I64, sizes))
+    return False
 
 
 @native
@@ -207,30 +226,30 @@ def execute(
     outputs: Pointer[ArrayObject],
 ) -> Bool:
     """Run with the inputs in `buffers` and the symbols in `sizes`; False with an exception."""
-    derive_sizes(program, sizes)
+    if not derive_sizes(program, sizes):
+        return refuse(program, sizes)
     if not allocate_outputs(program, buffers, sizes, outputs):
-        return False
+        return refuse(program, sizes)
     arena: Ptr = None
     capacity = 0
     bytes = resolve_size(program.arena, sizes)
     if bytes != 0:
         capacity = pool_capacity(bytes)
-        arena = pool_take(capacity) if not below(LARGEST, bytes) else None
+        arena = pool_take(capacity) if bytes < LARGEST else None
         if arena is None:
             drop_outputs(outputs, program.output_count)
-            PyErr_NoMemory()
-            return False
+            return refuse(program, sizes)
     first = program.input_count + program.output_count
     for index in range(program.temporary_count):
         buffers[first + index] = arena + resolve_size(program.temporaries[index], sizes)
-    status = run_without_lock(program, buffers, sizes)
+    failure = record(Failure)
+    done = run_without_lock(program, buffers, sizes, failure)
     if arena is not None:
         pool_give(arena, capacity)
-    if status != -1:
+    if not done:
         drop_outputs(outputs, program.output_count)
-        raise_failure(program, status)
-        return False
-    return True
+        raise_by(STATE.raise_failure, program.owner, failure.site, failure.element)
+    return done
 
 
 @native

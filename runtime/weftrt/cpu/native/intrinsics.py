@@ -6,6 +6,7 @@ Each is a Python name for mypy and the reader, and a row of TABLE for the transl
 from __future__ import annotations
 
 import ast
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from weftrt.cpu.native.translate import (
@@ -52,6 +53,11 @@ def stack(kind: type[T], count: I64) -> Pointer[T]:
     _native_only()
 
 
+def record(struct: type[T]) -> T:
+    """An uninitialized struct that lives until the function returns."""
+    _native_only()
+
+
 def address_of(place: Any) -> Ptr:
     """The address of a field or element."""
     _native_only()
@@ -74,6 +80,11 @@ def leading_zeros(value: I64) -> I64:
 
 def product_overflows(a: I64, b: I64) -> Bool:
     """Whether a * b does not fit 64 bits, signed."""
+    _native_only()
+
+
+def sum_overflows(a: I64, b: I64) -> Bool:
+    """Whether a + b does not fit 64 bits, signed."""
     _native_only()
 
 
@@ -156,6 +167,14 @@ def _stack(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     return t.emit_value(Type("ptr", 8, element=kind), f"alloca {kind.llvm}, {count}, align 16")
 
 
+def _record(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    assert isinstance(nodes[0], ast.Name)
+    kind = resolve(nodes[0], t.names)
+    name = f"%{t.fresh('record')}"
+    t.allocas.append(f"{name} = alloca i8, i64 {size_of(kind.struct)}, align 16")
+    return Value(name, kind)
+
+
 def _address_of(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     return t.place(nodes[0])
 
@@ -178,10 +197,11 @@ def _leading_zeros(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
     return t.emit_value(INT64, f"call i64 @llvm.ctlz.i64({value}, i1 false)")
 
 
-def _product_overflows(t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
-    t.unit.declare("{i64, i1} @llvm.smul.with.overflow.i64(i64, i64)")
+def _overflows(operation: str, t: FunctionTranslator, nodes: list[ast.expr]) -> Value:
+    name = f"@llvm.{operation}.with.overflow.i64"
+    t.unit.declare(f"{{i64, i1}} {name}(i64, i64)")
     a, b = (t.coerce(t.expression(node), INT64) for node in nodes)
-    pair = t.emit_value(INT64, f"call {{i64, i1}} @llvm.smul.with.overflow.i64({a}, {b})")
+    pair = t.emit_value(INT64, f"call {{i64, i1}} {name}({a}, {b})")
     return t.emit_value(BOOL, f"extractvalue {{i64, i1}} {pair.text}, 1")
 
 
@@ -279,11 +299,13 @@ _COMMON: dict[Any, Intrinsic] = {
     cast: _cast,
     size: _size,
     stack: _stack,
+    record: _record,
     address_of: _address_of,
     invoke: _invoke,
     below: _below,
     leading_zeros: _leading_zeros,
-    product_overflows: _product_overflows,
+    product_overflows: partial(_overflows, "smul"),
+    sum_overflows: partial(_overflows, "sadd"),
     atomic_load: _atomic_load,
     atomic_store: _atomic_store,
     atomic_add: _atomic_add,

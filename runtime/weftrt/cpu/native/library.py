@@ -40,6 +40,8 @@ from weftrt.cpu.native import (
 )
 from weftrt.cpu.native.layout import check_layout
 from weftrt.cpu.native.types import fields, mirror, size_of
+from weftrt.dtypes import DType
+from weftrt.sizes import no_memory
 
 MODULES: tuple[ModuleType, ...] = (
     python,
@@ -206,8 +208,20 @@ def _compiled_type(addresses: dict[str, int]) -> type:
     )
 
 
-def _raise_failure(executable: Any, status: int) -> None:
-    executable.fail(status)
+def _raise_failure(executable: Any, site: int, element: int) -> None:
+    executable.fail(site, element)
+
+
+def _raise_no_memory(executable: Any, count: int, sizes: int) -> None:
+    executable.refuse(_numbers_at(sizes, count))
+
+
+def _raise_no_array(dtype: DType, rank: int, shape: int) -> None:
+    raise no_memory("an array", dtype, _numbers_at(shape, rank))
+
+
+def _numbers_at(address: int, count: int) -> tuple[int, ...]:
+    return tuple((ctypes.c_int64 * count).from_address(address))
 
 
 def _fill_state(address: int, array_type: type, compiled_type: type) -> None:
@@ -229,6 +243,8 @@ def _fill_state(address: int, array_type: type, compiled_type: type) -> None:
         "buffer_error": BufferError,
         "raise_failure": _raise_failure,
         "equal": signature.equal,
+        "raise_no_memory": _raise_no_memory,
+        "raise_no_array": _raise_no_array,
     }
     state = mirror(python.PythonState).from_address(address)
     for name, value in objects.items():

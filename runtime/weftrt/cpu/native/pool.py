@@ -9,12 +9,12 @@ from __future__ import annotations
 from weftrt.cpu.native.intrinsics import cast, leading_zeros, stack
 from weftrt.cpu.native.python import free, madvise, posix_memalign
 from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, inline, native, static
+from weftrt.sizes import MOST_BYTES
 
 ALIGNMENT = 64
 CLASSES = 256
 HUGE_PAGE, LARGE = 2 << 20, 4 << 20
-LARGEST = 1 << 56
-"""No block is larger; products of sizes that stay below cannot overflow."""
+LARGEST = MOST_BYTES
 
 
 class PoolState(Struct):

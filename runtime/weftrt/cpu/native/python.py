@@ -6,6 +6,7 @@ exceptions and NumPy's descriptors are read from STATE, which weftrt.cpu.native.
 
 from __future__ import annotations
 
+from weftrt.cpu.native.intrinsics import stack
 from weftrt.cpu.native.types import (
     I32,
     I64,
@@ -29,7 +30,6 @@ PyObject_ClearWeakRefs = extern("void PyObject_ClearWeakRefs(ptr)")
 PyObject_RichCompareBool = extern("i32 PyObject_RichCompareBool(ptr, ptr, i32)")
 PyObject_Vectorcall = extern("ptr PyObject_Vectorcall(ptr, ptr, i64, ptr)")
 PyErr_SetString = extern("void PyErr_SetString(ptr, ptr)")
-PyErr_NoMemory = extern("ptr PyErr_NoMemory()")
 PyErr_Clear = extern("void PyErr_Clear()")
 PyErr_Occurred = extern("ptr PyErr_Occurred()")
 PyTuple_New = extern("ptr PyTuple_New(i64)")
@@ -127,6 +127,8 @@ class PythonState(Struct):
     buffer_error: Ptr
     raise_failure: Ptr
     equal: Ptr
+    raise_no_memory: Ptr
+    raise_no_array: Ptr
     dtypes: Pointer[Ptr] = inline(16)
     descriptors: Pointer[Ptr] = inline(16)
     item_sizes: Pointer[I64] = inline(16)
@@ -141,6 +143,19 @@ def type_of(item: Ptr) -> Ptr:
     """An object's type."""
     view: Object = item
     return view.type
+
+
+@native
+def raise_by(function: Ptr, first: Ptr, second: I64, third: I64) -> None:
+    """Let Python raise: function(first, second, third)."""
+    arguments = stack(Ptr, 3)
+    arguments[0] = first
+    arguments[1] = PyLong_FromLongLong(second)
+    arguments[2] = PyLong_FromLongLong(third)
+    if arguments[1] is not None and arguments[2] is not None:
+        Py_DecRef(PyObject_Vectorcall(function, arguments, 3, None))
+    Py_DecRef(arguments[1])
+    Py_DecRef(arguments[2])
 
 
 @native
