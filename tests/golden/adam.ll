@@ -1,6 +1,6 @@
 target triple = "x86_64-unknown-linux-gnu"
 
-define void @pointwise_f92632cfc6831e109df47834(ptr %.buffers, ptr %.sizes, ptr %.status) #0 {
+define void @pointwise_88bbefa413ef44a20b97d796(ptr %.buffers, ptr %.sizes, ptr %.status) #0 {
 entry:
   %.buffers.0 = getelementptr ptr, ptr %.buffers, i64 0
   %"in0" = load ptr, ptr %.buffers.0
@@ -32,39 +32,42 @@ entry:
   %11 = fmul <32 x float> splat (float 0x3F50624DE0000000), %4
   %12 = call <32 x float> @llvm.sqrt.v32f32(<32 x float> %9)
   %13 = fadd <32 x float> %12, splat (float 0x3E45798EE0000000)
-  %14 = fdiv <32 x float> %11, %13
-  %15 = fsub <32 x float> %10, %14
-  store <32 x float> %15, ptr %"out2", align 4
-  %16 = getelementptr float, ptr %"in2", i64 32
-  %17 = load float, ptr %16, align 4
-  %18 = fmul float 0x3FECCCCCC0000000, %17
-  %19 = getelementptr float, ptr %"in1", i64 32
-  %20 = load float, ptr %19, align 4
-  %21 = fmul float 0x3FB99999A0000000, %20
-  %22 = fadd float %18, %21
-  %23 = getelementptr float, ptr %"out0", i64 32
-  store float %22, ptr %23, align 4
-  %24 = getelementptr float, ptr %"in3", i64 32
-  %25 = load float, ptr %24, align 4
-  %26 = fmul float 0x3FEFF7CEE0000000, %25
-  %27 = fmul float 0x3F50624DE0000000, %20
-  %28 = fmul float %27, %20
-  %29 = fadd float %26, %28
-  %30 = getelementptr float, ptr %"out1", i64 32
-  store float %29, ptr %30, align 4
-  %31 = getelementptr float, ptr %"in0", i64 32
-  %32 = load float, ptr %31, align 4
-  %33 = fmul float 0x3F50624DE0000000, %22
-  %34 = call float @llvm.sqrt.f32(float %29)
-  %35 = fadd float %34, 0x3E45798EE0000000
-  %36 = fdiv float %33, %35
-  %37 = fsub float %32, %36
-  %38 = getelementptr float, ptr %"out2", i64 32
-  store float %37, ptr %38, align 4
+  %14 = call <32 x float> @llvm.arithmetic.fence.v32f32(<32 x float> %13)
+  %15 = fdiv <32 x float> %11, %14
+  %16 = fsub <32 x float> %10, %15
+  store <32 x float> %16, ptr %"out2", align 4
+  %17 = getelementptr float, ptr %"in2", i64 32
+  %18 = load float, ptr %17, align 4
+  %19 = fmul float 0x3FECCCCCC0000000, %18
+  %20 = getelementptr float, ptr %"in1", i64 32
+  %21 = load float, ptr %20, align 4
+  %22 = fmul float 0x3FB99999A0000000, %21
+  %23 = fadd float %19, %22
+  %24 = getelementptr float, ptr %"out0", i64 32
+  store float %23, ptr %24, align 4
+  %25 = getelementptr float, ptr %"in3", i64 32
+  %26 = load float, ptr %25, align 4
+  %27 = fmul float 0x3FEFF7CEE0000000, %26
+  %28 = fmul float 0x3F50624DE0000000, %21
+  %29 = fmul float %28, %21
+  %30 = fadd float %27, %29
+  %31 = getelementptr float, ptr %"out1", i64 32
+  store float %30, ptr %31, align 4
+  %32 = getelementptr float, ptr %"in0", i64 32
+  %33 = load float, ptr %32, align 4
+  %34 = fmul float 0x3F50624DE0000000, %23
+  %35 = call float @llvm.sqrt.f32(float %30)
+  %36 = fadd float %35, 0x3E45798EE0000000
+  %37 = fdiv float %34, %36
+  %38 = fsub float %33, %37
+  %39 = getelementptr float, ptr %"out2", i64 32
+  store float %38, ptr %39, align 4
   ret void
 }
 
 declare <32 x float> @llvm.sqrt.v32f32(<32 x float>)
+
+declare <32 x float> @llvm.arithmetic.fence.v32f32(<32 x float>)
 
 declare float @llvm.sqrt.f32(float)
 

@@ -13,10 +13,10 @@ from typing import Final
 
 from weftc.fusion import views
 from weftc.fusion.kernel import KernelKind
-from weftc.fusion.views import View, Way
+from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Shape, Size, product
+from weftc.ir.types import Shape, product
 
 LARGEST: Final = 512
 """Nodes in a group."""
@@ -49,11 +49,6 @@ class Group:
     @property
     def bit(self) -> int:
         return 1 << self.number
-
-
-def squeezed(shape: Sequence[Size]) -> Shape:
-    """`shape` without its axes of size 1."""
-    return tuple(s for s in shape if s != 1)
 
 
 class Groups:
@@ -93,8 +88,7 @@ class Groups:
         behind = [view for operand in node.inputs for view in self.views[operand]]
         seen = views.through(node, behind)
         depth = 1 + max((self._depth.get(i, 0) for i in node.inputs), default=0)
-        cut = views.divides(node) and any(v.way is not Way.FLAT and not v.is_identity for v in seen)
-        cut = cut or (views.divides(node) and not seen)
+        cut = views.divides(node) and not (seen and all(view.is_flat for view in seen))
         if cut or depth > DEEPEST:
             self.views[node] = (views.direct(node),)
             self._start(KernelKind.POINTWISE, node).closed = True
@@ -154,7 +148,8 @@ class Groups:
             return None
         (view,) = reads
         group = self.of.get(view.base)
-        if group is not None and _is_aligned(view, rows + columns):
+        whole = squeezed(view.base.type.shape) == rows + columns
+        if group is not None and whole and view.is_ordered:
             if group.kind is KernelKind.ROWWISE and (group.rows, group.columns) == (rows, columns):
                 return group
             if group.kind is KernelKind.POINTWISE and not group.closed and not _reports(group):
@@ -302,28 +297,11 @@ def _visits(group: Group, node: Node, view: View) -> bool:
     """Whether the loops of `group` have `view.base` at hand when they compute `node`."""
     if group.kind is KernelKind.SCATTER:
         return False
+    if group.kind is KernelKind.REDUCTION and node.op.name == "reshape":
+        return view.is_flat
     if group.kind is not KernelKind.ROWWISE:
-        if group.kind is KernelKind.REDUCTION and node.op.name == "reshape":
-            return view.way is Way.FLAT or (view.way is Way.AXES and _is_aligned(view, None))
         return node.type.shape == group.shape and view.is_identity
-    shape = squeezed(node.type.shape)
-    if shape not in (group.rows, group.rows + group.columns):
-        return False
-    return _is_aligned(view, squeezed(view.base.type.shape), node)
-
-
-def _is_aligned(view: View, shape: Shape | None, node: Node | None = None) -> bool:
-    """Whether the base has `shape`, and its axes are the reader's first ones, in order (axes of
-    size 1 left out on both sides)."""
-    if view.way is not Way.AXES:
-        return False
-    if shape is not None and squeezed(view.base.type.shape) != shape:
-        return False
-    followed = [a for a in view.axes if a is not None]
-    if node is None:
-        return followed == sorted(followed)
-    kept = [i for i, s in enumerate(node.type.shape) if s != 1]
-    return followed == kept[: len(followed)]
+    return squeezed(node.type.shape) in (group.rows, group.rows + group.columns) and view.is_leading
 
 
 def _reports(group: Group) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from weftc.fusion.groups import DEEPEST, LARGEST, Group, Groups, squeezed
+from weftc.fusion.groups import DEEPEST, LARGEST, Group, Groups
 from weftc.fusion.kernel import KernelKind
-from weftc.fusion.views import View, Way
+from weftc.fusion.views import View, Way, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 
@@ -70,7 +70,7 @@ class Recompute:
                 base = view.base
                 steps = 0 if operand is base else 1
                 single = base.type.size == 1
-                flat = flat and (single or view.is_identity or view.way is Way.FLAT)
+                flat = flat and (single or view.is_flat)
                 if base not in self._cost or base in self.kept:
                     cost, depth = cost + 1, max(depth, steps)
                     continue
@@ -132,9 +132,6 @@ def _leads(use: Use, group: Group) -> bool:
         return False
     if use.reader.op.family is not Family.POINTWISE:
         return False
-    followed = [a for a in use.view.axes if a is not None]
-    shape = use.reader.type.shape
-    kept = [i for i, s in enumerate(shape) if s != 1]
-    if group.kind is KernelKind.ROWWISE and len(followed) > len(squeezed(group.rows)):
+    if group.kind is KernelKind.ROWWISE and len(use.view.followed) > len(squeezed(group.rows)):
         return False
-    return followed == kept[: len(followed)]
+    return use.view.is_leading

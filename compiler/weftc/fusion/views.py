@@ -22,25 +22,53 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class View:
-    """A read of `base`. For Way.AXES, `axes[i]` is the reader's axis that axis i of the base
-    follows, None where the base has one element along it."""
+    """A read of `base` at the index of an element of `shape`. For Way.AXES, `axes[i]` is the axis
+    of `shape` that axis i of the base follows, None where the base has one element along it."""
 
     base: Node
+    shape: Shape
     way: Way
     axes: tuple[int | None, ...] = ()
 
     @property
     def is_identity(self) -> bool:
         """Whether the reader's element is the base's element at the same index."""
-        shape = self.base.type.shape
-        same = all(a == i or (a is None and shape[i] == 1) for i, a in enumerate(self.axes))
-        return self.way is Way.AXES and same
+        same = all(a is None or a == i for i, a in enumerate(self.axes))
+        return self.way is Way.AXES and self.base.type.shape == self.shape and same
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the reader's element is the base's element at the same row-major position."""
+        if self.way is not Way.AXES:
+            return self.way is Way.FLAT
+        return self.is_ordered and squeezed(self.base.type.shape) == squeezed(self.shape)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the axes that the base follows come in its own order."""
+        return self.way is Way.AXES and self.followed == sorted(self.followed)
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether the base follows the reader's first axes, in order (axes of size 1 left out)."""
+        kept = [i for i, size in enumerate(self.shape) if size != 1]
+        return self.way is Way.AXES and self.followed == kept[: len(self.followed)]
+
+    @property
+    def followed(self) -> list[int]:
+        """The reader's axes that the base follows, in the order of the base's."""
+        return [a for a in self.axes if a is not None]
+
+
+def squeezed(shape: Sequence[Size]) -> Shape:
+    """`shape` without its axes of size 1."""
+    return tuple(s for s in shape if s != 1)
 
 
 def direct(node: Node) -> View:
     """Reading `node` at the reader's own index."""
     shape = node.type.shape
-    return View(node, Way.AXES, tuple(None if s == 1 else i for i, s in enumerate(shape)))
+    return View(node, shape, Way.AXES, tuple(None if s == 1 else i for i, s in enumerate(shape)))
 
 
 def through(node: Node, views: Sequence[View]) -> tuple[View, ...]:
@@ -52,11 +80,12 @@ def through(node: Node, views: Sequence[View]) -> tuple[View, ...]:
 
 
 def _follow(node: Node, view: View, axes: tuple[int | None, ...] | None) -> View:
+    shape = node.type.shape
     if axes is not None and view.way is Way.AXES:
-        return View(view.base, Way.AXES, tuple(None if a is None else axes[a] for a in view.axes))
-    if node.op.name == "reshape" and (view.way is Way.FLAT or view.is_identity):
-        return View(view.base, Way.FLAT)
-    return View(view.base, Way.OTHER)
+        followed = tuple(None if a is None else axes[a] for a in view.axes)
+        return View(view.base, shape, Way.AXES, followed)
+    flat = node.op.name == "reshape" and view.is_flat
+    return View(view.base, shape, Way.FLAT if flat else Way.OTHER)
 
 
 _Axes: TypeAlias = "tuple[int | None, ...]"

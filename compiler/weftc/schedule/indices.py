@@ -39,7 +39,9 @@ class Indices:
         self._interned: dict[object, Expr] = {}
         self._known: dict[Expr, Expr] = {}
         self._parts: dict[Expr, Part] = {}
-        self._splits: dict[tuple[Expr, Shape], tuple[Expr, ...]] = {}
+        self._splits: dict[tuple[Expr, Shape, Expr | None], tuple[Expr, ...]] = {}
+        self.guard: Expr | None = None
+        """The condition that makes the indices at hand valid, where it is not always."""
 
     @property
     def sizes(self) -> tuple[Dim, ...]:
@@ -74,10 +76,12 @@ class Indices:
 
     def split(self, flat: Expr, shape: Shape) -> tuple[Expr, ...]:
         """The index of each axis of `shape` at the row-major position `flat`."""
-        key = (flat, shape)
-        if key not in self._splits:
-            self._splits[key] = self._split(flat, shape)
-        return self._splits[key]
+        for guard in (self.guard, None):
+            found = self._splits.get((flat, shape, guard))
+            if found is not None:
+                return found
+        made = self._splits[flat, shape, None] = self._split(flat, shape)
+        return made
 
     def _split(self, flat: Expr, shape: Shape) -> tuple[Expr, ...]:
         index: list[Expr] = []
@@ -122,8 +126,15 @@ class Indices:
         for term in reversed(terms):
             total = add(total, term)
         total = self.intern(total)
-        self._splits.setdefault((total, tuple(shape)), tuple(map(self.intern, index)))
+        if 0 not in shape:  # else `total` does not say where it came from
+            self._splits.setdefault((total, tuple(shape), self.guard), self._valid(index, shape))
         return total
+
+    def _valid(self, index: Sequence[Expr], shape: Sequence[Size]) -> tuple[Expr, ...]:
+        """`index` as it is where it is in range: an axis of size 1 knows only 0, though its
+        component may be any expression that a guard holds there."""
+        pairs = zip(index, shape, strict=True)
+        return tuple(self.intern(ZERO if size == 1 else i) for i, size in pairs)
 
     def _scaled(self, component: Expr, stride: Size) -> Expr:
         if stride == 1 or (isinstance(component, Const) and component.value == 0):

@@ -44,7 +44,6 @@ class Puller:
         self._values: dict[_Key, Expr] = {}
         self._recalled: dict[tuple[Node, Index], Expr] = {}
         self._depths: dict[Expr, int] = {}
-        self._mask: Expr | None = None
         for position, node in enumerate(kernel.inputs):
             self.buffers[node] = builder.buffer(f"in{position}", node.type.dtype)
         self.outputs: dict[Node, Buffer] = {}
@@ -85,6 +84,10 @@ class Puller:
         self._recalled[node, tuple(self.indices.intern(i) for i in index)] = value
 
     # -- values -------------------------------------------------------------------------------
+
+    @property
+    def _mask(self) -> Expr | None:
+        return self.indices.guard
 
     def pull(self, node: Node, index: Index) -> Expr:
         """The element of `node` at `index`, as a name or a literal."""
@@ -183,11 +186,11 @@ class Puller:
         condition = self.name("inside", condition)
         outer = self._mask
         mask = condition if outer is None else apply(Scalar.AND, outer, condition)
-        self._mask = self.name("inside", self.indices.intern(mask))
+        self.indices.guard = self.name("inside", self.indices.intern(mask))
         try:
             value = then()
         finally:
-            self._mask = outer
+            self.indices.guard = outer
         return apply(Scalar.SELECT, condition, value, otherwise)
 
     def report(self, node: Node, condition: Expr, element: Expr) -> None:

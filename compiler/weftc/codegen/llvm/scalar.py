@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from weftc.codegen.llvm import text
 from weftc.codegen.llvm.bounds import bounds, is_whole
-from weftc.loop.ir import Expr, Op, Scalar, Var
+from weftc.loop.ir import Const, Expr, Op, Scalar, Var
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
 
@@ -56,6 +56,15 @@ def _select(out: FunctionWriter, op: Op, args: list[str]) -> str:
 def _bitcast(out: FunctionWriter, op: Op, args: list[str]) -> str:
     source, target = text.of(op.args[0].type), text.of(op.type)
     return args[0] if source == target else out.value(f"bitcast {source} {args[0]} to {target}")
+
+
+def _divide(out: FunctionWriter, op: Op, args: list[str]) -> str:
+    """LLVM 22 takes a lane in which both operands are known to be 0 (masked loads off) for 0, and
+    drops the select that leaves its NaN out. The fence, no instruction, hides the divisor."""
+    type_, divisor = text.of(op.type), args[1]
+    if op.type.lanes > 1 and not isinstance(op.args[1], Const):
+        divisor = out.intrinsic("llvm.arithmetic.fence", type_, [(type_, divisor)], op.type)
+    return out.value(f"fdiv {type_} {args[0]}, {divisor}")
 
 
 def _negate_float(out: FunctionWriter, op: Op, args: list[str]) -> str:
@@ -348,7 +357,7 @@ _FLOAT: dict[Scalar, Rule] = {
     Scalar.ADD: _binary("fadd"),
     Scalar.SUB: _binary("fsub"),
     Scalar.MUL: _binary("fmul"),
-    Scalar.DIV: _binary("fdiv"),
+    Scalar.DIV: _divide,
     Scalar.FMA: _intrinsic("llvm.fma"),
     Scalar.NEG: _negate_float,
     Scalar.ABS: _intrinsic("llvm.fabs"),

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from weftc.fusion.groups import squeezed
 from weftc.fusion.kernel import Kernel
+from weftc.fusion.views import squeezed
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 from weftc.ir.types import Shape, Size, product

@@ -1,0 +1,55 @@
+"""Index algebra: splits merge again, and what one guard makes valid stays under it."""
+
+from __future__ import annotations
+
+from weftc.loop.build import Builder
+from weftc.loop.ir import INDEX, Const, Expr, Scalar, Var, apply, const
+from weftc.schedule.indices import Indices
+
+FLAT = Var("flat", INDEX)
+ROW, COLUMN = Var("row", INDEX), Var("column", INDEX)
+
+
+def indices() -> Indices:
+    return Indices(Builder("test"))
+
+
+def is_zero(expr: Expr) -> bool:
+    return isinstance(expr, Const) and expr.value == 0
+
+
+def test_a_split_merges_again() -> None:
+    made = indices()
+    flat = made.intern(FLAT)
+    assert made.linearize(made.split(flat, (3, 4, 5)), (3, 4, 5)) is flat
+
+
+def test_a_linear_index_splits_into_what_it_was_made_of() -> None:
+    made = indices()
+    row, column = made.intern(ROW), made.intern(COLUMN)
+    assert made.split(made.linearize((row, column), (3, 4)), (3, 4)) == (row, column)
+
+
+def test_an_axis_of_size_one_has_only_element_zero() -> None:
+    made = indices()
+    shifted = apply(Scalar.SUB, ROW, const(1))  # 0 where a guard holds, anything elsewhere
+    at = made.linearize((shifted, COLUMN), (1, 4))
+    first, second = made.split(at, (1, 4))
+    assert is_zero(first)
+    assert second is made.intern(COLUMN)
+
+
+def test_an_empty_shape_teaches_nothing() -> None:
+    made = indices()
+    at = made.linearize((ROW, COLUMN), (4, 0))
+    assert ROW not in made.split(at, (4, 0))
+
+
+def test_components_known_under_a_guard_are_not_used_outside_of_it() -> None:
+    made = indices()
+    made.guard = made.intern(Var("inside", INDEX))
+    index = (made.intern(ROW), made.intern(const(5)))  # the guard is false here: 5 is no column
+    at = made.linearize(index, (3, 4))
+    assert made.split(at, (3, 4)) == index
+    made.guard = None
+    assert made.split(at, (3, 4)) != index
