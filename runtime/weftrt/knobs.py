@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -70,14 +71,42 @@ def _topics(text: str) -> frozenset[str]:
     return names
 
 
+def _working_folder() -> Path:
+    with suppress(OSError):  # it may have been removed
+        return Path.cwd()
+    return Path()
+
+
+_START = _working_folder()
+"""What relative paths are relative to: a process may change its folder later."""
+
+
 def _folder(text: str) -> Path | None:
-    return None if text.lower() == "off" else Path(text).expanduser()
+    if text.lower() == "off":
+        return None
+    try:
+        return _START / Path(text).expanduser()
+    except RuntimeError:  # there is no such home
+        raise ValueError from None
 
 
 def _user_cache() -> Path | None:
+    """weft in the user's cache folder, or in the temporary one where that cannot be made."""
     from platformdirs import user_cache_dir
 
-    return Path(user_cache_dir("weft", appauthor=False))
+    with suppress(RuntimeError):  # no home
+        folder = Path(user_cache_dir("weft", appauthor=False))
+        if os.path.isdir(folder) or _can_be_made(folder):
+            return folder
+    with suppress(OSError):  # no temporary folder
+        user = os.geteuid() if hasattr(os, "geteuid") else 0
+        return Path(tempfile.gettempdir(), f"weft-{user}")
+    return None
+
+
+def _can_be_made(folder: Path) -> bool:
+    there = next((path for path in folder.parents if os.path.exists(path)), folder)
+    return folder.is_absolute() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _available_cpus() -> int:
@@ -100,7 +129,8 @@ cache = Knob(
     "cache",
     "WEFT_CACHE",
     "a folder, or off",
-    "where compiled programs are kept; default: weft in the user's cache folder",
+    "where compiled programs are kept; default: weft in the user's cache folder, or weft-UID "
+    "in the temporary folder where there is no home",
     _folder,
     _user_cache,
 )
@@ -117,7 +147,7 @@ dump = Knob(
     "WEFT_DUMP",
     "a folder",
     "write every stage of every compiled function there; default: off",
-    lambda text: None if text.lower() == "off" else Path(text).expanduser(),
+    _folder,
     lambda: None,
 )
 verify = Knob(

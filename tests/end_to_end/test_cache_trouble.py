@@ -5,15 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 PROGRAM = """
-import shutil, sys
+import os, shutil, sys
 import numpy as np
 import weft as wf
+from weftc import pipeline
+from weftrt.cpu.linker import Linker
+
+def count(owner, name):
+    original = getattr(owner, name)
+    def counted(*arguments):
+        built.append(name)
+        return original(*arguments)
+    setattr(owner, name, counted)
+
+built = []
+count(pipeline, "compile")
+count(Linker, "_compile")
 
 @wf.jit
 def f(x, w):
@@ -29,6 +43,8 @@ if "remove" in sys.argv:
     again = np.asarray(wf.jit(lambda x: wf.exp(x) * 7.5)(x))
     np.testing.assert_allclose(again, np.exp(x) * 7.5, rtol=1e-5)
 print(found.tobytes().hex())
+if "count" in sys.argv:
+    print(len(built))
 """
 
 
@@ -43,9 +59,9 @@ def start(cache: str, *arguments: str, **variables: str) -> subprocess.Popen[str
     )
 
 
-def run(cache: str, *arguments: str) -> tuple[str, str]:
+def run(cache: str, *arguments: str, **variables: str) -> tuple[str, str]:
     """What the program printed, and its standard error."""
-    process = start(cache, *arguments)
+    process = start(cache, *arguments, **variables)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return out, err
@@ -122,13 +138,13 @@ def test_a_full_disk(
     import numpy as np
 
     import weft as wf
-    from weftrt.cache import store
+    from weftrt.cache import files
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: str, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "full"))
-    monkeypatch.setattr(store, "_write_atomically", full)
+    monkeypatch.setattr(files, "write", full)
     for factor in (70.5, 71.5):
         found = wf.jit(lambda x, factor=factor: x * factor)(np.ones(3, "f4"))
         assert float(found[0]) == factor
@@ -143,13 +159,106 @@ def test_removed_while_running(tmp_path: Path, expected: str) -> None:
     assert entries(folder)
 
 
-def test_processes_that_start_together(tmp_path: Path, expected: str) -> None:
-    processes = [start(str(tmp_path)) for _ in range(8)]
+def test_processes_that_start_together_compile_once(tmp_path: Path, expected: str) -> None:
+    once, _ = run(str(tmp_path / "alone"), "count")
+    processes = [start(str(tmp_path / "shared"), "count") for _ in range(8)]
     results = [process.communicate(timeout=240) for process in processes]
-    assert results == [(expected, "")] * 8
-    left = entries(tmp_path)
+    assert [(out.splitlines()[0] + "\n", err) for out, err in results] == [(expected, "")] * 8
+    counts = [int(out.splitlines()[1]) for out, _ in results]
+    assert sum(counts) == int(once.splitlines()[1]) > 0
+    left = entries(tmp_path / "shared")
     assert left and not [path for path in left if path.name.startswith(".tmp")]
-    assert run(str(tmp_path)) == (expected, "") and entries(tmp_path) == left
+    assert run(str(tmp_path / "shared")) == (expected, "")
+    assert entries(tmp_path / "shared") == left
+
+
+def test_processes_killed_while_they_start(tmp_path: Path, expected: str) -> None:
+    """At moments spread over a whole cold start, two at a time."""
+    started = time.monotonic()
+    run(str(tmp_path / "whole"))
+    length = time.monotonic() - started
+    for moment in range(5):
+        pair = [start(str(tmp_path / "killed")) for _ in range(2)]
+        time.sleep(length * (0.3 + 0.15 * moment))
+        for process in pair:
+            process.kill()
+            process.communicate()
+    assert run(str(tmp_path / "killed")) == (expected, "")
+    out, err = run(str(tmp_path / "killed"), "count")
+    assert (out, err) == (expected + "0\n", "")
+
+
+@pytest.mark.parametrize(
+    "home",
+    ["", "import pwd; pwd.getpwuid = pwd.getpwnam = lambda key: {}[key]"],
+    ids=["unwritable", "unknown"],
+)
+def test_no_home(tmp_path: Path, expected: str, home: str) -> None:
+    """A container with a user of its own: the cache goes to the temporary folder."""
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "TMPDIR": str(tmp_path)}
+    for name in ("HOME", "XDG_CACHE_HOME", "WEFT_CACHE", "LOCALAPPDATA"):
+        environment.pop(name, None)
+    if not home:
+        environment["HOME"] = os.devnull
+    command = [sys.executable, "-c", home + PROGRAM]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (expected, "")
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == f"weft-{os.geteuid()}" and entries(folder)
+
+
+def test_a_relative_folder_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    script = PROGRAM.replace("@wf.jit", "os.chdir('elsewhere')\n@wf.jit", 1)
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "WEFT_CACHE": "here"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (expected, "")
+    assert entries(tmp_path / "here") and not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("name", ["with space", "naïve ∂", "new\nline", "x" * 300, "~", "a/../b"])
+def test_odd_names(tmp_path: Path, expected: str, name: str) -> None:
+    folder = f"{tmp_path}/{name}"
+    out, err = run(folder)
+    assert out == expected and err.count("weft:") == (1 if len(name) > 255 else 0)
+    assert len(name) > 255 or entries(Path(folder))
+
+
+def test_no_standard_error(tmp_path: Path, expected: str) -> None:
+    (tmp_path / "file").touch()
+    command = f"{sys.executable} -c '{PROGRAM}' 2>&-"
+    environment = {"PYTHONPATH": ":".join(sys.path), "WEFT_CACHE": str(tmp_path / "file")}
+    done = subprocess.run(
+        command, shell=True, env=os.environ | environment, check=True, stdout=subprocess.PIPE
+    )
+    assert done.stdout.decode() == expected
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts disks")
+@pytest.mark.parametrize("options", ["size=64k", "size=4m,ro"], ids=["full", "read-only"])
+def test_a_disk_that_takes_nothing(tmp_path: Path, expected: str, options: str) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", options, "none", str(tmp_path)]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        pytest.skip("this container mounts nothing")
+    try:
+        out, err = run(str(tmp_path / "cache"))
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert out == expected and err.count("\n") <= 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders to another user")
+def test_a_folder_of_another_user(tmp_path: Path, expected: str) -> None:
+    folder = tmp_path / "cache"
+    assert run(str(folder)) == (expected, "")
+    os.chown(folder, 54321, 54321)
+    out, err = run(str(folder), "count")
+    assert out.startswith(expected) and int(out.splitlines()[1]) > 0
+    assert err.count("\n") == 1 and "belongs to another user" in err
 
 
 @pytest.mark.parametrize("value", ["abc", "0", "-1", "1.5"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,7 +20,7 @@ KEY = "ab" + "0" * 62
 
 
 def entry(root: Path) -> Path:
-    (path,) = [p for p in root.glob("??/*") if p.suffix != ".lock"]
+    (path,) = root.glob("??/*")
     return path
 
 
@@ -99,18 +100,73 @@ def test_a_full_disk(
     assert list(tmp_path.glob("??/*")) == []
 
 
-def test_the_oldest_entries_make_room(tmp_path: Path) -> None:
-    store = Store(tmp_path, limit_bytes=1000)
-    keys = [f"{k:02d}{KEY}" for k in range(10)]
-    for age, key in enumerate(keys):
-        store.put(key, b"x" * 200)
-        path = store.root / key[:2] / key if store.root else tmp_path
-        moment = time.time() - 1000 + age
-        if path.exists():
-            os.utime(path, (moment, moment))
-    assert store.get(keys[0]) is None
-    assert store.get(keys[-1]) is not None
-    assert store.stats().bytes <= 1000
+LIMIT = 64 << 10
+KEYS = [f"{number:02d}{KEY}" for number in range(100)]
+
+
+def disk_use(root: Path) -> int:
+    """Bytes in the blocks of all entries."""
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in root.glob("??/*"))
+
+
+def set_time(root: Path, key: str, moment: float) -> None:
+    path = root / key[:2] / key
+    if path.exists():
+        os.utime(path, (moment, moment))
+
+
+def test_the_longest_unused_make_room(tmp_path: Path) -> None:
+    store = Store(tmp_path, LIMIT)
+    for age, key in enumerate(KEYS):
+        store.put(key, b"x" * 5000)
+        set_time(tmp_path, key, 1e9 + age)
+        assert disk_use(tmp_path) <= LIMIT
+        assert store.get(KEYS[0]) is not None  # in use all the time
+    assert store.get(KEYS[1]) is None and store.get(KEYS[-1]) is not None
+    assert store.stats().entries >= 4
+
+
+def test_many_short_processes_stay_within_the_limit(tmp_path: Path) -> None:
+    """Each starts with no memory of what the others wrote."""
+    for key in KEYS:
+        Store(tmp_path, LIMIT).put(key, b"x" * 100)
+        assert disk_use(tmp_path) <= LIMIT
+
+
+@pytest.mark.parametrize("ledger", ["none", "link", "pipe"])
+def test_a_large_folder_is_counted_first(tmp_path: Path, ledger: str) -> None:
+    for key in KEYS:
+        Store(tmp_path).put(key, b"x" * 100)
+    assert disk_use(tmp_path) > LIMIT
+    path = tmp_path / "ledger"
+    path.unlink()
+    if ledger == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif ledger == "pipe":
+        os.mkfifo(path)
+    Store(tmp_path, LIMIT).put(KEY, b"x")
+    assert disk_use(tmp_path) <= LIMIT
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_only_files_of_the_store_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "ab").mkdir(0o700)
+    (tmp_path / "letters").mkdir(0o700)
+    strangers = [tmp_path / "ab" / ("0" * 38), tmp_path / "letters" / KEY, tmp_path / "note"]
+    for path in strangers:
+        path.write_bytes(b"precious" * 20_000)
+    store = Store(tmp_path, LIMIT)
+    for key in KEYS:
+        store.put(key, b"x" * 100)
+    assert store.clear() > 0
+    assert all(path.exists() for path in strangers)
+
+
+def test_what_is_larger_than_the_limit_is_not_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path, LIMIT)
+    store.put(KEYS[1], b"small")
+    store.put(KEY, b"x" * LIMIT)
+    assert store.get(KEY) is None and store.get(KEYS[1]) == b"small"
 
 
 def test_off_and_clear(tmp_path: Path) -> None:
@@ -181,12 +237,39 @@ def test_a_process_that_dies_blocks_nobody(tmp_path: Path) -> None:
     assert store.get(KEY) == b"made here"
 
 
-def test_waiting_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weftrt.cache.store._LOCK_SECONDS", 0.05)
+def test_all_waiting_together_ends(tmp_path: Path) -> None:
     child = hold(tmp_path)
-    with Store(tmp_path).building(KEY):
-        pass
+    store = Store(tmp_path, patience=0.2)
+    started = time.monotonic()
+    with store.building(KEY):
+        waited = time.monotonic() - started
+        store.put(KEY, b"made here as well")
+    assert waited >= 0.2
+    for _ in range(1000):
+        with store.building(KEY):
+            pass
+    with store.building(KEYS[5]):  # what nobody holds is held all the same
+        assert (tmp_path / KEYS[5][:2] / f"{KEYS[5]}.lock").exists()
     child.communicate("\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_does_not_keep_a_lock(tmp_path: Path) -> None:
+    store = Store(tmp_path, patience=0)
+    read, write = os.pipe()
+    with store.building(KEY):
+        child = os.fork()
+        if child == 0:
+            os.close(write)
+            os.read(read, 1)  # until the parent has done
+            os._exit(0)
+    try:
+        with store.building(KEY):
+            assert (tmp_path / KEY[:2] / f"{KEY}.lock").exists()
+    finally:
+        os.close(write)
+        os.waitpid(child, 0)
+        os.close(read)
 
 
 def example_program() -> Program:
@@ -208,28 +291,94 @@ def example_program() -> Program:
     )
 
 
+def build() -> Program:
+    return example_program()
+
+
+def refuse() -> NoReturn:
+    raise AssertionError("built again")
+
+
 def test_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, program = Store(tmp_path), example_program()
-    assert programs.load("key", store) is None
-    programs.save("key", program, store)
-    assert programs.load("key", store) == program
-    assert programs.load("other", store) is None
+    assert programs.fetch("key", build, store) == (program, False)
+    assert programs.fetch("key", refuse, store) == (program, True)
+    assert programs.fetch("other", build, store) == (program, False)
     monkeypatch.setattr(programs, "compiler_digest", lambda: "another compiler")
-    assert programs.load("key", store) is None
+    assert programs.fetch("key", build, store) == (program, False)
+
+
+def test_a_program_is_built_by_one_process(tmp_path: Path) -> None:
+    """The lock is held while it is built, and who waited for it looks again."""
+    store = Store(tmp_path)
+
+    def build_with_a_rival() -> Program:
+        with pytest.raises(AssertionError, match="built again"):
+            programs.fetch("key", refuse, Store(tmp_path, patience=0.05))
+        return example_program()
+
+    programs.fetch("key", build_with_a_rival, store)
+    with pytest.raises(KeyError):
+        programs.fetch("failing", lambda: {}["no"], store)
+    assert programs.fetch("failing", build, store) == (example_program(), False)
+
+
+def test_the_compiler_is_known_by_its_content(tmp_path: Path) -> None:
+    """Not by sizes and times, which an image may have set to the same value."""
+    (tmp_path / "part").mkdir()
+    source = tmp_path / "part" / "module.py"
+    digests = []
+    for text in ("x = 1\n", "x = 2\n", "x = 1\n"):
+        source.write_text(text)
+        os.utime(source, (0, 0))
+        digests.append(programs.sources_digest([str(tmp_path)]))
+    assert digests[0] == digests[2] != digests[1]
+    source.rename(tmp_path / "part" / "other.py")
+    assert programs.sources_digest([str(tmp_path)]) not in digests
 
 
 class Harmful:
-    def __reduce__(self) -> tuple[object, ...]:
-        return (os.mkdir, ("harmed",))
+    """Pickled as a call of what `target` names."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.target = f"c{module}\n{name}\n".encode()
+
+    def pickled(self) -> bytes:
+        return self.target + b"(S'harmed'\ntR."
 
 
-def test_a_program_entry_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "mkdir"),
+        ("builtins", "eval"),
+        ("weftrt.program", "dataclass"),  # runs the text of field names
+        ("weftrt.program", "__builtins__"),
+        ("weftrt.dtypes", "np"),
+    ],
+)
+def test_a_program_entry_runs_no_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    module: str,
+    name: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     store = Store(tmp_path / "cache")
-    programs.save("key", example_program(), store)
+    programs.fetch("key", build, store)
     path = entry(tmp_path / "cache")
-    store.put(path.name, pickle.dumps(Harmful()))
-    assert programs.load("key", store) is None
+    store.put(path.name, Harmful(module, name).pickled())
+    assert programs.fetch("key", build, store) == (example_program(), False)
     assert not (tmp_path / "harmed").exists()
-    store.put(path.name, pickle.dumps(17))
-    assert programs.load("key", store) is None
+    assert "damaged" in capsys.readouterr().err
+    assert programs.fetch("key", refuse, store) == (example_program(), True)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps(17), b"\x80\x05K", b"(lp0\n0."])
+def test_an_entry_that_is_no_program(tmp_path: Path, content: bytes) -> None:
+    store = Store(tmp_path)
+    programs.fetch("key", build, store)
+    store.put(entry(tmp_path).name, content)
+    assert programs.fetch("key", build, store) == (example_program(), False)
+    assert programs.fetch("key", refuse, store) == (example_program(), True)

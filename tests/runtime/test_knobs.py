@@ -37,6 +37,7 @@ def test_values_are_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ("WEFT_LOG", "everything"),
         ("WEFT_TARGET", "486"),
         ("WEFT_CACHE_MB", "-1"),
+        ("WEFT_CACHE", "~nobody-of-this-name/cache"),
     ],
 )
 def test_bad_values_are_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
@@ -46,6 +47,15 @@ def test_bad_values_are_named(monkeypatch: pytest.MonkeyPatch, variable: str, te
         knob()
     message = str(caught.value)
     assert variable in message and repr(text) in message and knob.expected in message
+
+
+def test_paths_are_relative_to_where_the_process_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    start = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEFT_CACHE", "here/cache")
+    assert knobs.cache() == start / "here" / "cache"
 
 
 def test_scopes_nest_and_end(monkeypatch: pytest.MonkeyPatch) -> None:

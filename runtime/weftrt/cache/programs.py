@@ -7,41 +7,63 @@ import importlib.util
 import io
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from weftrt import dtypes, program
+from weftrt import dtypes
 from weftrt.cache.store import Store, default_store
-from weftrt.program import Program
+from weftrt.program import ArraySpec, KernelCode, Program, Site, SizeSlot, Step, Temporary
 
 
-def load(key: str, store: Store | None = None) -> Program | None:
-    """The program saved under `key` by this very compiler, None if there is none."""
-    data = (store or default_store()).get(_entry(key))
+def fetch(
+    key: str, build: Callable[[], Program], store: Store | None = None
+) -> tuple[Program, bool]:
+    """The program of `key`, and whether it was saved already; else `build` makes it, in one of the
+    processes that ask for it together."""
+    store = store or default_store()
+    entry = _entry(key)
+    program = _load(entry, store)
+    if program is not None:
+        return program, True
+    with store.building(entry):
+        program = _load(entry, store)
+        if program is not None:
+            return program, True
+        program = build()
+        store.put(entry, pickle.dumps(program, protocol=5))
+    return program, False
+
+
+def _load(entry: str, store: Store) -> Program | None:
+    data = store.get(entry)
     if data is None:
         return None
     try:
         found = _ProgramUnpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, AttributeError, TypeError, EOFError):
-        return None
-    return found if isinstance(found, Program) else None
+    except Exception:  # pickle promises no kind of error for what it did not write
+        found = None
+    if isinstance(found, Program):
+        return found
+    store.discard(entry)
+    return None
 
 
-def save(key: str, value: Program, store: Store | None = None) -> None:
-    """Keep `value` under `key`."""
-    (store or default_store()).put(_entry(key), pickle.dumps(value, protocol=5))
+_PARTS = (ArraySpec, KernelCode, Program, Site, SizeSlot, Step, Temporary)
+_FINDS = {(part.__module__, part.__name__): part for part in _PARTS}
 
 
 class _ProgramUnpickler(pickle.Unpickler):
-    """Reads what a Program is made of and nothing else: a cache entry must not run code."""
+    """Reads what a Program is made of and nothing else: a cache entry must not run code. (A whole
+    module would be too much: what it imports can be called.)"""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == program.__name__:
-            return getattr(program, name)
         if (module, name) == (dtypes.__name__, dtypes.by_name.__name__):
             return dtypes.by_name
-        raise pickle.UnpicklingError(f"a program holds no {module}.{name}")
+        found = _FINDS.get((module, name))
+        if found is None:
+            raise pickle.UnpicklingError(f"a program holds no {module}.{name}")
+        return found
 
 
 def _entry(key: str) -> str:
@@ -50,13 +72,28 @@ def _entry(key: str) -> str:
 
 @cache
 def compiler_digest() -> str:
-    """Names, sizes and times of the compiler's and runtime's source files."""
+    """Names and contents of the compiler's and runtime's source files."""
+    specs = map(importlib.util.find_spec, ("weftc", "weftrt"))
+    return sources_digest(
+        folder for spec in specs if spec for folder in spec.submodule_search_locations or ()
+    )
+
+
+def sources_digest(folders: Iterable[str]) -> str:
+    """Names and contents of all Python files there. Sizes and times would not do: images and
+    packages often set every time to the same value."""
     digest = hashlib.sha256()
-    for package in ("weftc", "weftrt"):
-        spec = importlib.util.find_spec(package)
-        for folder in (spec.submodule_search_locations or ()) if spec else ():
-            digest.update("".join(sorted(_source_files(folder))).encode())
+    for folder in folders:
+        for path in sorted(_source_files(folder)):
+            content = _content(path)
+            digest.update(f"{path[len(folder) :]} {len(content)}\n".encode())
+            digest.update(content)
     return digest.hexdigest()
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def _source_files(root: str) -> Iterator[str]:
@@ -65,7 +102,6 @@ def _source_files(root: str) -> Iterator[str]:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
-                    status = entry.stat()
-                    yield f"{entry.path} {status.st_size} {status.st_mtime_ns}\n"
+                    yield entry.path
                 elif entry.name != "__pycache__" and entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)

@@ -1,35 +1,36 @@
-"""A content-addressed store of bytes in a folder: an aid, never a need.
+"""A store of bytes by key in a folder: an aid, never a need.
 
-An entry is a file `<root>/<two hex digits>/<key>`: a magic word, the SHA-256 of the content, the
-content. Writes are atomic (a temporary file, renamed); reads are checked. Whatever goes wrong with
-the disk, the caller sees a miss, and the user one line on standard error.
+An entry is a file `<root>/<two hex digits>/<key>`: a magic word, the SHA-256 of key and content,
+the content. Writes are atomic (a temporary file, renamed); reads are checked, and touch the entry,
+so that those longest unused make room. Whatever goes wrong with the disk, the caller sees a miss,
+and the user one line on standard error. A folder or an entry that another user could have written
+is not used at all (weftrt.cache.files).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
-import tempfile
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from weftrt import knobs
+from weftrt.cache import files, ledger
+from weftrt.cache.locks import Locks
 
-try:
-    import fcntl
-except ImportError:  # Windows: processes started together may compile the same kernel twice
-    fcntl = None  # type: ignore[assignment]
-
-_MAGIC = b"weft0001"
+_MAGIC = b"weft0002"
 _HEAD = len(_MAGIC) + 32
-_LOCK_SECONDS = 5.0  # a kernel compiles in far less; past this, compile without the lock
-_POLL_SECONDS = 0.002
+_PATIENCE_SECONDS = 5.0
+_LEAST_FREE = 1 << 20
+_SHARDS = frozenset(f"{number:02x}" for number in range(256))
+_OURS = re.compile(r"[0-9a-f]{64,}(\.lock)?|\.tmp-\w+")
+"""Names of the store's files: nothing else is ever removed."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +44,33 @@ class Stats:
     misses: int
 
 
+@dataclass(frozen=True, order=True)
+class _Entry:
+    """A file of the store, in the order in which files go: the longest unused first."""
+
+    used: float
+    bytes: int
+    path: str
+
+
 class Store:
     """The store at `root`; None is a store that never holds anything."""
 
-    def __init__(self, root: Path | None, limit_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self, root: Path | None, limit_bytes: int = 1 << 30, patience: float = _PATIENCE_SECONDS
+    ) -> None:
         self.root = root
         self._limit = limit_bytes
+        self._locks = Locks(patience)
         self._said: set[str] = set()
-        self._written = 0
+        self._refused: str | None = None
         self._hits = 0
         self._misses = 0
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
         """The bytes under `key`, None if there are none or they are damaged."""
-        path = self._path(key)
-        data = _read(path) if path is not None else None
-        content = _content(data) if data is not None else None
-        if path is not None and data is not None and content is None:
-            self._say_once(
-                "damaged", f"{path} is damaged; such entries are removed and built again"
-            )
-            _remove(path)
+        content = self._get(key)
         if content is None:
             self._misses += 1
         else:
@@ -73,37 +79,37 @@ class Store:
 
     def put(self, key: str, content: bytes) -> None:
         """Keep `content` under `key`; without effect where the folder cannot be written."""
+        data = _head(key, content) + content
+        if len(data) > self._limit:
+            return
+        with self._trouble():
+            path = self._made(key)
+            if path is not None:
+                self._make_room(len(data))
+                files.write(path, data)
+
+    def discard(self, key: str) -> None:
+        """Remove an entry that is not what it should be, and say so."""
         path = self._path(key)
-        if path is None:
-            return
-        data = _MAGIC + hashlib.sha256(content).digest() + content
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(path, data)
-        except OSError as error:
-            problem = f"{self.root} cannot be written: {error.strerror or error}"
-            self._say_once(
-                "unwritable", f"{problem}; going on without (WEFT_CACHE=off silences this)"
-            )
-            return
-        self._make_room(len(data))
+        if path is not None:
+            message = f"{path} is damaged; such entries are removed and built again"
+            self._say_once("damaged", message)
+            files.remove(path)
 
     @contextmanager
     def building(self, key: str) -> Iterator[None]:
         """Held by one process at a time while it makes the entry `key`; never waits for long."""
-        path = self._path(key)
-        handle = _lock(path.with_name(f"{key}.lock")) if path is not None else None
-        try:
+        path = None
+        with self._trouble():
+            path = self._made(key)
+        with self._locks.held(f"{path}.lock") if path is not None else nullcontext():
             yield
-        finally:
-            if handle is not None and path is not None:
-                _remove(path.with_name(f"{key}.lock"))
-                os.close(handle)
 
     def stats(self) -> Stats:
-        entries = self._entries()
-        size = sum(size for _, size, _ in entries)
-        return Stats(self.root, len(entries), size, self._hits, self._misses)
+        entries = [e for e in self._entries() if _is_entry(e.path)]
+        return Stats(
+            self.root, len(entries), sum(e.bytes for e in entries), self._hits, self._misses
+        )
 
     def describe(self) -> str:
         """One line for people."""
@@ -113,56 +119,113 @@ class Store:
         return f"{stats.root}: {stats.entries} entries, {stats.bytes / 1e6:.1f} MB"
 
     def problem(self) -> str | None:
-        """Why the folder cannot be written, None if it can."""
-        if self.root is None:
-            return None
+        """Why nothing can be kept, None if it can."""
+        if self.root is None or self._refused:
+            return self._refused or "it is off"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                return None
+            files.make_folder(str(self.root))
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                return "no permission to write"
+            if hasattr(os, "statvfs") and _free_bytes(self.root) < _LEAST_FREE:
+                return "no space left"
+        except files.UnsafeError as error:
+            return str(error)
         except OSError as error:
             return error.strerror or str(error)
+        return None
 
     def clear(self) -> int:
         """Remove every entry; how many there were."""
         entries = self._entries()
-        for _, _, path in entries:
-            _remove(path)
-        return len(entries)
+        for entry in entries:
+            files.remove(entry.path)
+        return sum(_is_entry(entry.path) for entry in entries)
 
-    def _path(self, key: str) -> Path | None:
-        return None if self.root is None else self.root / key[:2] / key
+    def _get(self, key: str) -> bytes | None:
+        path = self._path(key)
+        if path is None:
+            return None
+        try:
+            files.check_folder(str(self.root))
+            files.check_folder(os.path.dirname(path))
+            data = files.read(path, self._limit)
+            if data is None:
+                return None
+            content = data[_HEAD:]
+            if data[:_HEAD] == _head(key, content):
+                return content
+            self.discard(key)
+        except files.DamagedError:
+            self.discard(key)
+        except files.UnsafeError as error:
+            self._refuse(error)
+        except OSError:
+            pass  # as if there were nothing
+        return None
+
+    def _path(self, key: str) -> str | None:
+        if self.root is None or self._refused:
+            return None
+        return os.path.join(self.root, key[:2], key)
+
+    def _made(self, key: str) -> str | None:
+        """The path of an entry, in folders that are there and safe."""
+        path = self._path(key)
+        if path is not None:
+            files.make_folder(str(self.root))
+            files.make_folder(os.path.dirname(path))
+        return path
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        """What goes wrong with the disk ends here."""
+        try:
+            yield
+        except files.UnsafeError as error:
+            self._refuse(error)
+        except OSError as error:
+            self._say_once("unusable", f"{self.root} cannot be written: {_reason(error)}; {_OFF}")
+
+    def _refuse(self, error: files.UnsafeError) -> None:
+        self._refused = str(error)
+        self._say_once("unusable", f"{error}; {_OFF}")
 
     def _make_room(self, added: int) -> None:
-        """Keep the folder below the limit, oldest entries first; looked at now and then only."""
+        """Count what is about to be written; past the limit, the longest unused entries go, down to
+        three quarters of it."""
+        path = os.path.join(str(self.root), "ledger")
         with self._lock:
-            self._written += added
-            if self._written < self._limit // 16:
+            count = ledger.add(path, ledger.blocks(added))
+            if count is not None and count * ledger.BLOCK <= self._limit:
                 return
-            self._written = 0
-        entries = sorted(self._entries())
-        total = sum(size for _, size, _ in entries)
-        for _, size, path in entries:
-            if total <= self._limit:
-                return
-            _remove(path)
-            total -= size
+            entries = self._entries()
+            used = sum(ledger.blocks(e.bytes) for e in entries) + ledger.blocks(added)
+            if used * ledger.BLOCK > self._limit:
+                used = _remove_oldest(entries, used, self._limit // ledger.BLOCK * 3 // 4)
+            ledger.reset(path, used)
 
-    def _entries(self) -> list[tuple[float, int, Path]]:
-        """(time, bytes, path) of every entry."""
-        found: list[tuple[float, int, Path]] = []
+    def _entries(self) -> list[_Entry]:
+        """Every file of the store, those of locks and of broken writes among them; [] where the
+        folder is not safe."""
+        found: list[_Entry] = []
         if self.root is None:
             return found
-        for path in self.root.glob("??/*"):
-            with suppress(OSError):
-                status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
+        with suppress(OSError, files.UnsafeError):
+            files.check_folder(str(self.root))
+            for shard in sorted(_SHARDS.intersection(os.listdir(self.root))):
+                found += _entries_of(os.path.join(self.root, shard))
         return found
 
     def _say_once(self, topic: str, message: str) -> None:
-        if topic not in self._said:
-            self._said.add(topic)
-            print(f"weft: the cache: {message}", file=sys.stderr)
+        if topic in self._said:
+            return
+        self._said.add(topic)
+        with suppress(OSError, ValueError):  # closed
+            if sys.stderr is not None:
+                print(f"weft: the cache: {message}", file=sys.stderr)
+
+
+_OFF = "going on without (WEFT_CACHE=off silences this)"
 
 
 @cache
@@ -175,57 +238,44 @@ def default_store() -> Store:
     return _store_at(knobs.cache(), knobs.cache_megabytes() << 20)
 
 
-def _read(path: Path) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return None
+def _head(key: str, content: bytes) -> bytes:
+    """What an entry starts with: it is one of this format, of this key, and whole."""
+    digest = hashlib.sha256(key.encode())
+    digest.update(content)
+    return _MAGIC + digest.digest()
 
 
-def _content(data: bytes) -> bytes | None:
-    """What follows a correct head, None if anything is wrong."""
-    content = data[_HEAD:]
-    head = _MAGIC + hashlib.sha256(content).digest()
-    return content if data[:_HEAD] == head else None
+def _is_entry(path: str) -> bool:
+    name = os.path.basename(path)
+    return not name.startswith(".") and not name.endswith(".lock")
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError:
-        _remove(Path(temporary))
-        raise
+def _entries_of(shard: str) -> list[_Entry]:
+    found = []
+    with suppress(OSError, files.UnsafeError):
+        files.check_folder(shard)
+        with os.scandir(shard) as items:
+            for item in filter(lambda item: _OURS.fullmatch(item.name), items):
+                with suppress(OSError):
+                    status = item.stat(follow_symlinks=False)
+                    found.append(_Entry(status.st_mtime, status.st_size, item.path))
+    return found
 
 
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
-
-
-def _lock(path: Path) -> int | None:
-    """An open, locked file; None where locks do not work or another holds it for too long. The
-    system drops the lock of a process that dies."""
-    if fcntl is None:
-        return None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        return None
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(_POLL_SECONDS)
-        except OSError:
+def _remove_oldest(entries: list[_Entry], used: int, goal: int) -> int:
+    """Remove files until at most `goal` blocks are used; how many are."""
+    for entry in sorted(entries):
+        if used <= goal:
             break
-    os.close(handle)
-    return None
+        files.remove(entry.path)
+        used -= ledger.blocks(entry.bytes)
+    return used
+
+
+def _free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -88,6 +88,10 @@ class Linker:
                 self._store.put(key, found)
         return found
 
+    def keeps(self) -> bool:
+        """Whether an object compiled now is there for the next process."""
+        return self._store.problem() is None
+
     def assembly(self, llvm: str) -> str:
         """The machine code of a module as text, to be read."""
         with self._lock:

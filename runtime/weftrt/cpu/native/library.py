@@ -61,7 +61,7 @@ HELD_BYTES = 1 << 30
 """Unused memory that the pool keeps at most, unless told otherwise."""
 
 
-def source_text(triple: str, symbol: str) -> str:
+def source_text(triple: str, symbol: str, thorough: bool = True) -> str:
     """LLVM IR of the whole native runtime, optimized; `symbol` is the table of its exports."""
     text = translate.translate(MODULES, intrinsics.table(triple))
     names = [*exported(), "STATE"]
@@ -73,8 +73,20 @@ def source_text(triple: str, symbol: str) -> str:
     module.data_layout = str(machine.target_data)
     module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager() if thorough else _quick_passes()
+    passes.run(module, builder)
     return str(module)
+
+
+def _quick_passes() -> llvm.ModulePassManager:
+    """For an object that no other process will use: calls take a fifth longer, but the first one
+    comes 0.25 s sooner."""
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    return passes
 
 
 def source_digest() -> str:
@@ -153,7 +165,9 @@ def _link() -> dict[str, int]:
     very end of the process."""
     triple, symbol = host().triple, f"weft_runtime_{source_digest()}"
     native = linker.default()
-    table = native.link_built(symbol, symbol, lambda: source_text(triple, symbol))
+    table = native.link_built(
+        symbol, symbol, lambda: source_text(triple, symbol, thorough=native.keeps())
+    )
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
     names = [*exported(), "STATE"]
     return dict(zip(names, (ctypes.c_void_p * len(names)).from_address(table)))
