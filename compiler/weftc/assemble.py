@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
@@ -107,7 +107,7 @@ def assemble(
         steps.append(Step(kernels[code.symbol], tuple(buffers), slots, len(sites), elements))
         if len(low.sites) > MOST_SITES:
             raise CompileError(f"{graph.name}: one kernel has {len(low.sites):,} places to fail")
-        sites += [Site(str(n.location or "?"), _complaint(n)) for n in low.sites]
+        sites += [_site(n, numbers) for n in low.sites]
     work: Size = sum((low.work for low in lowered), start=0)
     temporaries = [*memory.offsets.values(), *memory.scratch.values()]
     return Program(
@@ -155,8 +155,12 @@ def _largest_place(memory: MemoryPlan) -> str:
     return _place(max(fixed, key=lambda n: n.type.bytes)) if fixed else ""
 
 
-def _complaint(node: Node) -> str:
-    """What went wrong at a site, in the user's words."""
-    axis = node.attrs.get("axis", 0)
+def _site(node: Node, numbers: Mapping[object, int]) -> Site:
+    """What goes wrong at a node with indices, in the user's words."""
+    axis, indices = node["axis"], node.inputs[1]
     size = node.inputs[0].type.shape[axis]
-    return f"{node.op.name}: an index is out of bounds for axis {axis} of size {size}"
+    message = f"{node.op.name}: {{index}} is out of bounds for axis {axis} of size {size}"
+    while indices.op.name in ("convert", "reshape", "identity"):
+        indices = indices.inputs[0]
+    given = indices.op.name == "input" and indices.type.dtype.is_integer
+    return Site(str(node.location or "?"), message, numbers[indices] if given else None)

@@ -86,7 +86,9 @@ def log_softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
 
 @operation(fixed_if_empty=True)
 def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
-    """-log_softmax(logits)[label] for each row; labels are integers below the last size."""
+    """-log_softmax(logits)[label] for each row of `logits`; `labels`, integers, have its shape
+    without the last axis. A label that is negative, or not below the size of that axis, raises
+    IndexError when the function runs."""
     value, label = as_float(lift(logits)), lift(labels)
     if not label.dtype.is_integer:
         diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")
@@ -103,7 +105,9 @@ def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
 def _is_label(x: Tracer, labels: Tracer) -> Tracer:
     """Whether each place of the last axis of `x` is the label of its row."""
     place = apply("iota", shape=x.shape, axis=x.ndim - 1, dtype=dtypes.int64)
-    column = apply("reshape", convert(labels, dtypes.int64), shape=(*labels.shape, 1))
+    classes = apply("iota", shape=x.shape[-1:], axis=0, dtype=dtypes.int64)
+    label = apply("take", classes, convert(labels, dtypes.uint64), axis=0)  # no negative ones
+    column = apply("reshape", label, shape=(*labels.shape, 1))
     return binary("eq", "cross_entropy", place, column)
 
 

@@ -74,10 +74,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Site:
-    """A place in the user's code that can fail at run time: the message for an element."""
+    """A place in the user's code that can fail at run time: the message for an element, with
+    {index} where that element's index belongs, and the program input that holds the indices."""
 
     location: str
     message: str
+    indices: int | None = None
 
 
 @dataclass(frozen=True)

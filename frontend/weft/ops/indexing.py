@@ -37,9 +37,7 @@ def _take(x: Tracer, indices: Tracer, axis: int) -> Tracer:
         if indices.dtype.kind is Kind.BOOL:
             problem += "; a mask would give a shape that depends on values: use wf.where"
         diagnostics.fail(DTypeError, "take", [x, indices], problem)
-    wide = indices.dtype.kind is Kind.SIGNED or indices.dtype.bits < 32
-    index = convert(indices, indices.dtype if wide and indices.dtype.bits >= 32 else dtypes.int64)
-    return apply("take", x, index, axis=axis)
+    return apply("take", x, as_strong(indices), axis=axis)
 
 
 @operation("num_classes", "dtype", "axis")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Sequence
 from math import prod
 from typing import Any, NoReturn, TypeAlias
@@ -48,10 +49,22 @@ class Executable:
             explain_mismatch(self.program, given)
         return tuple(result[index] for index in self.program.results)
 
-    def fail(self, site: int, element: int) -> NoReturn:
-        """Raise the error of a failed (site, element), as the native executor reports it."""
+    def fail(self, site: int, element: int, buffers: int) -> NoReturn:
+        """Raise the error of a failed (site, element), as the native executor reports it; the
+        program's inputs are still at the addresses in `buffers`."""
         failed = self.program.sites[site]
-        raise OutOfBoundsError(f"{failed.location}: {failed.message} (element {element})")
+        index = "an index"
+        if failed.indices is not None:
+            index = f"the index {self._element(failed.indices, element, buffers)}"
+        message = failed.message.format(index=index)
+        raise OutOfBoundsError(f"{failed.location}: {message} (element {element})")
+
+    def _element(self, number: int, element: int, buffers: int) -> int:
+        """An element of an integer input."""
+        dtype = self.program.inputs[number].dtype
+        start = ctypes.c_void_p.from_address(buffers + number * 8).value or 0
+        data = ctypes.string_at(start + element * dtype.itemsize, dtype.itemsize)
+        return int.from_bytes(data, sys.byteorder, signed=dtype.is_signed)
 
     def refuse(self, symbols: Sequence[int]) -> NoReturn:
         """Raise the error for memory that a run with these symbols cannot have: it names the

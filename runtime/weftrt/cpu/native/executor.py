@@ -248,7 +248,7 @@ def execute(
         pool_give(arena, capacity)
     if not done:
         drop_outputs(outputs, program.output_count)
-        raise_by(STATE.raise_failure, program.owner, failure.site, failure.element)
+        raise_by(STATE.raise_failure, program.owner, cast(I64, failure), cast(I64, buffers))
     return done
 
 

@@ -222,8 +222,9 @@ def _compiled_type(addresses: dict[str, int]) -> type:
     )
 
 
-def _raise_failure(executable: Any, site: int, element: int) -> None:
-    executable.fail(site, element)
+def _raise_failure(executable: Any, failure: int, buffers: int) -> None:
+    failed = mirror(executor.Failure).from_address(failure)
+    executable.fail(failed.site, failed.element, buffers)
 
 
 def _raise_no_memory(executable: Any, count: int, sizes: int) -> None:
