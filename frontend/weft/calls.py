@@ -12,7 +12,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weft import diagnostics, tree
-from weft.tracing import INT64, SCALAR_DTYPES, Range, Tracer, array_dtype, check_rank
+from weft.tracing import (
+    INT64,
+    SCALAR_DTYPES,
+    Range,
+    Tracer,
+    array_dtype,
+    check_rank,
+    has_other_meaning,
+)
 from weft.tree import LEAF, Structure
 from weftrt import array, dtypes
 from weftrt import signature as signatures
@@ -211,7 +219,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         item = value.item()
         return item if type(item) in SCALAR_DTYPES else value
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not has_other_meaning(value):
         dtype = dtypes.from_numpy(value.dtype)
         flags = value.flags
         exact = type(value) is np.ndarray and flags.c_contiguous and flags.aligned

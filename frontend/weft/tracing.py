@@ -93,6 +93,10 @@ def array_dtype(array: Any, what: str) -> DType:
     """The dtype of an Array or ndarray; DTypeError naming `what` if Weft has no such type."""
     if isinstance(array, Array):
         return array.dtype
+    if has_other_meaning(array):
+        instead = "x.filled(value), or its data and mask" if hasattr(array, "mask") else "x.A"
+        problem = f"{what} is a {type(array).__name__}, which Weft has no counterpart of"
+        raise diagnostics.located(DTypeError, f"{problem}; use {instead}")
     found = dtypes.from_numpy(array.dtype) if array.dtype.fields is None else None
     if found is None:
         known = ", ".join(d.name for d in dtypes.ALL)
@@ -100,6 +104,11 @@ def array_dtype(array: Any, what: str) -> DType:
             DTypeError, f"{what} has dtype {array.dtype}; Weft's dtypes are {known}"
         )
     return found
+
+
+def has_other_meaning(array: Any) -> bool:
+    """Whether this is a masked array or a matrix, whose elements alone would be something else."""
+    return type(array) is not np.ndarray and isinstance(array, (np.ma.MaskedArray, np.matrix))
 
 
 def check_rank(rank: int, what: str) -> None:

@@ -46,13 +46,26 @@ def new(dtype: DType, shape: tuple[int, ...]) -> Array:
 def from_numpy(source: np.ndarray[Any, Any], copy: bool = True) -> Array:
     """An Array with the elements of `source`.
 
-    The memory is shared if `source` is read-only or copy is False (the caller then promises not to
-    write to it), it is contiguous and aligned, and its byte order is native; else it is copied.
+    The memory is shared if nobody can write to it or copy is False (the caller then promises that
+    nobody does), it is contiguous and aligned, and its byte order is native; else it is copied.
     """
     native = library()
-    share = not copy or not source.flags.writeable
+    share = not copy or (not source.flags.writeable and _is_immutable(source))
     result: Array | None = native.borrow(source) if share else native.copy(source)
     return native.copy(_plain(source)) if result is None else result
+
+
+def _is_immutable(source: np.ndarray[Any, Any]) -> bool:
+    """Whether the memory belongs to an object that never lets anybody write to it, such as bytes.
+
+    An ndarray that owns its memory can be made writable again.
+    """
+    owner: Any = source
+    while isinstance(owner, np.ndarray) and not owner.flags.writeable:
+        owner = owner.base
+    while isinstance(owner, memoryview) and owner.readonly:
+        owner = owner.obj
+    return isinstance(owner, (bytes, Array))
 
 
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:

@@ -56,8 +56,10 @@ def test_a_copy_is_a_copy_and_a_loan_is_a_loan():
     source[0] = 7
     assert array.to_numpy(copied)[0] == 0
     assert array.to_numpy(shared)[0] == 7
-    source.flags.writeable = False
-    assert np.shares_memory(array.to_numpy(array.from_numpy(source)), source)
+    source.flags.writeable = False  # but its owner may change its mind
+    assert not np.shares_memory(array.to_numpy(array.from_numpy(source)), source)
+    immutable = np.frombuffer(bytes(12), "f4")
+    assert np.shares_memory(array.to_numpy(array.from_numpy(immutable)), immutable)
 
 
 def test_views_share_and_keep_their_memory():

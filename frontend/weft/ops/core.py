@@ -61,10 +61,10 @@ def host(x: Any) -> np.ndarray[Any, Any]:
     """A scalar or NumPy array as an ndarray of a dtype that Weft has."""
     if type(x) in SCALAR_DTYPES:
         return np.asarray(x, default_dtype(SCALAR_DTYPES[type(x)]).dtype)
-    source = np.asarray(x)
+    source = x if isinstance(x, np.ndarray) else np.asarray(x)
     array_dtype(source, "the array")
     check_rank(source.ndim, "the array")
-    return source
+    return np.asarray(source)
 
 
 def reshaped(x: Tracer | Array, shape: Shape) -> Tracer | Array:

@@ -10,7 +10,7 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
-from weft.promotion import as_strong, convert, default_dtype, dtype_of, number
+from weft.promotion import as_strong, convert, default_dtype, dtype_of, limits, number
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
 from weftc.ir.types import Dim, Shape, static_shape
 from weftc.loop import scalar
@@ -21,60 +21,116 @@ from weftrt.errors import DTypeError, ShapeError, TraceError, UsageError
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, copy: bool | None = None) -> Any:
-    """`obj` (an array, a scalar, nested lists) as an Array.
+    """`obj` (an array, a scalar, nested lists, what NumPy can read) as an Array.
 
-    A NumPy array is copied, unless it is read-only or copy is False, which promises that nobody
-    writes to it. Lists of Python floats become float32.
+    Memory that anybody can write to is copied, unless copy is False, which promises that nobody
+    does, and raises ValueError where a copy cannot be avoided. Python floats become float32,
+    integers int64; with `dtype` integers in lists must fit it (RangeError), and arrays are
+    converted as by astype.
     """
-    dtype = None if dtype is None else dtype_of(dtype)
-    if isinstance(obj, Tracer):
-        return obj if dtype is None or obj.dtype is dtype else elementwise.astype(obj, dtype)
-    if isinstance(obj, Array):
-        return obj if dtype is None or obj.dtype is dtype else elementwise.astype(obj, dtype)
+    chosen = None if dtype is None else dtype_of(dtype)
+    if isinstance(obj, (Tracer, Array)):
+        value = as_strong(obj) if isinstance(obj, Tracer) and chosen is None else obj
+        same = chosen is None or (value.dtype is chosen and not getattr(value, "weak", False))
+        return value if same else elementwise.astype(_copied(value, copy), chosen)
     if isinstance(obj, (list, tuple)) and any(isinstance(o, Tracer) for o in tree.leaves(obj)):
-        stacked = movement.stack([asarray(item) for item in obj])
-        return stacked if dtype is None else elementwise.astype(stacked, dtype)
-    return array.from_numpy(*_host(obj, dtype, copy))
+        stacked = movement.stack([asarray(item, dtype=chosen) for item in _copied(obj, copy)])
+        return stacked if chosen is None else elementwise.astype(stacked, chosen)
+    if isinstance(obj, (list, tuple, bool, int, float, np.generic)):
+        return array.from_numpy(_numbers(_copied(obj, copy), chosen), copy=False)
+    return _foreign(obj, chosen, copy)
 
 
-def _host(obj: Any, dtype: DType | None, copy: bool | None) -> tuple[np.ndarray[Any, Any], bool]:
-    """The elements of `obj` as an ndarray, and whether the Array must copy it."""
-    source = obj if isinstance(obj, np.ndarray) else _numbers(obj)
-    own = source is not obj and not hasattr(obj, "__array__")
-    if dtype is None and not hasattr(obj, "dtype"):
-        kinds = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT, "b": dtypes.bool_}
-        typed = any(hasattr(leaf, "dtype") for leaf in tree.leaves(obj))
-        dtype = kinds.get(source.dtype.kind) if not typed else None
-    _check(source)
-    if dtype is None:
-        return source, not own and copy is not False
-    converted = source.astype(dtype.dtype, copy=False)
-    return converted, converted is source and not own and copy is not False
+def _copied(obj: Any, copy: bool | None) -> Any:
+    """`obj`, which has to be copied; ValueError if that is not allowed."""
+    if copy is False:
+        problem = f"asarray: copy=False, but {diagnostics.kind_of(obj)} has to be copied"
+        raise diagnostics.located(UsageError, problem + " to be such an array")
+    return obj
 
 
-def _numbers(obj: Any) -> np.ndarray[Any, Any]:
-    """Nested sequences as an ndarray."""
+def _foreign(obj: Any, dtype: DType | None, copy: bool | None) -> Array:
+    """An Array of an ndarray, or of an object that NumPy makes one of."""
+    source = obj if isinstance(obj, np.ndarray) else _read(obj)
+    found = array_dtype(source, "the array")
+    check_rank(source.ndim, "the array")
+    if dtype is not None and found is not dtype:
+        return array.from_numpy(scalar.cast(np.asarray(_copied(obj, copy)), dtype), copy=False)
+    source = np.asarray(source)
+    direct = source.flags.c_contiguous and source.flags.aligned and source.dtype is found.dtype
+    if copy is False and not direct:
+        _copied(obj, copy)
+    return array.from_numpy(source, copy=copy is not False)
+
+
+def _read(obj: Any) -> np.ndarray[Any, Any]:
+    """What NumPy makes of an object that is no array."""
     try:
         source = np.asarray(obj)
     except (ValueError, TypeError, OverflowError) as error:
         raise diagnostics.located(ShapeError, f"asarray: {error}") from None
     if source.dtype.kind in "OSU" and not hasattr(obj, "dtype"):
-        odd = next((o for o in tree.leaves(obj) if not isinstance(o, (bool, int, float))), None)
+        numbers = (bool, int, float, np.number)
+        odd = next((o for o in tree.leaves(obj) if not isinstance(o, numbers)), None)
+        if odd is None and isinstance(obj, (list, tuple)) and tree.leaves(obj):
+            return np.asarray(obj, np.float64)  # fractions beside integers beyond int64
+        odd = obj if odd is None else odd
         problem = f"asarray takes numbers and nested lists of them, not {diagnostics.kind_of(odd)}"
         raise diagnostics.located(DTypeError, problem)
     return source
 
 
-def _check(source: np.ndarray[Any, Any]) -> None:
-    array_dtype(source, "the array")
+def _numbers(obj: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
+    """A scalar or nested sequences as an ndarray of `dtype`, or of the default of their kind."""
+    leaves = tree.leaves(obj)
+    kinds = set(map(type, leaves))
+    whole = int in kinds and kinds <= {int, bool}
+    source = np.asarray(obj, object) if whole and _is_large(leaves) else _read(obj)
     check_rank(source.ndim, "the array")
+    if dtype is None and not any(hasattr(leaf, "dtype") for leaf in leaves):
+        dtype = _DEFAULTS.get("i" if whole else source.dtype.kind)
+    if whole:
+        assert dtype is not None
+        return _exact(source, leaves, dtype)
+    found = array_dtype(source, "the array")
+    return scalar.cast(source, found if dtype is None else dtype)
 
 
-def from_dlpack(x: Any, /) -> Array:
-    """An Array over the memory of any object with __dlpack__ (on the CPU); it must not change."""
-    source = np.from_dlpack(x)
-    array_dtype(source, "the array")
-    return array.from_numpy(source, copy=False)
+_DEFAULTS = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT, "b": dtypes.bool_}
+
+
+def _is_large(leaves: list[int]) -> bool:
+    return not -(2**63) <= min(leaves) <= max(leaves) < 2**63
+
+
+def _exact(source: np.ndarray[Any, Any], leaves: list[int], dtype: DType) -> np.ndarray[Any, Any]:
+    """Python integers as an ndarray of `dtype`, each exact or rounded once."""
+    if dtype.is_integer:
+        for extreme in (min(leaves), max(leaves)):
+            number(extreme, dtype)
+    elif source.dtype == object:
+        source = np.array([number(leaf, dtype) for leaf in source.flat]).reshape(source.shape)
+    return source.astype(dtype.dtype)
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Array:
+    """An Array of any object with __dlpack__ on the CPU.
+
+    The elements are copied, since others may write to them, unless copy is False, which promises
+    that nobody does.
+    """
+    if device not in (None, "cpu"):
+        raise diagnostics.located(UsageError, f"from_dlpack: there is no device {device!r:.40}")
+    try:
+        source = np.from_dlpack(x)
+    except (AttributeError, TypeError, BufferError, RuntimeError, ValueError) as error:
+        problem = f"from_dlpack: {diagnostics.kind_of(x)} cannot be read: {error}"
+        raise diagnostics.located(DTypeError, problem) from None
+    found = array_dtype(source, "the array")
+    check_rank(source.ndim, "the array")
+    if copy is False:
+        return array.from_numpy(source, copy=False)
+    return array.from_numpy(source.astype(found.dtype), copy=False)
 
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
@@ -139,19 +195,27 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None) -> Any:
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None) -> Any:
-    """start + i * step for i = 0, 1, ... while below stop; arange(n) counts from 0."""
+    """start + i * step for i = 0, 1, ... while below stop; arange(n) counts from 0.
+
+    Integers are exact, and RangeError says which does not fit `dtype`; fractions are computed in
+    float64 and then converted, to an integer dtype too.
+    """
     if stop is None:
         start, stop = 0, start
     start, stop, step = (_bound(b) for b in (start, stop, step))
     if step == 0:
         raise diagnostics.located(UsageError, "arange: the step is zero")
-    whole = all(isinstance(b, (int, np.integer)) for b in (start, stop, step))
+    whole = all(isinstance(b, int) for b in (start, stop, step))
     chosen = dtype_of(dtype) if dtype is not None else _default(whole)
     length = -((start - stop) // step) if whole else (stop - start) / step
     if not length < 2**63:
         problem = f"arange: no array holds the numbers from {start} to {stop} in steps of {step}"
         raise diagnostics.located(UsageError, problem)
-    return _line(max(0, math.ceil(length)), start, step, chosen)
+    count = max(0, math.ceil(length))
+    if chosen.is_integer and count:
+        for end in (start, start + (count - 1) * step):
+            number(int(end), chosen)
+    return _line(count, start, step, chosen)
 
 
 def _bound(value: Any) -> Any:
@@ -162,7 +226,8 @@ def _bound(value: Any) -> Any:
         return value.__index__()
     if isinstance(value, (Array, np.ndarray)):
         value = np.asarray(value).item()
-    return _check_scalar("arange", "a bound", value)
+    value = _check_scalar("arange", "a bound", value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_scalar(name: str, what: str, value: Any) -> Any:
@@ -189,50 +254,62 @@ def iota(shape: Shape, axis: int, dtype: DType) -> Any:
 
 def _line(count: int, start: Any, step: Any, dtype: DType) -> Any:
     """start + i * step in `dtype`, the same nodes eager and staged."""
+    if not (dtype.is_integer and isinstance(start, int) and isinstance(step, int)):
+        return _spaced(iota((count,), 0, dtypes.float64), float(step), float(start), dtype)
     index = iota((count,), 0, dtype)
     if start == 0 and step == 1:
         return index
-    if dtype.is_float:
-        start, step = float(start), float(step)
-    return elementwise.add(elementwise.multiply(index, step), start)
+    scaled = elementwise.multiply(index, _wrapped(step, dtype))
+    return elementwise.add(scaled, _wrapped(start, dtype))
+
+
+@operation("dtype")
+def _spaced(index: Any, step: float, start: float, /, dtype: DType) -> Tracer:
+    """i * step + start in float64, then in `dtype`."""
+    line = elementwise.binary("add", "arange", elementwise.multiply(index, step), start)
+    return convert(line, dtype)
+
+
+def _wrapped(value: int, dtype: DType) -> int:
+    """The number in the range of `dtype` that is `value` in its arithmetic, which wraps."""
+    low, high = limits(dtype)
+    return (value - low) % (high - low + 1) + low
 
 
 def linspace(
     start: float, stop: float, /, num: int, *, dtype: Any = None, endpoint: bool = True
 ) -> Any:
-    """`num` evenly spaced values from start to stop; the last one is stop itself."""
+    """`num` evenly spaced values from start to stop; the last one is stop itself.
+
+    They are computed in float64, whatever the distance, and rounded down to an integer dtype.
+    """
     chosen = dtype_of(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
     num = core.size_of("linspace", num)
-    start, stop = (float(_check_scalar("linspace", "an end", end)) for end in (start, stop))
+    start, stop = (_end(end) for end in (start, stop))
     gaps = num - 1 if endpoint else num
-    index = iota((num,), 0, chosen if chosen.is_float else dtypes.DEFAULT_FLOAT)
-    if not gaps:
-        line = elementwise.add(elementwise.multiply(index, 0.0), start)
-    else:
-        line = _interpolated(index, start, stop, float(gaps), endpoint)
-    return line if chosen.is_float else elementwise.astype(line, chosen)
+    scale = 1.0 if math.isfinite(stop - start) else 2.0  # what overflows is computed for halves
+    step = (stop / scale - start / scale) / gaps if gaps else 0.0
+    last = float(gaps) if endpoint and gaps else -1.0
+    index = iota((num,), 0, dtypes.float64)
+    return _interpolated(index, step, start / scale, scale, last, stop, chosen)
 
 
-@operation("endpoint")
-def _interpolated(index: Any, start: float, stop: float, gaps: float, endpoint: bool) -> Tracer:
-    """start + i * ((stop - start) / gaps), and exactly stop at i = gaps."""
-    place, low, high, last = lift(index), lift(start), lift(stop), lift(gaps)
-    width = apply("sub", _wide(high), _wide(low), weak=True)
-    step = apply("div", width, _wide(last), weak=True)
-    line = elementwise.binary("add", "linspace", _times(place, step), low)
-    if not endpoint:
-        return line
-    at_end = elementwise.binary("eq", "linspace", place, last)
-    end = core.broadcast(convert(high, line.dtype), line.shape)
-    return apply("where", at_end, end, line)
+@operation("dtype")
+def _interpolated(
+    index: Any, step: float, start: float, scale: float, last: float, stop: float, /, dtype: DType
+) -> Tracer:
+    """(i * step + start) * scale, and exactly stop at i = last."""
+    line = elementwise.add(elementwise.multiply(index, step), start)
+    line = elementwise.where(
+        elementwise.equal(index, last), stop, elementwise.multiply(line, scale)
+    )
+    return convert(line if dtype.is_float else elementwise.floor(line), dtype)
 
 
-def _wide(x: Tracer) -> Tracer:
-    return x if x.dtype is dtypes.float64 else apply("convert", x, dtype=dtypes.float64, weak=True)
-
-
-def _times(x: Tracer, y: Tracer) -> Tracer:
-    return elementwise.binary("mul", "linspace", x, y)
+def _end(value: Any) -> float:
+    if isinstance(value, (Array, np.ndarray)) and not value.ndim:
+        value = np.asarray(value).item()
+    return float(_check_scalar("linspace", "an end", value))
 
 
 def eye(rows: int, columns: int | None = None, /, *, k: int = 0, dtype: Any = None) -> Any:
