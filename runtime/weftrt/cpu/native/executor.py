@@ -22,12 +22,12 @@ from weftrt.cpu.native.pool import LARGEST, pool_capacity, pool_give, pool_take
 from weftrt.cpu.native.python import (
     STATE,
     Py_DecRef,
-    PyEval_RestoreThread,
-    PyEval_SaveThread,
+    PyErr_Occurred,
     PyTuple_New,
     SizedObject,
     raise_by,
 )
+from weftrt.cpu.native.signals import interrupted, is_watched, release_lock, take_lock
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Records, Struct, inline, native
 
 RELEASE_NANOSECONDS = 10_000
@@ -56,7 +56,8 @@ class StepTable(Struct):
 
 
 class Failure(Struct):
-    """What stopped a program: a number in Program.sites, and the element it complains of."""
+    """What stopped a program: a number in Program.sites, and the element it complains of; -1 and
+    nothing where a signal did."""
 
     site: I64
     element: I64
@@ -170,12 +171,16 @@ def run_step(step: StepTable, buffers: Pointer[Ptr], sizes: Pointer[I64], space:
 def run_all(
     program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
 ) -> Bool:
-    """Call the kernels in order, up to the first that fails."""
+    """Call the kernels in order, up to the first that fails, or until a signal ends it."""
+    failure.site = -1
+    watched = is_watched()
     space = stack(I64, program.widest_step + 1)
     for index in range(program.step_count):
         step = program.steps[index]
         if resolve_size(step.elements, sizes) != 0:
             status = run_step(step, buffers, sizes, space)
+            if watched and interrupted():
+                return False
             if status != -1:
                 failure.site = step.site + (status >> SITE_SHIFT)
                 failure.element = status & ELEMENT_MASK
@@ -203,12 +208,12 @@ def run_without_lock(
     program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
 ) -> Bool:
     """run_steps; the GIL is released if that is worth it."""
-    if resolve_size(program.work, sizes) <= RELEASE_NANOSECONDS:
+    work = resolve_size(program.work, sizes)
+    if work <= RELEASE_NANOSECONDS:
         return run_steps(program, buffers, sizes, failure)
-    thread = PyEval_SaveThread()
+    thread = release_lock(work)
     done = run_steps(program, buffers, sizes, failure)
-    PyEval_RestoreThread(thread)
-    return done
+    return take_lock(thread, work) and done
 
 
 @native
@@ -248,7 +253,8 @@ def execute(
         pool_give(arena, capacity)
     if not done:
         drop_outputs(outputs, program.output_count)
-        raise_by(STATE.raise_failure, program.owner, cast(I64, failure), cast(I64, buffers))
+        if PyErr_Occurred() is None:
+            raise_by(STATE.raise_failure, program.owner, cast(I64, failure), cast(I64, buffers))
     return done
 
 

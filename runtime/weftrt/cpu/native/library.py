@@ -10,6 +10,8 @@ import ctypes
 import hashlib
 import platform
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
@@ -36,6 +38,7 @@ from weftrt.cpu.native import (
     pool,
     python,
     results,
+    signals,
     translate,
 )
 from weftrt.cpu.native.layout import check_layout
@@ -47,6 +50,7 @@ MODULES: tuple[ModuleType, ...] = (
     python,
     pool,
     arrays,
+    signals,
     executor,
     calls,
     guard,
@@ -116,6 +120,7 @@ class Library:
     compiled_install: Callable[[Any, int, object], None]
     set_threads: Callable[[int, int], None]
     get_threads: Callable[[], tuple[int, int]]
+    watch: Callable[[int, int], None]
 
 
 BUILTINS = tuple(
@@ -134,6 +139,7 @@ def library() -> Library:
     functions = {name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS}
     functions["pool_configure"](HELD_BYTES, huge_page_advice())
     functions["set_threads"](knobs.threads(), futex_number())
+    functions["watch"](threading.main_thread().ident, time.CLOCK_MONOTONIC)
     linker.provide("weft_parallel", addresses["weft_parallel"])
     return Library(Array=array_type, Compiled=compiled_type, **functions)
 

@@ -6,7 +6,8 @@ as there are threads, and whoever is awake claims the next: where workers get no
 does it all. `word` holds the number of pieces (16 bits), the next piece (16 bits) and the number of
 the region (32 bits): to claim is to swap it, and who has claimed may read the rest of the state,
 since the caller waits for all pieces. `lock` holds twice the process id, plus one while a region
-runs: after a fork it names another process, and the pool starts anew.
+runs: after a fork it names another process, and the pool starts anew. Pieces that a signal may
+interrupt are run in cuts, between which everybody looks whether to stop.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ from weftrt.cpu.native.python import (
     PyTuple_New,
     SizedObject,
 )
+from weftrt.cpu.native.signals import (
+    LOOK_NANOSECONDS,
+    WATCH,
+    interrupted,
+    is_watched,
+    nanoseconds,
+)
 from weftrt.cpu.native.types import (
     I32,
     I64,
@@ -48,6 +56,8 @@ from weftrt.cpu.native.types import (
 
 SPINS = 300
 """Turns of a spin loop before a thread sleeps: 2 to 20 microseconds."""
+CUT_NANOSECONDS = 2_000_000
+"""What a cut of a loop that can be interrupted takes at least, in the long run."""
 PIECES_SHIFT, NEXT_SHIFT = 48, 32
 REGION_MASK, FIELD_MASK = 0xFFFFFFFF, 0xFFFF
 WAIT, WAKE = 128, 129
@@ -77,21 +87,42 @@ class ThreadState(Struct):
     body: Ptr
     context: Ptr
     count: I64
+    cut: I64
 
 
 THREADS = static(ThreadState)
 
 
 @native
-def sleep_while(place: Pointer[I32], value: I32) -> None:
-    """Sleep until somebody wakes this place; not at all if it holds another value."""
-    syscall(THREADS.futex, place, cast(I64, WAIT), cast(I64, value), cast(I64, 0))
+def sleep_while(place: Pointer[I32], value: I32, limit: Pointer[I64]) -> None:
+    """Sleep until somebody wakes this place, or for seconds and nanoseconds where a limit is given;
+    not at all if the place holds another value."""
+    syscall(THREADS.futex, place, cast(I64, WAIT), cast(I64, value), limit)
 
 
 @native
 def wake(place: Pointer[I32], count: I64) -> None:
     """Wake so many of those who sleep at this place."""
     syscall(THREADS.futex, place, cast(I64, WAKE), count)
+
+
+@native
+def run_range(body: Ptr, context: Ptr, begin: I64, end: I64, cut: I64) -> None:
+    """Run a part of a loop: at once, or where it can be interrupted (`cut` is not 0) in cuts of so
+    many iterations that grow until they take CUT_NANOSECONDS."""
+    if cut == 0:
+        invoke(None, body, context, begin, end)
+        return
+    watched = is_watched()
+    while begin < end and WATCH.interrupted == 0:
+        stop = begin + cut if cut < end - begin else end
+        start = nanoseconds()
+        invoke(None, body, context, begin, stop)
+        if nanoseconds() - start < CUT_NANOSECONDS and cut < end - begin:
+            cut = cut * 2
+        begin = stop
+        if watched:
+            interrupted()
 
 
 @native
@@ -107,7 +138,8 @@ def run_claimed(word: I64) -> None:
     pieces = word >> PIECES_SHIFT
     piece = next_piece(word)
     begin = count * piece // pieces
-    invoke(None, THREADS.body, THREADS.context, begin, count * (piece + 1) // pieces)
+    end = count * (piece + 1) // pieces
+    run_range(THREADS.body, THREADS.context, begin, end, THREADS.cut)
     last = atomic_add(THREADS.remaining, -1) == 1
     if last and atomic_load(address_of(THREADS.caller_sleeps)) != 0:
         wake(THREADS.remaining, 1)
@@ -128,7 +160,7 @@ def run_some() -> I64:
 def sleep_for_region(region: I32) -> None:
     """Sleep until a region after this one begins."""
     atomic_add(THREADS.sleepers, 1)
-    sleep_while(cast(Pointer[I32], THREADS.word), region)
+    sleep_while(cast(Pointer[I32], THREADS.word), region, None)  # type: ignore[arg-type]
     atomic_add(THREADS.sleepers, -1)
 
 
@@ -186,27 +218,33 @@ def acquire(process: I64) -> Bool:
 
 @native
 def wait_for_workers() -> None:
-    """Until all pieces are done: spin, then sleep."""
+    """Until all pieces are done: spin, then sleep; a region that can be interrupted looks up."""
     for _spin in range(SPINS):
         if atomic_load(THREADS.remaining) == 0:
             return
         relax()
     asleep = cast(Pointer[I32], address_of(THREADS.caller_sleeps))
     atomic_store(asleep, 1)
+    limit = stack(I64, 2)
+    limit[0] = 0
+    limit[1] = LOOK_NANOSECONDS
     while True:
         left = atomic_load(THREADS.remaining)
         if left == 0:
             break
-        sleep_while(THREADS.remaining, left)
+        sleep_while(THREADS.remaining, left, limit)
+        if THREADS.cut != 0:
+            interrupted()
     atomic_store(asleep, 0)
 
 
 @native
-def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64) -> None:
+def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64, cut: I64) -> None:
     """Offer the pieces, run what nobody else takes, wait for the others. The pool is ours."""
     THREADS.body = body
     THREADS.context = context
     THREADS.count = count
+    THREADS.cut = cut
     atomic_store(THREADS.remaining, pieces)
     region = (THREADS.word[0] + 1) & REGION_MASK
     atomic_store(THREADS.word, region | (pieces << PIECES_SHIFT))
@@ -218,17 +256,23 @@ def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64) -> None:
 
 @export
 def weft_parallel(body: Ptr, context: Ptr, count: I64, grain: I64) -> None:
-    """Call body(context, begin, end) for pieces of [0, count) of at least `grain`, in parallel."""
+    """Call body(context, begin, end) for pieces of [0, count), in parallel where there is work of
+    at least `grain` for two threads."""
+    cut = 0
+    if is_watched():
+        if WATCH.interrupted != 0:
+            return
+        cut = grain if grain > 1 else 1
     pieces = count // grain if grain > 1 else count
     pieces = pieces if pieces < THREADS.threads else THREADS.threads
     process = cast(I64, getpid()) if pieces > 1 else 0
     if pieces <= 1 or not acquire(process):
-        invoke(None, body, context, 0, count)
+        run_range(body, context, 0, count, cut)
         return
     if THREADS.started + 1 < pieces:
         start_workers(pieces - 1)
     available = cast(I64, THREADS.started + 1)
-    run_region(body, context, count, pieces if pieces < available else available)
+    run_region(body, context, count, pieces if pieces < available else available, cut)
     atomic_store(cast(Pointer[I64], address_of(THREADS.lock)), process * 2)
 
 

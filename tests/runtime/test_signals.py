@@ -1,0 +1,157 @@
+"""Signals while a long program runs: handlers run in the middle of it, and may end it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.runtime import test_threads
+from tests.runtime.programs import N, spec
+
+from weftrt import array
+from weftrt.cpu import threads
+from weftrt.cpu.executable import Executable, load
+from weftrt.program import KernelCode, Program, Step
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer here")
+
+# out[i] = i after a sleep of sizes[1] microseconds, in a parallel loop over sizes[0].
+SLEEPING = """
+declare void @weft_parallel(ptr, ptr, i64, i64)
+declare i32 @usleep(i32)
+define internal void @piece(ptr %context, i64 %begin, i64 %end) {
+entry:
+  %out = load ptr, ptr %context
+  %q = getelementptr ptr, ptr %context, i64 1
+  %long = load i64, ptr %q
+  %time = trunc i64 %long to i32
+  br label %test
+test:
+  %i = phi i64 [ %begin, %entry ], [ %next, %body ]
+  %more = icmp slt i64 %i, %end
+  br i1 %more, label %body, label %done
+body:
+  %slept = call i32 @usleep(i32 %time)
+  %p = getelementptr float, ptr %out, i64 %i
+  %x = sitofp i64 %i to float
+  store float %x, ptr %p
+  %next = add i64 %i, 1
+  br label %test
+done:
+  ret void
+}
+define void @test_sleeping(ptr %buffers, ptr %sizes, ptr %status) {
+  %q1 = getelementptr ptr, ptr %buffers, i64 1
+  %out = load ptr, ptr %q1
+  %n = load i64, ptr %sizes
+  %q2 = getelementptr i64, ptr %sizes, i64 1
+  %time = load i64, ptr %q2
+  %context = alloca [2 x i64]
+  store ptr %out, ptr %context
+  %q3 = getelementptr ptr, ptr %context, i64 1
+  store i64 %time, ptr %q3
+  call void @weft_parallel(ptr @piece, ptr %context, i64 %n, i64 1)
+  ret void
+}
+"""
+
+
+def sleeping(microseconds: int, steps: int = 1) -> Executable:
+    """arange(n), slowly."""
+    return load(
+        Program(
+            name="sleeping",
+            key="sleeping",
+            inputs=(spec(N),),
+            outputs=(spec(N),),
+            symbols=((0, 0),),
+            derived=(((microseconds, ()),),),
+            temporaries=(),
+            arena=0,
+            kernels=(KernelCode("test_sleeping", SLEEPING),),
+            steps=(Step(0, (0, 1), (0, 1)),) * steps,
+            sites=(),
+            results=(0,),
+            work=10**10,
+        )
+    )
+
+
+@contextmanager
+def every_20_milliseconds(handler: Callable[[], None]) -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, lambda *_: handler())
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class StopHere(Exception):
+    pass
+
+
+@pytest.fixture(params=[1, 2, 5])
+def thread_count(request):
+    before = threads.get_threads()
+    threads.set_threads(request.param)
+    yield request.param
+    threads.set_threads(before)
+
+
+@pytest.mark.parametrize(
+    "executable, count", [(sleeping(1000), 30_000), (sleeping(500, steps=30_000), 2)]
+)
+def test_a_handler_that_raises_ends_the_program(thread_count, executable, count):
+    seen = []
+
+    def handler() -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            raise StopHere
+
+    x = np.zeros(count, "f4")
+    before = array.pool_stats()["used_blocks"]
+    with pytest.raises(StopHere), every_20_milliseconds(handler):
+        executable.run([x])
+    assert len(seen) == 3, "handlers waited for the end of the program"
+    assert array.pool_stats()["used_blocks"] == before
+    test_threads.check(load(test_threads.program()), 1000, repeats=5)
+
+
+def test_a_handler_may_run_programs(thread_count):
+    slow, short = sleeping(5000), load(replace(test_threads.program(), work=10**10))
+    seen = []
+
+    def handler() -> None:
+        seen.append(1)
+        test_threads.check(short, 100)
+
+    with every_20_milliseconds(handler):
+        [out] = slow.run([np.zeros(200, "f4")])
+    np.testing.assert_array_equal(array.to_numpy(out), np.arange(200, dtype="f4"))
+    assert len(seen) > 1, "handlers waited for the end of the program"
+
+
+def test_what_a_handler_catches_does_not_end_the_program_around_it(thread_count):
+    slow = sleeping(5000)
+    caught = []
+
+    def inner() -> None:
+        raise StopHere
+
+    def handler() -> None:
+        if not caught:
+            caught.append(1)
+            with pytest.raises(StopHere), every_20_milliseconds(inner):
+                sleeping(1000).run([np.zeros(30_000, "f4")])
+
+    with every_20_milliseconds(handler):
+        [out] = slow.run([np.zeros(100, "f4")])
+    np.testing.assert_array_equal(array.to_numpy(out), np.arange(100, dtype="f4"))
+    assert caught
