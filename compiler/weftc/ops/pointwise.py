@@ -175,12 +175,13 @@ def _vjp_abs(node: Node, g: Node) -> Cotangents:
 
 
 def _vjp_extremum(node: Node, g: Node) -> Cotangents:
-    """All to the chosen operand; half to each where they are equal."""
+    """None to the operand that loses; half to each where they are equal; all to both where one is
+    NaN, as in PyTorch."""
     x, y = node.inputs
     zero, half = build.like(0.0, g), mul(g, build.like(0.5, g))
-    tied = where(eq(x, y), half, zero)
-    beats = gt if node.op is maximum else lt
-    return where(beats(x, y), g, tied), where(beats(y, x), g, tied)
+    share = where(eq(x, y), half, g)
+    loses = lt if node.op is maximum else gt
+    return where(loses(x, y), zero, share), where(loses(y, x), zero, share)
 
 
 def _lower_abs(x: Expr) -> Expr:

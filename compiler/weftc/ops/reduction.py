@@ -70,7 +70,8 @@ def _vjp_sum(node: Node, g: Node) -> Cotangents:
 
 def _vjp_prod(node: Node, g: Node) -> Cotangents:
     """The product of the others, also where some factors are zero: with one zero only that element
-    has a gradient, with more of them none has."""
+    has a gradient, with more of them none has. The others are the product divided by the element,
+    so that where the product is 0 by underflow, infinite or NaN, the gradient is so too."""
     x, axes, dtype = node.inputs[0], node["axes"], node.type.dtype
     zero, one = build.like(0.0, x), build.like(1.0, x)
     is_zero = build.call("eq", x, zero)
@@ -87,9 +88,10 @@ def _vjp_prod(node: Node, g: Node) -> Cotangents:
 
 
 def _vjp_extremum(node: Node, g: Node) -> Cotangents:
-    """Equal shares to all elements that attain the extremum."""
+    """Equal shares to all elements that attain the extremum: where there are NaNs, to those."""
     x, axes = node.inputs[0], node["axes"]
     attained = build.call("eq", x, _spread_back(node, node))
+    attained = build.call("bitwise_or", attained, build.call("ne", x, x))
     count = build.call("sum", build.convert(attained, g.type.dtype), axes=axes)
     share = _spread_back(node, build.call("div", g, count))
     return (build.call("where", attained, share, build.like(0.0, x)),)

@@ -39,10 +39,43 @@ def test_tied_extrema_share() -> None:
     np.testing.assert_array_equal(y, [0.5, 0, 1])
 
 
+def test_a_nan_among_extrema_takes_the_gradient() -> None:
+    for name in ("max", "min"):
+        (found,) = gradients(name, [[1, np.nan, 3], [np.nan, 2, np.nan]], axes=(1,))
+        np.testing.assert_array_equal(found, [[0, 1, 0], [0.5, 0, 0.5]])
+    for name in ("maximum", "minimum"):
+        for found in gradients(name, [1, np.nan, np.nan], [np.nan, 1, np.nan]):
+            np.testing.assert_array_equal(found, [1, 1, 1])
+
+
+def test_atan2_far_out_and_at_the_origin() -> None:
+    y, x = gradients("atan2", [0, 3e-200, 3e200, 1, 2], [0, 4e-200, 4e200, np.inf, -1])
+    np.testing.assert_allclose(y, [0, 0.16 / 1e-200, 0.16e-200, np.nan, -0.2], rtol=1e-14)
+    np.testing.assert_allclose(x, [0, -0.12 / 1e-200, -0.12e-200, 0, -0.4], rtol=1e-14)
+    assert not np.any(np.isnan(np.stack([y, x])[:, [0, 1, 2, 4]]))
+
+
+def test_where_functions_have_corners_and_poles() -> None:
+    """As JAX and PyTorch: 0 at the corner of abs, inf at the pole of sqrt, log and their like."""
+    edges = [0.0, -0.0, np.nan]
+    expected = {
+        "abs": [0, 0, np.nan],
+        "sqrt": [np.inf, -np.inf, np.nan],
+        "log": [np.inf, -np.inf, np.nan],
+        "sign": None,
+        "floor": None,
+    }
+    for name, wanted in expected.items():
+        found = gradients(name, edges)
+        assert found == [] if wanted is None else np.array_equal(found[0], wanted, equal_nan=True)
+
+
 def test_powers_at_zero() -> None:
     x, y = gradients("pow", [0, 0, 2, 0], [2, 0, 0, 1])
     np.testing.assert_array_equal(x, [0, 0, 0, 1])
-    np.testing.assert_allclose(y, [0, -np.inf, np.log(2), 0], rtol=1e-15)
+    np.testing.assert_allclose(y, [0, 0, np.log(2), 0], rtol=1e-15)
+    _, y = gradients("pow", [0, -1, -2], [-1, 2, 2])
+    np.testing.assert_array_equal(y, [-np.inf, np.nan, np.nan])
 
 
 def test_where_blocks_what_was_not_chosen() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from weftc.ir.node import Node
 from weftc.ir.opdef import OpDef
 from weftc.ops import build
@@ -22,7 +24,22 @@ from weftc.ops.elementary import (
     trigonometric,
 )
 from weftc.ops.elementary.terms import Term, expression
-from weftc.ops.pointwise import add, binary, by_term, div, mul, neg, sub, unary
+from weftc.ops.pointwise import (
+    abs,
+    add,
+    binary,
+    by_term,
+    div,
+    eq,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    stop_gradient,
+    sub,
+    unary,
+    where,
+)
 
 
 def _op(
@@ -128,10 +145,17 @@ atan = _op(
 
 
 def _vjp_atan2(node: Node, g: Node) -> tuple[Node | None, ...]:
-    """x / (x^2 + y^2) and -y / (x^2 + y^2)."""
+    """x / (x^2 + y^2) and -y / (x^2 + y^2), of operands scaled to at most 1 so that no square
+    over- or underflows; 0 at the origin, as in PyTorch."""
     y, x = node.inputs
-    part = div(g, add(mul(x, x), mul(y, y)))
-    return mul(part, x), neg(mul(part, y))
+    one, largest = build.like(1.0, x), build.like(float(np.finfo(x.type.dtype.name).max), x)
+    size = stop_gradient(minimum(maximum(abs(x), abs(y)), largest))
+    at_origin = eq(size, build.like(0.0, x))
+    size = where(at_origin, one, size)
+    across, up = div(x, size), div(y, size)
+    squares = where(at_origin, one, add(mul(across, across), mul(up, up)))
+    part = div(div(g, size), squares)
+    return mul(part, across), neg(mul(part, up))
 
 
 _lower_atan2 = expression(inverse_trigonometric.atan2)
