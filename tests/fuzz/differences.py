@@ -1,0 +1,74 @@
+"""Gradients against finite differences in float64, where the function is smooth enough to tell.
+
+Both are evaluated by the graph interpreter, so that what is tested is the transform, in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tests.frontend import staged
+from tests.fuzz.program import Program
+
+from weft import tree
+
+Array = np.ndarray[Any, Any]
+
+STEP = 1e-4
+AGREEMENT = 1e-5
+"""Relative disagreement of two step sizes, or of the two sides, at which a slope is no slope."""
+TOLERANCE = 1e-3
+
+
+class Slope(Exception):
+    """The gradient is another than the differences say."""
+
+
+def check(program: Program, function: Callable[..., Any]) -> str | None:
+    """None if they agree, else why nothing can be said; Slope if they disagree."""
+    if program.inputs[program.argnums[0]].dtype != "float64":
+        return "differences: not in float64"
+    arguments = program.arguments()
+    value, gradients = _values(function, arguments, program.argnums)
+    size = sum(g.size for g in gradients)
+    if not size or not all(np.isfinite(g).all() for g in gradients) or not np.isfinite(value):
+        return "differences: not finite"
+    rng = np.random.default_rng(size)
+    direction = [rng.choice((-1.0, 1.0), g.shape) * rng.uniform(0.5, 1, g.shape) for g in gradients]
+    expected = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True))
+    scale = sum(float(np.abs(g * d).sum()) for g, d in zip(gradients, direction, strict=True))
+
+    def at(step: float) -> float:
+        moved = list(arguments)
+        for place, d in zip(program.argnums, direction, strict=True):
+            moved[place] = arguments[place] + step * d
+        return _values(function, moved, program.argnums)[0]
+
+    found, doubt = _slope(at, value)
+    if not doubt <= AGREEMENT * max(scale, abs(found)) + 1e-9:
+        return "differences: not smooth"
+    if abs(found - expected) > TOLERANCE * max(scale, abs(found)) + 1e-6 + 10 * doubt:
+        raise Slope(f"the slope along a direction is {found:.9g}, by the gradient {expected:.9g}")
+    return None
+
+
+def _slope(at: Callable[[float], float], value: float) -> tuple[float, float]:
+    """The slope at 0 and how far estimates of it are apart."""
+    sides = {h: (at(h), at(-h)) for h in (STEP, STEP / 2)}
+    centered = {h: (right - left) / (2 * h) for h, (right, left) in sides.items()}
+    best = (4 * centered[STEP / 2] - centered[STEP]) / 3
+    # Each side by itself, second order: a kink at 0 shows as a difference of the two.
+    (r1, l1), (r2, l2) = sides[STEP], sides[STEP / 2]
+    right = (4 * r2 - r1 - 3 * value) / STEP
+    left = -(4 * l2 - l1 - 3 * value) / STEP
+    doubt = max(abs(best - centered[STEP / 2]), abs(right - best), abs(left - best))
+    return best, doubt if np.isfinite(doubt) else np.inf
+
+
+def _values(
+    function: Callable[..., Any], arguments: list[Any], argnums: tuple[int, ...]
+) -> tuple[float, list[Array]]:
+    found = [np.asarray(leaf) for leaf in tree.leaves(staged.run(function, *arguments))]
+    return float(found[0]), found[1:]

@@ -1,0 +1,166 @@
+"""Rules of drawing that append what people write in several calls, and the tables of all rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.fuzz.drawer import Drawer
+from tests.fuzz.program import Literal, Operand
+from tests.fuzz.reference.values import Bounded, Invalid
+from tests.fuzz.rules import (
+    activation,
+    an_axis,
+    array_index,
+    binary,
+    bits,
+    cast,
+    choice,
+    clip,
+    comparison,
+    concat,
+    creation,
+    einsum,
+    element,
+    expand,
+    flip,
+    indexing,
+    logic,
+    matmul,
+    one_hot,
+    pad,
+    power,
+    product,
+    reduction,
+    required,
+    reshape,
+    roll,
+    rowwise,
+    simple_unary,
+    stack,
+    tile,
+    transpose,
+    unary,
+)
+
+
+def normalize(d: Drawer) -> None:
+    """(x - mean) / std and its like: a reduced value meets what it was reduced from."""
+    value = required(d.pick(lambda v: v.ndim >= 1 and v.is_float))
+    name = d.rng.choice(("mean", "sum", "max", "min", "logsumexp", "std", "var", "prod"))
+    reduced = d.emit(name, value, axis=an_axis(d, value), keepdims=True)
+    if d.chance(0.3):
+        reduced = d.emit(d.rng.choice(("exp", "square", "abs")), reduced)
+    if d.chance(0.3):
+        reduced = d.emit("add", reduced, Literal(1.0), form="operator")
+    name = d.rng.choice(("subtract", "divide", "multiply", "maximum"))
+    d.emit(name, value, reduced)
+
+
+def stack_of_parts(d: Drawer) -> None:
+    """stack or concat of computed elements or rows: x[0] * 2, x[1] * 3, ..."""
+    value = required(d.pick(lambda v: v.ndim >= 1 and v.dtype != "bool" and v.shape[0] > 0))
+    size = d.values[value].shape[0]
+    axis = d.rng.randrange(d.values[value].ndim)
+    size = d.values[value].shape[axis]
+    if not size:
+        raise Invalid("no part")
+    parts = []
+    for _ in range(d.rng.randint(2, 4)):
+        place: Any = d.rng.randrange(-size, size)
+        part = d.emit("index", value, key=(*(slice(None),) * axis, place))
+        if d.chance(0.8):
+            name = d.rng.choice(("multiply", "add", "subtract", "maximum"))
+            other: Operand = (
+                d.literal(d.values[value].dtype) if d.chance(0.6) else parts[-1:] or part
+            )  # type: ignore[assignment]
+            part = d.emit(name, part, other[0] if isinstance(other, list) else other)
+        parts.append(part)
+    rank = d.values[parts[0]].ndim
+    if rank and d.chance(0.3):
+        d.emit("concat", *parts, axis=d.rng.randrange(rank))
+    else:
+        d.emit("stack", *parts, axis=d.rng.randint(0, rank))
+
+
+def stencil(d: Drawer) -> None:
+    """x[1:-1] + c * (x[:-2] - 2 * x[1:-1] + x[2:]), with borders joined on."""
+    value = required(d.pick(lambda v: v.ndim in (1, 2) and v.is_float and v.shape[0] >= 3))
+    axis = d.rng.randrange(d.values[value].ndim)
+    lead = (slice(None),) * axis
+
+    def part(start: int | None, stop: int | None) -> int:
+        return d.emit("index", value, key=(*lead, slice(start, stop)))
+
+    for _ in range(d.rng.choice((1, 1, 2, 3))):
+        left, middle, right = part(None, -2), part(1, -1), part(2, None)
+        total = d.emit("add", left, right, form="operator")
+        total = d.emit("subtract", total, middle, form="operator")
+        total = d.emit("multiply", Literal(0.25), total, form="operator")
+        inner = d.emit("add", middle, total, form="operator")
+        kind = d.rng.random()
+        if kind < 0.4:
+            value = d.emit("concat", part(None, 1), inner, part(-1, None), axis=axis)
+        elif kind < 0.7:
+            width = tuple((1, 1) if a == axis else (0, 0) for a in range(d.values[value].ndim))
+            value = d.emit("pad", inner, Literal(0), pad_width=width)
+        else:
+            return
+
+
+def pairwise(d: Drawer) -> None:
+    """x[:, None] - y[None], and what is done with all pairs."""
+    value = required(d.pick(lambda v: v.ndim in (1, 2) and v.dtype != "bool"))
+    rank, dtype = d.values[value].ndim, d.values[value].dtype
+    last = d.values[value].shape[1:]
+    other = required(d.pick(lambda v: v.ndim == rank and v.shape[1:] == last and v.dtype == dtype))
+    left = d.emit("index", value, key=(slice(None), None))
+    right = d.emit("index", other, key=(None,))
+    pair = d.emit(d.rng.choice(("subtract", "multiply", "add")), left, right, form="operator")
+    if d.chance(0.5):
+        pair = d.emit("square", pair)
+    d.emit(d.rng.choice(("sum", "max", "min")), pair, axis=d.rng.choice((-1, 0, 1)))
+
+
+def recurrence(d: Drawer) -> None:
+    """The last few instructions over again on their own result: an unrolled loop."""
+    count = d.rng.randint(1, min(4, len(d.instructions) or 1))
+    first = len(d.values) - count
+    body = d.instructions[-count:]
+    sources = {s for i in body for s in i.sources() if s < first}
+    last = d.values[-1]
+    fits = [s for s in sources if _same_type(d.values[s], last)]
+    if not fits or not body:
+        raise Invalid("no value to go round")
+    carried = d.rng.choice(fits)
+    for _ in range(d.rng.randint(1, 5 if count < 3 else 2)):
+        start, result = len(d.values), len(d.values) - 1
+
+        def numbers(n: int, start: int = start, result: int = result) -> int:
+            return n - first + start if n >= first else result if n == carried else n
+
+        for instruction in body:
+            again = instruction.renumbered(numbers)
+            d.emit(again.name, *again.operands, form=again.form, **again.options)
+
+
+def _same_type(a: Bounded, b: Bounded) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and not a.weak
+
+
+Rule = Callable[[Drawer], Any]
+
+COMMON: tuple[Rule, ...] = (
+    *(unary,) * 4,
+    *(binary,) * 6,
+    *(reduction,) * 5,
+    *(indexing,) * 4,
+    *(choice,) * 2,
+    *(reshape, transpose, expand, concat, stack, pad) * 2,
+    *(normalize, stack_of_parts) * 2,
+    *(simple_unary, activation, power, clip, cast, rowwise, element, array_index),
+    *(flip, roll, tile, matmul, matmul, einsum, product, creation),
+    *(stencil, pairwise, recurrence, recurrence),
+)
+ALL: tuple[Rule, ...] = (*COMMON, comparison, comparison, logic, bits, bits, one_hot)
+SMOOTH: tuple[Rule, ...] = COMMON

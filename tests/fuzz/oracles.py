@@ -1,0 +1,168 @@
+"""What a program has to agree with: the interpreter, eager calls, other thread counts, float64."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tests.bits import assert_same_bits
+from tests.frontend import staged
+from tests.fuzz import differences
+from tests.fuzz.program import Program
+from tests.fuzz.reference.values import Bounded
+
+import weft as wf
+from weft import tree
+from weftrt.cpu import threads
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Which oracle disagreed, and how; `cause` is what a shrunken program must still fail by."""
+
+    oracle: str
+    cause: str
+    detail: str
+
+
+@dataclass
+class Counts:
+    """How often each oracle was asked, and why it was not."""
+
+    checked: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    instructions: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Counts) -> None:
+        self.checked.update(other.checked)
+        self.skipped.update(other.skipped)
+        self.instructions.update(other.instructions)
+
+
+class Disagreement(Exception):
+    """Raised by an oracle with what differs."""
+
+
+def results(value: Any) -> list[Array]:
+    """The arrays of what a program returned."""
+    return [np.asarray(leaf) for leaf in tree.leaves(value)]
+
+
+def check(program: Program, number: int, counts: Counts) -> Failure | None:
+    """Ask every oracle that applies; `number` chooses which of the dear ones are asked."""
+    run = Run(program, counts)
+    for name, oracle in _oracles(run, number):
+        failure = _asked(name, oracle)
+        if failure is not None:
+            return failure
+        counts.checked[name] += 1
+    return None
+
+
+def _asked(name: str, oracle: Callable[[], None]) -> Failure | None:
+    try:
+        with np.errstate(all="ignore"):
+            oracle()
+    except (Disagreement, differences.Slope) as difference:
+        return Failure(name, "different", str(difference))
+    except Exception as error:
+        return Failure(name, type(error).__name__, f"{type(error).__name__}: {error}")
+    return None
+
+
+def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    yield "compiled", run.compile
+    yield "interpreter", run.interpreter
+    if run.program.argnums:
+        yield "differences", run.differences
+    else:
+        yield "float64", run.float64
+        if number % 10 == 0:
+            yield "eager", run.eager
+    if number % 4 == 0:
+        yield "threads", run.threads
+
+
+class Run:
+    """One program, compiled once, and its results."""
+
+    def __init__(self, program: Program, counts: Counts) -> None:
+        self.program = program
+        self.counts = counts
+        self.function = program.function()
+        self.arguments = program.arguments()
+        self.compiled = wf.jit(self.function)
+        self.found: list[Array] = []
+
+    def compile(self) -> None:
+        """It compiles and runs."""
+        self.found = results(self.compiled(*self.arguments))
+
+    def interpreter(self) -> None:
+        """The graph interpreter gives the same bits."""
+        same(self.found, results(staged.run(self.function, *self.arguments)))
+
+    def eager(self) -> None:
+        """Call by call it gives the same bits."""
+        arrays = [wf.asarray(a) if isinstance(a, np.ndarray) else a for a in self.arguments]
+        same(self.found, results(self.function(*arrays)))
+
+    def threads(self) -> None:
+        """On 1, 2 and 3 threads it gives the same bits."""
+        before = threads.get_threads()
+        try:
+            for count in (1, 2, 3):
+                threads.set_threads(count)
+                same(self.found, results(self.compiled(*self.arguments)))
+        finally:
+            threads.set_threads(before)
+
+    def float64(self) -> None:
+        """NumPy in float64 gives nearly the same."""
+        values = self.program.values()
+        for found, output in zip(self.found, self.program.outputs, strict=True):
+            self._near(found, values[output])
+
+    def _near(self, found: Array, expected: Bounded) -> None:
+        if found.dtype != expected.dtype or found.shape != expected.shape:
+            raise Disagreement(
+                f"{found.dtype}{list(found.shape)}, expected {expected.dtype}{list(expected.shape)}"
+            )
+        if not expected.known.all():
+            self.counts.skipped["no bound for some elements"] += 1
+        wrong = expected.known & ~_within(found, expected)
+        if wrong.any():
+            place = tuple(int(i[0]) for i in np.nonzero(wrong))
+            raise Disagreement(
+                f"{found[place]!r} at {place}, expected {expected.value[place]!r} "
+                f"within {expected.error[place]:.3g}"
+            )
+
+    def differences(self) -> None:
+        """Finite differences of the value have the gradient's slope."""
+        skipped = differences.check(self.program, self.function)
+        if skipped:
+            self.counts.skipped[skipped] += 1
+
+
+def _within(found: Array, expected: Bounded) -> Array:
+    value = expected.value
+    equal = (found == value) | ((found != found) & (value != value))
+    if not expected.is_float:
+        return np.asarray(equal)
+    return np.asarray(equal | (np.abs(found.astype("float64") - value) <= expected.error))
+
+
+def same(found: list[Array], expected: list[Array]) -> None:
+    """Equal bits, NaN payloads aside."""
+    for position, (one, other) in enumerate(zip(found, expected, strict=True)):
+        try:
+            assert_same_bits(one, other)
+        except AssertionError as error:
+            lines = " ".join(str(error).split())
+            raise Disagreement(f"output {position}: {lines[:300]}") from None

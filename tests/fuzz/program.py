@@ -1,0 +1,325 @@
+"""Random programs as data: inputs, instructions, outputs; run over weft, or printed as a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from tests.fuzz.reference.movement import Place
+from tests.fuzz.reference.namespace import FUNCTIONS, ROWWISE
+from tests.fuzz.reference.values import DTYPES, Bounded, Invalid, exactly
+
+import weft as wf
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A scalar that stands in the program's text, as Python's or as NumPy's (`np.float32(2.0)`)."""
+
+    value: bool | int | float
+    numpy: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"np.{self.numpy}({self.value!r})" if self.numpy else repr(self.value)
+
+    @property
+    def bounded(self) -> Bounded:
+        return exactly(self.value, _python_dtype(self.value), weak=True)
+
+
+Operand: TypeAlias = "int | Literal | None"
+"""A value by its number (inputs first, then instructions), a scalar, or an argument left out."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One call: `name` as in weft, its operands, its literal options, and how it is written."""
+
+    name: str
+    operands: tuple[Operand, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    form: str = "function"
+
+    def sources(self) -> tuple[int, ...]:
+        """The values it reads."""
+        return tuple(o for o in self.operands if isinstance(o, int))
+
+    def renumbered(self, numbers: Callable[[int], int]) -> Instruction:
+        operands = tuple(numbers(o) if isinstance(o, int) else o for o in self.operands)
+        return Instruction(self.name, operands, self.options, self.form)
+
+    def reference(self, values: list[Bounded]) -> Bounded:
+        """Its value; Invalid where the program would be refused."""
+        operands = [_operand(o, values) for o in self.operands]
+        with np.errstate(all="ignore"):
+            return FUNCTIONS[self.name](*operands, **self.options)
+
+    def text(self, names: list[str]) -> str:
+        """As an expression of Python."""
+        operands = [_operand_text(o, names) for o in self.operands]
+        special = _FORMS.get(self.name, _function)
+        return _STYLES.get(self.form, special)(self, operands)
+
+
+def _operand(operand: Operand, values: list[Bounded]) -> Bounded | None:
+    if isinstance(operand, Literal):
+        return operand.bounded
+    return None if operand is None else values[operand]
+
+
+def _operand_text(operand: Operand, names: list[str]) -> str:
+    if isinstance(operand, Literal):
+        return operand.text
+    return "None" if operand is None else names[operand]
+
+
+def _python_dtype(value: Any) -> str:
+    return {bool: "bool", int: "int64", float: "float64"}[type(value)]
+
+
+# -- text ---------------------------------------------------------------------------------------
+
+
+def _option(name: str, value: Any) -> str:
+    return f"wf.{value}" if name == "dtype" and value in DTYPES else repr(value)
+
+
+def _options(instruction: Instruction, *without: str) -> list[str]:
+    return [f"{k}={_option(k, v)}" for k, v in instruction.options.items() if k not in without]
+
+
+def _call(name: str, *arguments: str) -> str:
+    prefix = "wf.nn." if name in ROWWISE else "wf."
+    return f"{prefix}{name}({', '.join(arguments)})"
+
+
+def _function(instruction: Instruction, operands: list[str]) -> str:
+    return _call(instruction.name, *operands, *_options(instruction))
+
+
+def _method(instruction: Instruction, operands: list[str]) -> str:
+    if instruction.name in ("reshape", "astype"):
+        options = [_option(k, v) for k, v in instruction.options.items()]
+    else:
+        options = _options(instruction)
+    arguments = ", ".join([*operands[1:], *options])
+    return f"{operands[0]}.{instruction.name}({arguments})"
+
+
+def _property(instruction: Instruction, operands: list[str]) -> str:
+    return f"{operands[0]}.{'mT' if instruction.name == 'matrix_transpose' else 'T'}"
+
+
+SIGNS = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "floor_divide": "//",
+    "remainder": "%", "pow": "**", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
+    "bitwise_left_shift": "<<", "bitwise_right_shift": ">>", "equal": "==", "not_equal": "!=",
+    "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
+}  # fmt: skip
+PREFIXES = {"negative": "-", "positive": "+", "bitwise_invert": "~"}
+
+
+def _operator(instruction: Instruction, operands: list[str]) -> str:
+    if instruction.name == "abs":
+        return f"abs({operands[0]})"
+    if instruction.name in PREFIXES:
+        return f"{PREFIXES[instruction.name]}{operands[0]}"
+    return f" {SIGNS[instruction.name]} ".join(operands)
+
+
+def _sequence(instruction: Instruction, operands: list[str]) -> str:
+    return _call(instruction.name, f"[{', '.join(operands)}]", *_options(instruction))
+
+
+def _positional(*names: str) -> Callable[[Instruction, list[str]], str]:
+    """A function whose options `names` are written by position."""
+
+    def text(instruction: Instruction, operands: list[str]) -> str:
+        first = [_option(n, instruction.options[n]) for n in names if n in instruction.options]
+        return _call(instruction.name, *operands, *first, *_options(instruction, *names))
+
+    return text
+
+
+def _pad(instruction: Instruction, operands: list[str]) -> str:
+    width = repr(instruction.options["pad_width"])
+    return _call("pad", operands[0], width, f"constant_values={operands[1]}")
+
+
+def _einsum(instruction: Instruction, operands: list[str]) -> str:
+    return _call("einsum", repr(instruction.options["subscripts"]), *operands)
+
+
+def _power(instruction: Instruction, operands: list[str]) -> str:
+    return f"{operands[0]} ** {instruction.options['exponent']!r}"
+
+
+def _index(instruction: Instruction, operands: list[str]) -> str:
+    key = instruction.options["key"]
+    items = [_key_text(item, operands[1:]) for item in key]
+    return f"{operands[0]}[{', '.join(items)}{',' if len(items) == 1 else ''}]"
+
+
+def _key_text(item: Any, arrays: list[str]) -> str:
+    if isinstance(item, Place):
+        return arrays[item.number]
+    if item is Ellipsis:
+        return "..."
+    if not isinstance(item, slice):
+        return repr(item)
+    ends = ["" if end is None else str(end) for end in (item.start, item.stop)]
+    return ":".join(ends) + ("" if item.step is None else f":{item.step}")
+
+
+_STYLES: dict[str, Callable[[Instruction, list[str]], str]] = {
+    "method": _method,
+    "operator": _operator,
+    "property": _property,
+}
+_FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
+    "concat": _sequence,
+    "stack": _sequence,
+    "pad": _pad,
+    "einsum": _einsum,
+    "index": _index,
+    "literal_power": _power,
+    "one_hot": _positional("num_classes"),
+    "astype": _positional("dtype"),
+    "broadcast_to": _positional("shape"),
+    "permute_dims": _positional("axes"),
+    "arange": _positional("start", "stop", "step"),
+    "full": _positional("shape", "value"),
+    "full_like": _positional("fill"),
+    "eye": _positional("rows", "columns"),
+}
+
+
+# -- programs -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Input:
+    """An argument: `sample` repeated over `shape` in `dtype`, or a Python scalar."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    sample: tuple[bool | int | float, ...]
+    scalar: bool = False
+
+    @property
+    def argument(self) -> Any:
+        """What the program is called with."""
+        if self.scalar:
+            return self.sample[0]
+        if 0 in self.shape:
+            return np.zeros(self.shape, self.dtype)
+        with np.errstate(all="ignore"):
+            return np.resize(np.array(self.sample, self.dtype), self.shape)
+
+    @property
+    def bounded(self) -> Bounded:
+        return exactly(self.argument, self.dtype, weak=self.scalar)
+
+    @property
+    def text(self) -> str:
+        if self.scalar:
+            return repr(self.sample[0])
+        if 0 in self.shape:
+            return f"wf.zeros({self.shape}, dtype=wf.{self.dtype})"
+        sample = self.sample[: max(int(np.prod(self.shape)), 1)]
+        items = ", ".join(map(repr, sample))
+        array = f"np.array([{items}], np.{_numpy_name(self.dtype)})"
+        return f"wf.asarray(np.resize({array}, {self.shape}))"
+
+
+def _numpy_name(dtype: str) -> str:
+    return "bool_" if dtype == "bool" else dtype
+
+
+@dataclass(frozen=True)
+class Program:
+    """A function of `inputs`. With `argnums` its first output is a scalar, and what runs is its
+    value and gradient; with `second`, the gradient of a scalar made of that gradient."""
+
+    inputs: tuple[Input, ...]
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[int, ...]
+    argnums: tuple[int, ...] = ()
+    second: bool = False
+
+    def arguments(self) -> list[Any]:
+        return [i.argument for i in self.inputs]
+
+    def names(self) -> list[str]:
+        """x0, x1, ... for the inputs, then v2, v3, ..."""
+        count = len(self.inputs)
+        rest = range(count, count + len(self.instructions))
+        return [f"x{i}" for i in range(count)] + [f"v{i}" for i in rest]
+
+    def values(self) -> list[Bounded]:
+        """The reference value of every input and instruction; Invalid if one is refused."""
+        found = [i.bounded for i in self.inputs]
+        for instruction in self.instructions:
+            found.append(instruction.reference(found))
+        self._check(found)
+        return found
+
+    def _check(self, found: list[Bounded]) -> None:
+        if any(found[o].weak for o in self.outputs) or not self.outputs:
+            raise Invalid("a scalar is no result")
+        if self.argnums and (found[self.outputs[0]].shape or not found[self.outputs[0]].is_float):
+            raise Invalid("a gradient is of a scalar")
+
+    def text(self) -> str:
+        """The definition of `program`, and of `run` where that is its gradient."""
+        names = self.names()
+        lines = [f"def program({', '.join(names[: len(self.inputs)])}):"]
+        for position, instruction in enumerate(self.instructions, len(self.inputs)):
+            lines.append(f"    {names[position]} = {instruction.text(names)}")
+        lines.append(f"    return {', '.join(names[o] for o in self.outputs)}")
+        return "\n".join([*lines, "", "", *self._run_lines(names), ""])
+
+    def _run_lines(self, names: list[str]) -> list[str]:
+        if not self.argnums:
+            return ["run = program"]
+        if not self.second:
+            return [f"run = wf.value_and_grad(program, argnums={self.argnums})"]
+        arguments = ", ".join(names[: len(self.inputs)])
+        return [
+            f"def slope({arguments}):",
+            f"    gradients = wf.grad(program, argnums={self.argnums})({arguments})",
+            "    return sum(wf.sum(wf.sin(g)) for g in gradients)",
+            "",
+            "",
+            f"run = wf.value_and_grad(slope, argnums={self.argnums})",
+        ]
+
+    def function(self) -> Callable[..., Any]:
+        """What runs: the program, or its gradient, as a function of Python."""
+        space: dict[str, Any] = {"wf": wf, "np": np, "nan": np.nan, "inf": np.inf}
+        exec(compile(self.text(), "<random program>", "exec"), space)
+        return space["run"]  # type: ignore[no-any-return]
+
+    def script(self) -> str:
+        """A program of its own that prints what each way of running gives."""
+        inputs = [f"x{i} = {x.text}" for i, x in enumerate(self.inputs)]
+        arguments = "".join(f", x{i}" for i in range(len(self.inputs)))
+        return "\n".join([
+            "import numpy as np",
+            "from tests.frontend import staged",
+            "",
+            "import weft as wf",
+            "",
+            "nan, inf = np.nan, np.inf",
+            *inputs,
+            "",
+            "",
+            self.text(),
+            f'print("compiled   ", wf.jit(run)({arguments[2:]}))',
+            f'print("eager      ", run({arguments[2:]}))',
+            f'print("interpreter", staged.run(run{arguments}))',
+            "",
+        ])  # fmt: skip

@@ -1,0 +1,118 @@
+"""The generator itself: what it draws, that it repeats, prints what runs, and shrinks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.fuzz.draw import draw_gradients, draw_values
+from tests.fuzz.oracles import Counts, check
+from tests.fuzz.program import Input, Instruction, Literal, Program
+from tests.fuzz.reference import namespace
+from tests.fuzz.reference.values import DTYPES, Bounded
+from tests.fuzz.shrink import shrink
+
+from weftrt import knobs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_instruction_is_drawn() -> None:
+    drawn = Counter(i.name for n in range(1500) for i in draw_values(n).instructions)
+    assert set(drawn) == set(namespace.FUNCTIONS)
+    assert min(drawn.values()) >= 2
+
+
+def test_what_people_write_is_drawn() -> None:
+    programs = [draw_values(n) for n in range(1000)]
+    inputs = [i for p in programs for i in p.inputs]
+    keys = [k for p in programs for i in p.instructions for k in i.options.get("key", ())]
+    operands = [o for p in programs for i in p.instructions for o in i.operands]
+    assert {i.dtype for i in inputs} == set(DTYPES)
+    assert {len(i.shape) for i in inputs} >= {0, 1, 2, 3, 4}
+    assert any(0 in i.shape for i in inputs) and any(1 in i.shape for i in inputs)
+    assert any(i.scalar for i in inputs)
+    assert any(np.prod(i.shape) > 4096 for i in inputs)
+    assert {type(k) for k in keys} >= {int, slice, type(None), type(Ellipsis), list}
+    assert any(isinstance(k, slice) and (k.step or 1) < 0 for k in keys)
+    assert {type(o.value) for o in operands if isinstance(o, Literal)} == {bool, int, float}
+    assert any(len(p.outputs) > 1 for p in programs)
+
+
+def test_gradients_are_of_several_arguments_and_of_gradients() -> None:
+    programs = [draw_gradients(n) for n in range(200)]
+    assert any(len(p.argnums) > 1 for p in programs)
+    assert any(p.second for p in programs)
+
+
+@pytest.mark.parametrize("draw", [draw_values, draw_gradients])
+def test_a_number_is_one_program(draw: object) -> None:
+    assert all(draw(n).script() == draw(n).script() for n in range(50))  # type: ignore[operator]
+
+
+def test_a_printed_program_runs() -> None:
+    program = draw_gradients(1)
+    paths = os.pathsep.join(str(ROOT / p) for p in ("frontend", "compiler", "runtime", "."))
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run(
+        [sys.executable, "-c", program.script()], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[:1]] == ["compiled"]
+
+
+def _contains_tanh_of_a_sum(program: Program) -> bool:
+    first = len(program.inputs)
+    return any(
+        i.name == "tanh" and program.instructions[i.sources()[0] - first].name == "sum"
+        for i in program.instructions
+        if i.sources()[0] >= first
+    )
+
+
+def test_shrinking_leaves_the_cause_alone() -> None:
+    program = Program(
+        (Input("float32", (4, 6), (1.5, 2.5, 3.5)), Input("float32", (6,), (1.0,))),
+        (
+            Instruction("multiply", (0, 1)),
+            Instruction("exp", (2,)),
+            Instruction("add", (3, Literal(2))),
+            Instruction("sum", (4,), {"axis": 1}),
+            Instruction("tanh", (5,)),
+            Instruction("stack", (6, 6)),
+            Instruction("negative", (3,)),
+        ),
+        (7, 8),
+    )
+    small = shrink(program, _contains_tanh_of_a_sum)
+    assert [i.name for i in small.instructions] == ["sum", "tanh"]
+    assert len(small.inputs) == 1 and small.outputs == (2,)
+    assert small.inputs[0].shape in {(1,), (1, 1)}
+
+
+def test_a_planted_error_is_found_and_shrunken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(x: Bounded) -> Bounded:
+        return Bounded(np.sin(x.value) + 0.5, np.full(x.shape, 1e-6), x.dtype)
+
+    number = next(n for n in range(1000) if _uses(draw_values(n), "sin"))
+    monkeypatch.setitem(namespace.FUNCTIONS, "sin", wrong)
+
+    def fails(program: Program) -> bool:
+        found = check(program, 1, Counts())
+        return found is not None and found.oracle == "float64"
+
+    with knobs.scope(cache=None):
+        program = draw_values(number)
+        assert fails(program)
+        small = shrink(program, fails)
+    assert [i.name for i in small.instructions if i.name != "astype"] == ["sin"]
+
+
+def _uses(program: Program, name: str) -> bool:
+    last = program.instructions[-1]
+    return last.name == name and program.inputs[0].dtype == "float32"
