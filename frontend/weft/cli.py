@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import inspect
 import os
@@ -18,7 +19,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from weft import __version__, diagnostics
-from weftrt import dtypes, knobs
+from weft.inspect import examples
+from weft.inspect.examples import Arguments
+from weftrt import knobs
 from weftrt.errors import UsageError, WeftError
 
 
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         default="graph",
         help="graph (the default), optimized, kernels, loops, widened, llvm, asm or cuda",
     )
+    dump.add_argument("--out", type=Path, help="a folder: write every stage there, a file each")
     dump.set_defaults(run=run_dump)
 
     explain = commands.add_parser("explain", help="which kernels a function becomes, and why")
@@ -81,7 +85,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_function(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("function", metavar="FILE.py:FUNC")
     parser.add_argument(
-        "--args", default="", metavar="TYPES", help='argument types, as in "f32[64,784],f32[]"'
+        "--args",
+        default="",
+        metavar="TYPES",
+        help="""the arguments, types in place of arrays: 'f32[64,784], {"w": f32[3]}, rate=2'""",
     )
 
 
@@ -133,36 +140,46 @@ def _cuda_state() -> str:
 
 
 def run_dump(options: argparse.Namespace) -> None:
-    """Print one stage of a function."""
-    function = load_function(options.function)
-    arguments = _fitting(function, example_arguments(options.args))
-    _print(_of_user(lambda: function.ir(*arguments, stage=options.stage)))
+    """Print one stage of a function, or write them all."""
+    function, given = _function(options)
+    if options.out is None:
+        run = functools.partial(function.ir, *given.positional, stage=options.stage)
+        _print(_of_user(lambda: run(**given.keywords)))
+        return
+    stages = _of_user(lambda: function.lower(*given.positional, **given.keywords))
+    for file in _of_user(lambda: stages.write(options.out)):
+        print(file)
 
 
 def run_explain(options: argparse.Namespace) -> None:
     """Print the kernels of a function and why they are not fewer."""
-    function = load_function(options.function)
-    arguments = _fitting(function, example_arguments(options.args))
-    _print(_of_user(lambda: function.explain(*arguments)))
+    function, given = _function(options)
+    _print(_of_user(lambda: function.explain(*given.positional, **given.keywords)))
 
 
 def _print(text: str) -> None:
     print(text, end="" if text.endswith("\n") else "\n")
 
 
-def _fitting(function: Any, arguments: Sequence[Any]) -> Sequence[Any]:
-    """The arguments, if the function takes as many."""
+def _function(options: argparse.Namespace) -> tuple[Any, Arguments]:
+    """The function that the command names, and the arguments to compile it for."""
+    function = load_function(options.function)
+    arguments = examples.arguments(options.args)
+    _check_fit(function, arguments)
+    return function, arguments
+
+
+def _check_fit(function: Any, arguments: Arguments) -> None:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return arguments
+        return
     try:
-        signature.bind(*arguments)
+        signature.bind(*arguments.positional, **arguments.keywords)
     except TypeError as error:
-        given = f"--args names {len(arguments)}" if arguments else "give --args"
+        given = f"--args names {len(arguments)}" if len(arguments) else "give --args"
         name = getattr(function, "__name__", "the function")
         raise UsageError(f"{name}{signature}: {error}; {given}") from None
-    return arguments
 
 
 def _of_user(run: Callable[[], Any]) -> Any:
@@ -233,34 +250,3 @@ def _load_module(path: str) -> Any:
     sys.path.insert(0, str(file.parent.resolve()))
     spec.loader.exec_module(module)
     return module
-
-
-_TYPE = re.compile(r"\s*(\w+)\s*\[([^\]]*)\]\s*(?:,|$)")
-
-
-def example_arguments(text: str) -> list[np.ndarray[Any, Any]]:
-    """Arrays of ones of the given types, "f32[64,784],i64[]", without memory of their own."""
-    arrays = []
-    position = 0
-    while position < len(text.rstrip()):
-        match = _TYPE.match(text, position)
-        if match is None:
-            raise UsageError(
-                f'cannot read the type at "{text[position:]}"; expected one like f32[64,784]'
-            )
-        arrays.append(_example(match[1], match[2]))
-        position = match.end()
-    return arrays
-
-
-def _example(short: str, shape: str) -> np.ndarray[Any, Any]:
-    dtype = dtypes.BY_SHORT.get(short) or dtypes.BY_NAME.get(short)
-    if dtype is None:
-        raise UsageError(f"there is no dtype {short}; there are: {', '.join(dtypes.BY_SHORT)}")
-    sizes = [s.strip() for s in shape.split(",") if s.strip()]
-    if not all(s.isdecimal() for s in sizes):
-        raise UsageError(f"sizes are whole numbers, got [{shape}]")
-    try:
-        return np.broadcast_to(np.ones((), dtype.dtype), tuple(map(int, sizes)))
-    except ValueError:
-        raise UsageError(f"no array has the shape [{shape}]") from None

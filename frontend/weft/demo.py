@@ -148,14 +148,11 @@ def main(dataset: str, epochs: int, dump: Path) -> Result:
 
 def write_stages(images: data.Images, folder: Path) -> None:
     """Write every stage of the training step as text files."""
-    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     parameters = initial_parameters(images.pixels.shape[1], rng)
     arguments = (parameters, parameters, parameters, np.array(0, np.float32))
     x, labels = images.pixels[:BATCH], images.labels[:BATCH]
-    for number, stage in enumerate(("graph", "optimized", "kernels", "loops", "llvm")):
-        text = train_step.ir(*arguments, x, labels, stage=stage)
-        (folder / f"{number}_{stage}.txt").write_text(text)
+    train_step.lower(*arguments, x, labels).write(folder)
 
 
 class PlainProgress:

@@ -12,6 +12,7 @@ import pytest
 
 import weft as wf
 from weft import cli
+from weft.inspect import STAGES
 
 PROGRAM = """
 import dataclasses
@@ -39,6 +40,9 @@ def branches(x):
 
 def text(x):
     return "text"
+
+def tree(p, x, power, *, scale):
+    return (x @ p["w"] + p["b"]) ** power[0] * scale
 """
 BROKEN = {"syntax.py": "def f(x:\n", "imports.py": "\nimport no_such_module\n", "notes.txt": ""}
 LAYER = "program.py:layer"
@@ -80,8 +84,11 @@ WRONG: list[tuple[Sequence[str], str]] = [
     (("dump", LAYER), "layer(x, w): missing a required argument: 'x'; give --args"),
     (("dump", LAYER, "--args", "f32[2]"), "missing a required argument: 'w'; --args names 1"),
     (("dump", LAYER, "--args", "f32[2]," * 2 + "f32[]"), "too many positional arguments"),
-    (("dump", LAYER, "--args", "f32"), 'cannot read the type at "f32"; expected one like'),
-    (("dump", LAYER, "--args", "f32[2] f32[3]"), "cannot read the type"),
+    (("dump", LAYER, "--args", "f32"), "cannot read 'f32'; expected arguments like f32[64,784]"),
+    (("dump", LAYER, "--args", "x.y"), "cannot read 'x.y'; expected arguments like"),
+    (("dump", LAYER, "--args", "f32[2,"), "cannot read 'f32[2,'; expected arguments like"),
+    (("dump", LAYER, "--args", "f32[2], f32[3], rate=2"), "an unexpected keyword argument 'rate'"),
+    (("dump", LAYER, "--args", "f32[2] f32[3]"), "cannot read 'f32[2] f32[3]'"),
     (("dump", LAYER, "--args", "f16[2],f32[3]"), "there is no dtype f16; there are: bool, u8"),
     (("dump", LAYER, "--args", "f32[2,-3],f32[3]"), "sizes are whole numbers, got [2,-3]"),
     (("dump", LAYER, "--args", "f32[9999999999,9999999999],f32[]"), "no array has the shape"),
@@ -136,6 +143,29 @@ def test_dump(stage: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "# " not in out.split("= input")[-1].splitlines()[0]
     if stage in ("graph", "optimized", "kernels"):
         assert "program.py:13: x @ w" in out
+
+
+TREE = """{"w": f32[3, 4], "b": f32[]}, f32[2,3], (2,), scale=0.5"""
+
+
+def test_arguments_may_be_trees_scalars_and_keywords(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("dump", "program.py:tree", "--args", TREE) == 0
+    out = capsys.readouterr().out
+    assert "f32[3,4]" in out and "program.py:29: x @ p" in out and str(folder) not in out
+    assert run("explain", "program.py:tree", "--args", TREE) == 0
+    assert "f32[2,3] x" in capsys.readouterr().out
+
+
+def test_dump_writes_every_stage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("dump", LAYER, "--args", TYPES, "--out", "ir") == 0
+    printed = capsys.readouterr().out.split()
+    names = [f"{n}_{stage}" for n, stage in enumerate(STAGES)]
+    assert [Path(line).stem for line in printed] == names
+    assert all(Path(line).read_text() for line in printed)
+    assert run("dump", LAYER, "--args", TYPES, "--out", "program.py") == 2
+    assert "program.py cannot be written" in capsys.readouterr().err
 
 
 def test_explain_counts_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +234,7 @@ def test_demo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for word in ("1797 images", "epoch 1/2  loss", "epoch 2/2  loss", "test accuracy", " kernels"):
         assert word in out
-    assert len(list((folder / "ir").iterdir())) >= 5
+    assert len(list((folder / "ir").iterdir())) == len(STAGES)
 
 
 def test_demo_without_its_data(

@@ -50,7 +50,7 @@ def print_node(node: Node, numbers: Mapping[Node, int], locations: bool = False)
     attrs = ", ".join(f"{name}={print_attr(value)}" for name, value in node.attrs.items())
     line = f"%{numbers[node]} = {node.op.name}({operands})"
     line += f" {{{attrs}}} : {node.type}" if attrs else f" : {node.type}"
-    return f"{line}  # {node.location}" if locations and node.location else line
+    return f"{line}  # {node.location.short()}" if locations and node.location else line
 
 
 def print_attr(value: Attr) -> str:

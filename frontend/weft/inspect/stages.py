@@ -82,6 +82,20 @@ class Lowered:
         """One stage as text; UsageError for an unknown one."""
         return _writer(stage)(self)
 
+    def write(self, folder: Path) -> list[Path]:
+        """Write every stage to `folder`, a file each; returns the files in the order of the stages.
+        UsageError where the folder cannot be written."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return [self._write(folder, position, name) for position, name in enumerate(STAGES)]
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
+
+    def _write(self, folder: Path, position: int, stage: str) -> Path:
+        file = folder / f"{position}_{stage}.{_SUFFIXES.get(stage, 'txt')}"
+        file.write_text(self.text(stage), encoding="utf-8")
+        return file
+
     def __repr__(self) -> str:
         return f"<stages of {self.graph.name}: {', '.join(STAGES)}>"
 
@@ -198,21 +212,13 @@ def _value(node: Node, number: dict[Node, int]) -> str:
 
 def _source(nodes: Iterable[Node]) -> list[str]:
     """The lines of the user's code that nodes come from, each once, in program order."""
-    return list(dict.fromkeys(str(node.location) for node in nodes if node.location is not None))
+    return list(dict.fromkeys(n.location.short() for n in nodes if n.location is not None))
 
 
-def dump(low: Lowered, folder: Path, key: str) -> Path:
-    """Write every stage to `folder`/name-key; returns that folder."""
+def dump(low: Lowered, folder: Path, key: str) -> None:
+    """Write every stage to `folder`/name-key."""
     name = re.sub(r"\W+", "_", low.graph.name)
-    place = folder / f"{name}-{key[:12]}"
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        for position, stage in enumerate(STAGES):
-            suffix = _SUFFIXES.get(stage, "txt")
-            (place / f"{position}_{stage}.{suffix}").write_text(low.text(stage), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{place} cannot be written: {error.strerror}") from None
-    return place
+    low.write(folder / f"{name}-{key[:12]}")
 
 
 def lower(compiled: Any, *args: Any, **kwargs: Any) -> Lowered:

@@ -1,0 +1,90 @@
+"""Example arguments of a function from text, as the command line takes them.
+
+The text is what stands between the parentheses of a call, with types in place of arrays:
+`f32[64,784], {"w": f32[784,10], "b": f32[]}, 2, rate=0.1`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weftrt import dtypes
+from weftrt.errors import UsageError
+
+_SCALAR = re.compile(rf"\b({'|'.join([*dtypes.BY_SHORT, *dtypes.BY_NAME])})\[\s*\]")
+"""A type without sizes, which is no Python expression."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Positional and keyword arguments: arrays, scalars, strings, and trees of them."""
+
+    positional: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.positional) + len(self.keywords)
+
+
+def arguments(text: str) -> Arguments:
+    """The arguments that `text` describes. Arrays are ones, and take no memory of their own."""
+    call = _call(text)
+    named = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
+    return Arguments(tuple(map(_value, call.args)), named)
+
+
+def _call(text: str) -> ast.Call:
+    readable = _SCALAR.sub(r"\1[()]", text)
+    try:
+        call = ast.parse(f"f({readable}\n)", mode="eval").body
+    except (SyntaxError, ValueError):
+        raise _unreadable(text) from None
+    if not isinstance(call, ast.Call):
+        raise _unreadable(text)
+    return call
+
+
+def _unreadable(text: str) -> UsageError:
+    expected = 'arguments like f32[64,784], {"w": f32[3]}, 2'
+    return UsageError(f"cannot read {text!r}; expected {expected}")
+
+
+def _value(expression: ast.expr) -> Any:
+    match expression:
+        case ast.Subscript(value=ast.Name(id=dtype), slice=sizes):
+            return _array(dtype, sizes)
+        case ast.List(elts=items):
+            return list(map(_value, items))
+        case ast.Tuple(elts=items):
+            return tuple(map(_value, items))
+        case ast.Dict(keys=keys, values=values):
+            return {_literal(k): _value(v) for k, v in zip(keys, values, strict=True)}
+    return _literal(expression)
+
+
+def _literal(expression: ast.expr | None) -> Any:
+    """A number, a string, True, False or None."""
+    try:
+        return ast.literal_eval(expression)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise _unreadable(ast.unparse(expression) if expression is not None else "**") from None
+
+
+def _array(short: str, sizes: ast.expr) -> np.ndarray[Any, Any]:
+    dtype = dtypes.BY_SHORT.get(short) or dtypes.BY_NAME.get(short)
+    if dtype is None:
+        raise UsageError(f"there is no dtype {short}; there are: {', '.join(dtypes.BY_SHORT)}")
+    items = sizes.elts if isinstance(sizes, ast.Tuple) else [sizes]
+    text = ",".join(map(ast.unparse, items))
+    shape = [i.value for i in items if isinstance(i, ast.Constant) and type(i.value) is int]
+    if len(shape) < len(items):
+        raise UsageError(f"sizes are whole numbers, got [{text}]")
+    try:
+        return np.broadcast_to(np.ones((), dtype.dtype), tuple(shape))
+    except ValueError:
+        raise UsageError(f"no array has the shape [{text}]") from None
