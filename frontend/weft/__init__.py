@@ -101,14 +101,15 @@ def __getattr__(name: str) -> Any:
 def _loaded(name: str) -> Any:
     """A name that needs the array type; its operators are installed first."""
     importlib.import_module("weft.operators")
+    public = importlib.import_module("weft.boundary").public
     if name in _ARRAY_MODULES:
         return importlib.import_module(f"weft.{name}")
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        return public(getattr(importlib.import_module(_LAZY[name]), name), __name__)
     functions = importlib.import_module("weft.ops")
     if name not in functions.__all__:
         raise AttributeError(f"module 'weft' has no attribute {name!r}")
-    return getattr(functions, name)
+    return public(getattr(functions, name), __name__)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft import diagnostics, tree
+from weft.boundary import public
 from weft.jitting import jit
 from weft.ops import core
 from weft.ops.core import operation
@@ -29,6 +30,7 @@ def _staged(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` inside a trace; outside, its jitted self."""
     compiled = jit(function)
 
+    @public
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         return (compiled if state.trace is None else function)(*args, **kwargs)

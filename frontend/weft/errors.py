@@ -23,3 +23,6 @@ __all__ = [
     "VerifyError",
     "WeftError",
 ]
+
+for _error in __all__:
+    globals()[_error].__module__ = __name__  # where users find it

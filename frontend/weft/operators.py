@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import diagnostics
+from weft.boundary import public
 from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
 from weft.promotion import decided, number
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, lift, literal
@@ -144,22 +145,29 @@ def _comparison(function: Function, equality: bool) -> Function:
     return method
 
 
+def _method(member: Any) -> Any:
+    """A method or property as users reach it (weft.boundary)."""
+    if isinstance(member, property) and member.fget is not None:
+        return property(public(member.fget), doc=member.__doc__)
+    return public(member)
+
+
 def _install_operators() -> None:
     for name, (function, op) in _BINARY.items():
-        setattr(Array, f"__{name}__", function)
-        setattr(Array, f"__r{name}__", _reflected(function))
-        setattr(Tracer, f"__{name}__", _traced_binary(function, op, False))
-        setattr(Tracer, f"__r{name}__", _traced_binary(function, op, True))
+        setattr(Array, f"__{name}__", _method(function))
+        setattr(Array, f"__r{name}__", _method(_reflected(function)))
+        setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
+        setattr(Tracer, f"__r{name}__", _method(_traced_binary(function, op, True)))
     for name, (function, op) in _COMPARISONS.items():
-        setattr(Array, f"__{name}__", _comparison(function, op in ("eq", "ne")))
-        setattr(Tracer, f"__{name}__", _traced_binary(function, op, False))
+        setattr(Array, f"__{name}__", _method(_comparison(function, op in ("eq", "ne"))))
+        setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
     for name, (function, op) in _UNARY.items():
-        setattr(Array, f"__{name}__", function)
-        setattr(Tracer, f"__{name}__", _traced_unary(function, op))
+        setattr(Array, f"__{name}__", _method(function))
+        setattr(Tracer, f"__{name}__", _method(_traced_unary(function, op)))
     for cls in (Array, Tracer):
         cls.__hash__ = None  # type: ignore[assignment, method-assign]
         for name, member in _SHARED.items():
-            setattr(cls, name, member)
+            setattr(cls, name, _method(member))
 
 
 def _reshape(self: Any, *shape: Any) -> Any:
@@ -319,7 +327,7 @@ def install() -> None:
     """Give Array and Tracer their methods; done once, when the package is first used."""
     _install_operators()
     for name, member in _ARRAY_ONLY.items():
-        setattr(Array, name, member)
+        setattr(Array, name, _method(member))
 
 
 install()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from weft.boundary import public
 from weftrt.errors import UsageError
 
 _Class = TypeVar("_Class", bound=type)
@@ -97,6 +98,7 @@ def is_branch(tree: Any) -> bool:
     return kind in _KINDS or (isinstance(tree, tuple) and hasattr(kind, "_fields"))
 
 
+@public
 def register(
     cls: _Class,
     flatten: Callable[[Any], tuple[Sequence[Any], Any]] | None = None,
@@ -141,6 +143,7 @@ def _functions(
     return _Rules(split, lambda kind, keys, extra, children: unflatten(extra, children))
 
 
+@public
 def flatten(tree: Any, until: Callable[[Any], bool] | None = None) -> tuple[list[Any], Structure]:
     """(leaves, structure). Where `until(subtree)` holds, the subtree is taken as a leaf."""
     found: list[Any] = []
@@ -148,6 +151,7 @@ def flatten(tree: Any, until: Callable[[Any], bool] | None = None) -> tuple[list
     return found, structure
 
 
+@public
 def flatten_with_paths(tree: Any) -> tuple[list[tuple[str, Any]], Structure]:
     """Like `flatten`, with each leaf's path as text: ".layers[0]['weight']"."""
     found: list[tuple[str, Any]] = []
@@ -178,21 +182,25 @@ def _step(kind: type, key: Any) -> str:
     return f".{key}" if kind is not dict and isinstance(key, str) else f"[{key!r}]"
 
 
+@public
 def leaves(tree: Any) -> list[Any]:
     """The leaves of a tree, in order."""
     return flatten(tree)[0]
 
 
+@public
 def structure(tree: Any) -> Structure:
     """The structure of a tree."""
     return flatten(tree)[1]
 
 
+@public
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """The tree with this structure and these leaves."""
     return structure.unflatten(leaves)
 
 
+@public
 def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """`function` of corresponding leaves of trees of equal structure, as a tree."""
     first, shape = flatten(tree)

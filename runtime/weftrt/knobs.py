@@ -175,7 +175,25 @@ target = Knob(
     lambda: "native",
 )
 
-ALL: tuple[Knob[Any], ...] = (threads, cache, cache_megabytes, dump, verify, log, target)
+full_traceback = Knob(
+    "full_traceback",
+    "WEFT_FULL_TRACEBACK",
+    "0 or 1",
+    "1: tracebacks show Weft's own frames too; default 0",
+    _integer(0, 1),
+    lambda: 0,
+)
+
+ALL: tuple[Knob[Any], ...] = (
+    threads,
+    cache,
+    cache_megabytes,
+    dump,
+    verify,
+    log,
+    target,
+    full_traceback,
+)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weftrt.cpu.native.arrays import ArrayObject
+from weftrt.cpu.native.boundary import shorten_traceback
 from weftrt.cpu.native.calls import UNBOUND, fits_array
 from weftrt.cpu.native.executor import ProgramTable, drop_outputs, execute
 from weftrt.cpu.native.guard import (
@@ -206,12 +207,9 @@ def call_slow(
     return result
 
 
-@export
-def weft_compiled_call(
-    compiled: CompiledObject, arguments: Pointer[Ptr], flags: I64, names: SizedObject
-) -> Ptr:
-    """The vectorcall of a compiled function: the first entry that matches, else the slow path."""
-    count = flags & COUNT_MASK
+@native
+def call(compiled: CompiledObject, arguments: Pointer[Ptr], count: I64, names: SizedObject) -> Ptr:
+    """What the first entry that matches returns, else the slow path."""
     entries = compiled.entries
     if entries is not None:
         kept = compiled.kept
@@ -223,6 +221,15 @@ def weft_compiled_call(
                 return result
         Py_DecRef(kept)
     return call_slow(compiled, arguments, count, names)
+
+
+@export
+def weft_compiled_call(
+    compiled: CompiledObject, arguments: Pointer[Ptr], flags: I64, names: SizedObject
+) -> Ptr:
+    """The vectorcall of a compiled function."""
+    result = call(compiled, arguments, flags & COUNT_MASK, names)
+    return result if result is not None else shorten_traceback()
 
 
 @export

@@ -28,6 +28,7 @@ from weftrt.cpu import linker
 from weftrt.cpu.host import host
 from weftrt.cpu.native import (
     arrays,
+    boundary,
     calls,
     compiled,
     executor,
@@ -55,6 +56,7 @@ MODULES: tuple[ModuleType, ...] = (
     calls,
     guard,
     results,
+    boundary,
     compiled,
     parallel,
 )
@@ -108,6 +110,7 @@ class Library:
 
     Array: type
     Compiled: type
+    Boundary: type
     new: Callable[[int, tuple[int, ...]], Any]
     copy: Callable[[np.ndarray[Any, Any]], Any]
     borrow: Callable[[np.ndarray[Any, Any]], Any]
@@ -118,14 +121,15 @@ class Library:
     compiled_new: Callable[[Callable[..., Any]], Any]
     compiled_kept: Callable[[Any], Any]
     compiled_install: Callable[[Any, int, object], None]
+    boundary_new: Callable[[Callable[..., Any]], Any]
+    filter_tracebacks: Callable[[Callable[..., Any]], None]
     set_threads: Callable[[int, int], None]
     get_threads: Callable[[], tuple[int, int]]
     watch: Callable[[int, int], None]
 
 
-BUILTINS = tuple(
-    member.name for member in dataclass_fields(Library) if member.name not in ("Array", "Compiled")
-)
+TYPES = ("Array", "Compiled", "Boundary")
+BUILTINS = tuple(member.name for member in dataclass_fields(Library) if member.name not in TYPES)
 
 
 @cache
@@ -134,14 +138,18 @@ def library() -> Library:
     check_layout()
     addresses = _link()
     array_type = _array_type(addresses)
-    compiled_type = _compiled_type(addresses)
-    _fill_state(addresses["STATE"], array_type, compiled_type)
-    functions = {name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS}
+    compiled_type = _callable_type(addresses, "Compiled", compiled.CompiledObject)
+    boundary_type = _callable_type(addresses, "Boundary", boundary.BoundaryObject)
+    types = {"Array": array_type, "Compiled": compiled_type, "Boundary": boundary_type}
+    _fill_state(addresses["STATE"], types)
+    functions: dict[str, Any] = {
+        name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS
+    }
     functions["pool_configure"](HELD_BYTES, huge_page_advice())
     functions["set_threads"](knobs.threads(), futex_number())
     functions["watch"](threading.main_thread().ident, time.CLOCK_MONOTONIC)
     linker.provide("weft_parallel", addresses["weft_parallel"])
-    return Library(Array=array_type, Compiled=compiled_type, **functions)
+    return Library(**types, **functions)
 
 
 def huge_page_advice() -> int:
@@ -204,19 +212,24 @@ def _array_type(addresses: dict[str, int]) -> type:
     )
 
 
-def _compiled_type(addresses: dict[str, int]) -> type:
-    layout = fields(compiled.CompiledObject)
+def _callable_type(addresses: dict[str, int], name: str, struct: Any) -> type:
+    """A type whose instances are called, by vectorcall, and become methods like functions."""
+    layout = fields(struct)
     flags = heap_type.DEFAULT | heap_type.DISALLOW_INSTANTIATION | heap_type.HAVE_GC
+
+    def address(slot: str) -> int:
+        return addresses[f"weft_{name.lower()}_{slot}"]
+
     slots = {
         heap_type.TP_CALL: heap_type.api_address("PyVectorcall_Call"),
-        heap_type.TP_DESCR_GET: addresses["weft_compiled_get"],
-        heap_type.TP_TRAVERSE: addresses["weft_compiled_traverse"],
-        heap_type.TP_CLEAR: addresses["weft_compiled_clear"],
-        heap_type.TP_DEALLOC: addresses["weft_compiled_dealloc"],
+        heap_type.TP_DESCR_GET: address("get"),
+        heap_type.TP_TRAVERSE: address("traverse"),
+        heap_type.TP_CLEAR: address("clear"),
+        heap_type.TP_DEALLOC: address("dealloc"),
     }
     return heap_type.heap_type(
-        "weft.Compiled",
-        size_of(compiled.CompiledObject),
+        f"weft.{name}",
+        size_of(struct),
         flags | heap_type.HAVE_VECTORCALL | heap_type.METHOD_DESCRIPTOR,
         slots,
         {"__dict__": (heap_type.api_address("PyObject_GenericGetDict"), "Attributes.")},
@@ -245,11 +258,10 @@ def _numbers_at(address: int, count: int) -> tuple[int, ...]:
     return tuple((ctypes.c_int64 * count).from_address(address))
 
 
-def _fill_state(address: int, array_type: type, compiled_type: type) -> None:
+def _fill_state(address: int, types: dict[str, type]) -> None:
     """Write the objects that native code compares with; all of them live forever."""
     objects: dict[str, object] = {
-        "array_type": array_type,
-        "compiled_type": compiled_type,
+        **{f"{name.lower()}_type": kind for name, kind in types.items()},
         "ndarray_type": np.ndarray,
         "tuple_type": tuple,
         "list_type": list,

@@ -33,6 +33,9 @@ PyErr_SetString = extern("void PyErr_SetString(ptr, ptr)")
 PyErr_Clear = extern("void PyErr_Clear()")
 PyErr_CheckSignals = extern("i32 PyErr_CheckSignals()")
 PyErr_Occurred = extern("ptr PyErr_Occurred()")
+PyErr_Fetch = extern("void PyErr_Fetch(ptr, ptr, ptr)")
+PyErr_Restore = extern("void PyErr_Restore(ptr, ptr, ptr)")
+PyErr_NormalizeException = extern("void PyErr_NormalizeException(ptr, ptr, ptr)")
 PyTuple_New = extern("ptr PyTuple_New(i64)")
 PyList_New = extern("ptr PyList_New(i64)")
 PyDict_New = extern("ptr PyDict_New()")
@@ -114,6 +117,7 @@ class PythonState(Struct):
 
     array_type: Ptr
     compiled_type: Ptr
+    boundary_type: Ptr
     ndarray_type: Ptr
     tuple_type: Ptr
     list_type: Ptr
@@ -130,6 +134,7 @@ class PythonState(Struct):
     equal: Ptr
     raise_no_memory: Ptr
     raise_no_array: Ptr
+    traceback_filter: Ptr
     dtypes: Pointer[Ptr] = inline(16)
     descriptors: Pointer[Ptr] = inline(16)
     item_sizes: Pointer[I64] = inline(16)
