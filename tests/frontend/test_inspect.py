@@ -89,3 +89,9 @@ def test_imports_in_any_order(code: str) -> None:
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'matmull'"):
         _ = wf.matmull
+
+
+def test_the_cuda_stage_names_what_has_no_cuda_schedule() -> None:
+    square = np.ones((8, 8), np.float32)
+    text = wf.jit(lambda a, b: wf.nn.relu(a @ b)).ir(square, square, stage="cuda")
+    assert "contraction_0" in text and "vectors of the CPU" in text

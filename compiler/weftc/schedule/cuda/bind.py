@@ -66,9 +66,23 @@ class _Unfit(Exception):
 def bind(function: LoopFunction) -> LoopFunction | Unbound:
     """`function` (written, with CPU loop kinds) with BLOCK and THREAD loops."""
     try:
+        if _has_lanes(function.body):
+            raise _Unfit("its loops are written in vectors of the CPU")
         return _Binder(function).bind()
     except _Unfit as reason:
         return Unbound(function.name, str(reason))
+
+
+def _has_lanes(body: Block) -> bool:
+    """Whether a schedule wrote its loops widened."""
+    seen: set[Expr] = set()
+    for statement in statements(body):
+        for root in expressions(statement):
+            for node in postorder(root, seen):
+                if node.type.lanes > 1:
+                    return True
+                seen.add(node)
+    return False
 
 
 class _Binder:
