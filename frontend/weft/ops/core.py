@@ -8,7 +8,7 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from weft import diagnostics, eager
+from weft import boundary, diagnostics, eager
 from weft.promotion import as_strong, default_dtype, promoted
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
 from weftc.ir.types import Dim, Shape, Size, same, static_shape
@@ -45,7 +45,7 @@ def operation(
                 compiled.dispatcher.run_fixed(args, kwargs)
                 raise
 
-        return public
+        return boundary.public(public)
 
     return decorate
 
