@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,6 +55,15 @@ def definition(function: Any) -> Location | None:
 
 _NOWHERE = 1 << 30
 """No code is so long; a location there is the line on which the code starts."""
+
+
+def short_place(location: Location) -> str:
+    """str(location) for listings: the path from the working folder, or the last two parts of one
+    that is elsewhere."""
+    path = Path(location.code.co_filename)
+    with suppress(OSError, ValueError):  # no working folder, or a path outside it
+        return location.text(str(path.relative_to(Path.cwd())))
+    return location.text("/".join(path.parts[-2:]))
 
 
 def located(kind: type[WeftError], problem: str, at: Location | None = None) -> WeftError:

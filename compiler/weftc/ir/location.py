@@ -5,10 +5,9 @@ from __future__ import annotations
 import linecache
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from types import CodeType
 
 
@@ -30,16 +29,10 @@ class Location:
         return self.code.co_filename, line, text.strip()
 
     def __str__(self) -> str:
-        return self._text(self.code.co_filename)
+        return self.text(self.code.co_filename)
 
-    def short(self) -> str:
-        """str for listings: the path from the working folder, or the last two parts of another."""
-        path = Path(self.code.co_filename)
-        with suppress(OSError, ValueError):  # no working folder, or a path outside it
-            return self._text(str(path.relative_to(Path.cwd())))
-        return self._text("/".join(path.parts[-2:]))
-
-    def _text(self, file: str) -> str:
+    def text(self, file: str) -> str:
+        """str, with another name for the file."""
         _, line, text = self.resolve()
         return f"{file}:{line}: {text}" if text else f"{file}:{line}"
 

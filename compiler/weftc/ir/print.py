@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr
 from weftc.ir.types import Dim
@@ -32,25 +33,27 @@ WORDS: Mapping[str, Attr] = {
 _SYMBOL = re.compile(r"[A-Za-z_]\w*")
 
 
-def print_graph(graph: Graph, locations: bool = False) -> str:
-    """`graph` as text, with the user's lines as comments if asked for."""
+def print_graph(graph: Graph, place: Callable[[Location], str] | None = None) -> str:
+    """`graph` as text, with the user's lines as comments, as `place` writes them."""
     numbers: dict[Node, int] = {}
     lines = [f"graph {graph.name}"]
     for number, node in enumerate(graph.nodes()):
         numbers[node] = number
-        lines.append("  " + print_node(node, numbers, locations))
+        lines.append("  " + print_node(node, numbers, place))
     returned = ", ".join(f"%{numbers[o]}" for o in graph.outputs)
     lines.append(f"  return {returned}".rstrip())
     return "\n".join(lines) + "\n"
 
 
-def print_node(node: Node, numbers: Mapping[Node, int], locations: bool = False) -> str:
+def print_node(
+    node: Node, numbers: Mapping[Node, int], place: Callable[[Location], str] | None = None
+) -> str:
     """One line; operands that have no number print as %?."""
     operands = ", ".join(f"%{numbers.get(i, '?')}" for i in node.inputs)
     attrs = ", ".join(f"{name}={print_attr(value)}" for name, value in node.attrs.items())
     line = f"%{numbers[node]} = {node.op.name}({operands})"
     line += f" {{{attrs}}} : {node.type}" if attrs else f" : {node.type}"
-    return f"{line}  # {node.location.short()}" if locations and node.location else line
+    return f"{line}  # {place(node.location)}" if place and node.location else line
 
 
 def print_attr(value: Attr) -> str:

@@ -47,7 +47,7 @@ def _excerpt(nodes: Sequence[Node], bad: int) -> str:
     lines = []
     for number in range(max(0, bad - _CONTEXT), min(len(nodes), bad + _CONTEXT + 1)):
         try:
-            line = print_node(nodes[number], numbers, locations=True)
+            line = print_node(nodes[number], numbers, str)
         except VerifyError:
             line = f"%{number} = {nodes[number].op.name}(...)"
         lines.append(f"{'>' if number == bad else ' '} {line}")

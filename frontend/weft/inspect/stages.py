@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from weft import diagnostics
 from weftc import pipeline
 from weftc.fusion.kernel import Kernel, KernelPlan
 from weftc.ir.node import Graph, Node
@@ -105,8 +106,8 @@ def _join(texts: Iterable[str]) -> str:
 
 
 STAGES: dict[str, Callable[[Lowered], str]] = {
-    "graph": lambda low: print_graph(low.graph, locations=True),
-    "optimized": lambda low: print_graph(low.optimized, locations=True),
+    "graph": lambda low: print_graph(low.graph, diagnostics.short_place),
+    "optimized": lambda low: print_graph(low.optimized, diagnostics.short_place),
     "kernels": lambda low: explain(low),
     "loops": lambda low: _join(map(print_function, low.loops)),
     "widened": lambda low: _join(map(print_function, low.widened)),
@@ -212,7 +213,9 @@ def _value(node: Node, number: dict[Node, int]) -> str:
 
 def _source(nodes: Iterable[Node]) -> list[str]:
     """The lines of the user's code that nodes come from, each once, in program order."""
-    return list(dict.fromkeys(n.location.short() for n in nodes if n.location is not None))
+    return list(
+        dict.fromkeys(diagnostics.short_place(n.location) for n in nodes if n.location is not None)
+    )
 
 
 def dump(low: Lowered, folder: Path, key: str) -> None:

@@ -91,7 +91,7 @@ def test_every_attribute_reads_back(value: Any) -> None:
 def test_locations_are_comments() -> None:
     with at(Location(sample_graph.__code__, 0)):
         graph = sample_graph()
-    text = print_graph(graph, locations=True)
+    text = print_graph(graph, str)
     assert "# " in text and "test_text.py" in text
     assert print_graph(parse_graph(text)) == print_graph(graph)
 
