@@ -17,6 +17,7 @@ from weftc.loop.ir import LoopFunction
 from weftc.loop.simplify import simplify as simplify_loops
 from weftc.loop.widen import widen
 from weftc.passes.cse import eliminate_common_subexpressions
+from weftc.passes.empty import replace_empty
 from weftc.passes.fold import fold_constants
 from weftc.passes.own_outputs import own_outputs
 from weftc.passes.simplify import simplify
@@ -27,6 +28,7 @@ from weftrt.program import KernelCode, Program
 from weftrt.target import Target
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    replace_empty,
     simplify,
     fold_constants,
     eliminate_common_subexpressions,

@@ -22,6 +22,8 @@ LARGEST: Final = 512
 """Nodes in a group."""
 DEEPEST: Final = 24
 """Movement nodes that may follow one another before a value is written to memory."""
+MOST_PIECES: Final = 8
+"""Values that an element may be chosen from (by nested concats) before it is written to memory."""
 SHORT_ROW: Final = 16384
 """Elements below which one thread may as well reduce everything."""
 FEW_ROWS: Final = 8
@@ -60,6 +62,7 @@ class Groups:
         self.views: dict[Node, tuple[View, ...]] = {}
         """How a node reads through the movement that ends in it: what its readers read."""
         self._depth: dict[Node, int] = {}
+        self._pieces: dict[Node, int] = {}
         self._rowwise: dict[tuple[Shape, Shape], list[Group]] = {}
         self._outputs = set(graph.outputs)
         for node in order:
@@ -88,15 +91,16 @@ class Groups:
         behind = [view for operand in node.inputs for view in self.views[operand]]
         seen = views.through(node, behind)
         depth = 1 + max((self._depth.get(i, 0) for i in node.inputs), default=0)
+        pieces = sum(self._pieces.get(i, 1) for i in node.inputs)
         cut = views.divides(node) and not (seen and all(view.is_flat for view in seen))
-        if cut or depth > DEEPEST:
+        if cut or depth > DEEPEST or pieces > MOST_PIECES:
             self.views[node] = (views.direct(node),)
             self._start(KernelKind.POINTWISE, node).closed = True
             return
         if node in self._outputs and not self._adopt(node, seen):
             self._start(KernelKind.POINTWISE, node).closed = True
         self.views[node] = seen
-        self._depth[node] = depth
+        self._depth[node], self._pieces[node] = depth, pieces
 
     def pointwise(self, node: Node) -> None:
         self.views[node] = (views.direct(node),)

@@ -112,8 +112,8 @@ class Recompute:
     def _expands(self, node: Node, use: Use) -> bool:
         """Whether the reader's loops visit elements of the value again and again."""
         size, wanted = node.type.size, use.reader.type.size
-        if use.reader.op.family is Family.REDUCTION:
-            wanted = use.reader.inputs[0].type.size
+        if use.reader.op.family is Family.REDUCTION or use.reader.op.name == "concat":
+            wanted = use.operand.type.size
         if size == wanted or use.view.way is Way.FLAT:
             return False
         if use.view.way is Way.OTHER:

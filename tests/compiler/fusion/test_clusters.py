@@ -148,6 +148,37 @@ def test_a_chain_of_stencils_does_not_explode() -> None:
     assert max(len(k.nodes) for k in plan.kernels) < 30
 
 
+def _stencil(u: Node) -> Node:
+    """A step of three points, the borders kept by a concat."""
+    (n,) = u.type.shape
+    left, middle, right = (
+        op("slice", u, start=(k,), stop=(n - 2 + k,), step=(1,)) for k in range(3)
+    )
+    inner = op("add", op("add", left, middle), right)
+    first = op("slice", u, start=(0,), stop=(1,), step=(1,))
+    last = op("slice", u, start=(n - 1,), stop=(n,), step=(1,))
+    return op("concat", first, inner, last, axis=0)
+
+
+def test_pieces_of_pieces_do_not_explode() -> None:
+    """What an element may be chosen from is bounded, though every concat reads the one before."""
+
+    def work(steps: int) -> int:
+        inputs = Inputs()
+        u = inputs(100)
+        for _ in range(steps):
+            u = _stencil(u)
+        return sum(len(kernel.nodes) for kernel in plan_of(inputs, u).kernels)
+
+    assert work(40) < 2.2 * work(20) < 4.5 * work(10)
+
+
+def test_work_for_a_piece_is_done_where_the_piece_is_written() -> None:
+    inputs = Inputs()
+    pieces = [op("exp", op("sin", inputs(5))) for _ in range(20)]
+    assert kinds(plan_of(inputs, op("concat", *pieces, axis=0))) == ["pointwise"]
+
+
 def test_a_cheap_value_is_not_written() -> None:
     inputs = Inputs()
     x = inputs(16, 12)

@@ -73,6 +73,50 @@ def test_roots_of_several_shapes_in_one_kernel() -> None:
     check(inputs.graph(*updates))
 
 
+PIECES = [
+    (0, [(2, 3), (1, 3), (4, 3)]),
+    (1, [(2, 3), (2, 1), (2, 0), (2, 70)]),
+    (1, [(40, 1), (40, 1)]),
+    (2, [(2, 3, 1), (2, 3, 4)]),
+    (0, [(1,)] * 20),
+    (1, [(3, 1, 2)] * 12),
+]
+
+
+@pytest.mark.parametrize(("axis", "shapes"), PIECES)
+def test_pieces_are_written_into_slices(axis: int, shapes: list[tuple[int, ...]]) -> None:
+    inputs = Inputs()
+    pieces = [op("neg", inputs(*shape)) for shape in shapes]
+    check(inputs.graph(op("concat", *pieces, axis=axis)))
+
+
+def test_a_concat_of_concats_and_transposes() -> None:
+    inputs = Inputs()
+    x, y = inputs(33, 40), inputs(40, 2)
+    below = op("concat", build.transpose(x, (1, 0)), op("exp", y), axis=1)
+    inside = op("concat", below, below, axis=0)
+    check(inputs.graph(op("concat", inside, op("flip", inside, axes=(0,)), axis=1), below))
+
+
+def test_a_concat_of_symbolic_pieces() -> None:
+    inputs = Inputs()
+    n = Dim.symbol("n")
+    pieces = [inputs(n, 3), inputs(2, 3), inputs(n, 3)]
+    for size in (1, 5, 40):
+        check(inputs.graph(op("concat", *pieces, axis=0)), {"n": size})
+
+
+def test_a_concat_of_many_is_linear() -> None:
+    def statements_of(count: int) -> int:
+        inputs = Inputs()
+        (kernel,) = fuse(
+            inputs.graph(op("concat", *(inputs(7) for _ in range(count)), axis=0))
+        ).kernels
+        return len(list(statements(schedule.lower(kernel, TARGET, "f").function.body)))
+
+    assert statements_of(200) == 2 * statements_of(100)
+
+
 @pytest.mark.parametrize("shape", [(37, 53), (1, 20), (20, 1), (16, 64), (3, 4, 5)])
 def test_transposes(shape: tuple[int, ...]) -> None:
     inputs = Inputs()

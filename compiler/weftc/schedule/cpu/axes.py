@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Size
+from weftc.ir.types import Shape, Size
 from weftc.loop.build import Builder
-from weftc.loop.ir import Expr, Var
+from weftc.loop.ir import Expr, Var, add
 from weftc.loop.walk import operands
 from weftc.schedule.cpu import loops
 from weftc.schedule.indices import ZERO
-from weftc.schedule.pull import Puller
+from weftc.schedule.pull import Index, Puller
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,47 @@ class Axes:
 
     groups: tuple[tuple[int, ...], ...]
     reads: tuple[tuple[Size, ...] | None, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a nest writes what it computes: into `output`, from `start` on along each axis."""
+
+    output: Node
+    start: Shape
+
+    @staticmethod
+    def whole(output: Node) -> Place:
+        """All of `output`."""
+        return Place(output, (0,) * output.type.rank)
+
+    def index(self, index: Index, puller: Puller) -> Index:
+        """The index in the output for one of the nest."""
+        size = puller.indices.size
+        return tuple(add(i, size(start)) for i, start in zip(index, self.start, strict=True))
+
+    def is_contiguous(self, shape: Shape) -> bool:
+        """Whether a value of `shape` lies there without gaps."""
+        kept = [axis for axis, size in enumerate(shape) if size != 1]
+        after = slice(kept[0] + 1 if kept else 0, None)
+        return shape[after] == self.output.type.shape[after]
+
+
+def places(output: Node, kernel: Kernel) -> list[tuple[Node, Place]]:
+    """What is computed for `output`, and where it goes: the operands of a concat, and of those
+    that are concats themselves, each to a place of its own."""
+    found: list[tuple[Node, Place]] = []
+    pending = [(output, Place.whole(output))]
+    while pending:
+        node, place = pending.pop()
+        if node.op.name != "concat" or node in kernel.inputs:
+            found.append((node, place))
+            continue
+        axis, start = node["axis"], list(place.start)
+        for operand in node.inputs:
+            pending.append((operand, Place(output, tuple(start))))
+            start[axis] = start[axis] + operand.type.shape[axis]
+    return found[::-1]
 
 
 def cone(roots: Sequence[Node], kernel: Kernel) -> list[Node]:
@@ -42,15 +83,19 @@ def cone(roots: Sequence[Node], kernel: Kernel) -> list[Node]:
     return list(found)
 
 
-def analyze(roots: Sequence[Node], nodes: Sequence[Node], kernel: Kernel) -> Axes:
-    """The axes of a nest over the shape of `roots`, which compute `nodes`."""
+def analyze(
+    roots: Sequence[Node], targets: Sequence[Place], nodes: Sequence[Node], kernel: Kernel
+) -> Axes:
+    """The axes of a nest over the shape of `roots`, which computes `nodes` and writes `targets`.
+    Writes that are not at the flat index of the nest are among the reads."""
     shape = roots[0].type.shape
     axes = [a for a, extent in enumerate(shape) if extent != 1]
     if not axes:
         return Axes((), ())
-    if _is_flat(nodes, kernel):
+    scattered = [target for target in targets if not target.is_contiguous(shape)]
+    if not scattered and _is_flat(nodes, kernel):
         return Axes((tuple(range(axes[0], axes[-1] + 1)),), ((1,),))
-    reads, pinned = _trial(roots, axes, kernel)
+    reads, pinned = _trial(roots, scattered, axes, kernel)
     groups: list[list[int]] = []
     for position, axis in enumerate(axes):
         joined = groups and not {position - 1, position} & pinned
@@ -77,7 +122,7 @@ def _is_flat(nodes: Sequence[Node], kernel: Kernel) -> bool:
 
 
 def _trial(
-    roots: Sequence[Node], axes: Sequence[int], kernel: Kernel
+    roots: Sequence[Node], scattered: Sequence[Place], axes: Sequence[int], kernel: Kernel
 ) -> tuple[list[tuple[Size, ...] | None], set[int]]:
     """Pull `roots` in a scratch nest with one loop per axis; the factors of every read, and the
     positions (in `axes`) of those whose index is used for more than addresses."""
@@ -89,6 +134,9 @@ def _trial(
             index[axis] = variable
         for root in roots:
             puller.pull(root, tuple(index))
+        for place in scattered:
+            there = place.index(tuple(index), puller)
+            puller.reads.append(puller.indices.linearize(there, place.output.type.shape))
     order = [v for v in variables if isinstance(v, Var)]
     reads: list[tuple[Size, ...] | None] = []
     pinned: set[int] = set()

@@ -1,5 +1,6 @@
 """Pointwise kernels: one loop nest per group of roots of one shape that share what they read.
 
+A concat is one nest per piece, which stores into its slice of the output.
 Axes that every read walks alike run as one loop; the innermost is a vector loop. A nest whose reads
 stride across the innermost axis (a transpose) runs in tiles, so that the lines it brings are used
 up before they leave the first-level cache. Work for more than one thread is cut into pieces.
@@ -18,6 +19,7 @@ from weftc.ir.types import Size, product
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Expr, Scalar, add, apply, const, mul
 from weftc.schedule.cpu import axes, cost, loops
+from weftc.schedule.cpu.axes import Place
 from weftc.schedule.lowered import Lowered
 from weftc.schedule.pull import Puller
 from weftrt.target import Target
@@ -29,6 +31,8 @@ FEW: Final = 16
 LONG: Final = 1024
 LINE: Final = 64
 """Bytes of a cache line."""
+MANY: Final = 64
+"""Nests of one kernel above which their loops are not unrolled: LLVM takes longer than they do."""
 NONTEMPORAL: Final = 32 << 20
 """Bytes of an output above which it is written past the caches."""
 
@@ -39,6 +43,7 @@ class _Nest:
 
     puller: Puller
     roots: tuple[Node, ...]
+    places: tuple[Place, ...]
     axes: axes.Axes
     extents: tuple[Size, ...]
     lanes: int
@@ -53,14 +58,15 @@ class _Nest:
         """Store every root at the position that the flat index of each group of axes gives."""
         shape = self.roots[0].type.shape
         index = loops.spread(self.puller, shape, self.axes.groups, flats)
-        for root in self.roots:
+        for root, place in zip(self.roots, self.places, strict=True):
             value = self.puller.pull(root, index)
-            self.puller.store(root, index, value, nontemporal=self._is_streamed(root))
+            at = place.index(index, self.puller)
+            self.puller.store(place.output, at, value, nontemporal=self._is_streamed(place))
 
-    def _is_streamed(self, root: Node) -> bool:
+    def _is_streamed(self, place: Place) -> bool:
         """Whether an output is too large for the caches and its vectors fill whole lines."""
-        size, itemsize = root.type.size, root.type.dtype.itemsize
-        if not isinstance(size, int) or size * itemsize <= NONTEMPORAL:
+        size, itemsize = place.output.type.size, place.output.type.dtype.itemsize
+        if not isinstance(size, int) or size * itemsize <= NONTEMPORAL or any(place.start):
             return False
         if len(self.extents) == 1:
             return True
@@ -73,8 +79,9 @@ def lower_pointwise(kernel: Kernel, target: Target, name: str) -> Lowered:
     builder = Builder(name)
     puller = Puller(kernel, builder)
     total: Size = 0
-    for roots in nests(kernel):
-        nest = _plan(kernel, puller, roots, target)
+    found = nests(kernel)
+    for roots, places in found:
+        nest = _plan(kernel, puller, roots, places, target, unrolled=len(found) <= MANY)
         total = total + nest.total
         _lower(nest)
     return Lowered(
@@ -87,11 +94,21 @@ def lower_pointwise(kernel: Kernel, target: Target, name: str) -> Lowered:
     )
 
 
-def nests(kernel: Kernel) -> list[tuple[Node, ...]]:
+def nests(kernel: Kernel) -> list[tuple[tuple[Node, ...], tuple[Place, ...]]]:
+    """What each loop nest computes, and where that goes: a concat's pieces one by one, other
+    outputs of equal shape together where they share what they read."""
+    joined = [o for o in kernel.outputs if o.op.name == "concat" and o not in kernel.inputs]
+    pieces = [found for output in joined for found in axes.places(output, kernel)]
+    result = [((piece,), (place,)) for piece, place in pieces if piece.type.size != 0]
+    others = _sharing([o for o in kernel.outputs if o not in joined], kernel)
+    return [*result, *((roots, tuple(map(Place.whole, roots))) for roots in others)]
+
+
+def _sharing(outputs: Sequence[Node], kernel: Kernel) -> list[tuple[Node, ...]]:
     """The outputs, in groups of equal shape that share a value or an operand of more than one
     element."""
     result: list[tuple[list[Node], set[Node]]] = []
-    for output in kernel.outputs:
+    for output in outputs:
         reach = {n for n in axes.cone([output], kernel) if n.type.size != 1}
         roots = [output]
         rest = []
@@ -104,18 +121,27 @@ def nests(kernel: Kernel) -> list[tuple[Node, ...]]:
     return [tuple(roots) for roots, _ in result]
 
 
-def _plan(kernel: Kernel, puller: Puller, roots: tuple[Node, ...], target: Target) -> _Nest:
+def _plan(
+    kernel: Kernel,
+    puller: Puller,
+    roots: tuple[Node, ...],
+    places: tuple[Place, ...],
+    target: Target,
+    unrolled: bool,
+) -> _Nest:
     nodes = axes.cone(roots, kernel)
     size = roots[0].type.size
     full = [n for n in nodes if n.type.size == size or n.type.size != 1]
-    found = axes.analyze(roots, nodes, kernel)
+    found = axes.analyze(roots, places, nodes, kernel)
     touched = [n for n in full if n in puller.buffers] + list(roots)
     extents = tuple(loops.merged(roots[0].type.shape, found.groups))
     lanes = cost.lanes(full, target, size)
+    if not unrolled:
+        lanes = max(lanes // cost.UNROLL, 1)
     if extents and isinstance(extents[-1], int):
         lanes = min(lanes, 1 << max(extents[-1] - 1, 0).bit_length())
     element = cost.element(full, touched, target)
-    return _Nest(puller, roots, found, extents, lanes, element)
+    return _Nest(puller, roots, places, found, extents, lanes, element)
 
 
 def _lower(nest: _Nest) -> None:
