@@ -3,6 +3,7 @@
 from weftrt.errors import (
     CompileError,
     DTypeError,
+    IndexingError,
     OutOfBoundsError,
     RangeError,
     ShapeError,
@@ -15,6 +16,7 @@ from weftrt.errors import (
 __all__ = [
     "CompileError",
     "DTypeError",
+    "IndexingError",
     "OutOfBoundsError",
     "RangeError",
     "ShapeError",

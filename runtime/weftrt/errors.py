@@ -23,6 +23,10 @@ class TraceError(WeftError, TypeError):
     """Python code that cannot be traced: a branch on a traced value, a leaked tracer, ..."""
 
 
+class IndexingError(WeftError, IndexError):
+    """An index that an array does not take: too many, two ellipses, no integer."""
+
+
 class OutOfBoundsError(WeftError, IndexError):
     """An index outside its axis, found while a kernel ran."""
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from weft import diagnostics
-from weft.ops import core
+from weft import diagnostics, tree
+from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, dtype_of
 from weft.tracing import Trace, Tracer, apply, lift, state, tracing
-from weftc.ir.types import Dim, Size
+from weftc.ir.types import Dim, Size, product
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import Kind
-from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError, TraceError, UsageError
+from weftrt.errors import DTypeError, IndexingError, OutOfBoundsError, ShapeError, UsageError
+
+_NO_MASK = "; a mask would give a shape that depends on values: use wf.where"
 
 
 @operation("axis")
@@ -33,9 +37,8 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Tracer:
 
 def _take(x: Tracer, indices: Tracer, axis: int) -> Tracer:
     if not indices.dtype.is_integer:
-        problem = "the indices must be integers"
-        if indices.dtype.kind is Kind.BOOL:
-            problem += "; a mask would give a shape that depends on values: use wf.where"
+        mask = indices.dtype.kind is Kind.BOOL
+        problem = "the indices must be integers" + _NO_MASK * mask
         diagnostics.fail(DTypeError, "take", [x, indices], problem)
     return apply("take", x, as_strong(indices), axis=axis)
 
@@ -61,75 +64,116 @@ def one_hot(
 
 
 def getitem(x: Any, key: Any) -> Any:
-    """x[key]: integers, slices, None, Ellipsis, or one array of integers."""
-    if state.trace is None and isinstance(x, Array) and not _has_array(key):
-        # Elements are only copied, so NumPy does it: no compile for every x[i].
-        try:
-            part = array.to_numpy(x)[key]
-        except (IndexError, TypeError, ValueError):
-            with tracing(Trace("index", 0)):  # staging says what is wrong, in our words
-                _staged(x, key)
-            raise
-        return array.from_numpy(np.asarray(part), copy=True)
-    if state.trace is None:
-        return _getitem_arrays(x, *_split(key))
-    return _staged(x, key)
+    """x[key] by NumPy's rules: integers, slices, None, Ellipsis, and arrays or lists of integers,
+    which broadcast against each other."""
+    items = _items(x, key)
+    if state.trace is not None:
+        return _staged(x, items)
+    arrays = tuple(item for item in items if isinstance(item, _ARRAYS))
+    if arrays:
+        return _getitem_arrays(x, arrays, tuple(map(_frozen, items)))
+    # Elements are only copied, so NumPy does it: no compile for every x[i].
+    try:
+        part = array.to_numpy(x)[items]
+    except (IndexError, ValueError):
+        with tracing(Trace("index", 0)):  # staging says what is wrong, in our words
+            _staged(x, items)
+        raise
+    return array.from_numpy(np.asarray(part), copy=True)
 
 
-def _has_array(key: Any) -> bool:
-    items = key if isinstance(key, tuple) else (key,)
-    return any(isinstance(item, (Array, np.ndarray, list, Tracer)) for item in items)
+_ARRAYS = (Tracer, Array, np.ndarray)
 
 
-def _split(key: Any) -> tuple[Any, Any]:
-    """The one array of a key, and the static rest of it with True in the array's place."""
-    items = key if isinstance(key, tuple) else (key,)
-    places = [p for p, item in enumerate(items) if isinstance(item, (Array, np.ndarray, list))]
-    if len(places) != 1:
-        raise diagnostics.located(TraceError, "an index may hold one array of integers, not more")
-    found = items[places[0]]
-    rest = tuple(True if p == places[0] else _frozen(item) for p, item in enumerate(items))
-    return np.asarray(found) if isinstance(found, list) else found, rest
+def _items(x: Any, key: Any) -> tuple[Any, ...]:
+    """The items of a key: None, Ellipsis, ints, slices of ints, and arrays."""
+    return tuple(_item(x, item) for item in key) if type(key) is tuple else (_item(x, key),)
+
+
+def _item(x: Any, item: Any) -> Any:
+    if item is None or item is Ellipsis or type(item) is int or isinstance(item, _ARRAYS):
+        return item
+    if isinstance(item, slice):
+        return slice(*(_bound(x, bound) for bound in (item.start, item.stop, item.step)))
+    if isinstance(item, (list, tuple, range)):
+        return _listed(x, item)
+    if isinstance(item, (bool, np.bool_)) or not hasattr(item, "__index__"):
+        mask = isinstance(item, (bool, np.bool_))
+        _fail(x, f"{item!r:.40} is not an index" + _NO_MASK * mask)
+    return operator.index(item)
+
+
+def _bound(x: Any, bound: Any) -> int | None:
+    if bound is not None and not hasattr(bound, "__index__"):
+        _fail(x, f"a slice is of integers, not {diagnostics.kind_of(bound)}")
+    return None if bound is None else operator.index(bound)
+
+
+def _listed(x: Any, item: Any) -> Any:
+    """An array of nested lists of integers."""
+    leaves = tree.leaves(item)
+    if not leaves:
+        return np.zeros(np.shape(item), np.int64)
+    if any(isinstance(leaf, Tracer) for leaf in leaves):
+        return movement.stack([lift(entry) for entry in item])
+    try:
+        return np.asarray(item)
+    except ValueError as error:
+        _fail(x, f"the list {item!r:.40} is no array: {error}")
+
+
+def _fail(x: Any, problem: str) -> NoReturn:
+    diagnostics.fail(IndexingError, "index", [x], problem.replace("{", "{{").replace("}", "}}"))
 
 
 def _frozen(item: Any) -> Any:
-    """A slice as a hashable tuple, so that it can be a static argument."""
-    return ("slice", item.start, item.stop, item.step) if isinstance(item, slice) else item
+    """A slice as a hashable tuple, and True for an array, so that they can be static arguments."""
+    if isinstance(item, slice):
+        return (item.start, item.stop, item.step)
+    return True if isinstance(item, _ARRAYS) else item
 
 
 @operation("rest")
-def _getitem_arrays(x: Any, indices: Any, /, rest: tuple[Any, ...]) -> Tracer:
-    items = tuple(
-        indices if item is True else slice(*item[1:]) if isinstance(item, tuple) else item
+def _getitem_arrays(x: Any, arrays: tuple[Any, ...], /, rest: tuple[Any, ...]) -> Tracer:
+    following = iter(arrays)
+    items = (
+        next(following) if item is True else slice(*item) if isinstance(item, tuple) else item
         for item in rest
     )
-    return _staged(x, items)
+    return _staged(x, tuple(items))
 
 
 @dataclass
 class _Plan:
-    """What basic indexing does, axis by axis, then the shape of the result."""
+    """What basic indexing does, axis by axis, and the shape of the result; then the arrays, each
+    with its axis of the array that is indexed and its axis of the result, and the places in the
+    key of all that NumPy counts as arrays: integers too, if there is one."""
 
     start: list[Size]
     stop: list[Size]
     step: list[int]
     flipped: list[int]
     shape: list[Size]
-    taken: tuple[Any, int] | None = None
+    arrays: list[tuple[Tracer, int, int]]
+    places: list[int]
+    first: int = 0
 
 
-def _staged(x: Any, key: Any) -> Tracer:
+def _staged(x: Any, items: tuple[Any, ...]) -> Tracer:
     value = as_strong(lift(x))
-    items = _expanded(value, key if isinstance(key, tuple) else (key,))
-    plan = _Plan([], [], [], [], [])
+    plan = _Plan([], [], [], [], [], [], [])
     axis = 0
-    for item in items:
+    for place, item in enumerate(_expanded(value, items)):
         if item is None:
             plan.shape.append(1)
             continue
+        if not isinstance(item, slice):
+            plan.first = plan.first if plan.places else len(plan.shape)
+            plan.places.append(place)
         _plan_axis(value, plan, item, axis)
         axis += 1
-    return _run(value, plan)
+    result = _sliced(value, plan)
+    return _gathered(result, plan) if plan.arrays else result
 
 
 def _expanded(x: Tracer, items: tuple[Any, ...]) -> list[Any]:
@@ -137,8 +181,7 @@ def _expanded(x: Tracer, items: tuple[Any, ...]) -> list[Any]:
     used = len([item for item in items if item is not None and item is not Ellipsis])
     ellipses = [place for place, item in enumerate(items) if item is Ellipsis]
     if used > x.ndim or len(ellipses) > 1:
-        problem = f"{used} indices for {x.ndim} axes" if used > x.ndim else "two ellipses"
-        diagnostics.fail(ShapeError, "index", [x], problem)
+        _fail(x, f"{used} indices for {x.ndim} axes" if used > x.ndim else "two ellipses")
     place = ellipses[0] if ellipses else len(items)
     full = [slice(None)] * (x.ndim - used)
     return [*items[:place], *full, *items[place + 1 :]]
@@ -148,22 +191,24 @@ def _plan_axis(x: Tracer, plan: _Plan, item: Any, axis: int) -> None:
     size = x.shape[axis]
     if isinstance(item, slice):
         _plan_slice(x, plan, item, axis)
-    elif isinstance(item, (Tracer, Array, np.ndarray, list)):
-        if plan.taken is not None:
-            problem = "an index may hold one array of integers, not more"
-            diagnostics.fail(TraceError, "index", [x], problem)
-        plan.taken = (np.asarray(item) if isinstance(item, list) else item, axis)
+    elif isinstance(item, _ARRAYS):
+        plan.arrays.append((_integers(x, item), axis, len(plan.shape)))
         _plan_range(plan, 0, size, 1)
         plan.shape.append(size)
-    elif isinstance(item, (bool, np.bool_)) or not hasattr(item, "__index__"):
-        diagnostics.fail(TraceError, "index", [x], f"{item!r} is not an index")
     else:
-        index = item.__index__()
-        if isinstance(size, int) and not -size <= index < size:
-            problem = f"index {index} is out of bounds for axis {axis} of size {size}"
+        if isinstance(size, int) and not -size <= item < size:
+            problem = f"index {item} is out of bounds for axis {axis} of size {size}"
             diagnostics.fail(OutOfBoundsError, "index", [x], problem)
-        first = size + index if index < 0 else index
+        first = size + item if item < 0 else item
         _plan_range(plan, first, first + 1, 1)
+
+
+def _integers(x: Tracer, item: Any) -> Tracer:
+    indices = as_strong(lift(item, "an index"))
+    if not indices.dtype.is_integer:
+        mask = indices.dtype.kind is Kind.BOOL
+        _fail(x, f"an index is of integers, not {indices.dtype}" + _NO_MASK * mask)
+    return indices
 
 
 def _plan_range(plan: _Plan, start: Size, stop: Size, step: int) -> None:
@@ -195,7 +240,7 @@ def _plan_slice(x: Tracer, plan: _Plan, item: slice, axis: int) -> None:
     plan.shape.append(count)
 
 
-def _run(x: Tracer, plan: _Plan) -> Tracer:
+def _sliced(x: Tracer, plan: _Plan) -> Tracer:
     whole = all(
         a == 0 and b == n and s == 1
         for a, b, s, n in zip(plan.start, plan.stop, plan.step, x.shape, strict=True)
@@ -204,16 +249,44 @@ def _run(x: Tracer, plan: _Plan) -> Tracer:
         x = apply("slice", x, start=tuple(plan.start), stop=tuple(plan.stop), step=tuple(plan.step))
     if plan.flipped:
         x = apply("flip", x, axes=tuple(plan.flipped))
-    if plan.taken is not None:
-        return _run_take(x, plan)
     shape = tuple(plan.shape)
     return apply("reshape", x, shape=shape) if shape != x.shape else apply("identity", x)
 
 
-def _run_take(x: Tracer, plan: _Plan) -> Tracer:
-    assert plan.taken is not None
-    if tuple(plan.shape) != x.shape:
-        problem = "integers and None do not mix with an array in one index; index twice"
-        diagnostics.fail(TraceError, "index", [x], problem)
-    indices, axis = plan.taken
-    return _take(x, lift(indices), axis)
+def _gathered(x: Tracer, plan: _Plan) -> Tracer:
+    """The elements at the arrays' indices. Their axes stand where the first array stood, or in
+    front if something stands between the arrays."""
+    together = plan.places[-1] - plan.places[0] == len(plan.places) - 1
+    place = plan.first if together else 0
+    axes = [axis for _, _, axis in plan.arrays]
+    rest = [axis for axis in range(x.ndim) if axis not in axes]
+    moved = movement.transposed(x, [*rest[:place], *axes, *rest[place:]])
+    if len(axes) == 1:
+        return _take(moved, plan.arrays[0][0], place)
+    sizes = moved.shape[place : place + len(axes)]
+    flat = (*moved.shape[:place], product(sizes), *moved.shape[place + len(axes) :])
+    return _take(apply("reshape", moved, shape=flat), _flat_index(x, plan, sizes), place)
+
+
+def _flat_index(x: Tracer, plan: _Plan, sizes: Sequence[Size]) -> Tracer:
+    """The index into axes merged into one of several arrays that index them."""
+    indices = [
+        _counted(indices, size, axis)
+        for (indices, axis, _), size in zip(plan.arrays, sizes, strict=True)
+    ]
+    try:
+        shape = core.broadcast_shapes("index", indices)
+    except ShapeError:
+        shapes = diagnostics.listed([str(index.shape) for index in indices])
+        _fail(x, f"the arrays have shapes {shapes}, which do not broadcast")
+    result = core.broadcast(indices[0], shape)
+    for index, size in zip(indices[1:], sizes[1:], strict=True):
+        scaled = elementwise.binary("mul", "index", result, size)
+        result = apply("add", scaled, core.broadcast(index, shape))
+    return result
+
+
+def _counted(indices: Tracer, size: Size, axis: int) -> Tracer:
+    """Indices into an axis as counted from its front; those outside fail."""
+    numbers = apply("iota", shape=(*(1,) * axis, size), axis=axis, dtype=dtypes.int64)
+    return apply("reshape", _take(numbers, indices, axis), shape=indices.shape)
