@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass, make_dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,61 @@ from benchmarks import peers
 from benchmarks.harness import Case
 
 
+class Pair(NamedTuple):
+    """Two arrays."""
+
+    first: Any
+    second: Any
+
+
+@wf.tree.register
+@dataclass
+class State:
+    """Two arrays."""
+
+    first: Any
+    second: Any
+
+
+Wide = wf.tree.register(make_dataclass("Wide", [f"leaf{n}" for n in range(200)]))
+"""Two hundred arrays."""
+
+
 def cases() -> Iterator[Case]:
+    """Adding two arrays, alone and in trees of several kinds."""
+    yield _arrays()
+    x = wf.ones((4,))
+    for name, tree, limit in (
+        ("a named tuple of 2", Pair(x, x), 0.5e-6),
+        ("a dataclass of 2", State(x, x), 0.5e-6),
+        ("a dataclass of 200", Wide(*[x] * 200), 6e-6),
+    ):
+        yield _tree(name, tree, limit)
+
+
+def _tree(name: str, tree: Any, limit: float) -> Case:
+    """A call that is given a tree and returns the sum of two of its leaves."""
+    compiled = wf.jit(_ends)
+    runs: dict[str, Any] = {"weft": lambda: compiled(tree)}
+    if (jax := peers.load("jax")) is not None:
+        values = [jax.numpy.ones(4)] * len(wf.tree.leaves(tree))
+        if not isinstance(tree, Pair):
+            fields = list(type(tree).__dataclass_fields__)
+            jax.tree_util.register_dataclass(type(tree), data_fields=fields, meta_fields=[])
+        jitted, given = jax.jit(_ends), type(tree)(*values)
+        runs["jax.jit"] = lambda: jitted(given)
+    return Case(f"call: {name} arrays", runs, np.full(4, 2.0), limit=limit, seconds=0.3)
+
+
+def _ends(tree: Any) -> Any:
+    """The sum of the first and the last field."""
+    if isinstance(tree, Pair):
+        return tree.first + tree.second
+    fields = list(type(tree).__dataclass_fields__)
+    return getattr(tree, fields[0]) + getattr(tree, fields[-1])
+
+
+def _arrays() -> Case:
     """Adding two arrays of four elements, compiled and eager."""
     a, b = np.ones(4, np.float32), np.ones(4, np.float32)
     x, y = wf.asarray(a), wf.asarray(b)
@@ -32,4 +87,4 @@ def cases() -> Iterator[Case]:
     if (numba := peers.load("numba")) is not None:
         nb = numba.njit(lambda x, y: x + y)
         runs["numba"] = lambda: nb(a, b)
-    yield Case("call: add two arrays of 4 float32", runs, a + b, limit=1e-6, seconds=0.3)
+    return Case("call: add two arrays of 4 float32", runs, a + b, limit=1e-6, seconds=0.3)
