@@ -46,7 +46,7 @@ _UNNAMED = "kernel.unnamed"
 
 def optimize(graph: Graph, validator: Validator | None = None) -> Graph:
     """Run PASSES over `graph`, each checked by `validator`."""
-    validator = validator or Validator(0)
+    validator = validator or Validator()
     validator.begin(graph)
     for run in PASSES:
         graph = run(graph)
@@ -68,7 +68,9 @@ class Stages:
 
     @cached_property
     def plan(self) -> KernelPlan:
-        return clusters.fuse(self.optimized)
+        plan = clusters.fuse(self.optimized)
+        self.validator.fusion(plan)
+        return plan
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -83,19 +85,19 @@ class Stages:
 
     @cached_property
     def loops(self) -> tuple[LoopFunction, ...]:
-        loops = tuple(low.function for low in self.lowered)
-        for loop in loops:
-            self.validator.loops("schedule", loop, widened=False)
-        return loops
+        for kernel, low in zip(self.kernels, self.lowered, strict=True):
+            self.validator.loops("schedule", kernel, low, low.function)
+        return tuple(low.function for low in self.lowered)
 
     @cached_property
     def widened(self) -> tuple[LoopFunction, ...]:
-        return tuple(map(self._widened, self.loops))
+        return tuple(map(self._widened, self.loops, self.kernels, self.lowered))
 
-    def _widened(self, function: LoopFunction) -> LoopFunction:
-        for run in (lambda f: widen(f, self.target), simplify_loops):
-            function = run(function)
-            self.validator.loops("widening", function, widened=True)
+    def _widened(self, function: LoopFunction, kernel: Kernel, low: Lowered) -> LoopFunction:
+        function = widen(function, self.target)
+        self.validator.loops("widening", kernel, low, function)
+        function = simplify_loops(function)
+        self.validator.loops("simplify", kernel, low, function)
         return function
 
     @cached_property
@@ -107,17 +109,21 @@ class Stages:
             }
             for low in self.lowered
         ]
-        return memory.plan(self.plan, scratch)
+        places = memory.plan(self.plan, scratch)
+        self.validator.memory(self.plan, self.lowered, places)
+        return places
 
     @cached_property
     def codes(self) -> tuple[KernelCode, ...]:
         """LLVM IR per kernel, under a symbol that names its content: equal kernels are one."""
-        return tuple(map(self._code, self.kernels, self.widened))
+        return tuple(map(self._code, self.kernels, self.lowered, self.widened))
 
-    def _code(self, kernel: Kernel, function: LoopFunction) -> KernelCode:
+    def _code(self, kernel: Kernel, low: Lowered, function: LoopFunction) -> KernelCode:
         text = llvm.emit(function, self.target, _UNNAMED)
         symbol = f"{kernel.kind.value}_{sha256(text.encode()).hexdigest()[:24]}"
-        return KernelCode(symbol, text.replace(_UNNAMED, symbol))
+        code = KernelCode(symbol, text.replace(_UNNAMED, symbol))
+        self.validator.emission(kernel, low, code)
+        return code
 
     @property
     def llvm(self) -> tuple[str, ...]:
@@ -126,24 +132,29 @@ class Stages:
     @cached_property
     def cuda(self) -> str:
         """CUDA C of every kernel that has a CUDA schedule."""
-        return cuda.emit([bind(loop) for loop in self.loops])
+        bound = [bind(loop) for loop in self.loops]
+        text = cuda.emit(bound)
+        self.validator.cuda(self.plan, self.lowered, bound, text)
+        return text
 
     @cached_property
     def program(self) -> Program:
         key = program_key(self.graph, self.target)
-        return assemble.assemble(
+        program = assemble.assemble(
             self.optimized, self.plan, self.memory, self.lowered, self.codes, key
         )
+        self.validator.program(program)
+        return program
 
 
-def stages(graph: Graph, target: Target, verify: int = 0) -> Stages:
-    """The stages of compiling `graph` for `target`, lazily; `verify` as in weftc.validate."""
-    return Stages(graph, target, Validator(verify))
+def stages(graph: Graph, target: Target, validator: Validator | None = None) -> Stages:
+    """The stages of compiling `graph` for `target`, lazily, each checked by `validator`."""
+    return Stages(graph, target, validator or Validator())
 
 
-def compile(graph: Graph, target: Target, verify: int = 0) -> Program:
+def compile(graph: Graph, target: Target, validator: Validator | None = None) -> Program:
     """Compile `graph` for `target`."""
-    return stages(graph, target, verify).program
+    return stages(graph, target, validator).program
 
 
 def program_key(graph: Graph, target: Target) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from weft import verification
 from weft.inspect import stages
 from weftc import pipeline
 from weftc.ir.node import Graph, Node
@@ -64,6 +65,7 @@ def executable(graph: Graph) -> tuple[Executable, Origin]:
     slot = _slot(key)
     with _turn(slot):
         if slot.executable is not None:
+            verification.check_shared(graph, slot.executable.program)
             return slot.executable, Origin.SHARED
         program, origin = _program(graph, target, key)
         slot.executable = executables.load(program)
@@ -89,7 +91,11 @@ def _turn(slot: _Slot) -> Iterator[None]:
 def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
     """The program from the disk cache, or compiled now and kept there."""
     entry = " ".join(map(str, key))  # locations as text: they outlive the process
-    program, found = programs.fetch(entry, lambda: pipeline.compile(graph, target, knobs.verify()))
+    program, found = programs.fetch(
+        entry, lambda: pipeline.compile(graph, target, verification.validator())
+    )
+    if found:
+        verification.check_loaded(graph, target, program)
     folder = knobs.dump()
     if folder is not None:
         stages.dump(stages.Lowered(graph), folder, program.key)

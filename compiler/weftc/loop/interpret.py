@@ -9,7 +9,7 @@ each ("lanes"), with a mask of those that are on.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
@@ -65,9 +65,11 @@ def interpret(
     arrays: Sequence[Array],
     sizes: Sequence[int],
     order: Order = Order.TOGETHER,
+    unwritten: Collection[Buffer] = (),
 ) -> int:
-    """Run `function` over C-contiguous `arrays`, one per GLOBAL buffer, in place; the status."""
-    return _Machine(function, arrays, sizes, order).run()
+    """Run `function` over C-contiguous `arrays`, one per GLOBAL buffer, in place; the status.
+    Of the buffers `unwritten` nothing may be read that was not written first."""
+    return _Machine(function, arrays, sizes, order, unwritten).run()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,12 @@ _STEP = 4096
 
 class _Machine:
     def __init__(
-        self, function: LoopFunction, arrays: Sequence[Array], sizes: Sequence[int], order: Order
+        self,
+        function: LoopFunction,
+        arrays: Sequence[Array],
+        sizes: Sequence[int],
+        order: Order,
+        unwritten: Collection[Buffer],
     ) -> None:
         self.function = function
         self.order = order
@@ -97,15 +104,15 @@ class _Machine:
         self.status = (1 << 64) - 1
         for size, given in zip(function.sizes, sizes, strict=True):
             self.values[size.name] = int(given)
-        self._bind(arrays)
+        self._bind(arrays, unwritten)
 
-    def _bind(self, arrays: Sequence[Array]) -> None:
+    def _bind(self, arrays: Sequence[Array], unwritten: Collection[Buffer]) -> None:
         scratch = set(self.function.scratch)
         globals_ = [b for b in self.function.buffers if b not in scratch]
         for buffer, array in zip(globals_, arrays, strict=True):
             if array.dtype != buffer.dtype.dtype or not array.flags.c_contiguous:
                 raise LoopFault(f"{buffer.name} needs a contiguous array of {buffer.dtype}")
-            self.memory[buffer] = Memory(buffer, array.reshape(-1), True)
+            self.memory[buffer] = Memory(buffer, array.reshape(-1), buffer not in unwritten)
         for buffer in scratch:
             assert buffer.size is not None
             size = buffer.size if isinstance(buffer.size, int) else self.integer(buffer.size)

@@ -20,7 +20,7 @@ from weftc.passes.fold import fold_constants
 from weftc.passes.own_outputs import own_outputs
 from weftc.passes.simplify import simplify
 from weftc.pipeline import optimize
-from weftc.validate import Validator
+from weftc.validate.values import ValueValidator
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import VerifyError
@@ -171,7 +171,7 @@ def test_optimize_keeps_values_by_bits() -> None:
     x = _input()
     y = pointwise.add(exp(pointwise.mul(x, _full(1.0))), exp(x))
     graph = Graph("f", (x,), (y, x))
-    _same_values(graph, optimize(graph, Validator(2)))
+    _same_values(graph, optimize(graph, ValueValidator()))
 
 
 def _drops_the_sign_of_zero(graph: Graph) -> Graph:
@@ -196,4 +196,4 @@ def test_a_wrong_pass_is_caught_and_named(
     graph = Graph("f", (x,), (pointwise.sub(x, _full(0.0)),))
     monkeypatch.setattr(pipeline, "PASSES", (wrong,))
     with pytest.raises(VerifyError, match=wrong.__name__):
-        optimize(graph, Validator(2))
+        optimize(graph, ValueValidator())

@@ -1,0 +1,165 @@
+"""Inputs on which a graph is tried: ordinary values, edge values, and valid indices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from weftc.ir.interpret import concrete_type, evaluate, interpret
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import Family
+from weftc.ir.types import TensorType, static_shape
+from weftc.validate.plans import symbol_sizes
+from weftrt.dtypes import DType, Kind
+from weftrt.errors import OutOfBoundsError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+LARGEST: Final = 1 << 21
+"""Work above which a graph is not tried (a second or so in the graph interpreter)."""
+LARGEST_LOOPS: Final = 1 << 17
+"""Work above which a kernel's loops are not tried (a second or so in the loop interpreter)."""
+_PRODUCT: Final = 8
+"""Work of one product of a contraction; that of an element of anything else is 1."""
+_FIRST_SIZES: Final = (70, 19, 3)
+"""What the first symbol may be, the first that is not too large: 70 fills vectors and the 64 lanes
+of a reduction, and leaves a rest."""
+_INDEX_RANGES: Final = ((-1.0, 1.0), (0.0, 1.0), (0.0, 0.5), (0.0, 0.0))
+"""Where indices are drawn, in parts of their axis, until all are valid."""
+_FLOAT_EDGES: Final = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Arrays for the inputs of a graph, with the sizes of its symbols, and its outputs."""
+
+    sizes: dict[str, int]
+    inputs: list[Array]
+    outputs: list[Array]
+
+
+def draw(graph: Graph) -> list[Sample]:
+    """Two samples of `graph`: ordinary values in larger sizes, and edge values in small ones. Fewer
+    where its values are too large or no indices are found that are valid."""
+    choices = [symbol_sizes(graph, first) for first in _FIRST_SIZES]
+    fitting = [s for s in choices if _fits(graph, s, LARGEST_LOOPS)]
+    fitting = fitting or [s for s in choices if _fits(graph, s, LARGEST)]
+    if not fitting:
+        return []
+    tries = (_draw(graph, fitting[0], edges=False), _draw(graph, fitting[-1], edges=True))
+    return [sample for sample in tries if sample is not None]
+
+
+def node_values(graph: Graph, sample: Sample) -> dict[Node, Array]:
+    """The value of every node."""
+    values: dict[Node, Array] = dict(zip(graph.inputs, sample.inputs, strict=True))
+    with np.errstate(all="ignore"):
+        for node in graph.nodes():
+            if node not in values:
+                operands = [values[i] for i in node.inputs]
+                values[node] = evaluate(node, operands, sample.sizes)
+    return values
+
+
+def outputs(graph: Graph, sample: Sample) -> list[Array]:
+    """The outputs of `graph` on the sample of another that should mean the same."""
+    return _outputs(graph, sample.inputs, sample.sizes)
+
+
+def work(nodes: Sequence[Node], sizes: dict[str, int]) -> int:
+    """Elements to compute, and products of contractions."""
+    return sum(_work(node, sizes) for node in nodes)
+
+
+def _work(node: Node, sizes: dict[str, int]) -> int:
+    elements: int = prod(_shape(node, sizes))
+    if node.op.family is not Family.CONTRACTION:
+        return elements
+    operand = _shape(node.inputs[0], sizes)
+    length: int = prod(operand[axis] for axis in node["contracted"][0])
+    return _PRODUCT * elements * length
+
+
+def _shape(node: Node, sizes: dict[str, int]) -> tuple[int, ...]:
+    return static_shape(concrete_type(node.type, sizes).shape)
+
+
+def _fits(graph: Graph, sizes: dict[str, int], largest: int) -> bool:
+    nodes = graph.nodes()
+    possible = all(size >= 0 for node in nodes for size in _shape(node, sizes))
+    return possible and work(nodes, sizes) <= largest
+
+
+def _outputs(graph: Graph, inputs: list[Array], sizes: dict[str, int]) -> list[Array]:
+    with np.errstate(all="ignore"):
+        return interpret(graph, inputs, sizes)
+
+
+def _draw(graph: Graph, sizes: dict[str, int], edges: bool) -> Sample | None:
+    axes = _indexed_axes(graph, sizes)
+    for part in _INDEX_RANGES:
+        random = np.random.default_rng(len(graph.inputs))
+        inputs = []
+        for node in graph.inputs:
+            type_ = concrete_type(node.type, sizes)
+            if node in axes:
+                inputs.append(_indices(type_, axes[node], part, random))
+            else:
+                inputs.append(_values(type_, edges, random))
+        try:
+            return Sample(sizes, inputs, _outputs(graph, inputs, sizes))
+        except OutOfBoundsError:
+            continue
+    return None
+
+
+def _indexed_axes(graph: Graph, sizes: dict[str, int]) -> dict[Node, int]:
+    """For each integer input that reaches the indices of a take or scatter, the smallest axis."""
+    smallest: dict[Node, int] = {}
+    for node in reversed(graph.nodes()):
+        for operand, size in _index_uses(node, smallest, sizes):
+            if operand.type.dtype.is_integer:
+                smallest[operand] = min(size, smallest.get(operand, size))
+    return {node: size for node, size in smallest.items() if node.op.name == "input"}
+
+
+def _index_uses(
+    node: Node, smallest: dict[Node, int], sizes: dict[str, int]
+) -> Iterator[tuple[Node, int]]:
+    if node.op.family is Family.INDEXING:
+        yield node.inputs[1], _shape(node.inputs[0], sizes)[node["axis"]]
+    if node in smallest:
+        yield from ((operand, smallest[node]) for operand in node.inputs)
+
+
+def _indices(
+    type_: TensorType, axis: int, part: tuple[float, float], random: np.random.Generator
+) -> Array:
+    low = int(axis * part[0]) if type_.dtype.is_signed else 0
+    high = max(int(axis * part[1]), low + 1)
+    low, high = _within(type_.dtype, low, high)
+    return random.integers(low, high, static_shape(type_.shape)).astype(type_.dtype.dtype)
+
+
+def _within(dtype: DType, low: int, high: int) -> tuple[int, int]:
+    info: Any = np.iinfo(dtype.dtype)
+    return max(low, int(info.min)), min(high, int(info.max))
+
+
+def _values(type_: TensorType, edges: bool, random: np.random.Generator) -> Array:
+    shape, dtype = static_shape(type_.shape), type_.dtype.dtype
+    if type_.dtype.kind is Kind.BOOL:
+        return random.random(shape) < 0.5
+    if type_.dtype.is_float:
+        values = random.standard_normal(shape).astype(dtype)
+        special = np.array(_FLOAT_EDGES if edges else (0.0, -0.0, 1.0), dtype)
+    else:
+        values = random.integers(-9 if type_.dtype.is_signed else 0, 10, shape).astype(dtype)
+        info: Any = np.iinfo(dtype)
+        special = np.array((info.min, info.max, 0, 1) if edges else (0, 1), dtype)
+    chosen = random.random(shape) < (1 / 8 if edges else 1 / 32)
+    return np.where(chosen, random.choice(special, shape), values)

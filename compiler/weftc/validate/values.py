@@ -1,0 +1,235 @@
+"""What every stage's result computes: the validator of level 2.
+
+On samples of the inputs, the graph interpreter gives the value of every node. Against it, by bits
+(NaN payloads aside), stand
+  passes    the outputs of the graph after each;
+  fusion    the kernels' nodes, kernel by kernel, from what earlier kernels wrote;
+  schedule  the written loops of each kernel, in the loop interpreter, on the kernel's inputs;
+  widening  the widened loops, before and after they are simplified;
+  emission  the native kernel, on the same inputs;
+  assembly  the native program, on the graph's inputs.
+A read or write out of bounds, a read of memory that nobody wrote, and a value that is not written
+are mistakes of the stage that made the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from weftc.fusion.kernel import Kernel, KernelPlan
+from weftc.ir.interpret import evaluate
+from weftc.ir.node import Graph, Node
+from weftc.loop.interpret import NO_REPORT, interpret
+from weftc.loop.ir import LoopFunction
+from weftc.loop.memory import LoopFault
+from weftc.schedule.lowered import Lowered
+from weftc.validate import plans, samples
+from weftc.validate.buffers import Guarded, difference, unlike
+from weftc.validate.form import FormValidator, Miscompiled
+from weftc.validate.samples import Array, Sample
+from weftrt.program import KernelCode, Program
+
+KernelRun: TypeAlias = Callable[[KernelCode, Sequence[Array], Sequence[int]], int]
+"""Runs a native kernel on its buffers, scratch last, and sizes; the status word."""
+ProgramRun: TypeAlias = Callable[[Program, Sequence[Array]], Sequence[Array]]
+"""Runs a program on inputs; an array for each output of the graph."""
+CudaKernel: TypeAlias = Callable[[LoopFunction, Sequence[Array], Sequence[int]], int]
+CudaModule: TypeAlias = Callable[[str, Sequence[LoopFunction]], CudaKernel]
+"""Compiles CUDA C; what it gives runs one of its functions, as KernelRun does."""
+_Launch: TypeAlias = Callable[[Sequence[Array], Sequence[int]], int]
+
+
+@dataclass(frozen=True)
+class Native:
+    """How to run what was compiled; None: there is no machine for it."""
+
+    kernel: KernelRun | None = None
+    program: ProgramRun | None = None
+    cuda: CudaModule | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A sample, and the value of every node of the optimized graph."""
+
+    sample: Sample
+    values: dict[Node, Array]
+
+
+class ValueValidator(FormValidator):
+    """Level 2. `tell` is told, once each, what was too large or had no valid indices to be
+    tried."""
+
+    def __init__(
+        self, native: Native | None = None, tell: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._native = native or Native()
+        self._tell = tell
+        self._samples: list[Sample] = []
+        self._runs: list[_Run] = []
+
+    # -- graphs -------------------------------------------------------------------------------
+
+    def begin(self, graph: Graph) -> None:
+        super().begin(graph)
+        self._samples = samples.draw(graph)
+        if not self._samples:
+            self._tell(f"{graph.name} is too large, or needs indices, to be tried: form only")
+
+    def after(self, name: str, graph: Graph) -> None:
+        super().after(name, graph)
+        for sample in self._samples:
+            found = samples.outputs(graph, sample)
+            for position, (new, old) in enumerate(zip(found, sample.outputs, strict=True)):
+                where = difference(new, old)
+                if where is not None:
+                    node = plans.describe(graph.outputs[position])
+                    raise Miscompiled(
+                        f"pass {name}",
+                        f"the pass {name} changed the value of output {position}, {node}: {where}",
+                    )
+
+    def fusion(self, plan: KernelPlan) -> None:
+        super().fusion(plan)
+        self._runs = [_Run(s, samples.node_values(plan.graph, s)) for s in self._samples]
+        for run in self._runs:
+            self._kernels_in_turn(plan, run)
+
+    def _kernels_in_turn(self, plan: KernelPlan, run: _Run) -> None:
+        buffers = dict(zip(plan.graph.inputs, run.sample.inputs, strict=True))
+        for kernel in plan.kernels:
+            values = {node: buffers[node] for node in kernel.inputs}
+            with np.errstate(all="ignore"):
+                for node in kernel.nodes:
+                    if node not in values:
+                        operands = [values[i] for i in node.inputs]
+                        values[node] = evaluate(node, operands, run.sample.sizes)
+            for node in kernel.outputs:
+                buffers[node] = values[node]
+                self._same("fusion", kernel, node, values[node], run)
+
+    # -- kernels ------------------------------------------------------------------------------
+
+    def loops(self, stage: str, kernel: Kernel, low: Lowered, function: LoopFunction) -> None:
+        super().loops(stage, kernel, low, function)
+        for run in self._runs:
+            if self._is_small(kernel, run, low.function.name):
+                self._interpreted(stage, kernel, low, function, run)
+
+    def _is_small(self, kernel: Kernel, run: _Run, name: str) -> bool:
+        small = samples.work(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
+        if not small:
+            self._tell(f"the loops of {name} are too long to be interpreted")
+        return small
+
+    def _interpreted(
+        self, stage: str, kernel: Kernel, low: Lowered, function: LoopFunction, run: _Run
+    ) -> None:
+        arrays = _arrays(kernel, low, run)
+        count, end = len(kernel.inputs), len(low.buffers)
+        fresh = function.buffers[count:end]
+        try:
+            with np.errstate(all="ignore"):
+                status = interpret(function, arrays, _sizes(low, run), unwritten=fresh)
+        except LoopFault as fault:
+            raise Miscompiled(stage, f"the kernel {low.function.name}: {fault}") from None
+        self._outcome(stage, kernel, low, status, arrays[count:], run)
+
+    def emission(self, kernel: Kernel, low: Lowered, code: KernelCode) -> None:
+        native = self._native.kernel
+        if native is None:
+            return
+        for run in self._runs:
+            small = samples.work(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
+            stage = "emission" if small else "schedule, widening or emission"
+            self._launched(stage, kernel, low, partial(native, code), run)
+
+    def _launched(
+        self, stage: str, kernel: Kernel, low: Lowered, launch: _Launch, run: _Run
+    ) -> None:
+        guarded = _guarded(kernel, low, run)
+        status = launch([g.array for g in guarded], _sizes(low, run))
+        self._outside(stage, low, guarded)
+        arrays = [g.array for g in guarded[len(kernel.inputs) : len(low.buffers)]]
+        self._outcome(stage, kernel, low, status, arrays, run)
+
+    def _outside(self, stage: str, low: Lowered, guarded: Sequence[Guarded]) -> None:
+        for buffer, memory in zip(low.function.buffers, guarded):
+            if not memory.is_intact():
+                raise Miscompiled(
+                    stage, f"the kernel {low.function.name} writes outside of {buffer.name}"
+                )
+
+    def _outcome(
+        self,
+        stage: str,
+        kernel: Kernel,
+        low: Lowered,
+        status: int,
+        outputs: Sequence[Array],
+        run: _Run,
+    ) -> None:
+        if status != NO_REPORT:
+            raise Miscompiled(stage, f"the kernel {low.function.name} refuses valid indices")
+        for node, found in zip(kernel.outputs, outputs):
+            self._same(stage, kernel, node, found, run, low.function.name)
+
+    def _same(
+        self, stage: str, kernel: Kernel, node: Node, found: Array, run: _Run, name: str = ""
+    ) -> None:
+        where = difference(found, run.values[node])
+        if where is not None:
+            name = name or kernel.kind.value
+            raise Miscompiled(stage, f"the kernel {name} computes {plans.describe(node)}: {where}")
+
+    # -- programs -----------------------------------------------------------------------------
+
+    def program(self, program: Program, stage: str = "assembly") -> None:
+        if self._native.program is None:
+            return
+        for sample in self._samples:
+            found = self._native.program(program, sample.inputs)
+            for position, (new, old) in enumerate(zip(found, sample.outputs, strict=True)):
+                where = difference(new, old)
+                if where is not None:
+                    raise Miscompiled(stage, f"output {position} of the program: {where}")
+
+    # -- CUDA ---------------------------------------------------------------------------------
+
+    def cuda(
+        self, plan: KernelPlan, lowered: Sequence[Lowered], bound: Sequence[object], text: str
+    ) -> None:
+        rows = zip(plan.kernels, lowered, bound, strict=True)
+        fitting = [(k, low, f) for k, low, f in rows if isinstance(f, LoopFunction)]
+        for kernel, low, function in fitting:
+            for run in self._runs:
+                if self._is_small(kernel, run, low.function.name):
+                    self._interpreted("binding", kernel, low, function, run)
+        if self._native.cuda is None:
+            return
+        module = self._native.cuda(text, [function for _, _, function in fitting])
+        for kernel, low, function in fitting:
+            for run in self._runs:
+                self._launched("CUDA emission", kernel, low, partial(module, function), run)
+
+
+def _sizes(low: Lowered, run: _Run) -> list[int]:
+    return [plans.evaluate(size, run.sample.sizes) for size in low.sizes]
+
+
+def _arrays(kernel: Kernel, low: Lowered, run: _Run) -> list[Array]:
+    """One array per node of `low.buffers`: the values of inputs, anything else for outputs."""
+    given = [np.array(run.values[node], order="C") for node in kernel.inputs]
+    return [*given, *(unlike(run.values[node]) for node in kernel.outputs)]
+
+
+def _guarded(kernel: Kernel, low: Lowered, run: _Run) -> list[Guarded]:
+    """The same between guards, and scratch."""
+    arrays = _arrays(kernel, low, run)
+    scratch = [plans.evaluate(size, run.sample.sizes) for size in low.scratch]
+    return [*map(Guarded, arrays), *(Guarded(np.full(n, 0xFF, np.uint8)) for n in scratch)]

@@ -1,0 +1,48 @@
+"""What WEFT_VERIFY checks when a program is compiled, loaded from disk, or shared."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from weftc import pipeline
+from weftc.ir.node import Graph
+from weftc.validate import FormValidator, Miscompiled, Validator
+from weftrt import knobs
+from weftrt.program import Program
+from weftrt.target import Target
+
+_LEVEL_OF_VALUES = 2
+
+
+def validator() -> Validator:
+    """The validator of the level in force; that of values runs what was compiled on this CPU."""
+    level = knobs.verify()
+    if level < _LEVEL_OF_VALUES:
+        return FormValidator() if level else Validator()
+    from weftc.validate.values import Native, ValueValidator  # not needed by those who only run
+    from weftrt.cpu import trial
+
+    return ValueValidator(Native(trial.run_kernel, trial.run_program), _tell)
+
+
+def check_loaded(graph: Graph, target: Target, program: Program) -> None:
+    """At level 2, `program` from the disk must be what `graph` is compiled to, which is checked."""
+    if knobs.verify() < _LEVEL_OF_VALUES:
+        return
+    wanted = pipeline.compile(graph, target, validator())
+    if replace(program, name=wanted.name) != wanted:
+        raise Miscompiled("cache", f"the program of {graph.name} on disk belongs to something else")
+
+
+def check_shared(graph: Graph, program: Program) -> None:
+    """At level 2, `program`, which another graph was compiled to, must compute `graph`."""
+    if knobs.verify() < _LEVEL_OF_VALUES:
+        return
+    values = validator()
+    values.begin(graph)
+    values.program(program, "cache")
+
+
+def _tell(text: str) -> None:
+    print(f"weft: WEFT_VERIFY=2: {text}", file=sys.stderr)

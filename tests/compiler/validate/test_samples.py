@@ -1,0 +1,70 @@
+"""Sample inputs: valid indices, edge values, sizes that fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from tests.compiler.schedule.kernels import Inputs
+from tests.compiler.schedule.networks import matmul, op
+
+from weftc.ir.node import Graph
+from weftc.ir.types import Dim
+from weftc.ops import build
+from weftc.validate import samples
+from weftrt import dtypes
+
+N = Dim.symbol("n")
+
+
+def test_two_samples_one_with_edge_values() -> None:
+    x = Inputs()
+    a = x(8, 40)
+    ordinary, edges = samples.draw(x.graph(op("exp", a)))
+    assert np.isfinite(ordinary.inputs[0]).all() and np.signbit(ordinary.inputs[0]).any()
+    assert np.isnan(edges.inputs[0]).any() and np.isposinf(edges.inputs[0]).any()
+
+
+def test_integers_reach_the_ends_of_their_range() -> None:
+    x = Inputs()
+    a = x(200, dtype=dtypes.int32)
+    _, edges = samples.draw(x.graph(op("neg", a)))
+    assert {-(1 << 31), (1 << 31) - 1} <= set(edges.inputs[0].tolist())
+
+
+def test_symbols_get_sizes_above_one_that_differ() -> None:
+    x = Inputs()
+    a, b = x(N, Dim.symbol("m")), x(N)
+    for sample in samples.draw(x.graph(op("exp", a), op("exp", b))):
+        assert min(sample.sizes.values()) > 1 and len(set(sample.sizes.values())) == 2
+    large, small = samples.draw(x.graph(op("exp", a), op("exp", b)))
+    assert large.sizes["n"] > 64 > small.sizes["n"]
+
+
+def test_sizes_that_a_slice_needs() -> None:
+    x = Inputs()
+    a = x(N)
+    cut = op("slice", a, start=(5,), stop=(N,), step=(1,))
+    assert all(sample.sizes["n"] >= 5 for sample in samples.draw(x.graph(cut)))
+
+
+def _taking(shift: int) -> Graph:
+    x = Inputs()
+    table, places = x(5, 3), x(4, dtype=dtypes.int64)
+    offset = build.expand(build.constant(shift, dtypes.int64), (4,), ())
+    rows = op("reshape", op("add", places, offset), shape=(2, 2))
+    return x.graph(op("take", table, rows, axis=0))
+
+
+def test_indices_are_valid_behind_movement_and_arithmetic() -> None:
+    for shift in (0, 2, 4):
+        for sample in samples.draw(_taking(shift)):
+            assert ((sample.inputs[1] + shift < 5) & (sample.inputs[1] + shift >= -5)).all()
+    ordinary, _ = samples.draw(_taking(0))
+    assert (ordinary.inputs[1] < 0).any()
+
+
+def test_no_sample_where_no_index_is_valid_or_the_graph_is_too_large() -> None:
+    assert samples.draw(_taking(100)) == []
+    x = Inputs()
+    assert samples.draw(x.graph(op("exp", x(samples.LARGEST + 1)))) == []
+    x = Inputs()
+    assert samples.draw(x.graph(matmul(x(256, 256), x(256, 256)))) == []
