@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from weftc.fusion.groups import row_frame, squeezed
+from weftc.fusion.groups import row_frame
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan
+from weftc.fusion.views import squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.types import Dim, Size
