@@ -30,7 +30,7 @@ _FIRST_SIZES: Final = (70, 19, 3)
 of a reduction, and leaves a rest."""
 _INDEX_RANGES: Final = ((-1.0, 1.0), (0.0, 1.0), (0.0, 0.5), (0.0, 0.0))
 """Where indices are drawn, in parts of their axis, until all are valid."""
-_FLOAT_EDGES: Final = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40)
+_FLOAT_EDGES: Final = (-0.0, np.nan, np.inf, 0.0, -np.inf, 1.0, -1.0, 1e-40)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +156,16 @@ def _values(type_: TensorType, edges: bool, random: np.random.Generator) -> Arra
         return random.random(shape) < 0.5
     if type_.dtype.is_float:
         values = random.standard_normal(shape).astype(dtype)
-        special = np.array(_FLOAT_EDGES if edges else (0.0, -0.0, 1.0), dtype)
+        special = np.array(_FLOAT_EDGES if edges else (-0.0, 0.0, 1.0), dtype)
     else:
         values = random.integers(-9 if type_.dtype.is_signed else 0, 10, shape).astype(dtype)
         info: Any = np.iinfo(dtype)
         special = np.array((info.min, info.max, 0, 1) if edges else (0, 1), dtype)
-    chosen = random.random(shape) < (1 / 8 if edges else 1 / 32)
-    return np.where(chosen, random.choice(special, shape), values)
+    return _mixed(values, special, 8 if edges else 32, random)
+
+
+def _mixed(values: Array, special: Array, rarity: int, random: np.random.Generator) -> Array:
+    """`values` with one of `rarity` replaced, and each special value there if there is room."""
+    count = max(values.size // rarity, min(values.size // 2, special.size))
+    values.reshape(-1)[random.permutation(values.size)[:count]] = np.resize(special, count)
+    return values
