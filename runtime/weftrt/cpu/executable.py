@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from weftrt import array
-from weftrt.cpu.linker import default
+from weftrt.cpu.linker import Code, default
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable, StepTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
@@ -34,8 +34,9 @@ def load(program: Program) -> Executable:
 class Executable:
     """A program ready to run. It owns the native tables, which hold its own address."""
 
-    def __init__(self, program: Program, kernels: dict[str, int]) -> None:
+    def __init__(self, program: Program, kernels: dict[str, Code]) -> None:
         self.program = program
+        self.kernels = kernels
         self._kept: list[object] = []
         self.table = self._program_table(kernels)
         self.address = ctypes.addressof(self.table)
@@ -86,7 +87,7 @@ class Executable:
         places = program.places or ("",) * len(needs)
         return [(size, place, error) for place, (size, error) in zip(places, needs, strict=True)]
 
-    def _program_table(self, kernels: dict[str, int]) -> Any:
+    def _program_table(self, kernels: dict[str, Code]) -> Any:
         program = self.program
         buffers = len(program.inputs) + len(program.outputs) + len(program.temporaries)
         return _Program(
@@ -119,10 +120,9 @@ class Executable:
     def _specs(self, specs: Sequence[ArraySpec]) -> int:
         return self._keep((_Array * len(specs))(*map(encode_spec, specs)))
 
-    def _steps(self, program: Program, kernels: dict[str, int]) -> int:
-        rows = [
-            self._step(step, kernels[program.kernels[step.kernel].symbol]) for step in program.steps
-        ]
+    def _steps(self, program: Program, kernels: dict[str, Code]) -> int:
+        addresses = [kernels[kernel.symbol].address for kernel in program.kernels]
+        rows = [self._step(step, addresses[step.kernel]) for step in program.steps]
         return self._keep((_Step * len(rows))(*rows))
 
     def _step(self, step: Step, kernel: int) -> Any:
@@ -137,8 +137,8 @@ class Executable:
         )
 
 
-def link_kernels(kernels: Sequence[KernelCode]) -> dict[str, int]:
-    """The addresses of kernels by symbol."""
+def link_kernels(kernels: Sequence[KernelCode]) -> dict[str, Code]:
+    """Kernels in memory, by symbol."""
     linker = default()
     return {kernel.symbol: linker.link(kernel.symbol, kernel.llvm) for kernel in kernels}
 

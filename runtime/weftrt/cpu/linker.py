@@ -2,30 +2,46 @@
 
 A module that is linked already is not linked again; one whose object file is in the disk cache is
 not compiled again (0.2 ms instead of 7). The key of both is the text, with the target and LLVM's
-version.
+version. Code is unloaded when its last user lets go of it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from weftrt.cache.store import Store, default_store
+from weftrt.cpu import objects
+from weftrt.cpu.code import MEMORY
 from weftrt.cpu.failure import dump_failure
 from weftrt.cpu.host import host
 from weftrt.errors import CompileError
+from weftrt.forks import ForkLock
 from weftrt.target import Target
 
 if TYPE_CHECKING:
     from llvmlite.binding import ModuleRef, TargetMachine
 
+_llvm_lock = ForkLock(holds_off=True)
+"""One thread at a time is inside of LLVM, and no fork happens meanwhile: a child could not go on
+with LLVM's own locks."""
+
 _externals: dict[str, int] = {}
 """Native routines that kernels may call, by name; the runtime provides them once."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class Code:
+    """A routine in memory, for as long as this object lives: `owner` unloads it with itself."""
+
+    address: int
+    owner: object
 
 
 def provide(name: str, address: int) -> None:
@@ -33,8 +49,8 @@ def provide(name: str, address: int) -> None:
     _externals[name] = address
 
 
-def link(symbol: str, llvm: str) -> int:
-    """The address of `symbol`, which the module `llvm` defines, for this CPU."""
+def link(symbol: str, llvm: str) -> Code:
+    """The routine `symbol`, which the module `llvm` defines, for this CPU."""
     return default().link(symbol, llvm)
 
 
@@ -47,30 +63,26 @@ class Linker:
         self._target = target
         self._store = store
         self._externals = externals
-        self._renew_lock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew_lock)
-        self._addresses: dict[str, int] = {}
+        self._lock = _llvm_lock
+        self._codes: WeakValueDictionary[str, Code] = WeakValueDictionary()
         self._libraries = 0
         self._machine: TargetMachine | None = None
         self._jit: Any = None
 
-    def _renew_lock(self) -> None:
-        """A thread that linked while another forked is not there to open the child's lock."""
-        self._lock = threading.RLock()
-
-    def link(self, symbol: str, llvm: str) -> int:
-        """The address of `symbol`, which the module `llvm` defines."""
+    def link(self, symbol: str, llvm: str) -> Code:
+        """The routine `symbol`, which the module `llvm` defines."""
         return self.link_built(symbol, llvm, lambda: llvm)
 
-    def link_built(self, symbol: str, identity: str, build: Callable[[], str]) -> int:
+    def link_built(self, symbol: str, identity: str, build: Callable[[], str]) -> Code:
         """link, for a module that is costly to write: `identity` stands for its text, and `build`
         writes it only where its object is not at hand."""
         key = self._key(identity)
         with self._lock:
-            if key not in self._addresses:
-                self._addresses[key] = self._link(symbol, self._object(key, symbol, build))
-            return self._addresses[key]
+            code = self._codes.get(key)
+            if code is None:
+                code = self._link(symbol, self._object(key, symbol, build))
+                self._codes[key] = code
+            return code
 
     def object_file(self, symbol: str, llvm: str) -> bytes:
         """The object file of a module, from the cache or compiled now."""
@@ -94,15 +106,33 @@ class Linker:
 
     def assembly(self, llvm: str) -> str:
         """The machine code of a module as text, to be read."""
-        with self._lock:
-            machine = self._target_machine()
-            return str(machine.emit_assembly(self._parse("assembly", llvm)))
+        with self._lock, self._parsed("assembly", llvm) as module:
+            return str(self._target_machine().emit_assembly(module))
 
     def _key(self, identity: str) -> str:
         content = f"{_llvm_version()} {self._target}\n{identity}"
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def _link(self, symbol: str, image: bytes) -> int:
+    def _link(self, symbol: str, image: bytes) -> Code:
+        found = objects.read(image)
+        if found is None:
+            return self._link_by_llvm(symbol, image)
+        externals = {name: self._external(symbol, name) for name in found.externals}
+        span = MEMORY.place(found.size, lambda address: found.bound(address, externals))
+        return Code(span.address + found.offset(symbol), span)
+
+    def _external(self, symbol: str, name: str) -> int:
+        """The address of a routine: of the runtime's, or memset and the like."""
+        if name in self._externals:
+            return self._externals[name]
+        try:
+            routine = getattr(ctypes.CDLL(None), name)
+        except AttributeError:
+            raise CompileError(f"the kernel {symbol} cannot be linked: no {name}") from None
+        return ctypes.cast(routine, ctypes.c_void_p).value or 0
+
+    def _link_by_llvm(self, symbol: str, image: bytes) -> Code:
+        """For what is no kernel (the native runtime), and on other machines."""
         import llvmlite.binding as binding
 
         builder = binding.JITLibraryBuilder().add_object_img(image).export_symbol(symbol)
@@ -115,26 +145,30 @@ class Linker:
             tracker = builder.link(self._lljit(), library)
         except RuntimeError as error:
             raise CompileError(f"the kernel {symbol} cannot be linked: {error}") from None
-        _keep_forever(tracker)
-        return int(tracker[symbol])
+        return Code(int(tracker[symbol]), tracker)
 
-    def _parse(self, symbol: str, llvm: str) -> ModuleRef:
+    @contextmanager
+    def _parsed(self, symbol: str, llvm: str) -> Iterator[ModuleRef]:
+        """The module of a text, in a context of its own: what LLVM remembers goes with it."""
         import llvmlite.binding as binding
 
         machine = self._target_machine()
-        try:
-            module = binding.parse_assembly(llvm)
-            module.data_layout = str(machine.target_data)
-            module.verify()
-        except RuntimeError as error:
-            path = dump_failure(symbol, llvm, str(error))
-            raise CompileError(
-                f"LLVM refused the kernel {symbol}. This is a bug in Weft; please attach {path}"
-            ) from None
-        return module
+        with ExitStack() as stack:  # the module goes before its context, whatever happens
+            context = stack.enter_context(closing(binding.create_context()))
+            try:
+                module = stack.enter_context(closing(binding.parse_assembly(llvm, context)))
+                module.data_layout = str(machine.target_data)
+                module.verify()
+            except RuntimeError as error:
+                path = dump_failure(symbol, llvm, str(error))
+                raise CompileError(
+                    f"LLVM refused the kernel {symbol}. This is a bug in Weft; please attach {path}"
+                ) from None
+            yield module
 
     def _compile(self, symbol: str, llvm: str) -> bytes:
-        return bytes(self._target_machine().emit_object(self._parse(symbol, llvm)))
+        with self._parsed(symbol, llvm) as module:
+            return bytes(self._target_machine().emit_object(module))
 
     def _target_machine(self) -> TargetMachine:
         if self._machine is None:
@@ -153,13 +187,8 @@ class Linker:
             import llvmlite.binding as binding
 
             self._jit = binding.create_lljit_compiler(self._target_machine(), use_jit_link=True)
-            _keep_forever(self._jit)
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._jit))  # outlives what it linked
         return self._jit
-
-
-def _keep_forever(owner: object) -> None:
-    """Code is never unloaded: arrays, threads and types that run it may outlive every module."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))
 
 
 def default() -> Linker:

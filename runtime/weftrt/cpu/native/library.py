@@ -175,16 +175,16 @@ def exported() -> list[str]:
 
 
 def _link() -> dict[str, int]:
-    """The addresses of the exports. The linker is kept for good: its code is in use until the
-    very end of the process."""
+    """The addresses of the exports. The code is kept for good: it is in use until the very end of
+    the process."""
     triple, symbol = host().triple, f"weft_runtime_{source_digest()}"
     native = linker.default()
-    table = native.link_built(
+    code = native.link_built(
         symbol, symbol, lambda: source_text(triple, symbol, thorough=native.keeps())
     )
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
     names = [*exported(), "STATE"]
-    return dict(zip(names, (ctypes.c_void_p * len(names)).from_address(table)))
+    return dict(zip(names, (ctypes.c_void_p * len(names)).from_address(code.address)))
 
 
 def _array_type(addresses: dict[str, int]) -> type:
