@@ -49,8 +49,8 @@ define void @test_set_mode(i32 %v) {
 }
 """,
     )
-    setter = ctypes.CFUNCTYPE(None, ctypes.c_int)(put)
-    yield ctypes.CFUNCTYPE(ctypes.c_int)(get), setter
+    setter = ctypes.CFUNCTYPE(None, ctypes.c_int)(put.address)
+    yield ctypes.CFUNCTYPE(ctypes.c_int)(get.address), setter
     setter(DEFAULT)
 
 

@@ -104,8 +104,11 @@ def compiled(function, *more):
         for item, home in before.items():
             item.__module__ = home
     text += f"@{name} = constant ptr @{function.__name__}\n"
-    address = ctypes.c_void_p.from_address(link(name, text)).value
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(address)
+    code = link(name, text)
+    address = ctypes.c_void_p.from_address(code.address).value
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(address)
+    run.code = code
+    return run
 
 
 def wrapped(value):

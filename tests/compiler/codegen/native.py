@@ -71,11 +71,11 @@ def run(
     """Run `function` on `arrays`, in place; the status word."""
     target = target or host()
     symbol = f"test_{next(_numbers)}"
-    address = linker(target).link(symbol, emit(function, target, symbol))
+    code = linker(target).link(symbol, emit(function, target, symbol))
     buffers = (ctypes.c_void_p * max(len(arrays), 1))(*(a.ctypes.data for a in arrays))
     extents = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
     status = ctypes.c_int64(-1)
-    _KERNEL(address)(buffers, extents, ctypes.byref(status))
+    _KERNEL(code.address)(buffers, extents, ctypes.byref(status))
     return status.value
 
 
