@@ -33,6 +33,8 @@ _SLOT = 8
 
 
 class Section(NamedTuple):
+    """Elf64_Shdr."""
+
     name: int
     kind: int
     flags: int
@@ -46,6 +48,8 @@ class Section(NamedTuple):
 
 
 class Symbol(NamedTuple):
+    """Elf64_Sym, as far as it matters here: section 0 is another object's."""
+
     name: str
     section: int
     value: int
