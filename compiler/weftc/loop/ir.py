@@ -40,6 +40,7 @@ class Scalar(Enum):
     DIV = ("div", 2)  # floats: correctly rounded
     TDIV = ("tdiv", 2)  # integers: truncated; the divisor is never 0 or (min, -1): the op guards it
     TREM = ("trem", 2)
+    FMOD = ("fmod", 2)  # floats: x - trunc(x / y) * y, exact, with the sign of x, as in C
     FMA = ("fma", 3)  # a*b + c rounded once
     NEG = ("neg", 1)
     ABS = ("abs", 1)

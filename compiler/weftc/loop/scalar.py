@@ -201,6 +201,7 @@ _MEANING: Mapping[Scalar, Callable[..., Any]] = {
     Scalar.DIV: np.divide,
     Scalar.TDIV: _truncated_divide,
     Scalar.TREM: np.fmod,
+    Scalar.FMOD: np.fmod,
     Scalar.FMA: fma,
     Scalar.NEG: np.negative,
     Scalar.ABS: np.abs,

@@ -21,7 +21,8 @@ _ANY = _NUMBER | {Kind.BOOL}
 _SAME: dict[Scalar, frozenset[Kind]] = {
     **dict.fromkeys((Scalar.ADD, Scalar.SUB, Scalar.MUL, Scalar.NEG, Scalar.ABS), _NUMBER),
     **dict.fromkeys((Scalar.MINIMUM, Scalar.MAXIMUM), _NUMBER),
-    **dict.fromkeys((Scalar.DIV, Scalar.FMA, Scalar.SQRT, Scalar.COPYSIGN), _FLOAT),
+    **dict.fromkeys((Scalar.DIV, Scalar.FMOD, Scalar.FMA), _FLOAT),
+    **dict.fromkeys((Scalar.SQRT, Scalar.COPYSIGN), _FLOAT),
     **dict.fromkeys((Scalar.FLOOR, Scalar.CEIL, Scalar.TRUNC, Scalar.RINT), _FLOAT),
     **dict.fromkeys((Scalar.TDIV, Scalar.TREM, Scalar.SHL, Scalar.SHR), _INTEGER),
     **dict.fromkeys((Scalar.AND, Scalar.OR, Scalar.XOR, Scalar.NOT), _BITS),

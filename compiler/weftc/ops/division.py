@@ -2,23 +2,15 @@
 
 Integers: x // 0 = 0, x % 0 = 0, min // -1 = min (it wraps), min % -1 = 0.
 
-Floats: r is x - q*y for q = x/y rounded to an integer in three steps, each exact thanks to fma:
-
-    q1 = rint(x / y),  r1 = fma(-q1, y, x);  q2 = rint(r1 / y),  r2 = fma(-q2, y, r1);  and so q3, r
+Floats, as in NumPy, to the bit: with the exact r = fmod(x, y), which has the sign of x,
 
     remainder(x, y)    = r + y where r is not zero and has not the sign of y, else r; a zero has
                          the sign of y
-    floor_divide(x, y) = q1 + q2 + q3, less 1 where y was added; a zero has the sign of x / y;
-                         x / y where y is zero or x is finite and x / y is not
-
-The remainder is what NumPy gives wherever |x / y| < 2**70 (float32) or 2**157 (float64); beyond,
-it is not reduced further, and it is NaN where x / y overflows. The quotient is what NumPy gives
-where it is below 2**24 (float32) or 2**53 (float64); beyond, they may differ by a rounding.
+    floor_divide(x, y) = (x - r) / y, less 1 where y was added, rounded to the nearest integer; a
+                         zero has the sign of x / y; x / y where y is zero
 """
 
 from __future__ import annotations
-
-import math
 
 from weftc.loop.ir import Expr, Scalar, apply, const
 
@@ -66,44 +58,35 @@ def _integer_remainder(x: Expr, y: Expr) -> Expr:
     return _select(_other_sign(remainder, safe), raised, remainder)
 
 
-def _float_parts(x: Expr, y: Expr) -> tuple[Expr, Expr, Expr, Expr]:
-    """(x / y, q, r, whether r is not zero and has not the sign of y)."""
+def _float_parts(x: Expr, y: Expr) -> tuple[Expr, Expr]:
+    """(r, whether r is not zero and has not the sign of y)."""
     zero = const(0.0, x.type.dtype)
-    first = apply(Scalar.DIV, x, y)
-    ratio, quotient, rest = first, None, x
-    for step in range(3):
-        ratio = ratio if step == 0 else apply(Scalar.DIV, rest, y)
-        whole = apply(Scalar.RINT, ratio)
-        reduced = apply(Scalar.FMA, apply(Scalar.NEG, whole), y, rest)
-        # A zero quotient leaves the rest alone, also where y is infinite.
-        rest = _select(apply(Scalar.EQ, whole, zero), rest, reduced)
-        quotient = whole if quotient is None else apply(Scalar.ADD, quotient, whole)
-    assert quotient is not None
-    below = apply(Scalar.AND, apply(Scalar.LT, rest, zero), apply(Scalar.GT, y, zero))
+    rest = apply(Scalar.FMOD, x, y)
+    below = apply(Scalar.AND, apply(Scalar.LT, rest, zero), apply(Scalar.GE, y, zero))
     above = apply(Scalar.AND, apply(Scalar.GT, rest, zero), apply(Scalar.LT, y, zero))
-    return first, quotient, rest, apply(Scalar.OR, below, above)
+    return rest, apply(Scalar.OR, below, above)
 
 
 def _float_remainder(x: Expr, y: Expr) -> Expr:
     zero = const(0.0, x.type.dtype)
-    rest, raise_ = _float_parts(x, y)[2:]
+    rest, raise_ = _float_parts(x, y)
     rest = _select(raise_, apply(Scalar.ADD, rest, y), rest)
     return _select(apply(Scalar.EQ, rest, zero), apply(Scalar.COPYSIGN, zero, y), rest)
 
 
 def _float_floor_divide(x: Expr, y: Expr) -> Expr:
     dtype = x.type.dtype
-    zero, infinity = const(0.0, dtype), const(math.inf, dtype)
-    ratio, quotient, rest, raise_ = _float_parts(x, y)
-    quotient = _select(raise_, apply(Scalar.SUB, quotient, const(1.0, dtype)), quotient)
+    zero, one = const(0.0, dtype), const(1.0, dtype)
+    ratio = apply(Scalar.DIV, x, y)
+    rest, raise_ = _float_parts(x, y)
+    quotient: Expr = apply(Scalar.DIV, apply(Scalar.SUB, x, rest), y)
+    quotient = _select(raise_, apply(Scalar.SUB, quotient, one), quotient)
+    floor: Expr = apply(Scalar.FLOOR, quotient)
+    is_above = apply(Scalar.GT, apply(Scalar.SUB, quotient, floor), const(0.5, dtype))
+    floor = _select(is_above, apply(Scalar.ADD, floor, one), floor)
     is_zero = apply(Scalar.EQ, quotient, zero)
-    quotient = _select(is_zero, apply(Scalar.COPYSIGN, zero, ratio), quotient)
-    # x infinite or NaN, or y NaN: the rest is NaN, and so is the result.
-    quotient = _select(apply(Scalar.NE, rest, rest), rest, quotient)
-    overflows = apply(Scalar.EQ, apply(Scalar.ABS, ratio), infinity)
-    finite = apply(Scalar.LT, apply(Scalar.ABS, x), infinity)
-    plain = apply(Scalar.OR, apply(Scalar.EQ, y, zero), apply(Scalar.AND, overflows, finite))
-    return _select(plain, ratio, quotient)
+    floor = _select(is_zero, apply(Scalar.COPYSIGN, zero, ratio), floor)
+    return _select(apply(Scalar.EQ, y, zero), ratio, floor)
 
 
 def lower_floor_divide(x: Expr, y: Expr) -> Expr:

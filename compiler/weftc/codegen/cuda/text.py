@@ -196,6 +196,7 @@ _FLOAT: dict[Scalar, Rule] = {
     Scalar.MUL: _infix("*"),
     Scalar.DIV: _infix("/"),
     Scalar.NEG: _prefix("-"),
+    Scalar.FMOD: _float_function("fmod"),
     Scalar.FMA: _float_function("fma"),
     Scalar.ABS: _float_function("fabs"),
     Scalar.SQRT: _float_function("sqrt"),

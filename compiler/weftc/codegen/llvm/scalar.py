@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from weftc.codegen.llvm import text
 from weftc.codegen.llvm.bounds import bounds, is_whole
+from weftc.codegen.llvm.remainder import exact_remainder
 from weftc.loop.ir import Const, Expr, Op, Scalar, Var
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
@@ -358,6 +359,7 @@ _FLOAT: dict[Scalar, Rule] = {
     Scalar.SUB: _binary("fsub"),
     Scalar.MUL: _binary("fmul"),
     Scalar.DIV: _divide,
+    Scalar.FMOD: exact_remainder,
     Scalar.FMA: _intrinsic("llvm.fma"),
     Scalar.NEG: _negate_float,
     Scalar.ABS: _intrinsic("llvm.fabs"),
