@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from weftc import buffer_uses
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Dim, Size, TensorType
@@ -19,6 +20,7 @@ from weftrt.program import (
     Site,
     SizeSlot,
     Step,
+    StepUse,
     Temporary,
 )
 from weftrt.sizes import MOST_BYTES, no_arena
@@ -83,8 +85,10 @@ def assemble(
     lowered: Sequence[Lowered],
     codes: Sequence[KernelCode],
     key: str,
+    watched: bool = False,
 ) -> Program:
-    """The Program of an optimized `graph`; `lowered[k]` and `codes[k]` belong to kernel k."""
+    """The Program of an optimized `graph`; `lowered[k]` and `codes[k]` belong to kernel k. If it
+    is `watched`, it describes its buffers."""
     outputs = tuple(dict.fromkeys(graph.outputs))
     sizes = _Sizes()
     sizes.bind(graph.inputs)
@@ -96,6 +100,7 @@ def assemble(
     unique: list[KernelCode] = []
     steps: list[Step] = []
     sites: list[Site] = []
+    uses: list[StepUse] = []
     for index, (kernel, low, code) in enumerate(zip(plan.kernels, lowered, codes, strict=True)):
         if code.symbol not in kernels:
             kernels[code.symbol] = len(unique)
@@ -103,6 +108,10 @@ def assemble(
         buffers = [numbers[node] for node in low.buffers]
         buffers += [numbers[index, b.name] for b in low.function.scratch]
         slots = tuple(sizes.slot(s) for s in low.sizes)
+        if watched:
+            use, counts = buffer_uses.describe(kernel, low, code)
+            uses.append(use)
+            slots += tuple(map(sizes.slot, counts))
         elements = 1 if low.sites else sizes.value(_written(kernel))
         steps.append(Step(kernels[code.symbol], tuple(buffers), slots, len(sites), elements))
         if len(low.sites) > MOST_SITES:
@@ -125,6 +134,7 @@ def assemble(
         symbols=tuple(sizes.sources),
         derived=sizes.polynomials(),
         places=(*map(_place, outputs), _largest_place(memory)),
+        uses=tuple(uses),
     )
 
 

@@ -61,6 +61,7 @@ class Stages:
     graph: Graph
     target: Target
     validator: Validator
+    watched: bool = False
 
     @cached_property
     def optimized(self) -> Graph:
@@ -141,7 +142,7 @@ class Stages:
     def program(self) -> Program:
         key = program_key(self.graph, self.target)
         program = assemble.assemble(
-            self.optimized, self.plan, self.memory, self.lowered, self.codes, key
+            self.optimized, self.plan, self.memory, self.lowered, self.codes, key, self.watched
         )
         self.validator.program(program)
         return program
@@ -152,9 +153,11 @@ def stages(graph: Graph, target: Target, validator: Validator | None = None) -> 
     return Stages(graph, target, validator or Validator())
 
 
-def compile(graph: Graph, target: Target, validator: Validator | None = None) -> Program:
-    """Compile `graph` for `target`."""
-    return stages(graph, target, validator).program
+def compile(
+    graph: Graph, target: Target, validator: Validator | None = None, watched: bool = False
+) -> Program:
+    """Compile `graph` for `target`; a program that is to be watched describes its buffers."""
+    return Stages(graph, target, validator or Validator(), watched).program
 
 
 def program_key(graph: Graph, target: Target) -> str:

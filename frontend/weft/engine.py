@@ -92,7 +92,8 @@ def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
     """The program from the disk cache, or compiled now and kept there."""
     entry = " ".join(map(str, key))  # locations as text: they outlive the process
     program, found = programs.fetch(
-        entry, lambda: pipeline.compile(graph, target, verification.validator())
+        entry,
+        lambda: pipeline.compile(graph, target, verification.validator(), watched=_watched()),
     )
     if found:
         verification.check_loaded(graph, target, program)
@@ -117,8 +118,13 @@ def uncollected() -> Iterator[None]:
 
 def _key(graph: Graph, target: Target) -> Key:
     """Two graphs with one key compute the same and fail at the same lines."""
-    sites = tuple(n.location for n in graph.nodes() if _may_fail(n))
-    return pipeline.program_key(graph, target), graph.name if sites else "", sites
+    watched = _watched()
+    sites = tuple(n.location for n in graph.nodes() if watched or _may_fail(n))
+    return pipeline.program_key(graph, target), graph.name if sites else "", sites, watched
+
+
+def _watched() -> bool:
+    return knobs.check_memory() == 1
 
 
 def _may_fail(node: Node) -> bool:

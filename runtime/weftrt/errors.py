@@ -45,3 +45,8 @@ class VerifyError(WeftError):
 
 class CompileError(WeftError):
     """The backend refused a kernel: a bug in Weft. The message names the dump to attach."""
+
+
+class MemoryCheckError(WeftError):
+    """A kernel that touches memory which is not its own, or leaves some of its own unwritten: a bug
+    in Weft, found under WEFT_CHECK_MEMORY=1."""

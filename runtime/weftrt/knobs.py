@@ -158,6 +158,15 @@ verify = Knob(
     _integer(0, 2),
     lambda: 0,
 )
+check_memory = Knob(
+    "check_memory",
+    "WEFT_CHECK_MEMORY",
+    "0 or 1",
+    "1: run each kernel twice between guard pages, on memory filled with two patterns, and report "
+    "what it reads or writes outside its buffers and what it leaves unwritten; slow; default 0",
+    _integer(0, 1),
+    lambda: 0,
+)
 log = Knob(
     "log",
     "WEFT_LOG",
@@ -190,6 +199,7 @@ ALL: tuple[Knob[Any], ...] = (
     cache_megabytes,
     dump,
     verify,
+    check_memory,
     log,
     target,
     full_traceback,

@@ -18,6 +18,7 @@ int64_t end), void *context, int64_t count, int64_t grain)`, which the runtime p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from weftrt.dtypes import DType
@@ -72,6 +73,34 @@ class Step:
     elements: int | SizeSlot = 1
 
 
+class Role(Enum):
+    """What a kernel does with a buffer."""
+
+    READ = "input"
+    WRITTEN = "output"
+    SCRATCH = "scratch"
+
+
+@dataclass(frozen=True)
+class BufferUse:
+    """A buffer of a step, to be watched: `elements` is the number, in `Step.sizes`, of the count of
+    its elements, and `alignment` what the kernel takes for granted of its address."""
+
+    name: str
+    role: Role
+    itemsize: int
+    alignment: int
+    elements: int
+
+
+@dataclass(frozen=True)
+class StepUse:
+    """The user's line that a step computes, and its buffers."""
+
+    location: str
+    buffers: tuple[BufferUse, ...]
+
+
 @dataclass(frozen=True)
 class Site:
     """A place in the user's code that can fail at run time: the message for an element, with
@@ -107,3 +136,5 @@ class Program:
     places: tuple[str, ...] = ()
     """For each output, then for the arena: the user's line that asks for most of it; "" where it is
     not known."""
+    uses: tuple[StepUse, ...] = ()
+    """For each step, its buffers, if they are to be watched while it runs."""

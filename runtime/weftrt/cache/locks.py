@@ -23,17 +23,23 @@ class Locks:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
+        self._held: set[str] = set()
 
     @contextmanager
     def held(self, path: str) -> Iterator[None]:
-        """Hold the lock at `path`, or go on without where that cannot be."""
-        handle = self._lock(path)
+        """Hold the lock at `path`, or go on without where that cannot be, as in a signal handler
+        that wants what it interrupted."""
+        handle = self._lock(path) if path not in self._held else None
+        if handle is None:
+            yield
+            return
+        self._held.add(path)
         try:
             yield
         finally:
-            if handle is not None:
-                files.remove(path)
-                _unlock(handle)
+            self._held.discard(path)
+            files.remove(path)
+            _unlock(handle)
 
     def _lock(self, path: str) -> int | None:
         """An open, locked file; None where locks do not work or another holds it for too long. The

@@ -13,7 +13,18 @@ from typing import Any
 
 from weftrt import dtypes
 from weftrt.cache.store import Store, default_store
-from weftrt.program import ArraySpec, KernelCode, Program, Site, SizeSlot, Step, Temporary
+from weftrt.program import (
+    ArraySpec,
+    BufferUse,
+    KernelCode,
+    Program,
+    Role,
+    Site,
+    SizeSlot,
+    Step,
+    StepUse,
+    Temporary,
+)
 
 
 def fetch(
@@ -49,7 +60,18 @@ def _load(entry: str, store: Store) -> Program | None:
     return None
 
 
-_PARTS = (ArraySpec, KernelCode, Program, Site, SizeSlot, Step, Temporary)
+_PARTS = (
+    ArraySpec,
+    BufferUse,
+    KernelCode,
+    Program,
+    Role,
+    Site,
+    SizeSlot,
+    Step,
+    StepUse,
+    Temporary,
+)
 _FINDS = {(part.__module__, part.__name__): part for part in _PARTS}
 
 

@@ -13,7 +13,6 @@ import hashlib
 import os
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -66,7 +65,6 @@ class Store:
         self._refused: str | None = None
         self._hits = 0
         self._misses = 0
-        self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
         """The bytes under `key`, None if there are none or they are damaged."""
@@ -194,15 +192,14 @@ class Store:
         """Count what is about to be written; past the limit, the longest unused entries go, down to
         three quarters of it."""
         path = os.path.join(str(self.root), "ledger")
-        with self._lock:
-            count = ledger.add(path, ledger.blocks(added))
-            if count is not None and count * ledger.BLOCK <= self._limit:
-                return
-            entries = self._entries()
-            used = sum(ledger.blocks(e.bytes) for e in entries) + ledger.blocks(added)
-            if used * ledger.BLOCK > self._limit:
-                used = _remove_oldest(entries, used, self._limit // ledger.BLOCK * 3 // 4)
-            ledger.reset(path, used)
+        count = ledger.add(path, ledger.blocks(added))
+        if count is not None and count * ledger.BLOCK <= self._limit:
+            return
+        entries = self._entries()
+        used = sum(ledger.blocks(e.bytes) for e in entries) + ledger.blocks(added)
+        if used * ledger.BLOCK > self._limit:
+            used = _remove_oldest(entries, used, self._limit // ledger.BLOCK * 3 // 4)
+        ledger.reset(path, used)
 
     def _entries(self) -> list[_Entry]:
         """Every file of the store, those of locks and of broken writes among them; [] where the

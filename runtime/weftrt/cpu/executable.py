@@ -12,6 +12,7 @@ import numpy as np
 
 from weftrt import array
 from weftrt.cpu.linker import Code, default
+from weftrt.cpu.memory_check.checker import Checker
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable, StepTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
@@ -38,7 +39,9 @@ class Executable:
         self.program = program
         self.kernels = kernels
         self._kept: list[object] = []
-        self.table = self._program_table(kernels)
+        addresses = [kernels[program.kernels[s.kernel].symbol].address for s in program.steps]
+        self._checker = Checker(program, addresses) if program.uses else None
+        self.table = self._program_table(self._checker.addresses if self._checker else addresses)
         self.address = ctypes.addressof(self.table)
 
     def run(self, inputs: Sequence[Input]) -> tuple[array.Array, ...]:
@@ -53,6 +56,8 @@ class Executable:
     def fail(self, site: int, element: int, buffers: int) -> NoReturn:
         """Raise the error of a failed (site, element), as the native executor reports it; the
         program's inputs are still at the addresses in `buffers`."""
+        if self._checker is not None:
+            self._checker.raise_found()
         failed = self.program.sites[site]
         index = "an index"
         if failed.indices is not None:
@@ -87,7 +92,7 @@ class Executable:
         places = program.places or ("",) * len(needs)
         return [(size, place, error) for place, (size, error) in zip(places, needs, strict=True)]
 
-    def _program_table(self, kernels: dict[str, Code]) -> Any:
+    def _program_table(self, kernels: Sequence[int]) -> Any:
         program = self.program
         buffers = len(program.inputs) + len(program.outputs) + len(program.temporaries)
         return _Program(
@@ -120,9 +125,8 @@ class Executable:
     def _specs(self, specs: Sequence[ArraySpec]) -> int:
         return self._keep((_Array * len(specs))(*map(encode_spec, specs)))
 
-    def _steps(self, program: Program, kernels: dict[str, Code]) -> int:
-        addresses = [kernels[kernel.symbol].address for kernel in program.kernels]
-        rows = [self._step(step, addresses[step.kernel]) for step in program.steps]
+    def _steps(self, program: Program, kernels: Sequence[int]) -> int:
+        rows = list(map(self._step, program.steps, kernels))
         return self._keep((_Step * len(rows))(*rows))
 
     def _step(self, step: Step, kernel: int) -> Any:

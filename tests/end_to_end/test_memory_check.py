@@ -1,0 +1,119 @@
+"""WEFT_CHECK_MEMORY=1 from the user's side: the same results, and compiler faults by their line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft as wf
+from weftc import pipeline
+from weftrt import knobs
+from weftrt.cpu.memory_check import checker
+from weftrt.errors import MemoryCheckError
+
+DRAW = np.random.default_rng(3)
+X, Y = DRAW.random((37, 53), "f4"), DRAW.random((53, 19), "f4")
+INDICES = np.array([3, 36, 0, -1])
+
+
+def loss(x: Any, y: Any) -> Any:
+    return wf.sum(wf.nn.softmax(wf.tanh(x @ y)) ** 2)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "pointwise": lambda x, y: wf.exp(x) * 2 - x[:, ::-1],
+    "rowwise": lambda x, y: wf.nn.softmax(x) + wf.mean(x, axis=1, keepdims=True),
+    "reduction": lambda x, y: (wf.sum(x, axis=0), wf.max(x), wf.argmax(y, axis=0)),
+    "contraction": lambda x, y: wf.maximum(x @ y, 0.5),
+    "gather": lambda x, y: wf.take(x, INDICES, axis=0),
+    "gradient": lambda x, y: wf.grad(loss)(x, y),
+    "scatter": lambda x, y: wf.grad(lambda x: wf.sum(wf.take(x, INDICES, axis=0) ** 2))(x),
+    "pieces": lambda x, y: wf.concat([x, x[:3], wf.flip(x)], axis=0),
+    "empty": lambda x, y: (x[:0] * 2, wf.sum(x[:, :0], axis=1)),
+    "bools": lambda x, y: (x > 0.5, wf.astype(x * 200, "uint8")),
+}
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Counts the watched runs of kernels."""
+    counts = [0]
+    launch = checker._Watched._launch
+
+    def counted(*arguments: Any) -> int:
+        counts[0] += 1
+        return launch(*arguments)
+
+    monkeypatch.setattr(checker._Watched, "_launch", counted)
+    yield counts
+
+
+def leaves(found: Any) -> list[bytes]:
+    return [
+        np.asarray(item).tobytes() for item in (found if isinstance(found, tuple) else (found,))
+    ]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_watched_programs_give_the_same_bits(name: str, threads: int, launches: list[int]) -> None:
+    function = FUNCTIONS[name]
+    expected = leaves(wf.jit(lambda x, y: function(x, y))(X, Y))
+    assert launches == [0]
+    with knobs.scope(check_memory=1, threads=threads):
+        found = leaves(wf.jit(lambda x, y: function(x, y))(X, Y))
+    assert found == expected
+    assert launches[0] > 0
+
+
+def test_large_outputs_are_streamed(launches: list[int]) -> None:
+    """Such stores need aligned memory, which a copy has too."""
+    x = np.arange(1 << 21, dtype="f4")
+    with knobs.scope(check_memory=1):
+        found = wf.jit(lambda x: x * 2 + 1)(x)
+    assert launches == [2]
+    np.testing.assert_array_equal(np.asarray(found), x * 2 + 1)
+
+
+def test_a_store_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    emit = pipeline.llvm.emit
+
+    def without_stores(*arguments: Any) -> str:
+        return re.sub(r"(?m)^ *store .*$", "", emit(*arguments))
+
+    monkeypatch.setattr(pipeline.llvm, "emit", without_stores)
+    with knobs.scope(check_memory=1):
+        function = wf.jit(lambda x: wf.sqrt(x) * 3.25)
+        with pytest.raises(MemoryCheckError) as caught:
+            function(X)
+    assert "test_memory_check.py" in str(caught.value)
+    assert re.search(
+        r"does not write element 0 of its output \w+ \(mul, f32\[37,53\]\)", str(caught.value)
+    )
+
+
+def test_a_stride_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other element of each vector goes astray; the run that starts at a guard tells."""
+    emit = pipeline.llvm.emit
+
+    def shifted(*arguments: Any) -> str:
+        text = emit(*arguments)
+        return re.sub(
+            r"(?m)^( *store <\d+ x float> \S+, ptr )(%\S+),", r"\1%off,", _with_offset(text)
+        )
+
+    def _with_offset(text: str) -> str:
+        place = re.search(r"(?m)^ *store <\d+ x float> \S+, ptr (%\S+),", text)
+        assert place is not None
+        line = f"  %off = getelementptr float, ptr {place[1]}, i64 -1\n"
+        return text[: place.start()] + line + text[place.start() :]
+
+    monkeypatch.setattr(pipeline.llvm, "emit", shifted)
+    with knobs.scope(check_memory=1):
+        function = wf.jit(lambda x: wf.sqrt(x) * 5.25)
+        with pytest.raises(MemoryCheckError, match="writes before the start of its output"):
+            function(np.ones(64, "f4"))
