@@ -19,7 +19,8 @@ _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void
 
 def run_kernel(code: KernelCode, arrays: Sequence[Array], sizes: Sequence[int]) -> int:
     """Run one kernel on its buffers, in place; the status word."""
-    return call_kernel(executables.link_kernels([code])[code.symbol], arrays, sizes)
+    kernel = executables.link_kernels([code])[code.symbol]
+    return call_kernel(kernel.address, arrays, sizes)
 
 
 def call_kernel(address: int, arrays: Sequence[Array], sizes: Sequence[int]) -> int:
