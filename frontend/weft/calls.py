@@ -12,17 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weft import diagnostics, tree
-from weft.tracing import (
-    INT64,
-    SCALAR_DTYPES,
-    Range,
-    Tracer,
-    array_dtype,
-    check_rank,
-    has_other_meaning,
-)
-from weft.tree import LEAF, Structure
-from weftrt import array, dtypes
+from weft.tracing import INT64, SCALAR_DTYPES, Range, Tracer, array_dtype, check_rank
+from weft.tree import Structure
+from weftrt import dtypes
 from weftrt import signature as signatures
 from weftrt.array import Array
 from weftrt.dtypes import DType
@@ -34,10 +26,12 @@ Leaf: TypeAlias = "Array | np.ndarray[Any, Any] | float | int | bool"
 
 
 class Static:
-    """The branch that a static argument is: no leaves, compared by `weftrt.signature.equal`."""
+    """The branch that a static argument is: no leaves, compared by `weftrt.signature.equal`. The
+    tuples of a frozen one may have been lists."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, frozen: bool = False) -> None:
         self.value = value
+        self.frozen = frozen
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Static) and signatures.equal(self.value, other.value)
@@ -54,14 +48,13 @@ tree.register(Static, lambda static: ((), static), lambda static, children: stat
 
 @dataclass(frozen=True)
 class Call:
-    """One call. `structure` is that of (args, kwargs) with static arguments inside; `leaves` are
-    arrays and Python scalars, and `names` what to call them; `native` says whether the guard of
-    the native callable can describe such calls."""
+    """One call, its arguments bound to parameters as far as they can be: `structure` is that of
+    (args, kwargs) with static arguments inside; `leaves` are arrays and Python scalars, and `names`
+    what to call them."""
 
     structure: Structure
     leaves: tuple[Leaf, ...]
     names: tuple[str, ...]
-    native: bool
 
     def statics(self) -> list[Any]:
         """The values of the static arguments."""
@@ -91,6 +84,9 @@ class Reader:
         self._name = getattr(function, "__name__", repr(function))
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._positional = [name for name, p in parameters.items() if p.kind in kinds]
+        self.bindable = tuple(
+            name if parameters[name].kind is kinds[1] else None for name in self._positional
+        )
         rest = (n for n, p in parameters.items() if p.kind is inspect.Parameter.VAR_POSITIONAL)
         self._rest = next(rest, "argument")
         variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -110,6 +106,7 @@ class Reader:
     def _read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         leaves: list[Leaf] = []
         names: list[str] = []
+        args, kwargs = self._bound(args, kwargs)
         parts = [
             self._part(self._positional_name(position), value, leaves, names)
             for position, value in enumerate(args)
@@ -120,12 +117,23 @@ class Reader:
             tuple,
             (0, 1),
             (
-                Structure(tuple, tuple(range(len(args))), tuple(p for p, _ in parts)),
-                Structure(dict, keys, tuple(p for p, _ in keywords)),
+                Structure(tuple, tuple(range(len(args))), tuple(parts)),
+                Structure(dict, keys, tuple(keywords)),
             ),
         )
-        native = all(n for _, n in (*parts, *keywords))
-        return Call(structure, tuple(leaves), tuple(names), native)
+        return Call(structure, tuple(leaves), tuple(names))
+
+    def _bound(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Keywords as positional arguments, up to the first parameter that is not given: f(x, 2) is
+        f(x, rate=2) is f(rate=2, x=x). The native guard does the same."""
+        rest = dict(kwargs)
+        for name in self.bindable[len(args) :] if kwargs else ():
+            if name is None or name not in rest:
+                break
+            args = (*args, rest.pop(name))
+        return args, rest
 
     def _positional_name(self, position: int) -> str:
         named = len(self._positional)
@@ -133,21 +141,18 @@ class Reader:
             self._positional[position] if position < named else f"{self._rest}[{position - named}]"
         )
 
-    def _part(
-        self, name: str, value: Any, leaves: list[Leaf], names: list[str]
-    ) -> tuple[Structure, bool]:
+    def _part(self, name: str, value: Any, leaves: list[Leaf], names: list[str]) -> Structure:
         if name in self._static or _root(name) in self._static:
             return self._static_part(name, value)
         found, structure = tree.flatten_with_paths(value)
         if any(map(_is_beyond, (leaf for _, leaf in found))):
             found, structure = tree.flatten_with_paths(tree.map(_pinned, value))
-        native = _is_native(structure)
         for path, leaf in found:
             leaves.append(self._leaf(name + path, leaf))
             names.append(name + path)
-        return structure, native
+        return structure
 
-    def _static_part(self, name: str, value: Any) -> tuple[Structure, bool]:
+    def _static_part(self, name: str, value: Any) -> Structure:
         frozen = _frozen(value) if self._freeze else value
         try:
             hash(frozen)
@@ -159,7 +164,7 @@ class Reader:
             )
             problem = f"{what} must be hashable, not {diagnostics.kind_of(value)}"
             raise diagnostics.located(UsageError, problem) from None
-        return Structure(Static, (), (), Static(frozen)), frozen is value
+        return Structure(Static, (), (), Static(frozen, self._freeze))
 
     def _leaf(self, name: str, leaf: Any) -> Leaf:
         if isinstance(leaf, (Array, np.ndarray)):
@@ -213,19 +218,29 @@ _STATIC_KINDS = (str, bytes, DType, Enum)
 """Values that people pass to be branched on."""
 
 
-def plain(value: Any) -> Any:
-    """What the native guard takes in place of a NumPy scalar or of an ndarray that is strided,
-    byte-swapped or of a subclass; anything else as it is."""
-    if isinstance(value, np.generic):
-        item = value.item()
-        return item if type(item) in SCALAR_DTYPES else value
-    if isinstance(value, np.ndarray) and not has_other_meaning(value):
-        dtype = dtypes.from_numpy(value.dtype)
-        flags = value.flags
-        exact = type(value) is np.ndarray and flags.c_contiguous and flags.aligned
-        if dtype is not None and not (exact and value.dtype is dtype.dtype):
-            return array.from_numpy(np.asarray(value))
-    return value
+def indirect(leaf: Any) -> str | None:
+    """Why the native guard cannot take an argument as it is; None where it can."""
+    if not isinstance(leaf, np.ndarray):
+        return None
+    dtype = dtypes.from_numpy(leaf.dtype)
+    if type(leaf) is np.ndarray and dtype is not None and leaf.dtype is dtype.dtype:
+        return None
+    return f"is a {leaf.dtype.str} {type(leaf).__name__}"
+
+
+def obstacle_of_leaves(given: Any) -> str:
+    """Why the native guard did not match a call that is not new, whose arguments are these."""
+    found = tree.flatten_with_paths(given)[0]
+    reasons = (f"the argument {path} {why}" for path, leaf in found if (why := indirect(leaf)))
+    return next(reasons, "the native guard had not known it yet")
+
+
+def obstacle(call: Structure, result: Structure, captured: Sequence[Any]) -> str | None:
+    """Why the native callable cannot run such calls; None where it can."""
+    if max(call.depth(), result.depth()) > NATIVE_DEPTH:
+        return f"its arguments or results are nested more than {NATIVE_DEPTH} deep"
+    reasons = (f"an array that it closes over {why}" for a in captured if (why := indirect(a)))
+    return next(reasons, None)
 
 
 def _frozen(value: Any) -> Any:
@@ -237,11 +252,8 @@ def _frozen(value: Any) -> Any:
     return value
 
 
-_NATIVE_KINDS = (None, tuple, list, dict, type(None), Static)
-
-
-def _is_native(structure: Structure) -> bool:
-    return structure.kind in _NATIVE_KINDS and all(map(_is_native, structure.children))
+NATIVE_DEPTH = 32
+"""Trees of more branches one in another are left to Python: native code would need much stack."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +306,9 @@ def leaf_specs(
     )
 
 
-def signature(call: Call, specs: Sequence[LeafSpec], guards: Sequence[Any]) -> signatures.Signature:
+def signature(
+    call: Call, specs: Sequence[LeafSpec], guards: Sequence[Any], nonempty: bool
+) -> signatures.Signature:
     """The native guard's description of calls like `call`."""
     rest = iter(specs)
     positional, keywords = call.structure.children
@@ -302,37 +316,54 @@ def signature(call: Call, specs: Sequence[LeafSpec], guards: Sequence[Any]) -> s
         tuple(_pattern(part, rest) for part in positional.children),
         tuple((k, _pattern(p, rest)) for k, p in zip(keywords.keys, keywords.children)),
         tuple(guards),
+        nonempty,
     )
 
 
 def _pattern(structure: Structure, specs: Iterator[LeafSpec]) -> Pattern:
-    if structure == LEAF:
+    kind = structure.kind
+    if kind is None:
         return next(specs).pattern
-    if structure.kind is Static:
-        return signatures.StaticPattern(structure.extra.value)
-    if structure.kind is type(None):
+    if kind is Static:
+        return signatures.StaticPattern(structure.extra.value, structure.extra.frozen)
+    if kind is type(None):
         return signatures.StaticPattern(None)
     items = tuple(_pattern(child, specs) for child in structure.children)
-    if structure.kind is dict:
+    if kind is dict:
         return signatures.DictPattern(structure.keys, items)
-    return (
-        signatures.TuplePattern(items) if structure.kind is tuple else signatures.ListPattern(items)
-    )
+    if kind is tuple:
+        return signatures.TuplePattern(items)
+    if kind is list:
+        return signatures.ListPattern(items)
+    if issubclass(kind, tuple) and tree.rules_of(kind).flatten is None:
+        return signatures.NamedTuplePattern(kind, items)
+    flatten = tree.rules_of(kind).flatten
+    if flatten is None:
+        return signatures.ObjectPattern(kind, structure.keys, items)
+    return signatures.RegisteredPattern(kind, flatten, items, structure.extra)
 
 
-def output_tree(structure: Structure, indices: Sequence[int]) -> signatures.OutputTree | None:
-    """The native recipe of a result; None where it holds classes that only Python can build."""
-    return _output(structure, iter(indices)) if _is_native(structure) else None
+def output_tree(structure: Structure, indices: Sequence[int]) -> signatures.OutputTree:
+    """The native recipe of a result."""
+    return _output(structure, iter(indices))
 
 
 def _output(structure: Structure, indices: Iterator[int]) -> signatures.OutputTree:
-    if structure == LEAF:
+    kind = structure.kind
+    if kind is None:
         return signatures.ArrayOutput(next(indices))
-    if structure.kind is type(None):
+    if kind is type(None):
         return signatures.ConstantOutput(None)
     items = tuple(_output(child, indices) for child in structure.children)
-    if structure.kind is dict:
+    if kind is dict:
         return signatures.DictOutput(structure.keys, items)
-    return (
-        signatures.TupleOutput(items) if structure.kind is tuple else signatures.ListOutput(items)
-    )
+    if kind is tuple:
+        return signatures.TupleOutput(items)
+    if kind is list:
+        return signatures.ListOutput(items)
+    unflatten = tree.rules_of(kind).unflatten
+    if unflatten is not None:
+        return signatures.RegisteredOutput(unflatten, structure.extra, items)
+    if issubclass(kind, tuple):
+        return signatures.NamedTupleOutput(kind, items)
+    return signatures.ObjectOutput(kind, structure.keys, items)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,13 @@ from weft.tracing import SCALAR_DTYPES, array_dtype, state
 from weft.tree import Structure
 from weftc.ir.types import TensorType
 from weftrt import knobs
-from weftrt.array import Array, as_array
+from weftrt.array import Array
 from weftrt.cpu import callable as callables
 from weftrt.cpu.executable import Executable
-from weftrt.signature import Signature
+from weftrt.errors import OutOfBoundsError, OutOfMemoryError
+
+MOST_ENTRIES = 2048
+"""Of one function; those that have not run for longest go first."""
 
 
 @dataclass(frozen=True)
@@ -42,60 +46,106 @@ class CompileRecord:
         return f"{self.function}({self.signature}): {how}; {self.reason}"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Entry:
-    """One kind of call and the program that answers it."""
+    """One kind of call and the program that answers it.
+
+    `captured` are arrays besides the arguments, read at each call. `native` is for the guard of the
+    native callable, or `obstacle` says why that cannot run such calls.
+    """
 
     call: Structure
     specs: tuple[LeafSpec, ...]
     guards: tuple[Guard, ...]
     executable: Executable
-    captured: tuple[Array, ...]
+    captured: tuple[Any, ...]
     result: Structure
     outputs: tuple[int, ...]
-    names: tuple[str, ...]
-    native: Signature | None
+    nonempty: bool
+    native: callables.Entry | None = None
+    obstacle: str | None = None
+    ran: int = 0
 
     def fits(self, call: Call) -> bool:
         """Whether `call` has this entry's structure and types."""
         sizes: dict[int, int] = {}
-        return self.call == call.structure and all(
-            spec.fits(leaf, sizes) for spec, leaf in zip(self.specs, call.leaves, strict=True)
+        leaves = (*call.leaves, *self.captured)
+        return (
+            len(leaves) == len(self.specs)
+            and all(spec.fits(leaf, sizes) for spec, leaf in zip(self.specs, leaves))
+            and not (self.nonempty and 0 in sizes.values())
+            and self.call == call.structure
         )
 
     def run(self, call: Call) -> Any:
         """The result for a call that fits."""
+        self.ran = callables.tick()
         produced = self.executable.run((*call.leaves, *self.captured))
         return self.result.unflatten([produced[index] for index in self.outputs])
 
+    def used(self) -> int:
+        """When this last ran."""
+        return max(self.ran, self.native.used if self.native is not None else 0)
+
+    def connect(self, call: Call) -> None:
+        """Make the native entry, for calls like `call`."""
+        self.obstacle = calls.obstacle(call.structure, self.result, self.captured)
+        if self.obstacle is None:
+            signature = calls.signature(call, self.specs, self.guards, self.nonempty)
+            held = self.executable.program.results  # equal outputs share one array
+            tree = calls.output_tree(self.result, [held[index] for index in self.outputs])
+            self.native = callables.Entry(signature, self.executable, self.captured, tree)
+
 
 class Dispatcher:
-    """The entries of one compiled function. Tracing and compiling may happen on any thread."""
+    """The entries of one compiled function. Tracing and compiling may happen on any thread.
 
-    def __init__(self, function: Callable[..., Any], static: Sequence[str], symbolic: bool) -> None:
+    Weft's own operations are `symbolic`: compiled for symbolic sizes, lists among their static
+    arguments count as tuples, and calls that fail are traced for their own sizes, so that the error
+    names these and the line. With `nonempty` symbolic sizes are never 0.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static: Sequence[str],
+        symbolic: bool = False,
+        nonempty: bool = False,
+    ) -> None:
         self.function = function
         self.name = getattr(function, "__name__", "function")
-        self.records: list[CompileRecord] = []
-        compiled: Any = callables.new(self.slow_path)
-        compiled.dispatcher = self
-        self.compiled = compiled
+        self.records: deque[CompileRecord] = deque(maxlen=MOST_ENTRIES)
         self._reader = Reader(function, static, freeze=symbolic)
-        self._symbolic = symbolic
-        self._entries: list[Entry] = []
+        self.symbolic = symbolic
+        self._nonempty = nonempty
+        self._entries: tuple[Entry, ...] = ()
         self._lock = threading.RLock()
+        self._callables: list[Any] = []
+        self.compiled = self.callable(function, self.slow_path)
+
+    def callable(self, function: Callable[..., Any], slow_path: callables.Slow) -> Any:
+        """A native callable that runs this function's programs; while a trace is open it calls
+        `function`, and `slow_path` answers calls that are new."""
+        failed = self._explained if self.symbolic else None
+        made: Any = callables.new(slow_path, function, failed, self._reader.bindable)
+        made._dispatcher = self
+        self._callables.append(made)
+        return made
 
     def slow_path(self, compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer a call that the native guard does not know."""
         if state.trace is not None:
             return self.function(*args, **kwargs)
-        plain = tuple(map(calls.plain, args))
-        if any(a is not b for a, b in zip(plain, args, strict=True)):
-            return compiled(*plain, **kwargs)
         call = self._reader.read(args, kwargs)
-        return self._entry(call).run(call)
+        try:
+            return self._entry(call, (args, kwargs)).run(call)
+        except (OutOfBoundsError, OutOfMemoryError):
+            if self.symbolic:
+                self._explained(compiled, args, kwargs)
+            raise
 
-    def run_fixed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a call for its own sizes, so that an error names them and the line."""
+    def _explained(self, compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a call that failed for its own sizes, so that the error names them and the line."""
         call = self._reader.read(args, kwargs)
         traced = specialize.trace(self.function, self.name, call)
         produced = engine.executable(traced.graph)[0].run((*call.leaves, *traced.captured))
@@ -108,15 +158,21 @@ class Dispatcher:
     def trace(self, call: Call) -> Traced:
         """The function's graph for `call`: with symbolic sizes for an eager operation."""
         found = None
-        if self._symbolic:
+        if self.symbolic and not (self._nonempty and any(map(_is_empty, call.leaves))):
             found = specialize.trace_symbolic(self.function, self.name, call)
         return found or specialize.trace(self.function, self.name, call)
 
-    def _entry(self, call: Call) -> Entry:
+    def clear(self) -> None:
+        """Forget every program; the next calls compile, or find them in the cache."""
+        with self._lock:
+            self._install(())
+
+    def _entry(self, call: Call, given: Any) -> Entry:
         with self._lock:
             found, stale = self._find(call)
             if found is not None:
-                return self._refreshed(found)
+                self._reconnect(found, call, given)
+                return found
         started = time.perf_counter()
         entry, origin = self._specialize(call)
         milliseconds = (time.perf_counter() - started) * 1e3
@@ -125,7 +181,8 @@ class Dispatcher:
             if found is None:
                 self._record(call, self._reason(call, stale), milliseconds, origin)
                 if all(map(guards.holds, entry.guards)):
-                    self._keep(entry, stale)
+                    kept = self._recent() if len(self._entries) >= MOST_ENTRIES else self._entries
+                    self._install((entry, *(e for e in kept if e is not stale)))
             return entry
 
     def _find(self, call: Call) -> tuple[Entry | None, Entry | None]:
@@ -138,55 +195,49 @@ class Dispatcher:
                 stale = entry
         return None, stale
 
-    def _keep(self, entry: Entry, stale: Entry | None) -> None:
-        if stale is not None:
-            self._entries.remove(stale)
-        self._entries.append(entry)
-        self._tell(entry, replaced=stale is not None)
+    def _recent(self) -> list[Entry]:
+        """The entries without the quarter that has not run for longest."""
+        return sorted(self._entries, key=Entry.used, reverse=True)[: MOST_ENTRIES * 3 // 4]
 
-    def _refreshed(self, entry: Entry) -> Entry:
-        """An entry whose guards hold by value, with the guards naming the objects of now."""
-        if all(guards.current(g) is g.expected for g in entry.guards):
-            return entry
-        fresh = tuple(map(guards.refreshed, entry.guards))
-        native = entry.native
-        if native is not None:
-            native = Signature(native.positional, native.keywords, fresh)
-        fields = {**vars(entry), "guards": fresh, "native": native}
-        renewed = Entry(**fields)
-        self._entries[self._entries.index(entry)] = renewed
-        self._tell(renewed, replaced=True)
-        return renewed
+    def _install(self, entries: tuple[Entry, ...]) -> None:
+        self._entries = entries
+        native = [entry.native for entry in entries if entry.native is not None]
+        for compiled in self._callables:
+            callables.install(compiled, native)
 
-    def _tell(self, entry: Entry, replaced: bool) -> None:
-        """Let the native guard know `entry`; all of them again if one was replaced."""
-        if replaced:
-            self.compiled.clear()
-        for item in self._entries if replaced else [entry]:
-            if item.native is not None:
-                held = item.executable.program.results  # equal outputs share one array
-                tree = calls.output_tree(item.result, [held[index] for index in item.outputs])
-                self.compiled.add(item.native, item.executable, item.captured, tree)
+    def _reconnect(self, entry: Entry, call: Call, given: Any) -> None:
+        """See that the native guard knows an entry that answered a call which came here."""
+        renamed = [g for g in entry.guards if guards.current(g) is not g.expected]
+        if renamed:  # equal values: the native guard compares objects
+            entry.guards = tuple(map(guards.refreshed, entry.guards))
+            entry.connect(call)
+            self._install(self._entries)
+        if "calls" in knobs.log():
+            why = entry.obstacle or calls.obstacle_of_leaves(given)
+            if renamed:
+                why = f"{guards.describe(renamed[0])} is another, equal object"
+            print(f"weft: {self.name}({signature_text(call)}): slow call; {why}", file=sys.stderr)
 
     def _specialize(self, call: Call) -> tuple[Entry, Origin]:
         """Trace and compile, holding no lock: that runs the user's code."""
         with engine.uncollected():
-            found = () if self._symbolic else tuple(guards.collect(self.function, call.statics()))
+            found = () if self.symbolic else tuple(guards.collect(self.function, call.statics()))
             traced = self.trace(call)
             executable, origin = engine.executable(traced.graph)
-        specs = calls.leaf_specs(call.leaves, executable.program.inputs, traced.ranges)
-        expressible = call.native and calls.output_tree(traced.result, traced.outputs) is not None
+        specs = calls.leaf_specs(
+            (*call.leaves, *traced.captured), executable.program.inputs, traced.ranges
+        )
         entry = Entry(
             call.structure,
             specs,
             found,
             executable,
-            tuple(map(as_array, traced.captured)),
+            traced.captured,
             traced.result,
             traced.outputs,
-            call.names,
-            calls.signature(call, specs, found) if expressible else None,
+            self._nonempty,
         )
+        entry.connect(call)
         return entry, origin
 
     def _record(self, call: Call, reason: str, milliseconds: float, origin: Origin) -> None:
@@ -201,7 +252,11 @@ class Dispatcher:
             return f"{guards.describe(next(changed, stale.guards[0]))} changed"
         if not self._entries:
             return "first call"
-        return _difference(self._entries[-1], call)
+        return _difference(self._entries[0], call)
+
+
+def _is_empty(leaf: Any) -> bool:
+    return 0 in getattr(leaf, "shape", ())
 
 
 def _difference(entry: Entry, call: Call) -> str:
@@ -209,7 +264,7 @@ def _difference(entry: Entry, call: Call) -> str:
     if entry.call != call.structure:
         return "the arguments have another structure or other static values"
     sizes: dict[int, int] = {}
-    for name, spec, leaf in zip(call.names, entry.specs, call.leaves, strict=True):
+    for name, spec, leaf in zip(call.names, entry.specs, call.leaves):
         if not spec.fits(leaf, sizes):
             if spec.scalar is type(leaf):
                 return f"{name} is {leaf}, not from {spec.range[0]} to {spec.range[1]}"

@@ -40,7 +40,10 @@ class Jitted(Protocol[P, R]):
         """The kernels, the lines that they compute, and why values go through memory."""
 
     def cache_report(self) -> list[CompileRecord]:
-        """The compiles so far: for which call, why, for how long."""
+        """The last compiles: for which call, why, for how long."""
+
+    def clear_cache(self) -> None:
+        """Forget the compiled programs; the next call traces the function again."""
 
 
 @overload
@@ -79,7 +82,7 @@ def jit(
     if function is None:
         return functools.partial(jit, static_argnames=names)
     _check(function)
-    compiled = Dispatcher(function, names, symbolic=False).compiled
+    compiled = Dispatcher(function, names).compiled
     return functools.update_wrapper(compiled, function, updated=())
 
 
@@ -110,7 +113,9 @@ _UNTRACEABLE: dict[str, Callable[[Any], bool]] = {
 
 
 def _repr(compiled: Any) -> str:
-    return f"<weft.jit {getattr(compiled, '__qualname__', compiled.dispatcher.name)}>"
+    if compiled._dispatcher.symbolic:
+        return f"<function weft.{compiled.__name__}>"
+    return f"<weft.jit {getattr(compiled, '__qualname__', compiled._dispatcher.name)}>"
 
 
 def _reduce(compiled: Any) -> str:
@@ -128,6 +133,7 @@ def _install() -> None:
         ("lower", stages.lower),
         ("explain", stages.explained),
         ("cache_report", stages.cache_report),
+        ("clear_cache", stages.clear_cache),
         ("__repr__", _repr),
         ("__reduce__", _reduce),
     ):

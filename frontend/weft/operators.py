@@ -10,6 +10,7 @@ import numpy as np
 from weft import diagnostics
 from weft.boundary import public
 from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
+from weft.ops.core import operator
 from weft.promotion import decided, number
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, lift, literal
 from weftc.ops import TABLE
@@ -134,15 +135,9 @@ def _reflected(function: Function) -> Function:
     return lambda self, other: function(other, self)
 
 
-def _comparison(function: Function, equality: bool) -> Function:
-    def method(self: Any, other: Any) -> Any:
-        if isinstance(other, _OPERANDS):
-            return function(self, other)
-        return (
-            _refuse(other) if isinstance(other, (list, tuple)) or not equality else NotImplemented
-        )
-
-    return method
+def _unequal(other: Any) -> Any:
+    """What == says of another operand: only lists, whose elements might be meant, are refused."""
+    return _refuse(other) if isinstance(other, (list, tuple)) else NotImplemented
 
 
 def _method(member: Any) -> Any:
@@ -154,12 +149,13 @@ def _method(member: Any) -> Any:
 
 def _install_operators() -> None:
     for name, (function, op) in _BINARY.items():
-        setattr(Array, f"__{name}__", _method(function))
+        setattr(Array, f"__{name}__", _method(operator(function, _OPERANDS, _refuse)))
         setattr(Array, f"__r{name}__", _method(_reflected(function)))
         setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
         setattr(Tracer, f"__r{name}__", _method(_traced_binary(function, op, True)))
     for name, (function, op) in _COMPARISONS.items():
-        setattr(Array, f"__{name}__", _method(_comparison(function, op in ("eq", "ne"))))
+        refuse = _unequal if op in ("eq", "ne") else _refuse
+        setattr(Array, f"__{name}__", _method(operator(function, _OPERANDS, refuse)))
         setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
     for name, (function, op) in _UNARY.items():
         setattr(Array, f"__{name}__", _method(function))

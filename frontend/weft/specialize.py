@@ -129,13 +129,13 @@ def _trace(
     position = {node: index for index, node in enumerate(outputs)}
     graph = Graph(name, (*inputs, *context.hidden), tuple(outputs))
     indices = tuple(position[node] for node in nodes)
-    ranges = tuple(context.ranges.get(node, INT64) for node in inputs)
+    ranges = tuple(context.ranges.get(node, INT64) for node in graph.inputs)
     return Traced(graph, tuple(context.captured), structure, indices, ranges)
 
 
 def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], Structure]:
     """The nodes of a result tree; scalars become arrays of their default dtype."""
-    found, structure = tree.flatten_with_paths(result)
+    found, structure = tree.flatten_with_paths(result, as_filled=True)
     nodes: list[Node] = []
     for path, leaf in found:
         if not isinstance(leaf, (Tracer, Array, np.ndarray, np.generic, bool, int, float)):

@@ -17,6 +17,7 @@ from weftc.ir.types import Dim, Shape, Size
 from weftc.ops import TABLE
 from weftrt import dtypes
 from weftrt.array import MAXIMUM_RANK, Array
+from weftrt.cpu import callable as callables
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, TraceError, WeftError
 
@@ -80,13 +81,18 @@ state = _State()
 @contextmanager
 def tracing(trace: Trace, locate: bool = True) -> Iterator[Trace]:
     """Open a trace on this thread. Without `locate`, its nodes belong to no line of source."""
-    before, state.trace = state.trace, trace
+    before = state.trace
     try:
+        if before is None:
+            callables.trace_opened()
+        state.trace = trace
         with locations.provided_by(diagnostics.user_location if locate else lambda: None):
             yield trace
     finally:
         trace.is_open = False
         state.trace = before
+        if before is None:
+            callables.trace_closed()
 
 
 def array_dtype(array: Any, what: str) -> DType:

@@ -1,7 +1,9 @@
 """Pytrees: nested containers of leaves.
 
 Tuples, lists, dicts, named tuples and registered classes are branches; None is a branch without
-children; anything else is a leaf. The leaves of a dict come in insertion order.
+children; anything else is a leaf. The leaves of a dict come in the order of its sorted keys,
+however it was filled, and a dict that is built again has that order; only keys that cannot be
+sorted stay in order of insertion.
 """
 
 from __future__ import annotations
@@ -14,18 +16,40 @@ from typing import Any, TypeVar
 
 from weft.boundary import public
 from weftrt.errors import UsageError
+from weftrt.signature import equal
 
 _Class = TypeVar("_Class", bound=type)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Structure:
-    """The shape of a tree: a leaf (kind is None), or a branch of `kind` with named children."""
+    """The shape of a tree: a leaf (kind is None), or a branch of `kind` with named children.
+
+    Keys and `extra` are compared strictly: 1 is not True (see `weftrt.signature.equal`).
+    """
 
     kind: type | None
     keys: tuple[Any, ...] = ()
     children: tuple[Structure, ...] = ()
     extra: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return (
+            isinstance(other, Structure)
+            and self.kind is other.kind
+            and equal(self.keys, other.keys)
+            and equal(self.extra, other.extra)
+            and self.children == other.children
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.keys, self.children))
+
+    def depth(self) -> int:
+        """How many branches lie one in another."""
+        return 1 + max((child.depth() for child in self.children), default=0)
 
     def leaves(self) -> int:
         """How many leaves a tree of this structure has."""
@@ -41,7 +65,7 @@ class Structure:
         if self.kind is None:
             return next(leaves)
         children = [child._build(leaves) for child in self.children]
-        return _rules(self.kind).join(self.kind, self.keys, self.extra, children)
+        return rules_of(self.kind).join(self.kind, self.keys, self.extra, children)
 
     def __str__(self) -> str:
         if self.kind is None:
@@ -56,34 +80,46 @@ LEAF = Structure(None)
 
 
 @dataclass(frozen=True)
-class _Rules:
-    """How one kind of branch comes apart, (keys, children, extra), and is put together again."""
+class Rules:
+    """How one kind of branch comes apart, (keys, children, extra), and is put together again; for
+    classes that were registered with functions, these."""
 
     split: Callable[[Any], tuple[tuple[Any, ...], Sequence[Any], Any]]
     join: Callable[[type, tuple[Any, ...], Any, list[Any]], Any]
+    flatten: Callable[[Any], tuple[Sequence[Any], Any]] | None = None
+    unflatten: Callable[[Any, list[Any]], Any] | None = None
 
 
 def _split_sequence(tree: Any) -> tuple[tuple[Any, ...], Sequence[Any], Any]:
     return tuple(range(len(tree))), tree, None
 
 
-_NAMED_TUPLE = _Rules(
+def _split_dict(tree: dict[Any, Any]) -> tuple[tuple[Any, ...], Sequence[Any], Any]:
+    try:
+        keys = sorted(tree)
+    except TypeError:
+        keys = list(tree)
+    return tuple(keys), [tree[key] for key in keys], None
+
+
+_NAMED_TUPLE = Rules(
     lambda tree: (tree._fields, tree, None),
     lambda kind, keys, extra, children: kind(*children),
 )
-_KINDS: dict[type, _Rules] = {
-    type(None): _Rules(lambda tree: ((), (), None), lambda kind, keys, extra, children: None),
-    tuple: _Rules(_split_sequence, lambda kind, keys, extra, children: tuple(children)),
-    list: _Rules(_split_sequence, lambda kind, keys, extra, children: children),
-    dict: _Rules(
-        lambda tree: (tuple(tree), list(tree.values()), None),
+_KINDS: dict[type, Rules] = {
+    type(None): Rules(lambda tree: ((), (), None), lambda kind, keys, extra, children: None),
+    tuple: Rules(_split_sequence, lambda kind, keys, extra, children: tuple(children)),
+    list: Rules(_split_sequence, lambda kind, keys, extra, children: children),
+    dict: Rules(
+        _split_dict,
         lambda kind, keys, extra, children: dict(zip(keys, children, strict=True)),
     ),
 }
 _lock = threading.Lock()
 
 
-def _rules(kind: type) -> _Rules:
+def rules_of(kind: type) -> Rules:
+    """The rules of a class of branches; UsageError if it is none."""
     found = _KINDS.get(kind)
     if found is None and issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return _NAMED_TUPLE
@@ -122,25 +158,28 @@ def register(
     return cls
 
 
-def _dataclass(names: list[str]) -> _Rules:
+def _dataclass(names: list[str]) -> Rules:
     def join(kind: type, keys: tuple[Any, ...], extra: Any, children: list[Any]) -> Any:
         built: Any = object.__new__(kind)
         for key, child in zip(keys, children, strict=True):
             object.__setattr__(built, key, child)
         return built
 
-    return _Rules(lambda tree: (tuple(names), [getattr(tree, n) for n in names], None), join)
+    return Rules(lambda tree: (tuple(names), [getattr(tree, n) for n in names], None), join)
 
 
 def _functions(
     flatten: Callable[[Any], tuple[Sequence[Any], Any]],
     unflatten: Callable[[Any, list[Any]], Any],
-) -> _Rules:
+) -> Rules:
     def split(tree: Any) -> tuple[tuple[Any, ...], Sequence[Any], Any]:
         children, extra = flatten(tree)
         return tuple(range(len(children))), children, extra
 
-    return _Rules(split, lambda kind, keys, extra, children: unflatten(extra, children))
+    def join(kind: type, keys: tuple[Any, ...], extra: Any, children: list[Any]) -> Any:
+        return unflatten(extra, children)
+
+    return Rules(split, join, flatten, unflatten)
 
 
 @public
@@ -152,11 +191,17 @@ def flatten(tree: Any, until: Callable[[Any], bool] | None = None) -> tuple[list
 
 
 @public
-def flatten_with_paths(tree: Any) -> tuple[list[tuple[str, Any]], Structure]:
-    """Like `flatten`, with each leaf's path as text: ".layers[0]['weight']"."""
+def flatten_with_paths(
+    tree: Any, as_filled: bool = False
+) -> tuple[list[tuple[str, Any]], Structure]:
+    """Like `flatten`, with each leaf's path as text: ".layers[0]['weight']". With `as_filled` dicts
+    keep their order of insertion."""
     found: list[tuple[str, Any]] = []
-    structure = _flatten(tree, (), lambda path, leaf: found.append(("".join(path), leaf)), None)
-    return found, structure
+
+    def visit(path: tuple[str, ...], leaf: Any) -> None:
+        found.append(("".join(path), leaf))
+
+    return found, _flatten(tree, (), visit, None, as_filled)
 
 
 def _flatten(
@@ -164,15 +209,18 @@ def _flatten(
     path: tuple[str, ...],
     visit: Callable[[tuple[str, ...], Any], None],
     until: Callable[[Any], bool] | None,
+    as_filled: bool = False,
 ) -> Structure:
     if not is_branch(tree) or (until is not None and until(tree)):
         visit(path, tree)
         return LEAF
     kind = type(tree)
-    keys, children, extra = _rules(kind).split(tree)
+    keys, children, extra = rules_of(kind).split(tree)
+    if kind is dict and as_filled:
+        keys, children = tuple(tree), list(tree.values())
     steps = [_step(kind, key) for key in keys]
     built = tuple(
-        _flatten(child, (*path, step), visit, until)
+        _flatten(child, (*path, step), visit, until, as_filled)
         for step, child in zip(steps, children, strict=True)
     )
     return Structure(kind, keys, built, extra)
@@ -221,7 +269,7 @@ def _matching(expected: Structure, tree: Any, position: int) -> list[Any]:
 
 def difference(left: Structure, right: Structure) -> tuple[str, str, str]:
     """Where two unequal structures first differ: (path, text of the left, text of the right)."""
-    if left.kind is right.kind and left.keys == right.keys and left.extra == right.extra:
+    if left.kind is right.kind and equal(left.keys, right.keys):
         for key, a, b in zip(left.keys, left.children, right.children, strict=True):
             if a != b:
                 path, first, other = difference(a, b)

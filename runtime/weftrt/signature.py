@@ -1,14 +1,15 @@
 """Call signatures as data: what the native guard walks, and how outputs are put together.
 
-A compiled function holds a list of (Signature, Executable, hidden inputs, OutputTree). A call walks
-them in order; the first signature that matches runs. Program inputs are the array and scalar leaves
-in order (positional, then keyword), then the hidden inputs.
+A compiled function holds a list of (Signature, Executable, hidden inputs, OutputTree). A call tries
+them; one whose signature matches runs. Program inputs are the array and scalar leaves in order
+(positional, then keyword), then the hidden inputs, which are read anew at each call.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import CellType
 from typing import Any, TypeAlias
@@ -18,7 +19,8 @@ from weftrt.program import ArraySpec
 
 @dataclass(frozen=True)
 class ArrayPattern:
-    """A weft Array or a C-contiguous, aligned, native-order NumPy array of this dtype and shape.
+    """A weft Array or a native-order NumPy array of this dtype and shape; one that is not
+    contiguous or aligned is copied.
 
     A size slot is bound by the first (input, axis) that mentions it and compared by the others;
     binding fails on size 1 (a symbolic size never broadcasts).
@@ -29,8 +31,8 @@ class ArrayPattern:
 
 @dataclass(frozen=True)
 class ScalarPattern:
-    """A Python scalar of exactly this type: `float`, `int` or `bool`; passed as a 0-d float64,
-    int64 or bool. An int matches from `low` to `high`, which int64 holds."""
+    """A scalar of Python's `float`, `int` or `bool`, or one of NumPy's of that kind; passed as a
+    0-d float64, int64 or bool. An int matches from `low` to `high`, which int64 holds."""
 
     type: type
     low: int = -(2**63)
@@ -83,9 +85,10 @@ def _same(a: Any, b: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class StaticPattern:
-    """The very object, or an `equal` one."""
+    """The very object, or an `equal` one; with `lists`, lists in it are as good as tuples."""
 
     value: Any
+    lists: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,43 @@ class DictPattern:
     items: tuple[Pattern, ...]
 
 
+@dataclass(frozen=True)
+class NamedTuplePattern:
+    """A named tuple of exactly this class with these items."""
+
+    kind: type
+    items: tuple[Pattern, ...]
+
+
+@dataclass(frozen=True)
+class ObjectPattern:
+    """An object of exactly this class with these attributes, in this order."""
+
+    kind: type
+    names: tuple[str, ...]
+    items: tuple[Pattern, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredPattern:
+    """An object of exactly this class that `flatten` takes apart into (children, `extra`)."""
+
+    kind: type
+    flatten: Callable[[Any], Any]
+    items: tuple[Pattern, ...]
+    extra: Any
+
+
 Pattern: TypeAlias = (
-    ArrayPattern | ScalarPattern | StaticPattern | TuplePattern | ListPattern | DictPattern
+    ArrayPattern
+    | ScalarPattern
+    | StaticPattern
+    | TuplePattern
+    | ListPattern
+    | DictPattern
+    | NamedTuplePattern
+    | ObjectPattern
+    | RegisteredPattern
 )
 
 
@@ -138,11 +176,13 @@ class GlobalGuard:
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """What a call must look like. `keywords` come in this order (sorted by name)."""
+    """What a call must look like, its arguments bound as far as they can be: `positional`, then
+    `keywords` in this order (sorted by name). With `nonempty` no symbolic size is 0."""
 
     positional: tuple[Pattern, ...]
     keywords: tuple[tuple[str, Pattern], ...]
     guards: tuple[CellGuard | GlobalGuard, ...]
+    nonempty: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,4 +221,39 @@ class DictOutput:
     items: tuple[OutputTree, ...]
 
 
-OutputTree: TypeAlias = ArrayOutput | ConstantOutput | TupleOutput | ListOutput | DictOutput
+@dataclass(frozen=True)
+class NamedTupleOutput:
+    """A named tuple of these."""
+
+    kind: type
+    items: tuple[OutputTree, ...]
+
+
+@dataclass(frozen=True)
+class ObjectOutput:
+    """An object of this class, made without its __init__, with these attributes."""
+
+    kind: type
+    names: tuple[str, ...]
+    items: tuple[OutputTree, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredOutput:
+    """What `unflatten(extra, children)` makes of a list of these."""
+
+    unflatten: Callable[[Any, list[Any]], Any]
+    extra: Any
+    items: tuple[OutputTree, ...]
+
+
+OutputTree: TypeAlias = (
+    ArrayOutput
+    | ConstantOutput
+    | TupleOutput
+    | ListOutput
+    | DictOutput
+    | NamedTupleOutput
+    | ObjectOutput
+    | RegisteredOutput
+)

@@ -55,9 +55,12 @@ def test_round_trip(value: Any) -> None:
     assert [leaf for _, leaf in tree.flatten_with_paths(value)[0]] == leaves
 
 
-def test_dicts_keep_insertion_order() -> None:
-    assert tree.leaves({"b": 1, "a": 2}) == [1, 2]
-    assert list(tree.map(lambda x: x, {"b": 1, "a": 2})) == ["b", "a"]
+def test_dicts_have_the_order_of_their_sorted_keys() -> None:
+    assert tree.leaves({"b": 1, "a": 2}) == [2, 1]
+    assert tree.structure({"b": 1, "a": 2}) == tree.structure({"a": 3, "b": 4})
+    assert tree.leaves({2: 0, "b": 1, "a": 2}) == [0, 1, 2]  # these cannot be sorted
+    assert list(tree.map(abs, {"b": 1, "a": 2})) == ["a", "b"]
+    assert tree.structure({1: 0}) != tree.structure({True: 0})
 
 
 def test_paths_name_the_leaf() -> None:

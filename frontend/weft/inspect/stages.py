@@ -226,7 +226,7 @@ def dump(low: Lowered, folder: Path, key: str) -> None:
 
 def lower(compiled: Any, *args: Any, **kwargs: Any) -> Lowered:
     """The stages of compiling this function for these arguments. Nothing is run."""
-    dispatcher = compiled.dispatcher
+    dispatcher = compiled._dispatcher
     return Lowered(dispatcher.trace(dispatcher.read(args, kwargs)).graph)
 
 
@@ -243,4 +243,9 @@ def explained(compiled: Any, *args: Any, **kwargs: Any) -> str:
 
 def cache_report(compiled: Any) -> list[Any]:
     """The compiles of this function so far: for which call, why, for how long."""
-    return list(compiled.dispatcher.records)
+    return list(compiled._dispatcher.records)
+
+
+def clear_cache(compiled: Any) -> None:
+    """Forget the compiled programs; the next call traces the function again."""
+    compiled._dispatcher.clear()

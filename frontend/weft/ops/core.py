@@ -8,13 +8,14 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from weft import boundary, diagnostics, eager
+from weft import diagnostics
+from weft.dispatch import Dispatcher
 from weft.promotion import as_strong, default_dtype, promoted
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
 from weftc.ir.types import Dim, Shape, Size, same, static_shape
 from weftrt import array
 from weftrt.array import Array
-from weftrt.errors import OutOfBoundsError, OutOfMemoryError, ShapeError, UsageError
+from weftrt.errors import ShapeError, UsageError
 
 P = ParamSpec("P")
 
@@ -24,30 +25,43 @@ def operation(
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Make a public function of one that builds nodes.
 
-    While a trace is open it is staged; else it is compiled once per kind of arguments, with
-    symbolic sizes. `static` names the parameters whose values, not types, matter. With
-    `fixed_if_empty` an empty first argument is traced for its own sizes: an extreme of no
-    elements is an error, which symbolic sizes do not show.
+    While a trace is open it is staged; else it is compiled once per kind of arguments: the static
+    arguments, the dtypes, the ranks, which axes have size 1 and which sizes had to be equal. The
+    sizes themselves are symbols, so that a new size needs no compile; functions that need them
+    (reshape with -1) are compiled for fixed ones. `static` names the parameters whose values, not
+    types, matter. With `fixed_if_empty` empty arguments are traced for their own sizes: an extreme
+    of no elements is an error, which symbolic sizes do not show.
     """
 
     def decorate(body: Callable[P, Any]) -> Callable[P, Any]:
-        compiled = eager.compiled(body, static)
-
-        @functools.wraps(body)
-        def public(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if state.trace is not None:
-                return body(*args, **kwargs)
-            if fixed_if_empty and 0 in getattr(args[0] if args else None, "shape", ()):
-                return compiled.dispatcher.run_fixed(args, kwargs)
-            try:
-                return compiled(*args, **kwargs)
-            except (OutOfBoundsError, OutOfMemoryError):
-                compiled.dispatcher.run_fixed(args, kwargs)
-                raise
-
-        return boundary.public(public)
+        dispatcher = Dispatcher(body, static, symbolic=True, nonempty=fixed_if_empty)
+        public: Callable[P, Any] = functools.update_wrapper(dispatcher.compiled, body, updated=())
+        return public
 
     return decorate
+
+
+def operator(
+    function: Callable[..., Any], operands: tuple[type, ...], refuse: Callable[[Any], Any]
+) -> Callable[..., Any]:
+    """The method of an operator, which runs the programs of a public function of two operands;
+    `refuse(other)` where the other operand is none of `operands`."""
+    found: Dispatcher | None = getattr(function, "_dispatcher", None)
+    body = function if found is None else found.function
+
+    def traced(self: Any, other: Any) -> Any:
+        return body(self, other) if isinstance(other, operands) else refuse(other)
+
+    if found is None:  # a public function in Python, as pow is
+        return traced
+    dispatcher = found
+
+    def slow(compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if len(args) == 2 and not isinstance(args[1], operands):
+            return refuse(args[1])
+        return dispatcher.slow_path(compiled, args, kwargs)
+
+    return functools.update_wrapper(dispatcher.callable(traced, slow), body, updated=())
 
 
 def operand(x: Any) -> Tracer | Array:

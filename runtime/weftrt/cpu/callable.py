@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,25 +15,14 @@ from weftrt.cpu.native.types import mirror
 from weftrt.errors import UsageError
 from weftrt.signature import OutputTree, Signature
 
-_lock = threading.Lock()
-"""Held while the entries of a compiled function are replaced."""
-
 if TYPE_CHECKING:
+    import numpy as np
 
     class Compiled:
-        """A callable that runs the first of its programs whose signature matches the call."""
+        """A callable that runs one of its programs whose signature matches the call."""
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
         def __get__(self, instance: Any, owner: Any = None) -> Any: ...
-        def add(
-            self,
-            signature: Signature,
-            executable: Executable,
-            hidden: Sequence[Array],
-            output_tree: OutputTree,
-        ) -> None: ...
-        def clear(self) -> None: ...
-        def entries(self) -> int: ...
 
 else:
     Compiled = library().Compiled
@@ -45,13 +33,16 @@ _EntryList = mirror(EntryList)
 
 
 class Entry:
-    """One signature with its program, as native tables and the objects they refer to."""
+    """One signature with its program, as native tables and the objects they refer to.
+
+    `hidden` are arrays that are no arguments; each call reads what they hold then.
+    """
 
     def __init__(
         self,
         signature: Signature,
         executable: Executable,
-        hidden: Sequence[Array],
+        hidden: Sequence[Array | np.ndarray[Any, Any]],
         output_tree: OutputTree,
     ) -> None:
         patterns, results = Encoder(), Encoder()
@@ -64,8 +55,8 @@ class Entry:
         guards = patterns.guards(signature.guards)
         arrays = (ctypes.c_void_p * len(hidden))(*map(id, hidden))
         code, build = patterns.array(), results.array()
-        self.kept = (executable, tuple(hidden), patterns, results)
-        self.memory = (keywords, guards, arrays, code, build)
+        self._kept = (executable, tuple(hidden), patterns, results)
+        self._memory = (keywords, guards, arrays, code, build)
         self.table = _Entry(
             program=executable.address,
             positional_count=len(signature.positional),
@@ -77,15 +68,35 @@ class Entry:
             hidden_count=len(hidden),
             hidden=ctypes.addressof(arrays),
             results=ctypes.addressof(build),
+            nonempty=signature.nonempty,
         )
 
+    @property
+    def used(self) -> int:
+        """When this last ran, in calls of the process; 0 if never."""
+        return int(self.table.used)
 
-def new(slow_path: Callable[..., Any]) -> Compiled:
-    """A compiled function without programs: a call runs slow_path(compiled, args, kwargs)."""
-    return cast(Compiled, library().compiled_new(slow_path))
+
+Slow = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
-def check_leaves(executable: Executable, patterns: Encoder, hidden: Sequence[Array]) -> None:
+def new(
+    slow: Slow,
+    function: Callable[..., Any] | None = None,
+    failed: Slow | None = None,
+    parameters: Sequence[str | None] = (),
+) -> Compiled:
+    """A compiled function without programs.
+
+    A call runs slow(compiled, args, kwargs); while a trace is open on its thread,
+    function(*args, **kwargs); and where a program raised IndexError or MemoryError,
+    failed(compiled, args, kwargs) in its place. `parameters` are the positional ones in order:
+    keywords of these names are bound to them; None is one that takes no keyword.
+    """
+    return cast(Compiled, library().compiled_new(slow, function, failed, tuple(parameters)))
+
+
+def check_leaves(executable: Executable, patterns: Encoder, hidden: Sequence[Any]) -> None:
     """The leaves of the patterns and the hidden arrays are the program's inputs."""
     inputs = executable.program.inputs
     if len(inputs) != len(patterns.leaves) + len(hidden):
@@ -98,41 +109,40 @@ def check_leaves(executable: Executable, patterns: Encoder, hidden: Sequence[Arr
             raise UsageError(f"leaf {index} of the signature is {given}, the input is {wanted}")
 
 
-def _install(compiled: Compiled, entries: Sequence[Entry]) -> None:
+def tick() -> int:
+    """Advance the clock that `Entry.used` reads."""
+    state = library().state
+    state.clock += 1
+    return int(state.clock)
+
+
+def trace_opened() -> None:
+    """From here on calls of compiled functions on this thread call the functions themselves."""
+    library().trace_opened()
+
+
+def trace_closed() -> None:
+    """The thread's outermost trace has ended."""
+    library().trace_closed()
+
+
+def install(compiled: Compiled, entries: Sequence[Entry]) -> None:
+    """From now on `compiled` runs these programs, and no others."""
     addresses = [ctypes.addressof(entry.table) for entry in entries]
     array = (ctypes.c_void_p * len(addresses))(*addresses)
-    table = _EntryList(count=len(addresses), entries=ctypes.addressof(array))
-    library().compiled_install(compiled, ctypes.addressof(table), (table, array, *entries))
+    places = 1 << (2 * len(addresses)).bit_length()
+    recent = (ctypes.c_void_p * places)()
+    table = _EntryList(
+        count=len(addresses),
+        entries=ctypes.addressof(array),
+        mask=places - 1,
+        recent=ctypes.addressof(recent),
+    )
+    kept = (table, array, recent, *entries)
+    library().compiled_install(compiled, ctypes.addressof(table), kept)
 
 
-def _entries(compiled: Compiled) -> tuple[Entry, ...]:
+def installed(compiled: Compiled) -> tuple[Entry, ...]:
+    """The programs of `compiled`."""
     kept = library().compiled_kept(compiled)
-    return () if kept is None else kept[2:]
-
-
-def _add(
-    compiled: Compiled,
-    signature: Signature,
-    executable: Executable,
-    hidden: Sequence[Array],
-    output_tree: OutputTree,
-) -> None:
-    """Calls that match `signature`, and no earlier one, run `executable` from now on."""
-    entry = Entry(signature, executable, hidden, output_tree)
-    with _lock:
-        _install(compiled, (*_entries(compiled), entry))
-
-
-def _clear(compiled: Compiled) -> None:
-    """Forget every program; the next call goes to the slow path."""
-    with _lock:
-        _install(compiled, ())
-
-
-def _count(compiled: Compiled) -> int:
-    """How many programs there are."""
-    return len(_entries(compiled))
-
-
-if not TYPE_CHECKING:
-    Compiled.add, Compiled.clear, Compiled.entries = _add, _clear, _count
+    return () if kept is None else kept[3:]

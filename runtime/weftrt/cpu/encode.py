@@ -27,8 +27,14 @@ from weftrt.signature import (
     GlobalGuard,
     ListOutput,
     ListPattern,
+    NamedTupleOutput,
+    NamedTuplePattern,
+    ObjectOutput,
+    ObjectPattern,
     OutputTree,
     Pattern,
+    RegisteredOutput,
+    RegisteredPattern,
     ScalarPattern,
     StaticPattern,
     TupleOutput,
@@ -70,8 +76,8 @@ class Encoder:
                 operation, dtype = SCALARS[kind]
                 self.words += (operation, low, high) if kind is int else (operation,)
                 self.leaves.append(ArraySpec(dtype, ()))
-            case StaticPattern(value):
-                self.static(value)
+            case StaticPattern(value, lists):
+                self.static(value, lists)
             case DictPattern(keys, items):
                 self.words += (guard.DICT, len(keys))
                 for key, item in zip(keys, items):
@@ -79,16 +85,33 @@ class Encoder:
                     self.pattern(item)
             case TuplePattern(items) | ListPattern(items):
                 self.words += (SEQUENCES[type(pattern)], len(items))
-                for item in items:
+                self.patterns(items)
+            case NamedTuplePattern(kind, items):
+                self.words += (guard.NAMED, self.name(kind), len(items))
+                self.patterns(items)
+            case ObjectPattern(kind, names, items):
+                self.words += (guard.OBJECT, self.name(kind), len(items))
+                for name, item in zip(names, items):
+                    self.words.append(self.name(name))
                     self.pattern(item)
+            case RegisteredPattern(kind, flatten, items, extra):
+                self.words += (guard.REGISTERED, self.name(kind), self.name(flatten))
+                self.words += (guard.TUPLE, 2, guard.SEQUENCE, len(items))
+                self.patterns(items)
+                self.static(extra)
 
-    def static(self, value: Any) -> None:
+    def patterns(self, items: Sequence[Pattern]) -> None:
+        """Append patterns one after the other."""
+        for item in items:
+            self.pattern(item)
+
+    def static(self, value: Any, lists: bool = False) -> None:
         """A value by identity or equality; floats by bits, in tuples too, since 0.0 == -0.0 and
-        1 == True."""
+        1 == True. With `lists` a list is as good as a tuple."""
         if type(value) is tuple:
-            self.words += (guard.TUPLE, len(value))
+            self.words += (guard.SEQUENCE if lists else guard.TUPLE, len(value))
             for item in value:
-                self.static(item)
+                self.static(item, lists)
         elif type(value) is float:
             self.words += (guard.STATIC_FLOAT, struct.unpack("=q", struct.pack("=d", value))[0])
         else:
@@ -110,8 +133,25 @@ class Encoder:
                     self.output(item)
             case TupleOutput(items) | ListOutput(items):
                 self.words += (BUILDERS[type(tree)], len(items))
-                for item in items:
+                self.outputs(items)
+            case NamedTupleOutput(kind, items):
+                self.words += (results.NAMED if _is_plain(kind) else results.CALL, self.name(kind))
+                self.words.append(len(items))
+                self.outputs(items)
+            case ObjectOutput(kind, names, items):
+                self.words += (results.OBJECT, self.name(kind), len(items))
+                for name, item in zip(names, items):
+                    self.words.append(self.name(name))
                     self.output(item)
+            case RegisteredOutput(unflatten, extra, items):
+                self.words += (results.CALL, self.name(unflatten), 2)
+                self.words += (results.CONSTANT, self.name(extra), results.LIST, len(items))
+                self.outputs(items)
+
+    def outputs(self, items: Sequence[OutputTree]) -> None:
+        """Append output trees one after the other."""
+        for item in items:
+            self.output(item)
 
     def guards(self, guards: Sequence[CellGuard | GlobalGuard]) -> Any:
         """The native table of guards."""
@@ -129,3 +169,10 @@ class Encoder:
     def array(self) -> Any:
         """The words as native memory."""
         return (ctypes.c_int64 * len(self.words))(*self.words)
+
+
+def _is_plain(kind: type) -> bool:
+    """Whether a named tuple class makes its tuples as collections.namedtuple wrote it."""
+    made: Any = kind.__new__
+    space = getattr(made, "__globals__", {})
+    return str(space.get("__name__", "")).startswith("namedtuple_")

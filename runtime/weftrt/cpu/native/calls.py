@@ -9,13 +9,18 @@ from weftrt.cpu.native.python import (
     STATE,
     Py_DecRef,
     Py_IncRef,
+    PyErr_NoMemory,
     PyLong_AsLongLong,
     SizedObject,
+    free,
+    malloc,
     type_of,
 )
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native
 
 UNBOUND = -1
+ON_STACK = 256
+"""Words of a call that are kept on the stack; more are allocated: a thread's stack may be small."""
 
 
 @native
@@ -68,14 +73,27 @@ def bind_inputs(
 def weft_run(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """run(program address, tuple of Arrays): a tuple of Arrays; None where they do not fit."""
     program = cast(ProgramTable, PyLong_AsLongLong(arguments[0]))
-    inputs: SizedObject = arguments[1]
-    buffers = stack(Ptr, program.buffer_count + 1)
-    sizes = stack(I64, program.size_count + 1)
-    outputs = stack(Ptr, program.output_count + 1)
+    words = program.buffer_count + program.size_count + program.output_count
+    space = stack(I64, ON_STACK)
+    if words <= ON_STACK:
+        return run_in(program, arguments[1], space)
+    space = malloc(words * 8)
+    if space is None:
+        return PyErr_NoMemory()
+    result = run_in(program, arguments[1], space)
+    free(space)
+    return result
+
+
+@native
+def run_in(program: ProgramTable, inputs: SizedObject, space: Pointer[I64]) -> Ptr:
+    """run, with room for the addresses and sizes."""
+    buffers = cast(Pointer[Ptr], space)
+    sizes = space + program.buffer_count
+    held = cast(Pointer[ArrayObject], sizes + program.size_count)
     if not bind_inputs(program, inputs, buffers, sizes):
         Py_IncRef(STATE.none)
         return STATE.none
-    held = cast(Pointer[ArrayObject], outputs)
     Py_IncRef(inputs)
     done = execute(program, buffers, sizes, held)
     Py_DecRef(inputs)

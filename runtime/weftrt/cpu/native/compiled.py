@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from weftrt.cpu.native.arrays import ArrayObject
 from weftrt.cpu.native.boundary import shorten_traceback
-from weftrt.cpu.native.calls import UNBOUND, fits_array
+from weftrt.cpu.native.calls import ON_STACK, UNBOUND
 from weftrt.cpu.native.executor import ProgramTable, drop_outputs, execute
 from weftrt.cpu.native.guard import (
     Frame,
     GuardTable,
+    gather_strided,
     guards_hold,
     match,
+    match_array,
     release_held,
 )
 from weftrt.cpu.native.intrinsics import cast, invoke, record, stack
 from weftrt.cpu.native.python import (
     STATE,
+    ListObject,
+    NumpyArray,
     Py_DecRef,
     Py_IncRef,
     PyDict_New,
     PyDict_SetItem,
+    PyErr_Clear,
+    PyErr_ExceptionMatches,
+    PyErr_NoMemory,
     PyLong_AsLongLong,
     PyMethod_New,
     PyObject_ClearWeakRefs,
@@ -30,20 +37,28 @@ from weftrt.cpu.native.python import (
     PyType_GenericAlloc,
     PyUnicode_Compare,
     SizedObject,
+    free,
+    malloc,
     raise_text,
     type_of,
 )
 from weftrt.cpu.native.results import build
+from weftrt.cpu.native.tracing import is_tracing
 from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Records, Struct, export, native
 
 MISS = 1
 """What an attempt returns, as an address, where the call does not match."""
 COUNT_MASK = (1 << 63) - 1
 """nargsf without PY_VECTORCALL_ARGUMENTS_OFFSET."""
+SCANNED = 4
+"""Entries that are tried one after the other; where there are more, the shapes say which first."""
+MIXER = -7046029254386353131
+"""An odd number whose multiples spread over all bits (2^64 / golden ratio)."""
 
 
 class EntryTable(Struct):
-    """One compiled signature: patterns of the positional then of the keyword arguments."""
+    """One compiled signature: patterns of the positional then of the keyword arguments. `used` is
+    when it last ran, by STATE.clock."""
 
     program: ProgramTable
     positional_count: I64
@@ -53,19 +68,27 @@ class EntryTable(Struct):
     guard_count: I64
     guards: Records[GuardTable]
     hidden_count: I64
-    hidden: Pointer[ArrayObject]
+    hidden: Pointer[Ptr]
     results: Pointer[I64]
+    nonempty: I64
+    used: I64
 
 
 class EntryList(Struct):
-    """The signatures of a compiled function, in order."""
+    """The signatures of a compiled function. `recent` has one entry for each value of a call's
+    digest under `mask`: that which last answered such a call, or NULL."""
 
     count: I64
     entries: Pointer[EntryTable]
+    mask: I64
+    recent: Pointer[EntryTable]
 
 
 class CompiledObject(Struct):
-    """A compiled function. `kept` owns everything that `entries` refers to."""
+    """A compiled function. `kept` owns everything that `entries` refers to; `function` is called
+    while tracing, `slow` for calls that match nothing, and `failed` (or NULL) to say in other words
+    what an IndexError or MemoryError means; `parameters` are names, or None where no keyword binds.
+    """
 
     count: I64
     type: Ptr
@@ -75,6 +98,19 @@ class CompiledObject(Struct):
     entries: EntryList
     kept: Ptr
     slow: Ptr
+    function: Ptr
+    failed: Ptr
+    parameters: SizedObject
+
+
+class Given(Struct):
+    """The arguments of a call. `keyword_count` of the named `values` are not bound to positions."""
+
+    positional: Pointer[Ptr]
+    count: I64
+    values: Pointer[Ptr]
+    names: SizedObject
+    keyword_count: I64
 
 
 @native
@@ -90,16 +126,31 @@ def find_keyword(names: SizedObject, name: Ptr) -> I64:
 
 
 @native
-def match_keywords(
-    entry: EntryTable, frame: Frame, values: Pointer[Ptr], names: SizedObject
-) -> Bool:
+def bind(parameters: SizedObject, given: Given, room: Pointer[Ptr]) -> None:
+    """Turn keywords into positional arguments, up to the first parameter that is not given."""
+    for index in range(given.count):
+        room[index] = given.positional[index]
+    given.positional = room
+    for index in range(given.count, parameters.size):
+        name = parameters.items[index]
+        if name == STATE.none:
+            return
+        place = find_keyword(given.names, name)
+        if place < 0:
+            return
+        room[index] = given.values[place]
+        given.count += 1
+        given.keyword_count -= 1
+
+
+@native
+def match_keywords(entry: EntryTable, frame: Frame, given: Given) -> Bool:
     """Match the keyword arguments: the same names, in any order."""
-    given = names.size if names is not None else 0
-    if given != entry.keyword_count:
+    if given.keyword_count != entry.keyword_count:
         return False
-    for index in range(given):
-        place = find_keyword(names, entry.keywords[index])
-        if place < 0 or not match(frame, values[place]):
+    for index in range(entry.keyword_count):
+        place = find_keyword(given.names, entry.keywords[index])
+        if place < 0 or not match(frame, given.values[place]):
             return False
     return True
 
@@ -107,60 +158,156 @@ def match_keywords(
 @native
 def match_hidden(entry: EntryTable, frame: Frame) -> Bool:
     """Add the hidden inputs; their symbolic sizes must agree with the call's."""
-    program = frame.program
-    for index in range(entry.hidden_count):
-        leaf = frame.leaves
-        array = entry.hidden[index]
-        if not fits_array(program.inputs[leaf], array, frame.sizes):
+    for index in range(entry.hidden_count):  # noqa: SIM110
+        if not match_array(frame, entry.hidden[index]):
             return False
-        Py_IncRef(array)
-        frame.held[leaf] = array
-        frame.buffers[leaf] = array.data
-        frame.leaves = leaf + 1
     return True
 
 
 @native
-def match_call(
-    entry: EntryTable, frame: Frame, arguments: Pointer[Ptr], count: I64, names: SizedObject
-) -> Bool:
-    """Match a whole call: arguments, hidden inputs, guards."""
-    if count != entry.positional_count:
-        return False
-    for index in range(entry.program.symbol_count):
-        frame.sizes[index] = UNBOUND
-    for index in range(count):
-        if not match(frame, arguments[index]):
-            return False
-    if not match_keywords(entry, frame, arguments + count, names):
-        return False
-    return match_hidden(entry, frame) and guards_hold(entry.guards, entry.guard_count)
+def sizes_allowed(entry: EntryTable, frame: Frame) -> Bool:
+    """Whether no symbol is 0 where that is another entry's."""
+    if entry.nonempty != 0:
+        for index in range(entry.program.symbol_count):
+            if frame.sizes[index] == 0:
+                return False
+    return True
 
 
 @native
-def attempt(entry: EntryTable, arguments: Pointer[Ptr], count: I64, names: SizedObject) -> Ptr:
-    """Run one entry if the call matches it: the result, NULL with an exception, or MISS."""
+def match_call(entry: EntryTable, frame: Frame, given: Given) -> Bool:
+    """Match a whole call: arguments, hidden inputs, guards."""
+    if given.count != entry.positional_count:
+        return False
+    for index in range(entry.program.symbol_count):
+        frame.sizes[index] = UNBOUND
+    for index in range(given.count):
+        if not match(frame, given.positional[index]):
+            return False
+    if not match_keywords(entry, frame, given) or not match_hidden(entry, frame):
+        return False
+    return sizes_allowed(entry, frame) and guards_hold(entry.guards, entry.guard_count)
+
+
+@native
+def run_matched(entry: EntryTable, frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
+    """Run the entry that a frame matches; gives up the frame's references."""
+    program = entry.program
+    done = frame.strided == 0 or gather_strided(frame)
+    done = done and execute(program, frame.buffers, frame.sizes, outputs)
+    release_held(frame)
+    if not done:
+        return None
+    STATE.clock += 1
+    entry.used = STATE.clock
+    frame.code = entry.results
+    result = build(frame, outputs)
+    drop_outputs(outputs, program.output_count)
+    return result
+
+
+@native
+def attempt_in(entry: EntryTable, given: Given, space: Pointer[I64]) -> Ptr:
+    """attempt, with room for the addresses and sizes."""
     program = entry.program
     frame = record(Frame)
     frame.code = entry.code
     frame.program = program
     frame.leaves = 0
-    frame.buffers = stack(Ptr, program.buffer_count + 1)
-    frame.sizes = stack(I64, program.size_count + 1)
-    frame.scalars = stack(I64, program.input_count + 1)
-    frame.held = stack(Ptr, program.input_count + 1)
-    outputs = cast(Pointer[ArrayObject], stack(Ptr, program.output_count + 1))
-    if not match_call(entry, frame, arguments, count, names):
-        release_held(frame)
-        return cast(Pointer[Ptr], MISS)
-    done = execute(program, frame.buffers, frame.sizes, outputs)
+    frame.strided = 0
+    frame.buffers = cast(Pointer[Ptr], space)
+    frame.sizes = space + program.buffer_count
+    frame.scalars = frame.sizes + program.size_count
+    frame.held = cast(Pointer[Ptr], frame.scalars + program.input_count)
+    outputs = cast(Pointer[ArrayObject], frame.held + program.input_count)
+    if match_call(entry, frame, given):
+        return run_matched(entry, frame, outputs)
     release_held(frame)
-    if not done:
-        return None
-    frame.code = entry.results
-    result = build(frame, outputs)
-    drop_outputs(outputs, program.output_count)
+    return cast(Pointer[Ptr], MISS)
+
+
+@native
+def attempt(entry: EntryTable, given: Given) -> Ptr:
+    """Run one entry if the call matches it: the result, NULL with an exception, or MISS."""
+    program = entry.program
+    words = program.buffer_count + program.size_count + program.output_count
+    words += 2 * program.input_count
+    space = stack(I64, ON_STACK)
+    if words <= ON_STACK:
+        return attempt_in(entry, given, space)
+    space = malloc(words * 8)
+    if space is None:
+        return PyErr_NoMemory()
+    result = attempt_in(entry, given, space)
+    free(space)
     return result
+
+
+@native
+def mix_shape(digest: I64, rank: I64, shape: Pointer[I64]) -> I64:
+    """Add a shape to a digest."""
+    digest = (digest ^ rank) * MIXER
+    for axis in range(rank):
+        digest = (digest ^ shape[axis]) * MIXER
+    return digest
+
+
+@native
+def mix_item(digest: I64, item: Ptr) -> I64:
+    """Add an argument to a digest: arrays by shape, so that equal calls have equal digests."""
+    if type_of(item) == STATE.array_type:
+        array: ArrayObject = item
+        return mix_shape(digest, cast(I64, array.ndim), array.shape)
+    if type_of(item) == STATE.ndarray_type:
+        foreign: NumpyArray = item
+        return mix_shape(digest, cast(I64, foreign.ndim), foreign.dimensions)
+    return digest
+
+
+@native
+def mix_argument(digest: I64, item: Ptr) -> I64:
+    """mix_item, and of the items of a tuple or list."""
+    if type_of(item) == STATE.tuple_type:
+        values: SizedObject = item
+        for index in range(values.size):
+            digest = mix_item(digest, values.items[index])
+    if type_of(item) == STATE.list_type:
+        listed: ListObject = item
+        for index in range(listed.size):
+            digest = mix_item(digest, listed.items[index])
+    return mix_item(digest, item)
+
+
+@native
+def digest_of(given: Given) -> I64:
+    """A number that calls with other shapes rarely share."""
+    digest = given.count
+    for index in range(given.count):
+        digest = mix_argument(digest, given.positional[index])
+    if given.names is not None:
+        for index in range(given.names.size):
+            digest = mix_argument(digest, given.values[index])
+    return digest >> 32
+
+
+@native
+def search(entries: EntryList, given: Given) -> Ptr:
+    """Try the entries in order; what the digest leads to comes first where there are many."""
+    place = 0
+    if entries.count > SCANNED:
+        place = digest_of(given) & entries.mask
+        recent = entries.recent[place]
+        if recent is not None:
+            result = attempt(recent, given)
+            if result != cast(Pointer[Ptr], MISS):
+                return result
+    for index in range(entries.count):
+        entry = entries.entries[index]
+        result = attempt(entry, given)
+        if result != cast(Pointer[Ptr], MISS):
+            entries.recent[place] = entry
+            return result
+    return cast(Pointer[Ptr], MISS)
 
 
 @native
@@ -189,11 +336,11 @@ def keyword_dict(values: Pointer[Ptr], names: SizedObject) -> Ptr:
 
 
 @native
-def call_slow(
-    compiled: CompiledObject, arguments: Pointer[Ptr], count: I64, names: SizedObject
+def call_python(
+    function: Ptr, compiled: CompiledObject, arguments: Pointer[Ptr], count: I64, names: SizedObject
 ) -> Ptr:
-    """slow(compiled, args, kwargs)."""
-    if compiled.slow is None:
+    """function(compiled, args, kwargs)."""
+    if function is None:
         return raise_text(STATE.type_error, "this compiled function was cleared")
     given = stack(Ptr, 3)
     given[0] = compiled
@@ -201,26 +348,55 @@ def call_slow(
     given[2] = keyword_dict(arguments + count, names)
     result: Ptr = None
     if given[1] is not None and given[2] is not None:
-        result = PyObject_Vectorcall(compiled.slow, given, 3, None)
+        result = PyObject_Vectorcall(function, given, 3, None)
     Py_DecRef(given[1])
     Py_DecRef(given[2])
     return result
 
 
 @native
+def call_known(
+    compiled: CompiledObject, arguments: Pointer[Ptr], count: I64, names: SizedObject
+) -> Ptr:
+    """What the entries say; MISS where none matches, or for very many keywords."""
+    given = cast(Given, stack(I64, 8))
+    given.positional = arguments
+    given.count = count
+    given.values = arguments + count
+    given.names = names
+    given.keyword_count = 0
+    room = stack(Ptr, ON_STACK)
+    if names is not None:
+        given.keyword_count = names.size
+        if count + names.size > ON_STACK:
+            return cast(Pointer[Ptr], MISS)
+        bind(compiled.parameters, given, room)
+    kept = compiled.kept
+    Py_IncRef(kept)
+    result = search(compiled.entries, given)
+    Py_DecRef(kept)
+    return result
+
+
+@native
+def is_explained(compiled: CompiledObject) -> Bool:
+    """Whether `failed` says what the exception that is set means."""
+    return compiled.failed is not None and PyErr_ExceptionMatches(STATE.explained) != 0
+
+
+@native
 def call(compiled: CompiledObject, arguments: Pointer[Ptr], count: I64, names: SizedObject) -> Ptr:
-    """What the first entry that matches returns, else the slow path."""
-    entries = compiled.entries
-    if entries is not None:
-        kept = compiled.kept
-        Py_IncRef(kept)
-        for index in range(entries.count):
-            result = attempt(entries.entries[index], arguments, count, names)
-            if result != cast(Pointer[Ptr], MISS):
-                Py_DecRef(kept)
-                return result
-        Py_DecRef(kept)
-    return call_slow(compiled, arguments, count, names)
+    """Part of an open trace, else what an entry that matches returns, or the slow path."""
+    if is_tracing() and compiled.function is not None:
+        return PyObject_Vectorcall(compiled.function, arguments, count, names)
+    if compiled.entries is not None:
+        result = call_known(compiled, arguments, count, names)
+        if result is None and is_explained(compiled):
+            PyErr_Clear()
+            return call_python(compiled.failed, compiled, arguments, count, names)
+        if result != cast(Pointer[Ptr], MISS):
+            return result
+    return call_python(compiled.slow, compiled, arguments, count, names)
 
 
 @export
@@ -250,16 +426,35 @@ def visit_one(item: Ptr, visit: Ptr, argument: Ptr) -> I32:
 @export
 def weft_compiled_traverse(compiled: CompiledObject, visit: Ptr, argument: Ptr) -> I32:
     """Show every reference to the garbage collector."""
-    items = stack(Ptr, 4)
+    items = stack(Ptr, 7)
     items[0] = compiled.type
     items[1] = compiled.attributes
     items[2] = compiled.kept
     items[3] = compiled.slow
-    for index in range(4):
+    items[4] = compiled.function
+    items[5] = compiled.failed
+    items[6] = compiled.parameters
+    for index in range(7):
         status = visit_one(items[index], visit, argument)
         if status != 0:
             return status
     return 0
+
+
+@native
+def drop_callables(compiled: CompiledObject) -> None:
+    """Drop what compiled_new was given."""
+    items = stack(Ptr, 4)
+    items[0] = compiled.slow
+    items[1] = compiled.function
+    items[2] = compiled.failed
+    items[3] = compiled.parameters
+    compiled.slow = None
+    compiled.function = None
+    compiled.failed = None
+    compiled.parameters = None  # type: ignore[assignment]
+    for index in range(4):
+        Py_DecRef(items[index])
 
 
 @export
@@ -267,14 +462,12 @@ def weft_compiled_clear(compiled: CompiledObject) -> I32:
     """Drop every reference; the object is made consistent before any other code can run."""
     attributes = compiled.attributes
     kept = compiled.kept
-    slow = compiled.slow
     compiled.attributes = None
     compiled.entries = None  # type: ignore[assignment]
     compiled.kept = None
-    compiled.slow = None
     Py_DecRef(attributes)
     Py_DecRef(kept)
-    Py_DecRef(slow)
+    drop_callables(compiled)
     return 0
 
 
@@ -290,13 +483,24 @@ def weft_compiled_dealloc(compiled: CompiledObject) -> None:
     Py_DecRef(kind)
 
 
+@native
+def owned(item: Ptr) -> Ptr:
+    """A new reference; NULL for None."""
+    if item == STATE.none:
+        return None
+    Py_IncRef(item)
+    return item
+
+
 @export
 def weft_compiled_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
-    """compiled_new(slow): a compiled function without entries."""
+    """compiled_new(slow, function, failed, parameters): a compiled function without entries."""
     compiled: CompiledObject = PyType_GenericAlloc(STATE.compiled_type, 0)
     if compiled is not None:
-        Py_IncRef(arguments[0])
-        compiled.slow = arguments[0]
+        compiled.slow = owned(arguments[0])
+        compiled.function = owned(arguments[1])
+        compiled.failed = owned(arguments[2])
+        compiled.parameters = owned(arguments[3])
         compiled.vectorcall = weft_compiled_call
     return compiled
 

@@ -22,15 +22,22 @@ from weftrt.cpu.native.python import (
     PyDict_Size,
     PyErr_Clear,
     PyErr_Occurred,
+    PyFloat_AsDouble,
     PyLong_AsLongLongAndOverflow,
+    PyNumber_Index,
+    PyObject_GetAttr,
+    PyObject_IsTrue,
     PyObject_RichCompareBool,
     PyObject_Vectorcall,
     SizedObject,
     type_of,
 )
-from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Records, Struct, native
+from weftrt.cpu.native.strided import gathered
+from weftrt.cpu.native.types import F64, I32, I64, Bool, Pointer, Ptr, Records, Struct, native
 
-ARRAY, FLOAT, INT, BOOL, STATIC, STATIC_FLOAT, STATIC_PARTS, TUPLE, LIST, DICT = range(10)
+ARRAY, FLOAT, INT, BOOL = range(4)
+STATIC, STATIC_FLOAT, STATIC_PARTS = range(4, 7)
+TUPLE, LIST, SEQUENCE, DICT, NAMED, OBJECT, REGISTERED = range(7, 14)
 CELL, GLOBAL = range(2)
 EQUAL = 2
 """Py_EQ."""
@@ -47,7 +54,8 @@ class GuardTable(Struct):
 
 
 class Frame(Struct):
-    """One attempt to match: the cursor, and what was found so far."""
+    """One attempt to match: the cursor, and what was found so far. `strided` counts the leaves
+    whose elements have yet to be gathered; they have no buffer."""
 
     code: Pointer[I64]
     program: ProgramTable
@@ -56,6 +64,7 @@ class Frame(Struct):
     scalars: Pointer[I64]
     held: Pointer[Ptr]
     leaves: I64
+    strided: I64
 
 
 @native
@@ -73,13 +82,18 @@ def next_object(frame: Frame) -> Ptr:
 
 
 @native
-def match_numpy(spec: ArrayTable, array: NumpyArray, sizes: Pointer[I64]) -> Bool:
-    """Whether an ndarray is direct and what the program expects."""
+def match_numpy(frame: Frame, spec: ArrayTable, array: NumpyArray) -> Bool:
+    """Whether an ndarray is what the program expects."""
     if array.descriptor != STATE.descriptors[spec.dtype]:
         return False
-    if array.flags & CONTIGUOUS_ALIGNED != CONTIGUOUS_ALIGNED:
+    if not fits(spec, spec.dtype, array.ndim, array.dimensions, frame.sizes):
         return False
-    return fits(spec, spec.dtype, array.ndim, array.dimensions, sizes)
+    if array.flags & CONTIGUOUS_ALIGNED == CONTIGUOUS_ALIGNED:
+        frame.buffers[frame.leaves] = array.data
+    else:
+        frame.buffers[frame.leaves] = None
+        frame.strided += 1
+    return True
 
 
 @native
@@ -93,10 +107,8 @@ def match_array(frame: Frame, item: Ptr) -> Bool:
             return False
         frame.buffers[leaf] = array.data
     elif type_of(item) == STATE.ndarray_type:
-        foreign: NumpyArray = item
-        if not match_numpy(spec, foreign, frame.sizes):
+        if not match_numpy(frame, spec, item):
             return False
-        frame.buffers[leaf] = foreign.data
     else:
         return False
     Py_IncRef(item)
@@ -106,29 +118,91 @@ def match_array(frame: Frame, item: Ptr) -> Bool:
 
 
 @native
+def gather_strided(frame: Frame) -> Bool:
+    """Give the strided leaves contiguous copies; False with MemoryError."""
+    for leaf in range(frame.leaves):
+        if frame.buffers[leaf] is None and frame.held[leaf] is not None:
+            source = frame.held[leaf]
+            if type_of(source) == STATE.ndarray_type:
+                copy = gathered(frame.program.inputs[leaf].dtype, source)
+                if copy is None:
+                    return False
+                Py_DecRef(source)
+                frame.held[leaf] = cast(Ptr, copy)
+                frame.buffers[leaf] = copy.data
+    return True
+
+
+@native
+def is_number(kind: Ptr, first: I64, end: I64) -> Bool:
+    """Whether a type is among the scalars of STATE.numbers from `first` on."""
+    for index in range(first, end):  # noqa: SIM110
+        if STATE.numbers[index] == kind:
+            return True
+    return False
+
+
+@native
+def read_float(item: Ptr, place: Pointer[I64]) -> Bool:
+    """A Python or NumPy float, as a float64."""
+    if type_of(item) == STATE.numbers[0]:
+        number: FloatObject = item
+        place[0] = number.bits
+        return True
+    if not is_number(type_of(item), 1, STATE.float_count):
+        return False
+    real = cast(Pointer[F64], place)
+    real[0] = PyFloat_AsDouble(item)
+    return True
+
+
+@native
+def read_int(item: Ptr, place: Pointer[I64]) -> Bool:
+    """A Python or NumPy integer that fits int64."""
+    first = STATE.float_count
+    overflow = stack(I32, 1)
+    if type_of(item) == STATE.numbers[first]:
+        place[0] = PyLong_AsLongLongAndOverflow(item, overflow)
+        return overflow[0] == 0
+    if not is_number(type_of(item), first + 1, first + STATE.int_count):
+        return False
+    number: Ptr = PyNumber_Index(item)
+    if number is None:
+        PyErr_Clear()
+        return False
+    place[0] = PyLong_AsLongLongAndOverflow(number, overflow)
+    Py_DecRef(number)
+    return overflow[0] == 0
+
+
+@native
+def read_bool(item: Ptr, place: Pointer[I64]) -> Bool:
+    """A Python or NumPy bool."""
+    if not is_number(type_of(item), STATE.float_count + STATE.int_count, STATE.number_count):
+        return False
+    truth: I32 = PyObject_IsTrue(item)
+    place[0] = truth
+    return True
+
+
+@native
 def match_scalar(frame: Frame, kind: I64, item: Ptr) -> Bool:
-    """A Python scalar of exactly this type; its value goes to the frame. An int has two more words:
-    the smallest and the largest that match."""
+    """A scalar of this kind; its value goes to the frame. An int has two more words: the smallest
+    and the largest that match."""
     leaf = frame.leaves
     place = cast(Pointer[I64], address_of(frame.scalars[leaf]))
     if kind == FLOAT:
-        if type_of(item) != STATE.float_type:
+        if not read_float(item, place):
             return False
-        number: FloatObject = item
-        place[0] = number.bits
     elif kind == INT:
-        if type_of(item) != STATE.int_type:
+        if not read_int(item, place):
             return False
         low = next_word(frame)
         high = next_word(frame)
-        overflow = stack(I32, 1)
-        place[0] = PyLong_AsLongLongAndOverflow(item, overflow)
-        if overflow[0] != 0 or place[0] < low or place[0] > high:
+        if place[0] < low or place[0] > high:
             return False
-    else:
-        if type_of(item) != STATE.bool_type:
-            return False
-        place[0] = 1 if item == STATE.true else 0
+    elif not read_bool(item, place):
+        return False
     frame.buffers[leaf] = place
     frame.held[leaf] = None
     frame.leaves = leaf + 1
@@ -171,15 +245,14 @@ def match_static_parts(expected: Ptr, item: Ptr) -> Bool:
 def match_static_float(bits: I64, item: Ptr) -> Bool:
     """By its bits: -0.0 is not 0.0, and a NaN is itself."""
     number: FloatObject = item
-    return type_of(item) == STATE.float_type and number.bits == bits
+    return type_of(item) == STATE.numbers[0] and number.bits == bits
 
 
 @native
-def match_tuple(frame: Frame, item: Ptr) -> Bool:
-    """An exact tuple whose items match."""
+def match_items(frame: Frame, values: SizedObject) -> Bool:
+    """The items of a tuple or of a subclass."""
     count = next_word(frame)
-    values: SizedObject = item
-    if type_of(item) != STATE.tuple_type or values.size != count:
+    if values.size != count:
         return False
     for index in range(count):  # noqa: SIM110
         if not match(frame, values.items[index]):
@@ -188,11 +261,10 @@ def match_tuple(frame: Frame, item: Ptr) -> Bool:
 
 
 @native
-def match_list(frame: Frame, item: Ptr) -> Bool:
+def match_list(frame: Frame, values: ListObject) -> Bool:
     """The size is checked again for each item: matching a static value can run Python code."""
     count = next_word(frame)
-    values: ListObject = item
-    if type_of(item) != STATE.list_type or values.size != count:
+    if values.size != count:
         return False
     for index in range(count):
         if values.size != count:
@@ -200,6 +272,17 @@ def match_list(frame: Frame, item: Ptr) -> Bool:
         if not match_held(frame, values.items[index]):
             return False
     return True
+
+
+@native
+def match_sequence(frame: Frame, operation: I64, item: Ptr) -> Bool:
+    """An exact tuple or an exact list, or either of them."""
+    kind = type_of(item)
+    if kind == STATE.tuple_type and operation != LIST:
+        return match_items(frame, item)
+    if kind == STATE.list_type and operation != TUPLE:
+        return match_list(frame, item)
+    return False
 
 
 @native
@@ -216,6 +299,47 @@ def match_dict(frame: Frame, item: Ptr) -> Bool:
         if not match_held(frame, value):
             return False
     return True
+
+
+@native
+def match_object(frame: Frame, item: Ptr) -> Bool:
+    """The attributes of an object, by name."""
+    for _index in range(next_word(frame)):
+        value: Ptr = PyObject_GetAttr(item, next_object(frame))
+        if value is None:
+            PyErr_Clear()
+            return False
+        matched = match(frame, value)
+        Py_DecRef(value)
+        if not matched:
+            return False
+    return True
+
+
+@native
+def match_registered(frame: Frame, item: Ptr) -> Bool:
+    """What a registered class' flatten gives: (children, extra) matches as a pair."""
+    given = stack(Ptr, 1)
+    given[0] = item
+    pair: Ptr = PyObject_Vectorcall(next_object(frame), given, 1, None)
+    if pair is None:
+        PyErr_Clear()
+        return False
+    matched = match(frame, pair)
+    Py_DecRef(pair)
+    return matched
+
+
+@native
+def match_class(frame: Frame, operation: I64, item: Ptr) -> Bool:
+    """An object of exactly this class."""
+    if type_of(item) != next_object(frame):
+        return False
+    if operation == NAMED:
+        return match_items(frame, item)
+    if operation == OBJECT:
+        return match_object(frame, item)
+    return match_registered(frame, item)
 
 
 @native
@@ -237,15 +361,15 @@ def match(frame: Frame, item: Ptr) -> Bool:
         return match_scalar(frame, operation, item)
     if operation == STATIC:
         return match_static(next_object(frame), item)
-    if operation == STATIC_PARTS:
-        return match_static_parts(next_object(frame), item)
     if operation == STATIC_FLOAT:
         return match_static_float(next_word(frame), item)
-    if operation == TUPLE:
-        return match_tuple(frame, item)
-    if operation == LIST:
-        return match_list(frame, item)
-    return match_dict(frame, item)
+    if operation == STATIC_PARTS:
+        return match_static_parts(next_object(frame), item)
+    if operation <= SEQUENCE:
+        return match_sequence(frame, operation, item)
+    if operation == DICT:
+        return match_dict(frame, item)
+    return match_class(frame, operation, item)
 
 
 @native

@@ -40,6 +40,8 @@ from weftrt.cpu.native import (
     python,
     results,
     signals,
+    strided,
+    tracing,
     translate,
 )
 from weftrt.cpu.native.layout import check_layout
@@ -54,14 +56,29 @@ MODULES: tuple[ModuleType, ...] = (
     signals,
     executor,
     calls,
+    strided,
     guard,
     results,
     boundary,
+    tracing,
     compiled,
     parallel,
 )
 FORMATS = {"bool": b"?", "uint8": b"B", "uint32": b"I", "uint64": b"Q"}
 FORMATS |= {"int32": b"i", "int64": b"q", "float32": b"f", "float64": b"d"}
+
+FLOATS = (float, np.float64, np.float32, np.float16)
+_SIGNED, _UNSIGNED = (
+    (np.int64, np.int32, np.int16, np.int8),
+    (np.uint64, np.uint32, np.uint16, np.uint8),
+)
+INTEGERS = (int, *_SIGNED, *_UNSIGNED)
+NUMBERS: tuple[type, ...] = (*FLOATS, *INTEGERS, bool, np.bool_)
+"""Scalars that a call may pass: as float64, as int64 and as bool."""
+EXPLAINED = (IndexError, MemoryError)
+"""What `failed` of a compiled function explains."""
+TRACE_MARK = "weft is tracing"
+"""The key of a thread's own dict that says so."""
 
 HELD_BYTES = 1 << 30
 """Unused memory that the pool keeps at most, unless told otherwise."""
@@ -111,6 +128,7 @@ class Library:
     Array: type
     Compiled: type
     Boundary: type
+    state: Any
     new: Callable[[int, tuple[int, ...]], Any]
     copy: Callable[[np.ndarray[Any, Any]], Any]
     borrow: Callable[[np.ndarray[Any, Any]], Any]
@@ -118,7 +136,9 @@ class Library:
     pool_stats: Callable[[], tuple[int, ...]]
     pool_configure: Callable[[int, int], None]
     run: Callable[[int, tuple[Any, ...]], tuple[Any, ...] | None]
-    compiled_new: Callable[[Callable[..., Any]], Any]
+    trace_opened: Callable[[], None]
+    trace_closed: Callable[[], None]
+    compiled_new: Callable[..., Any]
     compiled_kept: Callable[[Any], Any]
     compiled_install: Callable[[Any, int, object], None]
     boundary_new: Callable[[Callable[..., Any]], Any]
@@ -129,7 +149,9 @@ class Library:
 
 
 TYPES = ("Array", "Compiled", "Boundary")
-BUILTINS = tuple(member.name for member in dataclass_fields(Library) if member.name not in TYPES)
+BUILTINS = tuple(
+    member.name for member in dataclass_fields(Library) if member.name not in (*TYPES, "state")
+)
 
 
 @cache
@@ -141,7 +163,7 @@ def library() -> Library:
     compiled_type = _callable_type(addresses, "Compiled", compiled.CompiledObject)
     boundary_type = _callable_type(addresses, "Boundary", boundary.BoundaryObject)
     types = {"Array": array_type, "Compiled": compiled_type, "Boundary": boundary_type}
-    _fill_state(addresses["STATE"], types)
+    state = _fill_state(addresses["STATE"], types)
     functions: dict[str, Any] = {
         name: heap_type.builtin(name, addresses[f"weft_{name}"]) for name in BUILTINS
     }
@@ -149,7 +171,7 @@ def library() -> Library:
     functions["set_threads"](knobs.threads(), futex_number())
     functions["watch"](threading.main_thread().ident, time.CLOCK_MONOTONIC)
     linker.provide("weft_parallel", addresses["weft_parallel"])
-    return Library(**types, **functions)
+    return Library(**types, state=state, **functions)
 
 
 def huge_page_advice() -> int:
@@ -258,7 +280,7 @@ def _numbers_at(address: int, count: int) -> tuple[int, ...]:
     return tuple((ctypes.c_int64 * count).from_address(address))
 
 
-def _fill_state(address: int, types: dict[str, type]) -> None:
+def _fill_state(address: int, types: dict[str, type]) -> Any:
     """Write the objects that native code compares with; all of them live forever."""
     objects: dict[str, object] = {
         **{f"{name.lower()}_type": kind for name, kind in types.items()},
@@ -266,9 +288,7 @@ def _fill_state(address: int, types: dict[str, type]) -> None:
         "tuple_type": tuple,
         "list_type": list,
         "dict_type": dict,
-        "float_type": float,
         "int_type": int,
-        "bool_type": bool,
         "none": None,
         "true": True,
         "type_error": TypeError,
@@ -278,10 +298,18 @@ def _fill_state(address: int, types: dict[str, type]) -> None:
         "equal": signature.equal,
         "raise_no_memory": _raise_no_memory,
         "raise_no_array": _raise_no_array,
+        "explained": EXPLAINED,
+        "new_object": object.__new__,
+        "trace_mark": TRACE_MARK,
     }
     state = mirror(python.PythonState).from_address(address)
     for name, value in objects.items():
         setattr(state, name, id(value))
+    heap_type._KEPT.append(objects)
+    state.float_count, state.int_count = len(FLOATS), len(INTEGERS)
+    state.number_count = len(NUMBERS)
+    for index, kind in enumerate(NUMBERS):
+        state.numbers[index] = id(kind)
     for dtype in dtypes.ALL:
         descriptor = np.dtype(dtype.name)
         text = ctypes.c_char_p(FORMATS[dtype.name])
@@ -290,3 +318,4 @@ def _fill_state(address: int, types: dict[str, type]) -> None:
         state.item_sizes[dtype.code] = dtype.itemsize
         state.formats[dtype.code] = ctypes.cast(text, ctypes.c_void_p).value
         heap_type._KEPT.extend((descriptor, text))
+    return state

@@ -29,6 +29,12 @@ PyObject_GC_Del = extern("void PyObject_GC_Del(ptr)")
 PyObject_ClearWeakRefs = extern("void PyObject_ClearWeakRefs(ptr)")
 PyObject_RichCompareBool = extern("i32 PyObject_RichCompareBool(ptr, ptr, i32)")
 PyObject_Vectorcall = extern("ptr PyObject_Vectorcall(ptr, ptr, i64, ptr)")
+PyObject_CallObject = extern("ptr PyObject_CallObject(ptr, ptr)")
+PyObject_GetAttr = extern("ptr PyObject_GetAttr(ptr, ptr)")
+PyObject_GenericSetAttr = extern("i32 PyObject_GenericSetAttr(ptr, ptr, ptr)")
+PyObject_IsTrue = extern("i32 PyObject_IsTrue(ptr)")
+PyErr_ExceptionMatches = extern("i32 PyErr_ExceptionMatches(ptr)")
+PyErr_NoMemory = extern("ptr PyErr_NoMemory()")
 PyErr_SetString = extern("void PyErr_SetString(ptr, ptr)")
 PyErr_Clear = extern("void PyErr_Clear()")
 PyErr_CheckSignals = extern("i32 PyErr_CheckSignals()")
@@ -40,17 +46,22 @@ PyTuple_New = extern("ptr PyTuple_New(i64)")
 PyList_New = extern("ptr PyList_New(i64)")
 PyDict_New = extern("ptr PyDict_New()")
 PyDict_SetItem = extern("i32 PyDict_SetItem(ptr, ptr, ptr)")
+PyDict_DelItem = extern("i32 PyDict_DelItem(ptr, ptr)")
 PyDict_Size = extern("i64 PyDict_Size(ptr)")
 PyDict_GetItemWithError = extern("ptr PyDict_GetItemWithError(ptr, ptr)")
 PyLong_FromLongLong = extern("ptr PyLong_FromLongLong(i64)")
 PyLong_AsLongLong = extern("i64 PyLong_AsLongLong(ptr)")
 PyLong_AsLongLongAndOverflow = extern("i64 PyLong_AsLongLongAndOverflow(ptr, ptr)")
+PyNumber_Index = extern("ptr PyNumber_Index(ptr)")
+PyFloat_AsDouble = extern("double PyFloat_AsDouble(ptr)")
+PyThreadState_GetDict = extern("ptr PyThreadState_GetDict()")
 PyUnicode_Compare = extern("i32 PyUnicode_Compare(ptr, ptr)")
 PyMethod_New = extern("ptr PyMethod_New(ptr, ptr)")
 PyEval_SaveThread = extern("ptr PyEval_SaveThread()")
 PyEval_RestoreThread = extern("void PyEval_RestoreThread(ptr)")
 
 posix_memalign = extern("i32 posix_memalign(ptr, i64, i64)")
+malloc = extern("ptr malloc(i64)")
 free = extern("void free(ptr)")
 madvise = extern("i32 madvise(ptr, i64, i32)")
 
@@ -113,7 +124,10 @@ class NumpyArray(Struct):
 
 
 class PythonState(Struct):
-    """Objects that native code compares with or raises; the library keeps them alive."""
+    """Objects that native code compares with or raises; the library keeps them alive.
+
+    `numbers` are the types of Python's and NumPy's scalars: floats first, then integers, then
+    bools. `clock` counts calls, `traces` the traces that are open on all threads."""
 
     array_type: Ptr
     compiled_type: Ptr
@@ -122,9 +136,7 @@ class PythonState(Struct):
     tuple_type: Ptr
     list_type: Ptr
     dict_type: Ptr
-    float_type: Ptr
     int_type: Ptr
-    bool_type: Ptr
     none: Ptr
     true: Ptr
     type_error: Ptr
@@ -135,6 +147,15 @@ class PythonState(Struct):
     raise_no_memory: Ptr
     raise_no_array: Ptr
     traceback_filter: Ptr
+    explained: Ptr
+    new_object: Ptr
+    trace_mark: Ptr
+    traces: I64
+    clock: I64
+    float_count: I64
+    int_count: I64
+    number_count: I64
+    numbers: Pointer[Ptr] = inline(16)
     dtypes: Pointer[Ptr] = inline(16)
     descriptors: Pointer[Ptr] = inline(16)
     item_sizes: Pointer[I64] = inline(16)
