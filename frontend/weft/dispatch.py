@@ -5,7 +5,7 @@ It normalizes arguments, finds or makes the entry for them, tells the native gua
 
 from __future__ import annotations
 
-import sys
+import pickle
 import threading
 import time
 from collections import deque
@@ -21,11 +21,12 @@ from weft.specialize import Traced
 from weft.tracing import SCALAR_DTYPES, array_dtype, state
 from weft.tree import Structure
 from weftc.ir.types import TensorType
-from weftrt import knobs
 from weftrt.array import Array
 from weftrt.cpu import callable as callables
+from weftrt.cpu.callable import Compiled
 from weftrt.cpu.executable import Executable
 from weftrt.errors import OutOfBoundsError, OutOfMemoryError
+from weftrt.log import log
 
 MOST_ENTRIES = 2048
 """Of one function; those that have not run for longest go first."""
@@ -212,11 +213,13 @@ class Dispatcher:
             entry.guards = tuple(map(guards.refreshed, entry.guards))
             entry.connect(call)
             self._install(self._entries)
-        if "calls" in knobs.log():
-            why = entry.obstacle or calls.obstacle_of_leaves(given)
-            if renamed:
-                why = f"{guards.describe(renamed[0])} is another, equal object"
-            print(f"weft: {self.name}({signature_text(call)}): slow call; {why}", file=sys.stderr)
+        log("calls", lambda: self._slow_text(entry, call, given, renamed))
+
+    def _slow_text(self, entry: Entry, call: Call, given: Any, renamed: list[Guard]) -> str:
+        why = entry.obstacle or calls.obstacle_of_leaves(given)
+        if renamed:
+            why = f"{guards.describe(renamed[0])} is another, equal object"
+        return f"{self.name}({signature_text(call)}): a slow call, though not a new one: {why}"
 
     def _specialize(self, call: Call) -> tuple[Entry, Origin]:
         """Trace and compile, holding no lock: that runs the user's code."""
@@ -238,13 +241,13 @@ class Dispatcher:
             self._nonempty,
         )
         entry.connect(call)
+        log("guards", lambda: f"{self.name} depends on {_listed(found)}")
         return entry, origin
 
     def _record(self, call: Call, reason: str, milliseconds: float, origin: Origin) -> None:
         record = CompileRecord(self.name, signature_text(call), reason, milliseconds, origin)
         self.records.append(record)
-        if "compile" in knobs.log():
-            print(f"weft: {record}", file=sys.stderr)
+        log("compile", lambda: str(record))
 
     def _reason(self, call: Call, stale: Entry | None) -> str:
         if stale is not None:
@@ -253,6 +256,10 @@ class Dispatcher:
         if not self._entries:
             return "first call"
         return _difference(self._entries[0], call)
+
+
+def _listed(found: Sequence[Guard]) -> str:
+    return ", ".join(sorted({guards.describe(guard) for guard in found})) or "its arguments only"
 
 
 def _is_empty(leaf: Any) -> bool:
@@ -282,3 +289,21 @@ def _leaf_text(leaf: Any) -> str:
         return type(leaf).__name__
     assert isinstance(leaf, Array) or hasattr(leaf, "shape")
     return str(TensorType(array_dtype(leaf, "an argument"), tuple(leaf.shape)))
+
+
+def _repr(compiled: Any) -> str:
+    if compiled._dispatcher.symbolic:
+        return f"<function weft.{compiled.__name__}>"
+    return f"<weft.jit {getattr(compiled, '__qualname__', compiled._dispatcher.name)}>"
+
+
+def _reduce(compiled: Any) -> str:
+    """Pickled by name, as functions are: one inside a function, or a lambda, has none to find."""
+    name: str | None = getattr(compiled, "__qualname__", None)
+    if name is None:
+        raise pickle.PicklingError(f"cannot pickle {compiled!r}: it has no name to be found by")
+    return name
+
+
+for _name, _method in {"__repr__": _repr, "__reduce__": _reduce}.items():
+    setattr(Compiled, _name, _method)

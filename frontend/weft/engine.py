@@ -21,10 +21,11 @@ from weftrt.cache import programs
 from weftrt.cpu import executable as executables
 from weftrt.cpu.executable import Executable
 from weftrt.cpu.host import host
+from weftrt.log import log
 from weftrt.program import Program
 from weftrt.target import Target
 
-_MOST_PROGRAMS = 4096
+_MOST_PROGRAMS = 2048
 
 programs.compiler_digest()  # reads 140 files (2 ms): while importing, not in the first call
 
@@ -46,7 +47,8 @@ class _State(threading.local):
 
 _state = _State()
 _slots: OrderedDict[Key, _Slot] = OrderedDict()
-"""Every program of this process by key, so that equal graphs share one; the oldest go first."""
+"""Every program of this process by key, so that equal graphs share one; those that nobody asked for
+for longest go first."""
 _lock = threading.RLock()
 
 
@@ -97,6 +99,9 @@ def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
     )
     if found:
         verification.check_loaded(graph, target, program)
+    where = "loaded from the cache" if found else "made, and kept in the cache if there is one"
+    log("cache", lambda: f"program {program.key[:12]} of {graph.name}: {where}")
+    log("fusion", lambda: stages.Lowered(graph).text("kernels").rstrip())
     folder = knobs.dump()
     if folder is not None:
         stages.dump(stages.Lowered(graph), folder, program.key)
@@ -139,4 +144,5 @@ def _slot(key: Key) -> _Slot:
             slot = _slots[key] = _Slot()
             if len(_slots) > _MOST_PROGRAMS:
                 _slots.popitem(last=False)
+        _slots.move_to_end(key)
         return slot

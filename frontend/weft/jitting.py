@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import pickle
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -112,20 +111,6 @@ _UNTRACEABLE: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _repr(compiled: Any) -> str:
-    if compiled._dispatcher.symbolic:
-        return f"<function weft.{compiled.__name__}>"
-    return f"<weft.jit {getattr(compiled, '__qualname__', compiled._dispatcher.name)}>"
-
-
-def _reduce(compiled: Any) -> str:
-    """Pickled by name, as functions are: one inside a function, or a lambda, has none to find."""
-    name: str | None = getattr(compiled, "__qualname__", None)
-    if name is None:
-        raise pickle.PicklingError(f"cannot pickle {compiled!r}: it has no name to be found by")
-    return name
-
-
 def _install() -> None:
     """Give the native callable the methods of `Jitted`."""
     for name, method in (
@@ -134,8 +119,6 @@ def _install() -> None:
         ("explain", stages.explained),
         ("cache_report", stages.cache_report),
         ("clear_cache", stages.clear_cache),
-        ("__repr__", _repr),
-        ("__reduce__", _reduce),
     ):
         setattr(Compiled, name, method)
 

@@ -115,7 +115,7 @@ def _available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-LOG_TOPICS = frozenset(("compile", "cache", "fusion", "guards"))
+LOG_TOPICS = frozenset(("calls", "compile", "cache", "fusion", "guards"))
 
 threads = Knob(
     "threads",

@@ -238,10 +238,18 @@ def test_threads_trace_independently() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_a_signal_handler_calls_what_is_being_compiled() -> None:
-    """The handler interrupts the trace, the compile or the run, and must not wait for them."""
+    """The handler interrupts the trace, the compile or the run, and must not wait for them. In the
+    middle of a trace what it calls is traced, and so it has no value."""
     function: Any = None
-    seen: list[float] = []
-    before = signal.signal(signal.SIGALRM, lambda *_: seen.append(float(function(X))))
+    seen: list[Any] = []
+
+    def handler(*_: Any) -> None:
+        try:
+            seen.append(float(function(X)))
+        except wf.errors.TraceError:
+            seen.append("traced")
+
+    before = signal.signal(signal.SIGALRM, handler)
     try:
         for number in range(12):
             function = wf.jit(lambda x, k=number: wf.sum(wf.exp(wf.sin(x * 0.125 + k)) @ x.T))
@@ -249,7 +257,7 @@ def test_a_signal_handler_calls_what_is_being_compiled() -> None:
             result = float(function(X))
             while len(seen) <= number:
                 time.sleep(0.001)
-            assert seen[number] == result
+            assert seen[number] in (result, "traced")
     finally:
         signal.signal(signal.SIGALRM, before)
 

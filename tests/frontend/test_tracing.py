@@ -70,7 +70,7 @@ WRONG: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
     (lambda x, w: x.reshape(5, -1), ShapeError, "12 elements, which do not make shape"),
     (lambda x, w: wf.sum(x, axis=2), ShapeError, "no axis 2; x has 2 axes"),
     (lambda x, w: x[5], IndexError, "index 5 is out of bounds for axis 0 of size 3"),
-    (lambda x, w: x[0, 0, 0], ShapeError, "3 indices for 2 axes"),
+    (lambda x, w: x[0, 0, 0], IndexError, "3 indices for 2 axes"),
     (lambda x, w: x & w[0, 0], DTypeError, "bitwise_and takes bools or integers"),
     (lambda x, w: wf.broadcast_to(x, (3,)), ShapeError, "does not broadcast"),
     (lambda x, w: wf.add(x, "text"), TraceError, "must be an array or a number, not str"),
