@@ -61,7 +61,8 @@ class Groups:
         self.of: dict[Node, Group] = {}
         self.views: dict[Node, tuple[View, ...]] = {}
         """How a node reads through the movement that ends in it: what its readers read."""
-        self._depth: dict[Node, int] = {}
+        self.depth: dict[Node, int] = {}
+        """How many movement nodes a reader of a movement node looks through."""
         self._pieces: dict[Node, int] = {}
         self._rowwise: dict[tuple[Shape, Shape], list[Group]] = {}
         self._outputs = set(graph.outputs)
@@ -90,7 +91,7 @@ class Groups:
     def movement(self, node: Node) -> None:
         behind = [view for operand in node.inputs for view in self.views[operand]]
         seen = views.through(node, behind)
-        depth = 1 + max((self._depth.get(i, 0) for i in node.inputs), default=0)
+        depth = 1 + max((self.depth.get(i, 0) for i in node.inputs), default=0)
         pieces = sum(self._pieces.get(i, 1) for i in node.inputs)
         cut = views.divides(node) and not (seen and all(view.is_flat for view in seen))
         if cut or depth > DEEPEST or pieces > MOST_PIECES:
@@ -100,7 +101,7 @@ class Groups:
         if node in self._outputs and not self._adopt(node, seen):
             self._start(KernelKind.POINTWISE, node).closed = True
         self.views[node] = seen
-        self._depth[node], self._pieces[node] = depth, pieces
+        self.depth[node], self._pieces[node] = depth, pieces
 
     def pointwise(self, node: Node) -> None:
         self.views[node] = (views.direct(node),)

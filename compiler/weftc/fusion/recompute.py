@@ -64,11 +64,12 @@ class Recompute:
     def _measure(self, node: Node) -> None:
         """What computing one element of `node` from memory takes."""
         cost, count, depth = node.op.cost, 1, 0
-        flat, reports = True, node.op.family is Family.INDEXING
+        flat, looks_up = True, node.op.family is Family.INDEXING
+        reports = looks_up
         for operand in node.inputs:
+            steps = self._groups.depth.get(operand, 0) + looks_up
             for view in self._groups.views[operand]:
                 base = view.base
-                steps = 0 if operand is base else 1
                 single = base.type.size == 1
                 flat = flat and (single or view.is_flat)
                 if base not in self._cost or base in self.kept:

@@ -14,7 +14,15 @@ import pytest
 from tests.bits import assert_same_bits
 from tests.compiler.codegen.cuda_host import Array, Module, compiler
 from tests.compiler.schedule.kernels import TARGET, Inputs, draw, value
-from tests.compiler.schedule.networks import adam, cross_entropy, full, layer_norm, op, softmax
+from tests.compiler.schedule.networks import (
+    adam,
+    cross_entropy,
+    full,
+    layer_norm,
+    matmul,
+    op,
+    softmax,
+)
 
 from weftc import schedule
 from weftc.codegen.cuda import emit
@@ -180,6 +188,17 @@ def test_too_much_shared_memory() -> None:
     found = bind(LoopFunction("wide", (), (), (rows,)))
     assert isinstance(found, Unbound) and "48 KiB" in found.reason
     assert "// wide has no CUDA schedule" in emit([found])
+
+
+def test_a_contraction_says_that_it_has_no_schedule() -> None:
+    """Its loops are vectors of the CPU already; the other kernels of its module are written."""
+    inputs = Inputs()
+    total = op("sum", op("exp", matmul(inputs(8, 8), inputs(8, 8))), axes=(0,))
+    kernels = fuse(inputs.graph(total)).kernels
+    loops = [schedule.lower(k, TARGET, f"{k.kind.value}_{n}") for n, k in enumerate(kernels)]
+    written = emit([bind(low.function) for low in loops])
+    assert "// contraction_0 has no CUDA schedule" in written
+    assert "__global__" in written
 
 
 def float_const(number: float) -> Const:

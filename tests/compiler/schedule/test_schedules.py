@@ -275,6 +275,14 @@ def test_scatter_adds_in_order(axis: int) -> None:
     check(inputs.graph(op("scatter_add", base, indices, op("exp", updates), axis=axis)))
 
 
+def test_indices_of_indices_need_no_recursion() -> None:
+    inputs = Inputs()
+    x, place = inputs(3, dtype=dtypes.int64), inputs(3, dtype=dtypes.int64)
+    for _ in range(600):
+        place = op("take", x, op("flip", place, axes=(0,)), axis=0)
+    check(inputs.graph(place))
+
+
 def test_out_of_bounds_is_reported_though_only_a_part_is_used() -> None:
     inputs = Inputs()
     table, indices = inputs(9, 5), inputs(6, dtype=dtypes.int64)
