@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
@@ -75,17 +75,16 @@ class Reader:
     """
 
     def __init__(self, function: Callable[..., Any], static: Sequence[str], freeze: bool) -> None:
-        try:
-            parameters = inspect.signature(function).parameters
-        except (TypeError, ValueError):
-            parameters = {}  # type: ignore[assignment]
+        parameters = _parameters(function)
         self._static = frozenset(static)
         self._freeze = freeze
         self._name = getattr(function, "__name__", repr(function))
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._positional = [name for name, p in parameters.items() if p.kind in kinds]
         self.bindable = tuple(
-            name if parameters[name].kind is kinds[1] else None for name in self._positional
+            name if p.kind is kinds[1] else None
+            for name, p in _parameters(function, follow_wrapped=False).items()
+            if p.kind in kinds
         )
         rest = (n for n, p in parameters.items() if p.kind is inspect.Parameter.VAR_POSITIONAL)
         self._rest = next(rest, "argument")
@@ -195,6 +194,19 @@ class Reader:
             if hasattr(leaf, "__dict__"):
                 problem += "; wf.tree.register makes a tree of its class"
         return diagnostics.located(TraceError, problem)
+
+
+def _parameters(
+    function: Callable[..., Any], follow_wrapped: bool = True
+) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function, or else of what it calls: a wrapper of (*args, **kwargs) may
+    tell positions from keywords, whatever it shows."""
+    if not follow_wrapped and "__signature__" in getattr(function, "__dict__", ()):
+        return {}
+    try:
+        return inspect.signature(function, follow_wrapped=follow_wrapped).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def _is_beyond(leaf: Any) -> bool:

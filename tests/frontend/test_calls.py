@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -76,6 +77,21 @@ def test_arguments_are_bound_first(slow: Callable[[], list[str]]) -> None:
         assert list(map(value, [g(X, 3.0, "plus"), g(mode="plus", rate=3.0, x=X)])) == [8, 8]
         assert value(g(X, mode="plus")) == 6
     assert len(g.cache_report()) == 3 and slow() == []
+
+
+def test_wrappers_see_what_was_passed() -> None:
+    def inner(x: Any, rate: Any = 1.0) -> Any:
+        return x * rate
+
+    @functools.wraps(inner)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return inner(*args, **kwargs) + len(args)
+
+    f = wf.jit(wrapper)
+    for _ in range(2):
+        assert [value(f(X, 2.0)), value(f(X, rate=2.0)), value(f(x=X))] == [12, 11, 5]
+    gradient = wf.grad(lambda x, rate: (x * rate).sum(), argnums=-1)
+    assert gradient(X, rate=2.0).shape == (2, 3) and gradient(X, 2.0).shape == ()
 
 
 def test_wrong_arguments_are_pythons_errors() -> None:
