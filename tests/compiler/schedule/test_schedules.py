@@ -22,7 +22,7 @@ from weftc.fusion.clusters import fuse
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Dim
-from weftc.loop.ir import For, LoopKind
+from weftc.loop.ir import For, LoopKind, Store
 from weftc.loop.walk import statements
 from weftc.ops import build
 from weftc.transforms.vjp import vjp
@@ -104,6 +104,15 @@ def test_a_concat_of_symbolic_pieces() -> None:
     pieces = [inputs(n, 3), inputs(2, 3), inputs(n, 3)]
     for size in (1, 5, 40):
         check(inputs.graph(op("concat", *pieces, axis=0)), {"n": size})
+
+
+def test_slices_are_not_written_past_the_caches() -> None:
+    """Such a store needs whole, aligned lines, which the rows of a slice are not."""
+    inputs = Inputs()
+    large = op("concat", op("neg", inputs(600_000, 16)), op("neg", inputs(600_000, 1)), axis=1)
+    (kernel,) = fuse(inputs.graph(large)).kernels
+    body = schedule.lower(kernel, TARGET, "f").function.body
+    assert [s.nontemporal for s in statements(body) if isinstance(s, Store)] == [False, False]
 
 
 def test_a_concat_of_many_is_linear() -> None:

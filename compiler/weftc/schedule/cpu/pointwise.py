@@ -66,8 +66,10 @@ class _Nest:
     def _is_streamed(self, place: Place) -> bool:
         """Whether an output is too large for the caches and its vectors fill whole lines."""
         size, itemsize = place.output.type.size, place.output.type.dtype.itemsize
-        if not isinstance(size, int) or size * itemsize <= NONTEMPORAL or any(place.start):
+        if not isinstance(size, int) or size * itemsize <= NONTEMPORAL:
             return False
+        if self.roots[0].type.shape != place.output.type.shape:
+            return False  # a slice's rows need not begin at a line
         if len(self.extents) == 1:
             return True
         inner = self.extents[-1]
