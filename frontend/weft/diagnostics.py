@@ -84,18 +84,27 @@ def relocate(error: WeftError, name: str, operands: Sequence[Any]) -> WeftError:
     return located(type(error), f"{describe(name, operands)}: {error}")
 
 
-def fail(kind: type[WeftError], name: str, operands: Sequence[Any], problem: str) -> NoReturn:
-    """Raise `kind` for a call of the function `name`; {0}, {1} in `problem` are operand names."""
-    names = operand_names(name, operands, user_location())
-    raise located(kind, f"{describe(name, operands)}: {problem.format(*names)}")
+def fail(
+    kind: type[WeftError],
+    name: str,
+    operands: Sequence[Any],
+    problem: str,
+    places: Sequence[int] | None = None,
+) -> NoReturn:
+    """Raise `kind` for a call of the function `name`; {0}, {1} in `problem` are operand names.
+
+    `places` says which operands of the call these are, if not the first.
+    """
+    names = operand_names(name, operands, user_location(), places)
+    raise located(kind, f"{describe(name, operands, places)}: {problem.format(*names)}")
 
 
-def describe(name: str, operands: Sequence[Any]) -> str:
+def describe(name: str, operands: Sequence[Any], places: Sequence[int] | None = None) -> str:
     """ "matmul: x has shape (64, 784) and w has shape (512, 128)"."""
     if not operands:
         return name
-    names = operand_names(name, operands, user_location())
-    mixed = len({getattr(o, "dtype", None) for o in operands}) > 1
+    names = operand_names(name, operands, user_location(), places)
+    mixed = len({o.dtype for o in operands if not getattr(o, "weak", False)}) > 1
     parts = [_operand(n, o, mixed) for n, o in zip(names, operands, strict=True)]
     return f"{name}: {listed(parts)}"
 
@@ -118,9 +127,12 @@ def _operand(name: str, operand: Any, with_dtype: bool) -> str:
     return f"{name} has shape {shape}" + (f" and dtype {operand.dtype}" if with_dtype else "")
 
 
-def operand_names(name: str, operands: Sequence[Any], at: Location | None) -> list[str]:
+def operand_names(
+    name: str, operands: Sequence[Any], at: Location | None, places: Sequence[int] | None = None
+) -> list[str]:
     """What to call the operands: as the source writes them, else by argument, else by number."""
-    written = _written(at, name, len(operands)) if at is not None else None
+    places = range(len(operands)) if places is None else places
+    written = _written(at, name, places) if at is not None else None
     names: list[str] = []
     for position, operand in enumerate(operands):
         node = getattr(operand, "node", None)
@@ -129,19 +141,19 @@ def operand_names(name: str, operands: Sequence[Any], at: Location | None) -> li
         elif node is not None and node.op.name == "input":
             names.append(str(node["name"]))
         else:
-            names.append("x" if len(operands) == 1 else f"operand {position + 1}")
+            names.append("x" if len(operands) == 1 else f"operand {places[position] + 1}")
     return names
 
 
-def _written(at: Location, name: str, count: int) -> list[str] | None:
+def _written(at: Location, name: str, places: Sequence[int]) -> list[str] | None:
     try:
         expression = ast.parse(at.resolve()[2], mode="eval").body
     except SyntaxError:
         return None
     operands = _operands(expression, name)
-    if len(operands) < count:
+    if len(operands) <= max(places):
         return None
-    texts = [ast.unparse(operand) for operand in operands[:count]]
+    texts = [ast.unparse(operands[place]) for place in places]
     return texts if all(len(text) <= 40 for text in texts) else None
 
 
@@ -157,22 +169,24 @@ def _operands(expression: ast.expr, name: str) -> list[ast.expr]:
         case ast.Subscript(value=value):
             return [value]
         case ast.Call(func=ast.Name(id=called), args=arguments) if called == name:
-            return list(arguments)
+            return _listed(name, arguments)
         case ast.Call(func=ast.Attribute(value=owner, attr=called), args=arguments):
             if called == name:
-                return _listed(arguments) if _is_module(owner) else [owner, *arguments]
+                module = _is_module(owner)
+                return _listed(name, arguments if module else [owner, *arguments])
     return []
 
 
-def _listed(arguments: list[ast.expr]) -> list[ast.expr]:
-    """The arguments but texts, or the items of the first where it is written as a list or tuple."""
-    arguments = [a for a in arguments if not _is_text(a)]
-    first = arguments[0] if arguments else None
-    return list(first.elts) if isinstance(first, (ast.List, ast.Tuple)) else list(arguments)
-
-
-def _is_text(argument: ast.expr) -> bool:
-    return isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+def _listed(name: str, arguments: list[ast.expr]) -> list[ast.expr]:
+    """The operands among the arguments; the items of the first if it is written as a list."""
+    if name == "einsum":
+        arguments = arguments[1:]  # the subscripts
+    operands = [a for a in arguments if not (isinstance(a, ast.Constant) and a.value is None)]
+    first = operands[0] if operands else None
+    if isinstance(first, (ast.List, ast.Tuple)):
+        operands = list(first.elts)
+    starred = (place for place, a in enumerate(operands) if isinstance(a, ast.Starred))
+    return operands[: next(starred, None)]
 
 
 def _is_module(owner: ast.expr) -> bool:

@@ -28,6 +28,7 @@ _DEFAULT = {
     Kind.SIGNED: dtypes.DEFAULT_INT,
     Kind.FLOAT: dtypes.DEFAULT_FLOAT,
 }
+_PYTHON = ((float, dtypes.DEFAULT_FLOAT), (int, dtypes.DEFAULT_INT), (bool, dtypes.bool_))
 _WEAK_ORDER = (Kind.BOOL, Kind.SIGNED, Kind.FLOAT)
 
 
@@ -35,14 +36,15 @@ def dtype_of(dtype: Any) -> DType:
     """A Weft dtype from a NumPy one, a name or a Python scalar type."""
     if isinstance(dtype, DType):
         return dtype
-    python = {float: dtypes.DEFAULT_FLOAT, int: dtypes.DEFAULT_INT, bool: dtypes.bool_}
-    try:
-        found = python[dtype] if dtype in python else dtype and dtypes.from_numpy(dtype)
-    except (TypeError, ValueError):
-        found = None
+    found = next((ours for kind, ours in _PYTHON if dtype is kind), None)
+    if found is None and isinstance(dtype, (str, np.dtype, type)):
+        try:
+            found = dtypes.from_numpy(dtype)
+        except (TypeError, ValueError):
+            found = None
     if found is None:
         known = ", ".join(d.name for d in dtypes.ALL)
-        raise diagnostics.located(DTypeError, f"{dtype!r} is no dtype of Weft's: {known}")
+        raise diagnostics.located(DTypeError, f"{dtype!r:.40} is no dtype of Weft's: {known}")
     return found
 
 

@@ -263,12 +263,15 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
         return Tracer(TABLE["size"](size=value), active(), weak=True)
     dtype = SCALAR_DTYPES.get(type(value))
     if dtype is None:
-        kind = type(value).__name__
-        hint = "; wf.asarray makes one" if isinstance(value, (list, tuple)) else ""
-        raise diagnostics.located(
-            TraceError, f"{what} must be an array or a number, not {kind}{hint}"
-        )
+        raise no_operand(value, what)
     return literal(value, dtype)
+
+
+def no_operand(value: Any, what: str) -> WeftError:
+    """The error for what is no array and no number."""
+    hint = "; wf.asarray makes one" if isinstance(value, (list, tuple)) else ""
+    problem = f"{what} must be an array or a number, not {diagnostics.kind_of(value)}{hint}"
+    return diagnostics.located(TraceError, problem)
 
 
 def literal(value: float | int | bool, dtype: DType) -> Tracer:

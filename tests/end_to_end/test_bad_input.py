@@ -75,7 +75,7 @@ OPERANDS: list[Case] = [
     (lambda x, w: wf.einsum("ijk->i", x), UsageError, "einsum", ("2 axes",)),
     (lambda x, w: wf.einsum(x, w), UsageError, "wf.einsum(x, w)", ("einsum: ",)),
     (lambda x, w: wf.tensordot(x, w, axes=1), ShapeError, "wf.tensordot", BOTH_SHAPES),
-    (lambda x, w: wf.tensordot(x, w, axes=5), ShapeError, "wf.tensordot", ("no axis -3",)),
+    (lambda x, w: wf.tensordot(x, w, axes=5), ShapeError, "wf.tensordot", ("no 5 axes to sum",)),
     (lambda x, w: wf.outer(x, w), ShapeError, "wf.outer(x, w)", ("both must be 1-d",)),
     (lambda x, w: wf.vecdot(x, w), ShapeError, "wf.vecdot(x, w)", BOTH_SHAPES),
     (lambda x, w: x.reshape(5, 3), ShapeError, "x.reshape(5, 3)", ("(3, 4)", "12", "(5, 3)")),

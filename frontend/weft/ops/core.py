@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from operator import index as as_index
 from typing import Any, ParamSpec
 
 import numpy as np
 
 from weft import diagnostics
 from weft.dispatch import Dispatcher
-from weft.promotion import as_strong, default_dtype, promoted
-from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
+from weft.promotion import as_strong, default_dtype, number, promoted
+from weft.tracing import (
+    SCALAR_DTYPES,
+    Tracer,
+    apply,
+    array_dtype,
+    check_rank,
+    lift,
+    no_operand,
+    state,
+)
 from weftc.ir.types import Dim, Shape, Size, same, static_shape
 from weftrt import array
 from weftrt.array import Array
-from weftrt.errors import ShapeError, UsageError
+from weftrt.errors import ShapeError, UsageError, WeftError
 
 P = ParamSpec("P")
 
@@ -74,7 +84,10 @@ def operand(x: Any) -> Tracer | Array:
 def host(x: Any) -> np.ndarray[Any, Any]:
     """A scalar or NumPy array as an ndarray of a dtype that Weft has."""
     if type(x) in SCALAR_DTYPES:
-        return np.asarray(x, default_dtype(SCALAR_DTYPES[type(x)]).dtype)
+        dtype = default_dtype(SCALAR_DTYPES[type(x)])
+        return np.asarray(number(x, dtype), dtype.dtype)
+    if not isinstance(x, (np.ndarray, np.generic)):
+        raise no_operand(x, "an operand")
     source = x if isinstance(x, np.ndarray) else np.asarray(x)
     array_dtype(source, "the array")
     check_rank(source.ndim, "the array")
@@ -129,15 +142,30 @@ def axis_of(name: str, x: Tracer | Array, axis: Any, rank: int | None = None) ->
     what = "the result" if rank is not None else "{0}"
     rank = x.ndim if rank is None else rank
     if type(axis) is not int:
-        try:
-            axis = axis.__index__()
-        except AttributeError:
-            problem = f"an axis is an integer, not {axis!r:.40}"
-            raise diagnostics.located(UsageError, f"{name}: {problem}") from None
+        axis = integer(name, "an axis", axis, UsageError)
     if not -rank <= axis < rank:
         axes = "1 axis" if rank == 1 else f"{rank} axes"
         diagnostics.fail(ShapeError, name, [x], f"there is no axis {axis}; {what} has {axes}")
     return int(axis % rank)
+
+
+def integer(name: str, what: str, value: Any, kind: type[WeftError]) -> int:
+    """`value` as an int; an error of `kind` if it is none."""
+    try:
+        return as_index(value)
+    except TypeError as error:
+        if isinstance(error, WeftError):  # of a traced value
+            raise
+        problem = f"{name}: {what} is an integer, not {value!r:.40}"
+        raise diagnostics.located(kind, problem) from None
+
+
+def items_of(name: str, what: str, value: Any) -> tuple[Any, ...]:
+    """A sequence argument as a tuple; UsageError if it is none."""
+    if isinstance(value, (tuple, list, range)):
+        return tuple(value)
+    problem = f"{name}: {what} is a tuple of integers, not {value!r:.40}"
+    raise diagnostics.located(UsageError, problem)
 
 
 def axes_of(name: str, x: Tracer | Array, axis: Any) -> tuple[int, ...]:
@@ -159,10 +187,7 @@ def shape_of(name: str, shape: Any, unknown: bool = False) -> Shape:
 
 def size_of(name: str, size: Any, unknown: bool = False) -> int:
     """A size argument as an int that is not negative (or -1, where that is allowed)."""
-    if not hasattr(size, "__index__"):
-        problem = f"{name}: a size is an integer, not {size!r:.40}"
-        raise diagnostics.located(ShapeError, problem)
-    result = int(size.__index__())
+    result = integer(name, "a size", size, ShapeError)
     if result < 0 and not (unknown and result == -1):
         raise diagnostics.located(ShapeError, f"{name}: the size {result} is negative")
     return result

@@ -224,7 +224,7 @@ def _bound(value: Any) -> Any:
         raise diagnostics.located(TraceError, f"arange needs a known length, not {value}")
     if isinstance(value, Tracer):
         return value.__index__()
-    if isinstance(value, (Array, np.ndarray)):
+    if isinstance(value, (Array, np.ndarray)) and value.size == 1:
         value = np.asarray(value).item()
     value = _check_scalar("arange", "a bound", value)
     return value.item() if isinstance(value, np.generic) else value
@@ -316,5 +316,6 @@ def eye(rows: int, columns: int | None = None, /, *, k: int = 0, dtype: Any = No
     """Ones on the diagonal number `k`, zeros elsewhere."""
     chosen = dtype_of(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
     shape = core.shape_of("eye", (rows, rows if columns is None else columns))
+    k = core.integer("eye", "the diagonal", k, UsageError)
     row, column = (iota(shape, axis, dtypes.int64) for axis in (0, 1))
     return elementwise.astype(elementwise.equal(elementwise.add(row, k), column), chosen)

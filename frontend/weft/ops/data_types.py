@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from weft import diagnostics
+from weft.ops import core
 from weft.promotion import dtype_of, promote_dtypes
-from weft.tracing import SCALAR_DTYPES
+from weft.tracing import Tracer, array_dtype
+from weftc.ir.types import static_shape
 from weftrt import dtypes
+from weftrt.array import Array
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import DTypeError, ShapeError, UsageError
 
@@ -46,9 +49,16 @@ class IntegerInfo:
     min: int
 
 
+def _of(item: Any) -> DType:
+    """The dtype of an array, or the dtype itself."""
+    if isinstance(item, (Tracer, Array)):
+        return item.dtype
+    return array_dtype(item, "the array") if isinstance(item, np.ndarray) else dtype_of(item)
+
+
 def finfo(type: Any, /) -> FloatInfo:
     """The limits of a float dtype, or of an array's."""
-    dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
+    dtype = _of(type)
     if not dtype.is_float:
         raise diagnostics.located(DTypeError, f"finfo takes a float dtype, not {dtype}")
     info: Any = np.finfo(dtype.name)
@@ -58,7 +68,7 @@ def finfo(type: Any, /) -> FloatInfo:
 
 def iinfo(type: Any, /) -> IntegerInfo:
     """The limits of an integer dtype, or of an array's."""
-    dtype = dtype_of(getattr(type, "dtype", type) if not isinstance(type, DType) else type)
+    dtype = _of(type)
     if not dtype.is_integer:
         raise diagnostics.located(DTypeError, f"iinfo takes an integer dtype, not {dtype}")
     info: Any = np.iinfo(dtype.name)
@@ -67,28 +77,27 @@ def iinfo(type: Any, /) -> IntegerInfo:
 
 def isdtype(dtype: DType, kind: Any) -> bool:
     """Whether a dtype is of a kind: a dtype, a name such as "real floating", or a tuple of both."""
+    own = dtype_of(dtype)
     if isinstance(kind, tuple):
-        return any(isdtype(dtype, k) for k in kind)
-    if isinstance(kind, DType):
-        return dtype is kind
-    if kind not in _KINDS:
-        problem = f"there is no kind of dtypes {kind!r}; there are {', '.join(_KINDS)}"
+        return any(isdtype(own, k) for k in kind)
+    if isinstance(kind, str) and kind in _KINDS:
+        return own.kind in _KINDS[kind]
+    if not isinstance(kind, DType):
+        problem = f"there is no kind of dtypes {kind!r:.40}; there are {', '.join(_KINDS)}"
         raise diagnostics.located(UsageError, problem)
-    return dtype.kind in _KINDS[kind]
+    return own is kind
 
 
 def can_cast(from_: Any, to: DType, /) -> bool:
     """Whether promotion may take one dtype to another."""
-    return promote_dtypes(dtype_of(getattr(from_, "dtype", from_)), to) is to
+    wanted = dtype_of(to)
+    return promote_dtypes(_of(from_), wanted) is wanted
 
 
 def result_type(*arrays_and_dtypes: Any) -> DType:
-    """The dtype in which arrays, dtypes and Python scalars meet."""
-    strong = [
-        dtype_of(item if isinstance(item, DType) else getattr(item, "dtype", item))
-        for item in arrays_and_dtypes
-        if type(item) not in SCALAR_DTYPES
-    ]
+    """The dtype in which arrays, dtypes, and Python and NumPy scalars meet; scalars are weak."""
+    scalars = (bool, int, float, np.generic)
+    strong = [_of(item) for item in arrays_and_dtypes if not isinstance(item, scalars)]
     if not strong:
         raise diagnostics.located(UsageError, "result_type takes an array or dtype at least")
     result = strong[0]
@@ -97,7 +106,8 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
         if met is None:
             raise diagnostics.located(DTypeError, f"{result} and {dtype} have no common dtype")
         result = met
-    kinds = {type(item) for item in arrays_and_dtypes if type(item) in SCALAR_DTYPES}
+    weak = [item for item in arrays_and_dtypes if isinstance(item, scalars)]
+    kinds = {type(w.item() if isinstance(w, np.generic) else w) for w in weak}
     if float in kinds and not result.is_float:
         return dtypes.DEFAULT_FLOAT
     return dtypes.DEFAULT_INT if int in kinds and result.kind is Kind.BOOL else result
@@ -105,8 +115,9 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that arrays of these shapes broadcast to."""
+    sizes = [static_shape(core.shape_of("broadcast_shapes", shape)) for shape in shapes]
     try:
-        return np.broadcast_shapes(*shapes)
+        return np.broadcast_shapes(*sizes)
     except ValueError:
         problem = f"the shapes {', '.join(map(str, shapes))} do not broadcast"
         raise diagnostics.located(ShapeError, problem) from None

@@ -213,7 +213,7 @@ def logical_not(x: Any, /) -> Tracer:
 def where(condition: Any, x1: Any, x2: Any, /) -> Tracer:
     """x1 where the condition holds, else x2, elementwise."""
     test, left, right = truth(condition), lift(x1), lift(x2)
-    dtype = common_dtype("where", [left, right])
+    dtype = common_dtype("where", [test, left, right])
     shape = core.broadcast_shapes("where", [test, left, right])
     choices = [core.broadcast(convert(o, dtype), shape) for o in (left, right)]
     return apply("where", core.broadcast(test, shape), *choices)
@@ -222,12 +222,11 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tracer:
 @operation()
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Tracer:
     """x limited to [min, max]; a limit of None is none."""
-    value = as_strong(lift(x))
-    if min is not None:
-        value = binary("maximum", "clip", value, min)
-    if max is not None:
-        value = binary("minimum", "clip", value, max)
-    return value if min is not None or max is not None else apply("identity", value)
+    given = [("maximum", min)] * (min is not None) + [("minimum", max)] * (max is not None)
+    value, *limits = core.matched("clip", as_strong(lift(x)), *(lift(v) for _, v in given))
+    for (op, _), limit in zip(given, limits, strict=True):
+        value = apply(op, value, limit, name="clip")
+    return value if given else apply("identity", value)
 
 
 @operation("dtype", "copy")

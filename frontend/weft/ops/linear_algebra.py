@@ -102,10 +102,7 @@ def _lead(x: Tracer) -> Any:
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tracer:
     """The sum over the last `axes` axes of x1 and the first of x2, or over pairs of axes."""
     a, b = promoted("tensordot", as_strong(lift(x1)), as_strong(lift(x2)))
-    if isinstance(axes, int):
-        axes = (range(a.ndim - axes, a.ndim), range(axes))
-    left = tuple(core.axis_of("tensordot", a, axis) for axis in axes[0])
-    right = tuple(core.axis_of("tensordot", b, axis) for axis in axes[1])
+    left, right = _contracted(a, b, axes)
     pairs = list(zip(left, right))
     if len(left) != len(right) or not all(same(a.shape[i], b.shape[j]) for i, j in pairs):
         problem = f"axes {left} of {{0}} and {right} of {{1}} must have equal sizes"
@@ -113,10 +110,33 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tracer:
     return contraction(a, b, ((), ()), (left, right))
 
 
+def _contracted(a: Tracer, b: Tracer, axes: Any) -> Pairs:
+    """The axes that `tensordot` sums over: a number of them, or those of each operand."""
+    if not isinstance(axes, (tuple, list)):
+        count = core.integer("tensordot", "the number of axes", axes, UsageError)
+        if not 0 <= count <= min(a.ndim, b.ndim):
+            diagnostics.fail(ShapeError, "tensordot", [a, b], f"they have no {count} axes to sum")
+        return tuple(range(a.ndim - count, a.ndim)), tuple(range(count))
+    if len(axes) != 2:
+        problem = f"tensordot: axes is a number or a pair of axes, not {axes!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    pairs = (part if isinstance(part, (tuple, list, range)) else (part,) for part in axes)
+    left, right = (
+        tuple(core.axis_of("tensordot", x, axis) for axis in part)
+        for x, part in zip((a, b), pairs, strict=True)
+    )
+    return left, right
+
+
 @operation("axis")
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tracer:
-    """The sum of products along `axis`."""
-    a, b = core.matched("vecdot", lift(x1), lift(x2))
+    """The sum of products along `axis`, which counts from the end and has one size in both."""
+    a, b = as_strong(lift(x1)), as_strong(lift(x2))
+    sizes = [x.shape[core.axis_of("vecdot", x, axis)] for x in (a, b)]
+    if not same(*sizes):
+        problem = f"axis {axis} of {{0}} ({sizes[0]}) must equal that of {{1}} ({sizes[1]})"
+        diagnostics.fail(ShapeError, "vecdot", [a, b], problem)
+    a, b = core.matched("vecdot", a, b)
     return reductions.reduce("sum", "vecdot", apply("mul", a, b), axis, False)
 
 

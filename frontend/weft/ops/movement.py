@@ -52,26 +52,23 @@ def transposed(x: Tracer, permutation: Sequence[int]) -> Tracer:
 def permute_dims(x: Any, /, axes: Sequence[int]) -> Tracer:
     """The axes of x in another order."""
     value = as_strong(lift(x))
-    order = tuple(core.axis_of("permute_dims", value, axis) for axis in axes)
-    if sorted(order) != list(range(value.ndim)):
-        problem = f"{tuple(axes)} is not an order of the axes of {{0}}"
-        diagnostics.fail(ShapeError, "permute_dims", [value], problem)
-    return apply("transpose", value, permutation=order)
+    return apply("transpose", value, permutation=_permutation("permute_dims", value, axes))
 
 
 @operation("axes")
 def transpose(x: Any, /, axes: Sequence[int] | None = None) -> Tracer:
     """The axes of x reversed, or in the order `axes`."""
     value = as_strong(lift(x))
-    order = tuple(reversed(range(value.ndim))) if axes is None else tuple(axes)
-    return apply("transpose", value, permutation=tuple(_permutation(value, order)))
+    order = tuple(reversed(range(value.ndim))) if axes is None else axes
+    return apply("transpose", value, permutation=_permutation("transpose", value, order))
 
 
-def _permutation(x: Tracer, axes: Sequence[int]) -> list[int]:
-    order = [core.axis_of("transpose", x, axis) for axis in axes]
+def _permutation(name: str, x: Tracer, axes: Any) -> tuple[int, ...]:
+    given = core.items_of(name, "an order of axes", axes)
+    order = tuple(core.axis_of(name, x, axis) for axis in given)
     if sorted(order) != list(range(x.ndim)):
-        problem = f"{tuple(axes)} is not an order of the axes of {{0}}"
-        diagnostics.fail(ShapeError, "transpose", [x], problem)
+        problem = f"{given} is not an order of the axes of {{0}}"
+        diagnostics.fail(ShapeError, name, [x], problem)
     return order
 
 
@@ -147,8 +144,8 @@ def concat(arrays: Any, /, *, axis: int | None = 0) -> Tracer:
         values = [apply("reshape", v, shape=(v.size,)) for v in values]
         axis = 0
     place = core.axis_of("concat", values[0], axis)
-    for value in values[1:]:
-        _check_concat(values[0], value, place)
+    for number, value in enumerate(values):
+        _check_concat(values[0], value, place, number)
     return apply("concat", *values, axis=place)
 
 
@@ -159,14 +156,14 @@ def _several(name: str, arrays: Any) -> list[Tracer]:
     return promoted(name, *(as_strong(lift(a)) for a in arrays))
 
 
-def _check_concat(first: Tracer, other: Tracer, axis: int) -> None:
+def _check_concat(first: Tracer, other: Tracer, axis: int, number: int) -> None:
     fits = other.ndim == first.ndim and all(
         place == axis or same(a, b)
         for place, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
     )
     if not fits:
         problem = f"all axes but {axis} must have equal sizes"
-        diagnostics.fail(ShapeError, "concat", [first, other], problem)
+        diagnostics.fail(ShapeError, "concat", [first, other], problem, places=(0, number))
 
 
 @operation("axis")
@@ -175,9 +172,10 @@ def stack(arrays: Any, /, *, axis: int = 0) -> Tracer:
     values = _several("stack", arrays)
     first = values[0]
     place = core.axis_of("stack", first, axis, first.ndim + 1)
-    for value in values:
+    for number, value in enumerate(values):
         if value.ndim != first.ndim or not all(map(same, first.shape, value.shape)):
-            diagnostics.fail(ShapeError, "stack", [first, value], "the shapes must be equal")
+            problem = "the shapes must be equal"
+            diagnostics.fail(ShapeError, "stack", [first, value], problem, places=(0, number))
     shape: tuple[Size, ...] = (*first.shape[:place], 1, *first.shape[place:])
     return apply("concat", *(apply("reshape", v, shape=shape) for v in values), axis=place)
 
