@@ -108,7 +108,8 @@ def _loaded(name: str) -> Any:
         return public(getattr(importlib.import_module(_LAZY[name]), name), __name__)
     functions = importlib.import_module("weft.ops")
     if name not in functions.__all__:
-        raise AttributeError(f"module 'weft' has no attribute {name!r}")
+        hint = importlib.import_module("weft.names").function_hint(name, __dir__())
+        raise AttributeError(f"module 'weft' has no attribute {name!r}{hint}")
     return public(getattr(functions, name), __name__)
 
 

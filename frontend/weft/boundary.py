@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from types import FunctionType, TracebackType
 from typing import Any, TypeVar, cast
 
-from weft import diagnostics
+from weft import diagnostics, names
 from weft.errors import WeftError
 from weftrt import knobs
 from weftrt.cpu.native.library import library
@@ -36,6 +37,8 @@ def shortened(error: BaseException, traceback: TracebackType) -> TracebackType |
     while link is not None:
         frames.append(link)
         link = link.tb_next
+    if type(error) is TypeError:
+        _add_hint(error)
     fault = isinstance(error, Exception) and not isinstance(error, WeftError)
     if knobs.full_traceback() or (fault and _is_ours(frames[-1])):
         return traceback
@@ -44,6 +47,20 @@ def shortened(error: BaseException, traceback: TracebackType) -> TracebackType |
         if not _is_ours(frame):
             result = TracebackType(result, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return result
+
+
+def _add_hint(error: TypeError) -> None:
+    """What else a keyword may be called, where one of our functions does not take it."""
+    hint = names.keyword_hint(str(error), _function)
+    if hint:
+        error.args = (str(error) + hint,)
+
+
+def _function(name: str) -> Any:
+    """The public function of this name, if there is one."""
+    weft = sys.modules["weft"]
+    homes = (weft, sys.modules.get("weft.nn"))
+    return next((f for h in homes if callable(f := getattr(h, name, None))), None)
 
 
 def _is_ours(frame: TracebackType) -> bool:

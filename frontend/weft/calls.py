@@ -191,8 +191,7 @@ class Reader:
             problem += f"no array; name it in wf.jit(..., static_argnames={_root(name)!r})"
         else:
             problem += "not an array, a number, or a tuple, list or dict of them"
-            if hasattr(leaf, "__dict__"):
-                problem += "; wf.tree.register makes a tree of its class"
+            problem += diagnostics.tree_hint(leaf)
         return diagnostics.located(TraceError, problem)
 
 

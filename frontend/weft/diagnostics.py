@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import os
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
+
+import numpy as np
 
 import weftc
 import weftrt
@@ -36,15 +39,45 @@ def is_ours(filename: str) -> bool:
 
 
 def user_location() -> Location | None:
-    """The innermost place on the stack that is not inside Weft."""
+    """The innermost place on the stack that is neither inside Weft nor inside NumPy."""
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        ours = _ours.get(code.co_filename)
-        if not (is_ours(code.co_filename) if ours is None else ours):
+        passed = _passed.get(code.co_filename)
+        if not (_is_passed(code.co_filename) if passed is None else passed):
             return Location(code, frame.f_lasti)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+_passed: dict[str, bool] = {}
+"""Whether a source file never holds the line that the user wants to see."""
+_NUMPY = str(Path(np.__file__).parent) + os.sep
+
+
+def _is_passed(filename: str) -> bool:
+    found = _passed[filename] = is_ours(filename) or filename.startswith(_NUMPY)
+    return found
+
+
+def called() -> str | None:
+    """The name of the function that the user's line calls, without its module."""
+    at = user_location()
+    try:
+        expression = ast.parse(at.resolve()[2], mode="eval").body if at is not None else None
+    except SyntaxError:
+        return None
+    match expression:
+        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
+            return name
+    return None
+
+
+def tree_hint(value: Any) -> str:
+    """What to do with an object that has parts, for the end of a message."""
+    has_parts = dataclasses.is_dataclass(value) or hasattr(value, "__dict__")
+    known = isinstance(value, type) or callable(value)
+    return "; wf.tree.register makes a tree of its class" if has_parts and not known else ""
 
 
 def definition(function: Any) -> Location | None:

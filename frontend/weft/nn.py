@@ -69,7 +69,7 @@ def _shifted(name: str, x: Any, axis: Any) -> tuple[Tracer, tuple[int, ...]]:
 
 
 @operation("axis", fixed_if_empty=True)
-def softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
+def softmax(x: Any, /, axis: Any = -1) -> Tracer:
     """exp(x) / sum(exp(x)) along `axis`, without overflow."""
     shifted, axes = _shifted("softmax", x, axis)
     raised = apply("exp", shifted)
@@ -77,7 +77,7 @@ def softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
 
 
 @operation("axis", fixed_if_empty=True)
-def log_softmax(x: Any, /, *, axis: Any = -1) -> Tracer:
+def log_softmax(x: Any, /, axis: Any = -1) -> Tracer:
     """log(softmax(x)), without overflow."""
     shifted, axes = _shifted("log_softmax", x, axis)
     total = reduce("sum", "log_softmax", apply("exp", shifted), axes, True)

@@ -143,7 +143,8 @@ def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], S
             raise diagnostics.located(
                 TraceError,
                 f"{name} returns {diagnostics.kind_of(leaf)} {place}({leaf!r:.40}); it may return "
-                "arrays, numbers, None, and tuples, lists and dicts of them",
+                "arrays, numbers, None, and tuples, lists and dicts of them"
+                + diagnostics.tree_hint(leaf),
                 at,
             )
         nodes.append(as_strong(lift(leaf, f"the result of {name}{path}")).node)

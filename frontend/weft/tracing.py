@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from weft import diagnostics
+from weft import diagnostics, names
 from weft.methods import TracerMethods
 from weftc.ir import location as locations
 from weftc.ir.node import Node
@@ -178,10 +178,10 @@ class Tracer(TracerMethods):
         _needs_value(self, "a branch on", "wf.where(condition, x, y) for a choice")
 
     def __int__(self) -> int:
-        _needs_value(self, "int() of", "x.astype(wf.int64), or shapes")
+        _needs_value(self, "int() of", _counterpart() or "x.astype(wf.int64), or shapes")
 
     def __float__(self) -> float:
-        _needs_value(self, "float() of", "x.astype(wf.float32)")
+        _needs_value(self, "float() of", _counterpart() or "x.astype(wf.float32)")
 
     def __index__(self) -> int:
         _needs_value(
@@ -191,7 +191,8 @@ class Tracer(TracerMethods):
         )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
-        _needs_value(self, "a NumPy array of", "the function of the same name in weft")
+        instead = _counterpart() or "the functions of weft"
+        _needs_value(self, "a NumPy array of", instead)
 
     def __complex__(self) -> complex:
         _needs_value(self, "complex() of", "x.astype(wf.float32); Weft has no complex numbers")
@@ -228,6 +229,15 @@ class Tracer(TracerMethods):
         if not self.shape:
             _needs_value(self, "iterating over", "x.shape", because="a 0-d array has no elements")
         return (self[i] for i in range(len(self)))
+
+
+def _counterpart() -> str | None:
+    """Weft's function for the call of a library that stands on the user's line."""
+    called = diagnostics.called()
+    if called is None:
+        return None
+    name = names.counterpart(called)
+    return name and f"wf.{name}"
 
 
 def _needs_value(
@@ -270,6 +280,7 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
 def no_operand(value: Any, what: str) -> WeftError:
     """The error for what is no array and no number."""
     hint = "; wf.asarray makes one" if isinstance(value, (list, tuple)) else ""
+    hint = hint or diagnostics.tree_hint(value)
     problem = f"{what} must be an array or a number, not {diagnostics.kind_of(value)}{hint}"
     return diagnostics.located(TraceError, problem)
 

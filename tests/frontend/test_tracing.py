@@ -73,7 +73,7 @@ WRONG: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
     (lambda x, w: x[0, 0, 0], IndexError, "3 indices for 2 axes"),
     (lambda x, w: x & w[0, 0], DTypeError, "bitwise_and takes bools or integers"),
     (lambda x, w: wf.broadcast_to(x, (3,)), ShapeError, "does not broadcast"),
-    (lambda x, w: wf.add(x, "text"), TraceError, "must be an array or a number, not str"),
+    (lambda x, w: wf.add(x, "text"), TraceError, "must be an array or a number, not a str"),
     (lambda x, w: wf.add(x, [1.0]), TraceError, r"wf\.asarray makes one"),
 ]
 

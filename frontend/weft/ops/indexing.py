@@ -24,7 +24,7 @@ _NO_MASK = "; a mask would give a shape that depends on values: use wf.where"
 
 
 @operation("axis")
-def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Tracer:
+def take(x: Any, indices: Any, /, axis: int | None = None) -> Tracer:
     """The elements of x at integer `indices` along `axis`; negative ones count from the end.
 
     An index outside the axis raises IndexError when the function runs.

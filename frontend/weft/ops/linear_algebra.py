@@ -99,7 +99,7 @@ def _lead(x: Tracer) -> Any:
 
 
 @operation("axes")
-def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tracer:
+def tensordot(x1: Any, x2: Any, /, axes: Any = 2) -> Tracer:
     """The sum over the last `axes` axes of x1 and the first of x2, or over pairs of axes."""
     a, b = promoted("tensordot", as_strong(lift(x1)), as_strong(lift(x2)))
     left, right = _contracted(a, b, axes)

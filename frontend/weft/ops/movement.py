@@ -102,7 +102,7 @@ def broadcast_to(x: Any, /, shape: Any) -> Tracer:
     return result if result is not value else apply("identity", value)
 
 
-def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
+def expand_dims(x: Any, /, axis: Any = 0) -> Any:
     """x with new axes of size 1 at `axis`, counted in the result."""
     value = core.operand(x)
     given = axis if isinstance(axis, tuple) else (axis,)
@@ -129,7 +129,7 @@ def squeeze(x: Any, /, axis: Any = None) -> Any:
 
 
 @operation("axis")
-def flip(x: Any, /, *, axis: Any = None) -> Tracer:
+def flip(x: Any, /, axis: Any = None) -> Tracer:
     """x backwards along `axis` (all axes when it is None)."""
     value = as_strong(lift(x))
     axes = core.axes_of("flip", value, axis)
@@ -137,7 +137,7 @@ def flip(x: Any, /, *, axis: Any = None) -> Tracer:
 
 
 @operation("axis")
-def concat(arrays: Any, /, *, axis: int | None = 0) -> Tracer:
+def concat(arrays: Any, /, axis: int | None = 0) -> Tracer:
     """Arrays one after another along `axis`; flattened first when it is None."""
     values = _several("concat", arrays)
     if axis is None:
@@ -167,7 +167,7 @@ def _check_concat(first: Tracer, other: Tracer, axis: int, number: int) -> None:
 
 
 @operation("axis")
-def stack(arrays: Any, /, *, axis: int = 0) -> Tracer:
+def stack(arrays: Any, /, axis: int = 0) -> Tracer:
     """Arrays of one shape along a new axis."""
     values = _several("stack", arrays)
     first = values[0]

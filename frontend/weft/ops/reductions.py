@@ -54,37 +54,37 @@ def _accumulated(x: Any, dtype: Any) -> Tracer:
 
 
 @operation("axis", "dtype", "keepdims")
-def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tracer:
+def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Tracer:
     """The sum over `axis`. Small integers are summed as int64 or uint64."""
     return reduce("sum", "sum", _accumulated(x, dtype), axis, keepdims)
 
 
 @operation("axis", "dtype", "keepdims")
-def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tracer:
+def prod(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Tracer:
     """The product over `axis`. Small integers are multiplied as int64 or uint64."""
     return reduce("prod", "prod", _accumulated(x, dtype), axis, keepdims)
 
 
 @operation("axis", "keepdims", fixed_if_empty=True)
-def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
+def max(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """The largest element along `axis`; a NaN wins."""
     return reduce("max", "max", as_strong(lift(x)), axis, keepdims)
 
 
 @operation("axis", "keepdims", fixed_if_empty=True)
-def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
+def min(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """The smallest element along `axis`; a NaN wins."""
     return reduce("min", "min", as_strong(lift(x)), axis, keepdims)
 
 
 @operation("axis", "keepdims")
-def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
+def any(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """Whether any element along `axis` is true (not zero)."""
     return reduce("any", "any", elementwise.truth(x), axis, keepdims)
 
 
 @operation("axis", "keepdims")
-def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
+def all(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """Whether all elements along `axis` are true (not zero)."""
     return reduce("all", "all", elementwise.truth(x), axis, keepdims)
 
@@ -102,7 +102,7 @@ def average(name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
 
 
 @operation("axis", "keepdims")
-def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
+def mean(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """The sum over `axis` divided by the number of elements."""
     return average("mean", as_float(lift(x)), axis, keepdims)
 
@@ -139,19 +139,19 @@ def _weak(value: float) -> Tracer:
 
 
 @operation("axis", "correction", "keepdims")
-def var(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tracer:
+def var(x: Any, /, axis: Any = None, *, correction: float = 0, keepdims: bool = False) -> Tracer:
     """The mean squared distance from the mean (two passes), over n - correction."""
     return variance("var", as_float(lift(x)), axis, correction, keepdims)
 
 
 @operation("axis", "correction", "keepdims")
-def std(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Tracer:
+def std(x: Any, /, axis: Any = None, *, correction: float = 0, keepdims: bool = False) -> Tracer:
     """The square root of the variance."""
     return apply("sqrt", variance("std", as_float(lift(x)), axis, correction, keepdims))
 
 
 @operation("axis", "keepdims", fixed_if_empty=True)
-def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tracer:
+def logsumexp(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """log(sum(exp(x))) over `axis`, without overflow."""
     value = as_float(lift(x))
     axes = core.axes_of("logsumexp", value, axis)
@@ -191,12 +191,12 @@ def _arg(name: str, op: str, x: Any, axis: int | None, keepdims: bool) -> Tracer
 
 
 @operation("axis", "keepdims", fixed_if_empty=True)
-def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tracer:
+def argmax(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Tracer:
     """The index of the first largest element along `axis` (of the flat array without one)."""
     return _arg("argmax", "max", x, axis, keepdims)
 
 
 @operation("axis", "keepdims", fixed_if_empty=True)
-def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tracer:
+def argmin(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Tracer:
     """The index of the first smallest element along `axis` (of the flat array without one)."""
     return _arg("argmin", "min", x, axis, keepdims)

@@ -1,0 +1,110 @@
+"""Names that users of NumPy, JAX and PyTorch try first, and what they are called here."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+_FUNCTIONS = {
+    "absolute": "abs",
+    "amax": "max",
+    "amin": "min",
+    "arange_like": "arange",
+    "arccos": "acos",
+    "arcsin": "asin",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "array": "asarray",
+    "as_tensor": "asarray",
+    "astensor": "asarray",
+    "bitwise_not": "bitwise_invert",
+    "cat": "concat",
+    "clamp": "clip",
+    "concatenate": "concat",
+    "detach": "stop_gradient",
+    "div": "divide",
+    "eq": "equal",
+    "expand": "broadcast_to",
+    "fix": "trunc",
+    "from_numpy": "asarray",
+    "ge": "greater_equal",
+    "gt": "greater",
+    "identity": "eye",
+    "invert": "bitwise_invert",
+    "le": "less_equal",
+    "left_shift": "bitwise_left_shift",
+    "lt": "less",
+    "mod": "remainder",
+    "moveaxis": "permute_dims",
+    "mul": "multiply",
+    "ndarray": "Array",
+    "ne": "not_equal",
+    "neg": "negative",
+    "permute": "permute_dims",
+    "power": "pow",
+    "product": "prod",
+    "repeat": "broadcast_to",
+    "right_shift": "bitwise_right_shift",
+    "sub": "subtract",
+    "swapaxes": "permute_dims",
+    "take_along_axis": "take",
+    "tensor": "asarray",
+    "tile": "broadcast_to",
+    "true_divide": "divide",
+    "unsqueeze": "expand_dims",
+    "value_and_gradient": "value_and_grad",
+    "view": "reshape",
+    **{name: f"nn.{name}" for name in ("relu", "silu", "gelu", "softmax", "log_softmax")},
+    **{name: f"nn.{name}" for name in ("layer_norm", "cross_entropy")},
+}
+_KEYWORDS = {
+    "a_max": "max",
+    "a_min": "min",
+    "axes": "axis",
+    "ddof": "correction",
+    "dim": "axis",
+    "dims": "axes",
+    "eps": "epsilon",
+    "keepdim": "keepdims",
+    "max_": "max",
+    "min_": "min",
+    "newshape": "shape",
+    "size": "shape",
+    "static_argnums": "static_argnames",
+    "unbiased": "correction",
+}
+_UNEXPECTED = re.compile(r"(?:.*\.)?(\w+)\(\) got an unexpected keyword argument '(\w+)'$")
+
+
+def function_hint(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean wf.concat?", or nothing."""
+    meant = _FUNCTIONS.get(name) or next(iter(difflib.get_close_matches(name, known, 1, 0.75)), "")
+    return f"; did you mean wf.{meant}?" if meant else ""
+
+
+def counterpart(name: str) -> str | None:
+    """What a function of `math` or NumPy is called here; None if it is not here."""
+    meant = _FUNCTIONS.get(name, name)
+    functions = sys.modules["weft.ops"].__all__
+    return meant if meant in functions or meant.startswith("nn.") else None
+
+
+def keyword_hint(message: str, find: Callable[[str], Any]) -> str:
+    """The same for Python's message about a keyword of one of our functions, which `find` gives by
+    its name (or None)."""
+    found = _UNEXPECTED.match(message)
+    function = find(found[1]) if found else None
+    if found is None or function is None:
+        return ""
+    parameters = inspect.signature(function).parameters
+    named = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.POSITIONAL_ONLY]
+    meant = _KEYWORDS.get(found[2])
+    if meant not in named:
+        meant = next(iter(difflib.get_close_matches(found[2], named, 1)), None)
+    takes = ", ".join(f"{name}=" for name in named)
+    other = f"; it takes {takes}" if takes else "; its arguments have no names"
+    return f"; did you mean {meant}=?" if meant else other
