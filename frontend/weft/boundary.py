@@ -29,7 +29,7 @@ def public(function: F, module: str | None = None) -> F:
     return cast(F, wrapped)
 
 
-def shortened(error: BaseException, traceback: TracebackType) -> TracebackType | None:
+def shortened(error: BaseException, traceback: TracebackType | None) -> TracebackType | None:
     """`traceback` without Weft's frames: of an error that Weft raises on purpose, or one that the
     user's code raised within Weft. A fault of Weft's own keeps them all."""
     frames = []
@@ -39,7 +39,7 @@ def shortened(error: BaseException, traceback: TracebackType) -> TracebackType |
         link = link.tb_next
     if type(error) is TypeError:
         _add_hint(error)
-    fault = isinstance(error, Exception) and not isinstance(error, WeftError)
+    fault = isinstance(error, Exception) and not isinstance(error, WeftError) and bool(frames)
     if knobs.full_traceback() or (fault and _is_ours(frames[-1])):
         return traceback
     result: TracebackType | None = None

@@ -9,6 +9,7 @@ import numpy as np
 
 from weft import diagnostics
 from weft.boundary import public
+from weft.names import counterpart
 from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
 from weft.ops.core import operator
 from weft.promotion import decided, number
@@ -208,10 +209,10 @@ def _array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **options: An
     if function is not None and method == "__call__" and not options:
         return function(*inputs)
     if any(isinstance(x, Tracer) for x in inputs):
-        name = ufunc.__name__
-        raise diagnostics.located(
-            TraceError, f"np.{name} needs values, which are not known while tracing; use wf.{name}"
-        )
+        name, ours = ufunc.__name__, counterpart(ufunc.__name__)
+        instead = f"wf.{ours}" if ours else "functions of weft"
+        problem = f"np.{name} needs values, which are not known while tracing; use {instead}"
+        raise diagnostics.located(TraceError, problem)
     values = [np.asarray(x) if isinstance(x, Array) else x for x in inputs]
     return getattr(ufunc, method)(*values, **options)
 

@@ -13,6 +13,12 @@ import pytest
 import weft as wf
 
 
+@pytest.fixture(autouse=True)
+def _unverified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiler is not what is tested here, and most calls never get that far."""
+    monkeypatch.setenv("WEFT_VERIFY", "0")
+
+
 class Odd:
     """Nothing that any function knows."""
 

@@ -37,23 +37,23 @@ class BoundaryObject(Struct):
 
 @native
 def shorten_traceback() -> Ptr:
-    """Replace the traceback of the current exception by what the filter makes of it; the result is
-    what a failed function returns."""
+    """Replace the traceback of the current exception, if it has one, by what the filter makes of
+    it; the result is what a failed function returns."""
     if STATE.traceback_filter is None:
         return None
     error = stack(Ptr, 3)  # its type, value, traceback
     PyErr_Fetch(error, error + 1, error + 2)
     PyErr_NormalizeException(error, error + 1, error + 2)
-    if error[2] is not None:
-        given = stack(Ptr, 2)
-        given[0] = error[1]
-        given[1] = error[2]
-        shorter: Ptr = PyObject_Vectorcall(STATE.traceback_filter, given, 2, None)
-        if shorter is None:
-            PyErr_Clear()
-        else:
+    given = stack(Ptr, 2)
+    given[0] = error[1]
+    given[1] = error[2] if error[2] is not None else STATE.none
+    shorter: Ptr = PyObject_Vectorcall(STATE.traceback_filter, given, 2, None)
+    if shorter is None:
+        PyErr_Clear()
+    else:
+        if error[2] is not None:
             Py_DecRef(error[2])
-            error[2] = shorter
+        error[2] = shorter
     if error[2] == STATE.none:
         Py_DecRef(error[2])
         error[2] = None
