@@ -106,12 +106,34 @@ def _combined(b: Builder, s: Reduce, first: Expr, extent: Expr, block: int) -> S
     if block == BLOCK:
         return _one_block(b, s, first, extent)
     part = block // BLOCK
-    width = _width(b, extent, part)
     lanes = [b.alloc(f"{t.result.name}_lanes", t.result.type.dtype, LANES) for t in s.terms]
-    with b.for_("lane", 0, width) as each:
-        for term, row in zip(s.terms, lanes):
-            b.store(row, each.var, identity(term.op, row.dtype))
-    with b.for_("block", 0, extent, step=part) as loop:
+    if isinstance(extent, Const):
+        width = min(power_of_two(-(-int(extent.value) // part)), LANES)
+        _fill(b, s.terms, lanes, const(width))
+        _take_parts(b, s, lanes, first, extent, part)
+        return _tree(b, s.terms, lanes, width)
+    several = ir.apply(Scalar.GT, extent, const(part))
+    trees = b.let("trees", ir.apply(Scalar.SELECT, several, const(1), const(0)))
+    _fill(b, s.terms, lanes, ir.apply(Scalar.SELECT, several, const(LANES), const(1)))
+    last = _take_parts(b, s, lanes, first, extent, part)
+    carried = [(t.result.name, value) for t, value in zip(s.terms, last)]
+    with b.for_("tree", 0, trees, carried=carried) as tree:  # a branch that gives values
+        tree.next(*_tree(b, s.terms, lanes, LANES))
+    return tree.results
+
+
+def _fill(b: Builder, terms: Sequence[Term], lanes: Sequence[Buffer], width: Expr) -> None:
+    with b.for_("lane", 0, width) as lane:
+        for term, row in zip(terms, lanes):
+            b.store(row, lane.var, identity(term.op, row.dtype))
+
+
+def _take_parts(
+    b: Builder, s: Reduce, lanes: Sequence[Buffer], first: Expr, extent: Expr, part: int
+) -> Sequence[Expr]:
+    """The results of every `part` elements into their lanes; those of the last part."""
+    carried = [(t.result.name, identity(t.op, row.dtype)) for t, row in zip(s.terms, lanes)]
+    with b.for_("block", 0, extent, step=part, carried=carried) as loop:
         rest = ir.apply(Scalar.MINIMUM, subtract(extent, loop.var), const(part))
         start = b.let("first", ir.add(first, loop.var))
         values = _combined(b, s, start, b.let("extent", rest), part)
@@ -119,8 +141,8 @@ def _combined(b: Builder, s: Reduce, first: Expr, extent: Expr, block: int) -> S
         lane = b.let("lane", ir.apply(Scalar.AND, number, const(LANES - 1)))
         for term, row, value in zip(s.terms, lanes, values):
             b.store(row, lane, ir.apply(term.op, load(row, lane), value))
-    _halve(b, s.terms, lanes, width)
-    return [b.let(t.result.name, load(row, 0)) for t, row in zip(s.terms, lanes)]
+        loop.next(*values)
+    return loop.results
 
 
 def _one_block(b: Builder, s: Reduce, first: Expr, extent: Expr) -> Sequence[Expr]:
@@ -129,24 +151,12 @@ def _one_block(b: Builder, s: Reduce, first: Expr, extent: Expr) -> Sequence[Exp
         return [inner.term(t.op, t.value, t.result.name) for t in s.terms]
 
 
-def _width(b: Builder, extent: Expr, part: int) -> Expr:
-    """How many lanes take part, a power of two; for an unknown extent all of them, or one."""
-    if isinstance(extent, Const):
-        return const(min(power_of_two(-(-int(extent.value) // part)), LANES))
-    several = ir.apply(Scalar.GT, extent, const(part))
-    return b.let("width", ir.apply(Scalar.SELECT, several, const(LANES), const(1)))
-
-
-def _halve(b: Builder, terms: Sequence[Term], lanes: Sequence[Buffer], width: Expr) -> None:
+def _tree(b: Builder, terms: Sequence[Term], lanes: Sequence[Buffer], width: int) -> Sequence[Expr]:
     """Lane i with lane i + half, for half = width / 2, width / 4, ..., 1."""
-    if isinstance(width, Const):
-        levels: Expr = const(int(width.value).bit_length() - 1)
-    else:
-        several = ir.apply(Scalar.GT, width, const(1))
-        levels = ir.apply(Scalar.SELECT, several, const(LANES.bit_length() - 1), const(0))
-    with b.for_("level", 1, ir.add(levels, const(1))) as level:
-        half = b.let("half", ir.apply(Scalar.SHR, width, level.var))
+    with b.for_("level", 1, width.bit_length()) as level:
+        half = b.let("half", ir.apply(Scalar.SHR, const(width), level.var))
         with b.for_("lane", 0, half) as lane:
             for term, row in zip(terms, lanes):
                 high = load(row, ir.add(lane.var, half))
                 b.store(row, lane.var, ir.apply(term.op, load(row, lane.var), high))
+    return [b.let(t.result.name, load(row, 0)) for t, row in zip(terms, lanes)]
