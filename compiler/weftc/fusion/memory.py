@@ -3,7 +3,8 @@
 Greedy best fit over byte ranges, in order of decreasing size (as in Pisarchyk and Lee, "Efficient
 Memory Management for Deep Neural Net Inference", 2020). Values of symbolic size come after the
 fixed part, those of wider elements first, so that each starts at a multiple of its element's size;
-their offsets are sums of sizes, and no reuse is assumed.
+their offsets are sums of sizes, and no reuse is assumed. Scratch of symbolic size comes last, that
+of every kernel at the same place: its size need be no multiple of its elements'.
 """
 
 from __future__ import annotations
@@ -47,14 +48,30 @@ def plan(kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> Memor
     places: dict[Owner, Size] = {}
     end: Size = _place_fixed([x for x in lives if isinstance(x.size, int)], places)
     symbolic = [x for x in lives if not isinstance(x.size, int)]
-    for life in sorted(symbolic, key=lambda x: -x.itemsize):
-        places[life.owner] = end
-        end = end + life.size
+    end = _place_symbolic(symbolic, end, places)
     return MemoryPlan(
         {owner: place for owner, place in places.items() if isinstance(owner, Node)},
         {owner: place for owner, place in places.items() if not isinstance(owner, Node)},
         end,
     )
+
+
+def _place_symbolic(lives: Sequence[Life], start: Size, places: dict[Owner, Size]) -> Size:
+    """Give each life a place from `start` on; the end of all."""
+    values = [x for x in lives if isinstance(x.owner, Node)]
+    scratch = [x for x in lives if not isinstance(x.owner, Node)]
+    widest = max((x.itemsize for x in scratch), default=1)
+    for life in sorted(values, key=lambda x: -x.itemsize):
+        places[life.owner] = start
+        start = start + life.size * max(widest // life.itemsize, 1)  # the scratch is aligned too
+    end = start
+    for kernel in {x.first for x in scratch}:
+        place = start
+        for life in sorted((x for x in scratch if x.first == kernel), key=lambda x: -x.itemsize):
+            places[life.owner] = place
+            place = place + life.size
+            end = end + life.size
+    return end
 
 
 def _lifetimes(kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> list[Life]:

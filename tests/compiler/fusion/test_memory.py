@@ -1,0 +1,53 @@
+"""The arena: where values and scratch of unknown size lie."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft as wf
+from weft import specialize
+from weft.calls import Reader
+from weftc import pipeline
+from weftc.ir.types import Dim, Size
+from weftrt.cpu.host import host
+
+
+def at(size: Size, value: int) -> int:
+    """A size where every symbol has this value."""
+    if isinstance(size, int):
+        return size
+    assert isinstance(size, Dim)
+    return sum(factor * value ** len(names) for names, factor in size.terms)
+
+
+def spread(x: Any) -> Any:
+    """Two long reductions with partial results, and values between them."""
+    mean = wf.mean(x)
+    large = x > mean
+    return wf.std(x), wf.sum(wf.where(large, x, 0)), wf.argmax(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [1, 7, 4097])
+def test_symbolic_scratch_is_aligned_and_in_the_arena(dtype: type, value: int) -> None:
+    call = Reader(spread, (), freeze=False).read((np.ones(9, dtype),), {})
+    traced = specialize.trace_symbolic(spread, "spread", call)
+    assert traced is not None
+    stages = pipeline.stages(traced.graph, host())
+    memory = stages.memory
+    assert any(isinstance(low.scratch[0], Dim) for low in stages.lowered if low.scratch)
+    arena = at(memory.arena, value)
+    for node, offset in memory.offsets.items():
+        itemsize = node.type.dtype.itemsize
+        size = prod(at(axis, value) for axis in node.type.shape) * itemsize
+        assert at(offset, value) % itemsize == 0 and at(offset, value) + size <= arena
+    for (kernel, name), offset in memory.scratch.items():
+        low = stages.lowered[kernel]
+        number = [buffer.name for buffer in low.function.scratch].index(name)
+        itemsize = low.function.scratch[number].dtype.itemsize
+        end = at(offset, value) + at(low.scratch[number], value)
+        assert at(offset, value) % itemsize == 0 and end <= arena
