@@ -16,7 +16,6 @@ from typing import Any
 from weft import calls, engine, guards, specialize
 from weft.calls import Call, LeafSpec, Reader
 from weft.engine import Origin
-from weft.guards import Guard
 from weft.specialize import Traced
 from weft.tracing import SCALAR_DTYPES, array_dtype, state
 from weft.tree import Structure
@@ -27,6 +26,7 @@ from weftrt.cpu.callable import Compiled
 from weftrt.cpu.executable import Executable
 from weftrt.errors import OutOfBoundsError, OutOfMemoryError
 from weftrt.log import log
+from weftrt.signature import Guard
 
 MOST_ENTRIES = 2048
 """Of one function; those that have not run for longest go first."""
@@ -224,8 +224,10 @@ class Dispatcher:
     def _specialize(self, call: Call) -> tuple[Entry, Origin]:
         """Trace and compile, holding no lock: that runs the user's code."""
         with engine.uncollected():
-            found = () if self.symbolic else tuple(guards.collect(self.function, call.statics()))
+            bindings = [] if self.symbolic else guards.collect(self.function, call.statics())
+            contents = guards.contents(bindings)
             traced = self.trace(call)
+            contents = guards.needed(contents, bindings, traced.captured, traced.made_by_numpy)
             executable, origin = engine.executable(traced.graph)
         specs = calls.leaf_specs(
             (*call.leaves, *traced.captured), executable.program.inputs, traced.ranges
@@ -233,7 +235,7 @@ class Dispatcher:
         entry = Entry(
             call.structure,
             specs,
-            found,
+            (*bindings, *contents),
             executable,
             traced.captured,
             traced.result,
@@ -241,7 +243,7 @@ class Dispatcher:
             self._nonempty,
         )
         entry.connect(call)
-        log("guards", lambda: f"{self.name} depends on {_listed(found)}")
+        log("guards", lambda: f"{self.name} depends on {_listed(entry.guards)}")
         return entry, origin
 
     def _record(self, call: Call, reason: str, milliseconds: float, origin: Origin) -> None:

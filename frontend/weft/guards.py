@@ -2,8 +2,9 @@
 
 Plain functions reachable through them are followed, but for Weft's and NumPy's: by name, in a list,
 tuple or dict, or as methods of an object. What is named through a module, and the attributes of
-objects, are not guarded. Guards are taken before the trace: what the trace itself changes does not
-hold afterwards.
+objects, are not guarded. What NumPy computes from an array while tracing stays in the program, so
+the elements of arrays that it may have computed with are compared at each call. Guards are taken
+before the trace: what the trace itself changes does not hold afterwards.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dis
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
@@ -20,22 +21,25 @@ import numpy as np
 
 from weft.diagnostics import is_ours
 from weftrt.array import Array
-from weftrt.signature import ABSENT, CellGuard, GlobalGuard, equal
+from weftrt.signature import ABSENT, CellGuard, ContentGuard, GlobalGuard, Guard, equal
 
-Guard: TypeAlias = CellGuard | GlobalGuard
+Binding: TypeAlias = CellGuard | GlobalGuard
+"""A guard of what a name holds."""
 
 _HEAP_TYPE = 1 << 9
 """The flag of classes that are not built in."""
 _LIBRARIES = frozenset({"weft", "weftc", "weftrt", "numpy", *sys.stdlib_module_names})
 """Packages whose globals do not change, and whose names are not given to others."""
 _GLOBAL_LOADS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
+_MOST_BYTES = 1 << 20
+"""Of an array whose elements are compared at each call (about 40 us); larger ones are trusted."""
 _VALUES = (bool, int, float, complex, str, bytes, type(None))
 
 
-def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[Guard]:
+def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[Binding]:
     """Guards for the cells and globals of `function`, of callables among its static arguments, and
     of the plain functions that these can reach."""
-    found: dict[tuple[int, str], Guard] = {}
+    found: dict[tuple[int, str], Binding] = {}
     seen: set[int] = set()
     names = _names(plain.__code__) if (plain := _plain(function)) is not None else set()
     pending: list[tuple[Any, Any]] = [(function, None)]
@@ -58,7 +62,7 @@ def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[G
     return list(found.values())
 
 
-def _place(guard: Guard) -> tuple[int, str]:
+def _place(guard: Binding) -> tuple[int, str]:
     if isinstance(guard, GlobalGuard):
         return id(guard.namespace), guard.name
     return id(guard.cell), ""
@@ -104,7 +108,7 @@ def _static(cls: type, name: str) -> Any:
     return inspect.getattr_static(cls, name, None)
 
 
-def _of(function: FunctionType) -> Iterator[Guard]:
+def _of(function: FunctionType) -> Iterator[Binding]:
     for cell in function.__closure__ or ():
         yield CellGuard(cell, _contents(cell))
     namespace = function.__globals__
@@ -140,6 +144,8 @@ def _globals(code: CodeType) -> frozenset[str]:
 
 def current(guard: Guard) -> Any:
     """What the guarded cell or global holds now; ABSENT if nothing."""
+    if isinstance(guard, ContentGuard):
+        return guard.expected if holds(guard) else ABSENT
     if isinstance(guard, GlobalGuard):
         return guard.namespace.get(guard.name, ABSENT)
     return _contents(guard.cell)
@@ -155,6 +161,10 @@ def _contents(cell: CellType) -> Any:
 def holds(guard: Guard) -> bool:
     """Whether the guarded name still means what was traced: scalars, strings and tuples of them by
     value, the rest by identity."""
+    if isinstance(guard, ContentGuard):
+        now, then = guard.array, guard.expected
+        alike = (now.dtype, now.shape) == (then.dtype, then.shape)
+        return alike and now.tobytes() == then.tobytes()
     return _agree(current(guard), guard.expected)
 
 
@@ -166,8 +176,46 @@ def _agree(a: Any, b: Any) -> bool:
     return isinstance(a, _VALUES) and equal(a, b)
 
 
+def contents(bindings: Iterable[Binding]) -> list[ContentGuard]:
+    """Guards for the elements of the NumPy arrays that names hold, as they are now."""
+    return [
+        ContentGuard(array, np.array(array, order="C"))
+        for array in _arrays(bindings).values()
+        if array.nbytes <= _MOST_BYTES and not array.dtype.hasobject
+    ]
+
+
+def needed(
+    found: Sequence[ContentGuard],
+    bindings: Sequence[Binding],
+    captured: Sequence[Any],
+    made_by_numpy: bool,
+) -> list[ContentGuard]:
+    """Those whose arrays NumPy may have computed with while tracing: arrays that the program does
+    not read itself (`captured`), or all of them where values of NumPy's own making came into it."""
+    known = set(_arrays(bindings))
+    read = {id(base) for array in captured for base in _bases(array)}
+    foreign = (a for a in captured if isinstance(a, np.ndarray))
+    if made_by_numpy or any(known.isdisjoint(map(id, _bases(array))) for array in foreign):
+        return list(found)
+    return [guard for guard in found if id(guard.array) not in read]
+
+
+def _arrays(bindings: Iterable[Binding]) -> dict[int, np.ndarray[Any, Any]]:
+    return {id(g.expected): g.expected for g in bindings if isinstance(g.expected, np.ndarray)}
+
+
+def _bases(array: Any) -> Iterator[Any]:
+    """An array and those that it is a view of."""
+    while array is not None:
+        yield array
+        array = getattr(array, "base", None)
+
+
 def describe(guard: Guard) -> str:
     """ "the global lr" or "a closed-over value"."""
+    if isinstance(guard, ContentGuard):
+        return "an array that NumPy computed with"
     if isinstance(guard, GlobalGuard):
         return f"the global {guard.name}"
     value = guard.expected
@@ -177,6 +225,8 @@ def describe(guard: Guard) -> str:
 
 def refreshed(guard: Guard) -> Guard:
     """The guard for the object that the name holds now."""
+    if isinstance(guard, ContentGuard):
+        return guard
     if isinstance(guard, GlobalGuard):
         return GlobalGuard(guard.namespace, guard.name, current(guard))
     return CellGuard(guard.cell, current(guard))

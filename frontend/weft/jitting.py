@@ -70,7 +70,10 @@ def jit(
     and globals that it names, and those of the plain functions it can reach through them or
     through static arguments. A trace that changes what it reads is not kept.
 
-    - Arrays: another array is used as it is; the same dtype and shape need no compile.
+    - Arrays: their elements are read at each call. What NumPy computes from an array while the
+      function is traced (`w * 2`, `w[0]`) is a constant, so a change of its elements traces again.
+      Not seen are changes of arrays of more than 1 MiB that NumPy computed with, and of elements
+      read as Python numbers from an array that Weft computes with as well.
     - Numbers, strings, None and tuples of them: by value. A changed one traces again.
     - Other objects, functions and lists: by identity. Rebinding the name traces again; changing
       the object in place (a list's items, an attribute, a default argument) is not seen.

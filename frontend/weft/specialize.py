@@ -25,13 +25,14 @@ from weftrt.errors import TraceError, WeftError
 class Traced:
     """A function's graph for one kind of call. `result` has one leaf per entry of `outputs`,
     which are numbers of graph outputs. It holds while integer arguments are in their `ranges`, of
-    which each leaf has one."""
+    which each leaf has one. `made_by_numpy`: a scalar of NumPy's came into it."""
 
     graph: Graph
     captured: tuple[Any, ...]
     result: Structure
     outputs: tuple[int, ...]
     ranges: tuple[Range, ...]
+    made_by_numpy: bool
 
 
 def trace(function: Callable[..., Any], name: str, call: Call) -> Traced:
@@ -130,7 +131,7 @@ def _trace(
     graph = Graph(name, (*inputs, *context.hidden), tuple(outputs))
     indices = tuple(position[node] for node in nodes)
     ranges = tuple(context.ranges.get(node, INT64) for node in graph.inputs)
-    return Traced(graph, tuple(context.captured), structure, indices, ranges)
+    return Traced(graph, tuple(context.captured), structure, indices, ranges, context.made_by_numpy)
 
 
 def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], Structure]:

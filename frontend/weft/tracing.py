@@ -44,6 +44,7 @@ class Trace:
         self._arguments = arguments
         self._nodes: dict[int, Node] = {}
         self.ranges: dict[Node, Range] = {}
+        self.made_by_numpy = False
 
     def narrow(self, node: Node, low: int, high: int) -> None:
         """Note that the trace holds only for calls whose integer argument `node` is in a range."""
@@ -268,6 +269,7 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
         array_dtype(value, what)
         return Tracer(active().capture(value), active())
     if isinstance(value, np.generic):
+        active().made_by_numpy = True
         value = value.item()
     if type(value) is Dim:
         return Tracer(TABLE["size"](size=value), active(), weak=True)

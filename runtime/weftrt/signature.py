@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from types import CellType
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from weftrt.program import ArraySpec
 
 
@@ -175,13 +177,24 @@ class GlobalGuard:
 
 
 @dataclass(frozen=True, eq=False)
+class ContentGuard:
+    """The NumPy array still has the elements of `expected`, a contiguous copy of it."""
+
+    array: np.ndarray[Any, Any]
+    expected: np.ndarray[Any, Any]
+
+
+Guard: TypeAlias = CellGuard | GlobalGuard | ContentGuard
+
+
+@dataclass(frozen=True, eq=False)
 class Signature:
     """What a call must look like, its arguments bound as far as they can be: `positional`, then
     `keywords` in this order (sorted by name). With `nonempty` no symbolic size is 0."""
 
     positional: tuple[Pattern, ...]
     keywords: tuple[tuple[str, Pattern], ...]
-    guards: tuple[CellGuard | GlobalGuard, ...]
+    guards: tuple[Guard, ...]
     nonempty: bool = False
 
 

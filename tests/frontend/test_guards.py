@@ -356,3 +356,68 @@ def test_a_cell_that_is_filled_later() -> None:
     assert first(f(X)) == 1
     fill(5.0)
     assert first(f(X)) == 5
+
+
+def closed_over_arrays() -> list[np.ndarray[Any, Any]]:
+    whole = np.arange(24, dtype="f4").reshape(4, 6)
+    return [
+        whole[0, :3].copy(),
+        whole[:, :3][2],
+        whole[0, ::2],
+        whole[::-1, ::-1][0, :3],
+        whole.T[:3, 1],
+        whole[1, :3].astype(">f4"),
+        np.frombuffer(bytearray(b"x" + whole[0, :3].tobytes()), dtype="f4", offset=1),
+    ]
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_arrays_of_any_layout_are_read_at_each_call(number: int) -> None:
+    w = closed_over_arrays()[number]
+    f = wf.jit(lambda x: (x + w, x + w[1]))
+    for _ in range(2):
+        np.testing.assert_array_equal(np.asarray(f(X)[0]), X + w)
+        w += 1
+    np.testing.assert_array_equal(np.asarray(f(X)[1]), X + w[1])
+
+
+COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
+    "an array": lambda x, w: x * (w * 2),
+    "an array beside the array itself": lambda x, w: x * w + w * 2,
+    "a scalar": lambda x, w: x * w.sum(),
+    "a scalar beside the array itself": lambda x, w: x * w + w.max(),
+    "an element": lambda x, w: x * w[0],
+    "a number": lambda x, w: x * float(w[0]),
+    "a branch": lambda x, w: x if w[0] > 2 else x * 0,
+    "a size": lambda x, w: wf.reshape(x, (int(w[0]), -1)),
+    "a copy": lambda x, w: x + wf.asarray(w),
+    "a list": lambda x, w: x + wf.asarray(w.tolist()),
+    "a view and its sum": lambda x, w: x * w[::-1] + w[::-1].sum(),
+}
+
+
+@pytest.mark.parametrize("layout", range(7))
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_numpy_computes_from_an_array_is_not_stale(name: str, layout: int) -> None:
+    w = closed_over_arrays()[layout]
+    w[:] = [1, 2, 3]
+    compute = COMPUTED[name]
+    f = wf.jit(lambda x: compute(x, w))
+    for elements in ([1, 2, 3], [3, 2, 5], [3, 2, 5], [6, 6, 6]):
+        w[:] = elements
+        fresh = wf.jit(lambda x: compute(x, w))
+        np.testing.assert_array_equal(np.asarray(f(X)), np.asarray(fresh(X)))
+
+
+def test_contents_are_compared_natively() -> None:
+    w = np.arange(24, dtype="f4").reshape(2, 3, 4)[:, ::2, 1:]
+    scalar, empty = np.array(2.0), np.zeros((0, 3))
+    f = wf.jit(lambda x: x * float(w.sum()) + float(scalar) + empty.size)
+    before = first(f(X))
+    assert first(f(X)) == before and compiles(f) == 1
+    w[1, 1, 2] += 1
+    assert first(f(X)) == before + 1 and compiles(f) == 2
+    scalar[...] = 3
+    assert first(f(X)) == before + 2 and compiles(f) == 3
+    reason = f.cache_report()[-1].reason
+    assert reason == "an array that NumPy computed with changed"

@@ -22,9 +22,10 @@ from weftrt.signature import (
     ArrayPattern,
     CellGuard,
     ConstantOutput,
+    ContentGuard,
     DictOutput,
     DictPattern,
-    GlobalGuard,
+    Guard,
     ListOutput,
     ListPattern,
     NamedTupleOutput,
@@ -153,12 +154,15 @@ class Encoder:
         for item in items:
             self.output(item)
 
-    def guards(self, guards: Sequence[CellGuard | GlobalGuard]) -> Any:
+    def guards(self, guards: Sequence[Guard]) -> Any:
         """The native table of guards."""
         rows: list[tuple[int, int, int | None, int | None]] = []
         for item in guards:
             expected = None if item.expected is ABSENT else self.name(item.expected)
-            if isinstance(item, CellGuard):
+            if isinstance(item, ContentGuard):
+                size = item.array.itemsize
+                rows.append((guard.CONTENT, self.name(item.array), size, expected))
+            elif isinstance(item, CellGuard):
                 rows.append((guard.CELL, self.name(item.cell), None, expected))
             else:
                 rows.append(

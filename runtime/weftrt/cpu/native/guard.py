@@ -32,20 +32,20 @@ from weftrt.cpu.native.python import (
     SizedObject,
     type_of,
 )
-from weftrt.cpu.native.strided import gathered
+from weftrt.cpu.native.strided import gathered, has_elements
 from weftrt.cpu.native.types import F64, I32, I64, Bool, Pointer, Ptr, Records, Struct, native
 
 ARRAY, FLOAT, INT, BOOL = range(4)
 STATIC, STATIC_FLOAT, STATIC_PARTS = range(4, 7)
 TUPLE, LIST, SEQUENCE, DICT, NAMED, OBJECT, REGISTERED = range(7, 14)
-CELL, GLOBAL = range(2)
+CELL, GLOBAL, CONTENT = range(3)
 EQUAL = 2
 """Py_EQ."""
 
 
 class GuardTable(Struct):
-    """A cell or a name in a module's dict, and the object it held before the call was traced; NULL
-    where a module had no such name."""
+    """A cell or a name in a module's dict, and the object it held before the call was traced, NULL
+    where there was none; or an ndarray, the bytes of its elements, and a contiguous copy."""
 
     kind: I64
     holder: Ptr
@@ -380,6 +380,9 @@ def guards_hold(guards: Records[GuardTable], count: I64) -> Bool:
         if guard.kind == CELL:
             cell: CellObject = guard.holder
             if cell.value != guard.expected:
+                return False
+        elif guard.kind == CONTENT:
+            if not has_elements(guard.holder, guard.expected, cast(I64, guard.name)):
                 return False
         elif PyDict_GetItemWithError(guard.holder, guard.name) != guard.expected:
             if PyErr_Occurred() is not None:

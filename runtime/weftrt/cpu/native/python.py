@@ -63,6 +63,7 @@ PyEval_RestoreThread = extern("void PyEval_RestoreThread(ptr)")
 posix_memalign = extern("i32 posix_memalign(ptr, i64, i64)")
 malloc = extern("ptr malloc(i64)")
 free = extern("void free(ptr)")
+memcmp = extern("i32 memcmp(ptr, ptr, i64)")
 madvise = extern("i32 madvise(ptr, i64, i32)")
 
 
