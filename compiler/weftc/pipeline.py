@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 
 from weftc import assemble, schedule
@@ -24,6 +23,7 @@ from weftc.passes.simplify import simplify
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
 from weftc.validate import Validator
+from weftrt.lazy import lazy
 from weftrt.program import KernelCode, Program
 from weftrt.target import Target
 
@@ -63,11 +63,11 @@ class Stages:
     validator: Validator
     watched: bool = False
 
-    @cached_property
+    @lazy
     def optimized(self) -> Graph:
         return optimize(self.graph, self.validator)
 
-    @cached_property
+    @lazy
     def plan(self) -> KernelPlan:
         plan = clusters.fuse(self.optimized)
         self.validator.fusion(plan)
@@ -77,20 +77,20 @@ class Stages:
     def kernels(self) -> tuple[Kernel, ...]:
         return self.plan.kernels
 
-    @cached_property
+    @lazy
     def lowered(self) -> tuple[Lowered, ...]:
         return tuple(
             schedule.lower(kernel, self.target, f"{kernel.kind.value}_{index}")
             for index, kernel in enumerate(self.kernels)
         )
 
-    @cached_property
+    @lazy
     def loops(self) -> tuple[LoopFunction, ...]:
         for kernel, low in zip(self.kernels, self.lowered, strict=True):
             self.validator.loops("schedule", kernel, low, low.function)
         return tuple(low.function for low in self.lowered)
 
-    @cached_property
+    @lazy
     def widened(self) -> tuple[LoopFunction, ...]:
         return tuple(map(self._widened, self.loops, self.kernels, self.lowered))
 
@@ -101,7 +101,7 @@ class Stages:
         self.validator.loops("simplify", kernel, low, function)
         return function
 
-    @cached_property
+    @lazy
     def memory(self) -> MemoryPlan:
         scratch = [
             {
@@ -114,7 +114,7 @@ class Stages:
         self.validator.memory(self.plan, self.lowered, places)
         return places
 
-    @cached_property
+    @lazy
     def codes(self) -> tuple[KernelCode, ...]:
         """LLVM IR per kernel, under a symbol that names its content: equal kernels are one."""
         return tuple(map(self._code, self.kernels, self.lowered, self.widened))
@@ -130,7 +130,7 @@ class Stages:
     def llvm(self) -> tuple[str, ...]:
         return tuple(code.llvm for code in self.codes)
 
-    @cached_property
+    @lazy
     def cuda(self) -> str:
         """CUDA C of every kernel that has a CUDA schedule."""
         bound = [bind(loop) for loop in self.loops]
@@ -138,7 +138,7 @@ class Stages:
         self.validator.cuda(self.plan, self.lowered, bound, text)
         return text
 
-    @cached_property
+    @lazy
     def program(self) -> Program:
         key = program_key(self.graph, self.target)
         program = assemble.assemble(

@@ -6,7 +6,6 @@ It normalizes arguments, finds or makes the entry for them, tells the native gua
 from __future__ import annotations
 
 import pickle
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from weftrt.cpu import callable as callables
 from weftrt.cpu.callable import Compiled
 from weftrt.cpu.executable import Executable
 from weftrt.errors import OutOfBoundsError, OutOfMemoryError
+from weftrt.forks import ForkLock
 from weftrt.log import log
 from weftrt.signature import Guard
 
@@ -120,7 +120,7 @@ class Dispatcher:
         self.symbolic = symbolic
         self._nonempty = nonempty
         self._entries: tuple[Entry, ...] = ()
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._callables: list[Any] = []
         self.compiled = self.callable(function, self.slow_path)
 

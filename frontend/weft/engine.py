@@ -16,11 +16,12 @@ from weft.inspect import stages
 from weftc import pipeline
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftrt import knobs
+from weftrt import forks, knobs
 from weftrt.cache import programs
 from weftrt.cpu import executable as executables
 from weftrt.cpu.executable import Executable
 from weftrt.cpu.host import host
+from weftrt.forks import ForkLock
 from weftrt.log import log
 from weftrt.program import Program
 from weftrt.target import Target
@@ -36,7 +37,7 @@ Key = tuple[Any, ...]
 class _Slot:
     """One program, or the lock that its only compile holds."""
 
-    lock: Any = field(default_factory=threading.RLock)
+    lock: ForkLock = field(default_factory=ForkLock)
     executable: Executable | None = None
 
 
@@ -49,7 +50,9 @@ _state = _State()
 _slots: OrderedDict[Key, _Slot] = OrderedDict()
 """Every program of this process by key, so that equal graphs share one; those that nobody asked for
 for longest go first."""
-_lock = threading.RLock()
+_lock = ForkLock()
+_pausing: set[int] = set()
+"""Threads that have stopped the cycle collector, and will start it again."""
 
 
 class Origin(Enum):
@@ -112,13 +115,28 @@ def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
 def uncollected() -> Iterator[None]:
     """Keep the cycle collector out: tracing and compiling make many objects and no garbage cycles,
     and every full collection walks all that the process holds (5 ms each)."""
-    enabled = gc.isenabled()
+    thread = threading.get_ident()
+    pauses = gc.isenabled()
+    if pauses:
+        _pausing.add(thread)
     gc.disable()
     try:
         yield
     finally:
-        if enabled:
+        if pauses:
+            _pausing.discard(thread)
             gc.enable()
+
+
+def _collect_in_child() -> None:
+    """Start the collector again for the threads that stopped it and are not in this child."""
+    mine = {threading.get_ident()}
+    if _pausing - mine:
+        gc.enable()
+    _pausing.intersection_update(mine)
+
+
+forks.repair_in_child(_collect_in_child)
 
 
 def _key(graph: Graph, target: Target) -> Key:

@@ -9,13 +9,13 @@ sorted stay in order of insertion.
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from weft.boundary import public
 from weftrt.errors import UsageError
+from weftrt.forks import ForkLock
 from weftrt.signature import equal
 
 _Class = TypeVar("_Class", bound=type)
@@ -115,7 +115,7 @@ _KINDS: dict[type, Rules] = {
         lambda kind, keys, extra, children: dict(zip(keys, children, strict=True)),
     ),
 }
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def rules_of(kind: type) -> Rules:

@@ -37,8 +37,8 @@ def run_on(target: Target) -> Callable[[KernelCode, Sequence[Any], Sequence[int]
     """Kernels compiled for `target`, with the pieces of their parallel loops in reverse order."""
 
     def run(code: KernelCode, arrays: Sequence[Any], sizes: Sequence[int]) -> int:
-        address = native.linker(target).link(code.symbol, code.llvm)
-        return trial.call_kernel(address, arrays, sizes)
+        linked = native.linker(target).link(code.symbol, code.llvm)
+        return trial.call_kernel(linked.address, arrays, sizes)
 
     return run
 

@@ -20,6 +20,7 @@ import numpy as np
 from weftrt.cpu.memory_check.guarded import GUARD, PATTERNS, Block, Room, Rooms, Side
 from weftrt.cpu.memory_check.report import Zone, faults_reported
 from weftrt.errors import MemoryCheckError
+from weftrt.forks import ForkLock
 from weftrt.program import BufferUse, Program, Role, StepUse
 
 _Kernel = ctypes.CFUNCTYPE(
@@ -31,7 +32,7 @@ _Kernel = ctypes.CFUNCTYPE(
 Kernel: TypeAlias = Callable[[Any, Any, Any], None]
 
 _DONE = -1
-_lock = threading.RLock()
+_lock = ForkLock()
 """One watched kernel runs at a time: there is one handler of faults."""
 _rooms = Rooms()
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from weftrt import dtypes, knobs, signature
+from weftrt import dtypes, forks, knobs, signature
 from weftrt.cpu import linker
 from weftrt.cpu.host import host
 from weftrt.cpu.native import (
@@ -169,9 +169,17 @@ def library() -> Library:
     }
     functions["pool_configure"](HELD_BYTES, huge_page_advice())
     functions["set_threads"](knobs.threads(), futex_number())
-    functions["watch"](threading.main_thread().ident, time.CLOCK_MONOTONIC)
+    _watch_main_thread(functions["watch"])
+    forks.repair_in_child(partial(_watch_main_thread, functions["watch"]))
     linker.provide("weft_parallel", addresses["weft_parallel"])
     return Library(**types, state=state, **functions)
+
+
+def _watch_main_thread(watch: Callable[[int, int], None]) -> None:
+    """Tell native code which thread handles signals; in a child it is the one that forked."""
+    ident = threading.main_thread().ident
+    assert ident is not None
+    watch(ident, time.CLOCK_MONOTONIC)
 
 
 def huge_page_advice() -> int:
