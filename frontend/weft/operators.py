@@ -73,6 +73,8 @@ _UFUNCS: dict[Any, Function] = {
     np.not_equal: elementwise.not_equal,
 }
 _COMPARED = frozenset(op for _, op in _COMPARISONS.values())
+_NO_OPERANDS = (type(None), str, bytes, complex, list, tuple, dict, set)
+"""Types that know nothing of arrays. Their subclasses may."""
 _OPERANDS = (Array, Tracer, np.ndarray, np.generic, bool, int, float)
 
 
@@ -108,7 +110,7 @@ def _traced_binary(function: Function, op: str, reflected: bool) -> Function:
     equality = op in ("eq", "ne")
 
     def method(self: Tracer, other: Any) -> Any:
-        if not isinstance(other, _OPERANDS):
+        if not _is_operand(other):
             sequence = isinstance(other, (list, tuple))
             return _refuse(other) if sequence or not equality else NotImplemented
         left, right = (other, self) if reflected else (self, other)
@@ -121,7 +123,7 @@ def _traced_binary(function: Function, op: str, reflected: bool) -> Function:
 
 def _refuse(other: Any) -> Any:
     """An error for what is no operand; NotImplemented for classes that may know what to do."""
-    if other is None or isinstance(other, (str, bytes, complex, list, tuple, dict, set)):
+    if type(other) in _NO_OPERANDS:
         hint = "; wf.asarray makes an array of it" if isinstance(other, (list, tuple)) else ""
         problem = f"an operand is an array or a number, not {diagnostics.kind_of(other)}{hint}"
         raise diagnostics.located(TraceError, problem)
@@ -133,7 +135,11 @@ def _traced_unary(function: Function, op: str) -> Function:
 
 
 def _reflected(function: Function) -> Function:
-    return lambda self, other: function(other, self)
+    return lambda self, other: function(other, self) if _is_operand(other) else _refuse(other)
+
+
+def _is_operand(value: Any) -> bool:
+    return isinstance(value, _OPERANDS)
 
 
 def _unequal(other: Any) -> Any:
@@ -224,7 +230,7 @@ def _array_namespace(self: Any, /, *, api_version: str | None = None) -> Any:
 
 
 _SHARED: dict[str, Any] = {
-    "__matmul__": linear_algebra.matmul,
+    "__matmul__": operator(linear_algebra.matmul, _OPERANDS, _refuse),
     "__rmatmul__": _reflected(linear_algebra.matmul),
     "__getitem__": indexing.getitem,
     "__setitem__": _setitem,

@@ -150,7 +150,7 @@ def _does_not_fit(value: int, dtype: DType) -> Exception:
     return diagnostics.located(RangeError, problem)
 
 
-_HOLDS = {-1: ("gt", "ge", "ne"), 1: ("lt", "le", "ne")}
+HOLDS = {-1: ("gt", "ge", "ne"), 1: ("lt", "le", "ne")}
 """Comparisons that hold if the right operand is below, or above, all that the left one can be."""
 
 
@@ -162,7 +162,7 @@ def decided(op: str, left: Tracer, right: Tracer) -> bool | None:
         if type(x.value) is int and dtype.is_integer:
             side = _side(x, dtype)
             if side:
-                return op in _HOLDS[side * sign]
+                return op in HOLDS[side * sign]
     return None
 
 

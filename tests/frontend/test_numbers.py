@@ -140,3 +140,13 @@ def test_closed_over_integers() -> None:
     with pytest.raises(OverflowError, match="does not fit int64"):
         wf.jit(lambda n: n + BIG)(1)
     assert wf.jit(lambda n: wf.where(n < BIG, 1, 0))(1) == 1
+
+
+@pytest.mark.parametrize("dtype", INTEGER_DTYPES)
+@pytest.mark.parametrize("compare", COMPARISONS, ids=lambda f: f.__name__)
+def test_comparisons_with_computed_integers_are_exact(dtype: str, compare: Any) -> None:
+    x = elements(dtype)
+    f = wf.jit(lambda x, n: (compare(x, n - 1), compare(n - 1, x)))
+    for n in (0, 1, 6, 256, 257, 2**31 + 1, -(2**31), 2**62, -(2**62)):
+        wanted = [compare(int(e), n - 1) for e in x], [compare(n - 1, int(e)) for e in x]
+        assert [r.tolist() for r in f(x, n)] == list(wanted), n

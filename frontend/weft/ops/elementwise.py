@@ -8,7 +8,7 @@ from typing import Any
 from weft import diagnostics
 from weft.ops import core
 from weft.ops.core import operation
-from weft.promotion import as_float, as_strong, common_dtype, convert, decided, dtype_of
+from weft.promotion import HOLDS, as_float, as_strong, common_dtype, convert, decided, dtype_of
 from weft.tracing import Tracer, apply, lift
 from weftrt import dtypes
 from weftrt.dtypes import Kind
@@ -72,11 +72,30 @@ def _comparison(name: str, doc: str, op: str) -> Function:
         left, right = lift(x1), lift(x2)
         answer = decided(op, left, right)
         if answer is None:
-            return binary(op, name, left, right)
+            return _compared(op, name, left, right)
         shape = core.broadcast_shapes(name, [left, right])
         return core.broadcast(convert(lift(answer), dtypes.bool_), shape)
 
     return _named(body, name, doc)
+
+
+def _compared(op: str, name: str, left: Tracer, right: Tracer) -> Tracer:
+    """A comparison in the common dtype; with an integer that Python arithmetic gave, in int64."""
+    for computed, other, sign in ((right, left, 1), (left, right, -1)):
+        if not _is_computed(computed) or other.weak or not other.dtype.is_integer:
+            continue
+        if other.dtype is not dtypes.uint64:
+            wide = (convert(x, dtypes.int64) for x in (left, right))
+            return binary(op, name, *wide)
+        negative, inside = binary("lt", name, computed, 0), binary(op, name, left, right)
+        outside = convert(lift(op in HOLDS[-sign]), dtypes.bool_)
+        spread = (core.broadcast(x, inside.shape) for x in (negative, outside))
+        return apply("where", *spread, inside)
+    return binary(op, name, left, right)
+
+
+def _is_computed(x: Tracer) -> bool:
+    return x.weak and x.value is None and x.dtype.is_integer
 
 
 def _float_binary(name: str, doc: str, op: str = "") -> Function:
