@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft import diagnostics, tree
-from weft.boundary import public
 from weft.jitting import jit
 from weft.ops import core
 from weft.ops.core import operation
@@ -26,18 +25,6 @@ def stop_gradient(x: Any, /) -> Tracer:
     return apply("stop_gradient", as_strong(lift(x)))
 
 
-def _staged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` inside a trace; outside, its jitted self."""
-    compiled = jit(function)
-
-    @public
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return (compiled if state.trace is None else function)(*args, **kwargs)
-
-    return call
-
-
 def grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -52,14 +39,14 @@ def grad(
         value, gradients = both(*args, **kwargs)
         return (gradients, value[1]) if has_aux else gradients
 
-    return _staged(gradient)
+    return jit(gradient)
 
 
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
     """Like `grad`, but returns (value, gradient)."""
-    return _staged(_value_and_grad(function, argnums, has_aux, "value_and_grad"))
+    return jit(_value_and_grad(function, argnums, has_aux, "value_and_grad"))
 
 
 def _value_and_grad(

@@ -20,6 +20,7 @@ from weftrt.array import MAXIMUM_RANK, Array
 from weftrt.cpu import callable as callables
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, TraceError, WeftError
+from weftrt.forks import repair_in_child
 
 SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,
@@ -77,6 +78,7 @@ class _State(threading.local):
 
 state = _State()
 """The trace that is open on this thread, if any."""
+repair_in_child(lambda: callables.set_traces(int(state.trace is not None)))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 import weft as wf
 from weft import dispatch
 from weftrt import knobs
+from weftrt.cpu.native.library import library
 
 X = np.arange(6, dtype="f4").reshape(2, 3)
 
@@ -238,6 +240,27 @@ def test_a_trace_is_its_threads_own() -> None:
     done.set()
     thread.join()
     assert value(results[0]) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_while_others_trace() -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def traced(x: Any) -> Any:
+        inside.set()
+        done.wait(20)
+        return x + 1.0
+
+    thread = threading.Thread(target=lambda: wf.jit(traced)(X))
+    thread.start()
+    assert inside.wait(20)
+    child = os.fork()
+    if not child:
+        right = value(wf.asarray(X) + X) == 10 and library().state.traces == 0
+        os._exit(0 if right else 1)
+    done.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_an_interrupted_trace_is_closed() -> None:

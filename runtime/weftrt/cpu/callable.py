@@ -126,11 +126,16 @@ def trace_closed() -> None:
     library().trace_closed()
 
 
+def set_traces(count: int) -> None:
+    """In a child process: on how many threads a trace is open."""
+    library().state.traces = count
+
+
 def install(compiled: Compiled, entries: Sequence[Entry]) -> None:
     """From now on `compiled` runs these programs, and no others."""
     addresses = [ctypes.addressof(entry.table) for entry in entries]
     array = (ctypes.c_void_p * len(addresses))(*addresses)
-    places = 1 << (2 * len(addresses)).bit_length()
+    places = 1 << (4 * len(addresses)).bit_length()
     recent = (ctypes.c_void_p * places)()
     table = _EntryList(
         count=len(addresses),

@@ -76,7 +76,7 @@ class EntryTable(Struct):
 
 class EntryList(Struct):
     """The signatures of a compiled function. `recent` has one entry for each value of a call's
-    digest under `mask`: that which last answered such a call, or NULL."""
+    digest under `mask`: that which answered such a call, or NULL."""
 
     count: I64
     entries: Pointer[EntryTable]
@@ -287,25 +287,41 @@ def digest_of(given: Given) -> I64:
     if given.names is not None:
         for index in range(given.names.size):
             digest = mix_argument(digest, given.values[index])
-    return digest >> 32
+    return digest >> 16
+
+
+@native
+def attempt_recent(entries: EntryList, digest: I64, given: Given) -> Ptr:
+    """Attempt the entry that a digest leads to; MISS where there is none."""
+    recent = entries.recent[digest & entries.mask]
+    return attempt(recent, given) if recent is not None else cast(Pointer[Ptr], MISS)
+
+
+@native
+def remember(entries: EntryList, digest: I64, entry: EntryTable) -> None:
+    """Let a digest lead to an entry: from its first place if that is free, else from its second."""
+    place = digest & entries.mask
+    if entries.recent[place] is not None:
+        place = (digest >> 16) & entries.mask
+    entries.recent[place] = entry
 
 
 @native
 def search(entries: EntryList, given: Given) -> Ptr:
     """Try the entries in order; what the digest leads to comes first where there are many."""
-    place = 0
+    digest = 0
     if entries.count > SCANNED:
-        place = digest_of(given) & entries.mask
-        recent = entries.recent[place]
-        if recent is not None:
-            result = attempt(recent, given)
-            if result != cast(Pointer[Ptr], MISS):
-                return result
+        digest = digest_of(given)
+        result = attempt_recent(entries, digest, given)
+        if result == cast(Pointer[Ptr], MISS):
+            result = attempt_recent(entries, digest >> 16, given)
+        if result != cast(Pointer[Ptr], MISS):
+            return result
     for index in range(entries.count):
         entry = entries.entries[index]
         result = attempt(entry, given)
         if result != cast(Pointer[Ptr], MISS):
-            entries.recent[place] = entry
+            remember(entries, digest, entry)
             return result
     return cast(Pointer[Ptr], MISS)
 
