@@ -113,10 +113,11 @@ class Rooms:
 
 
 @cache
-def _libc() -> ctypes.CDLL:
+def libc() -> ctypes.CDLL:
+    """The C library of this process."""
     return ctypes.CDLL(None, use_errno=True)
 
 
 def _protect(address: int, size: int) -> None:
-    if _libc().mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), 0) != 0:
+    if libc().mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), 0) != 0:
         raise OSError(ctypes.get_errno(), "a guard page cannot be made")

@@ -14,6 +14,7 @@ from typing import Any
 from weftrt.cpu.host import host
 from weftrt.cpu.linker import Code, link
 from weftrt.cpu.memory_check import fault
+from weftrt.cpu.memory_check.guarded import libc
 from weftrt.cpu.native import intrinsics, translate
 from weftrt.cpu.native.types import mirror
 
@@ -70,7 +71,7 @@ def _encode(zone: Zone, line: bytes) -> Any:
 
 
 def _sigaction(new: int, old: int | None) -> None:
-    ctypes.CDLL(None).sigaction(signal.SIGSEGV, ctypes.c_void_p(new), ctypes.c_void_p(old))
+    libc().sigaction(signal.SIGSEGV, ctypes.c_void_p(new), ctypes.c_void_p(old))
 
 
 @cache
