@@ -84,15 +84,19 @@ HELD_BYTES = 1 << 30
 """Unused memory that the pool keeps at most, unless told otherwise."""
 
 
-def source_text(triple: str, symbol: str, thorough: bool = True) -> str:
-    """LLVM IR of the whole native runtime, optimized; `symbol` is the table of its exports."""
+def written_text(triple: str, symbol: str) -> str:
+    """LLVM IR of the whole native runtime; `symbol` is the table of its exports."""
     text = translate.translate(MODULES, intrinsics.table(triple))
     names = [*exported(), "STATE"]
     entries = ", ".join(f"ptr @{name}" for name in names)
-    text += f"@{symbol} = constant [{len(names)} x ptr] [{entries}]\n"
+    return f"{text}@{symbol} = constant [{len(names)} x ptr] [{entries}]\n"
+
+
+def source_text(triple: str, symbol: str, thorough: bool = True) -> str:
+    """written_text, optimized."""
     llvm.initialize_native_target()
     machine = llvm.Target.from_triple(triple).create_target_machine(opt=2)
-    module = llvm.parse_assembly(text)
+    module = llvm.parse_assembly(written_text(triple, symbol))
     module.data_layout = str(machine.target_data)
     module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
