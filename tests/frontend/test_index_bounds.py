@@ -69,3 +69,10 @@ def test_a_label_that_is_no_class(label: int) -> None:
     for f in (wf.nn.cross_entropy, wf.jit(wf.nn.cross_entropy), loss, wf.grad(loss)):
         with pytest.raises(IndexError, match=rf"index {label} is out of bounds .* size 3"):
             f(LOGITS, labels)
+
+
+@pytest.mark.parametrize("index", [2**63, 2**64 - 1, np.uint64(2**64 - 1), 2**70, -(2**70)])
+def test_single_indices_beyond_64_bits(index: Any) -> None:
+    for f in (lambda x: x[index], wf.jit(lambda x: x[index])):
+        with pytest.raises(IndexError, match=rf"index {int(index)} is out of bounds .* size 5"):
+            f(wf.asarray(X))

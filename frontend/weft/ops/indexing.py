@@ -75,7 +75,7 @@ def getitem(x: Any, key: Any) -> Any:
     # Elements are only copied, so NumPy does it: no compile for every x[i].
     try:
         part = array.to_numpy(x)[items]
-    except (IndexError, ValueError):
+    except (IndexError, OverflowError, ValueError):
         with tracing(Trace("index", 0)):  # staging says what is wrong, in our words
             _staged(x, items)
         raise
