@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from weftc.fusion.groups import row_frame
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan
 from weftc.fusion.views import squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Dim, Size
+from weftc.ir.types import Dim, Shape, Size
 from weftc.schedule.lowered import Lowered
 
 Complaint: TypeAlias = "str | None"
@@ -89,17 +88,23 @@ def _pointwise(kernel: Kernel) -> Complaint:
 
 def _rowwise(kernel: Kernel) -> Complaint:
     reductions = _of(kernel, Family.REDUCTION)
-    frames = [row_frame(node) for node in reductions]
-    if not frames or frames[0] is None:
+    if not reductions:
         return "has no rows to reduce"
-    for node, frame in zip(reductions, frames):
-        if frame != frames[0]:
-            return f"reduces other rows in {describe(node)}"
-    rows, columns = frames[0]
+    rows, columns, _ = frame = _frame(reductions[0])
+    for node in reductions:
+        if _frame(node) != frame or frame[2]:
+            return f"has no rows for {describe(node)}"
     for node in kernel.outputs:
         if squeezed(node.type.shape) not in (rows, rows + columns):
             return f"has no loops over the shape of {describe(node)}"
     return _alien(kernel, len(reductions), 0, 0)
+
+
+def _frame(node: Node) -> tuple[Shape, Shape, Shape]:
+    """The sizes before, along and after the axes of a reduction, those of size 1 left out."""
+    shape, axes = node.inputs[0].type.shape, node["axes"]
+    first, last = axes[0], axes[-1] + 1
+    return squeezed(shape[:first]), squeezed(shape[first:last]), squeezed(shape[last:])
 
 
 def _reduction(kernel: Kernel) -> Complaint:

@@ -142,7 +142,7 @@ def _indices(
     low = int(axis * part[0]) if type_.dtype.is_signed else 0
     high = max(int(axis * part[1]), low + 1)
     low, high = _within(type_.dtype, low, high)
-    return random.integers(low, high, static_shape(type_.shape)).astype(type_.dtype.dtype)
+    return np.asarray(random.integers(low, high, static_shape(type_.shape)), type_.dtype.dtype)
 
 
 def _within(dtype: DType, low: int, high: int) -> tuple[int, int]:
@@ -153,12 +153,13 @@ def _within(dtype: DType, low: int, high: int) -> tuple[int, int]:
 def _values(type_: TensorType, edges: bool, random: np.random.Generator) -> Array:
     shape, dtype = static_shape(type_.shape), type_.dtype.dtype
     if type_.dtype.kind is Kind.BOOL:
-        return random.random(shape) < 0.5
+        return np.asarray(random.random(shape) < 0.5)
     if type_.dtype.is_float:
-        values = random.standard_normal(shape).astype(dtype)
+        values = np.asarray(random.standard_normal(shape), dtype)
         special = np.array(_FLOAT_EDGES if edges else (-0.0, 0.0, 1.0), dtype)
     else:
-        values = random.integers(-9 if type_.dtype.is_signed else 0, 10, shape).astype(dtype)
+        low = -9 if type_.dtype.is_signed else 0
+        values = np.asarray(random.integers(low, 10, shape), dtype)
         info: Any = np.iinfo(dtype)
         special = np.array((info.min, info.max, 0, 1) if edges else (0, 1), dtype)
     return _mixed(values, special, 8 if edges else 32, random)
