@@ -758,9 +758,9 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "symbolic values all in one place",
-            f"{_MEMORY}:plan",
-            "end = end + life.size",
-            "pass",
+            f"{_MEMORY}:_place_symbolic",
+            "start + life.size * max(widest // life.itemsize, 1)",
+            "start",
             lambda x: op("exp", matmul(matmul(x(N, 5), x(5, 6)), x(6, 7))),
         ),
     ),
