@@ -93,6 +93,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'weft' has no attribute {name!r}")
     if name not in _ARRAY_MODULES and find_spec(f"weft.{name}") is not None:
         return importlib.import_module(f"weft.{name}")
+    importlib.import_module("weftrt.knobs").check()  # here: imports would bury its error
     value = _loaded(name)
     globals()[name] = value
     return value

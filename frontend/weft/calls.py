@@ -50,11 +50,12 @@ tree.register(Static, lambda static: ((), static), lambda static, children: stat
 class Call:
     """One call, its arguments bound to parameters as far as they can be: `structure` is that of
     (args, kwargs) with static arguments inside; `leaves` are arrays and Python scalars, and `names`
-    what to call them."""
+    what to call them. `indirect` says which arguments the native guard cannot take, and why."""
 
     structure: Structure
     leaves: tuple[Leaf, ...]
     names: tuple[str, ...]
+    indirect: tuple[str, ...]
 
     def statics(self) -> list[Any]:
         """The values of the static arguments."""
@@ -103,15 +104,14 @@ class Reader:
             raise diagnostics.located(UsageError, problem) from None
 
     def _read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        leaves: list[Leaf] = []
-        names: list[str] = []
+        found: list[tuple[str, Any]] = []
         args, kwargs = self._bound(args, kwargs)
         parts = [
-            self._part(self._positional_name(position), value, leaves, names)
+            self._part(self._positional_name(position), value, found)
             for position, value in enumerate(args)
         ]
         keys = tuple(sorted(kwargs))
-        keywords = [self._part(key, kwargs[key], leaves, names) for key in keys]
+        keywords = [self._part(key, kwargs[key], found) for key in keys]
         structure = Structure(
             tuple,
             (0, 1),
@@ -120,7 +120,12 @@ class Reader:
                 Structure(dict, keys, tuple(keywords)),
             ),
         )
-        return Call(structure, tuple(leaves), tuple(names))
+        return Call(
+            structure,
+            leaves=tuple(self._leaf(name, leaf) for name, leaf in found),
+            names=tuple(name for name, _ in found),
+            indirect=tuple(f"{name} {why}" for name, leaf in found if (why := indirect(leaf))),
+        )
 
     def _bound(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -140,15 +145,14 @@ class Reader:
             self._positional[position] if position < named else f"{self._rest}[{position - named}]"
         )
 
-    def _part(self, name: str, value: Any, leaves: list[Leaf], names: list[str]) -> Structure:
+    def _part(self, name: str, value: Any, leaves: list[tuple[str, Any]]) -> Structure:
+        """The structure of an argument; its leaves are appended, with what to call them."""
         if name in self._static or _root(name) in self._static:
             return self._static_part(name, value)
         found, structure = tree.flatten_with_paths(value)
         if any(map(_is_beyond, (leaf for _, leaf in found))):
             found, structure = tree.flatten_with_paths(tree.map(_pinned, value))
-        for path, leaf in found:
-            leaves.append(self._leaf(name + path, leaf))
-            names.append(name + path)
+        leaves += ((name + path, leaf) for path, leaf in found)
         return structure
 
     def _static_part(self, name: str, value: Any) -> Structure:
@@ -237,13 +241,6 @@ def indirect(leaf: Any) -> str | None:
     if type(leaf) is np.ndarray and dtype is not None and leaf.dtype is dtype.dtype:
         return None
     return f"is a {leaf.dtype.str} {type(leaf).__name__}"
-
-
-def obstacle_of_leaves(given: Any) -> str:
-    """Why the native guard did not match a call that is not new, whose arguments are these."""
-    found = tree.flatten_with_paths(given)[0]
-    reasons = (f"the argument {path} {why}" for path, leaf in found if (why := indirect(leaf)))
-    return next(reasons, "the native guard had not known it yet")
 
 
 def obstacle(call: Structure, result: Structure, captured: Sequence[Any]) -> str | None:

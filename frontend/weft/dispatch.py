@@ -139,7 +139,7 @@ class Dispatcher:
             return self.function(*args, **kwargs)
         call = self._reader.read(args, kwargs)
         try:
-            return self._entry(call, (args, kwargs)).run(call)
+            return self._entry(call).run(call)
         except (OutOfBoundsError, OutOfMemoryError):
             if self.symbolic:
                 self._explained(compiled, args, kwargs)
@@ -168,11 +168,11 @@ class Dispatcher:
         with self._lock:
             self._install(())
 
-    def _entry(self, call: Call, given: Any) -> Entry:
+    def _entry(self, call: Call) -> Entry:
         with self._lock:
             found, stale = self._find(call)
             if found is not None:
-                self._reconnect(found, call, given)
+                self._reconnect(found, call)
                 return found
         started = time.perf_counter()
         entry, origin = self._specialize(call)
@@ -206,19 +206,19 @@ class Dispatcher:
         for compiled in self._callables:
             callables.install(compiled, native)
 
-    def _reconnect(self, entry: Entry, call: Call, given: Any) -> None:
+    def _reconnect(self, entry: Entry, call: Call) -> None:
         """See that the native guard knows an entry that answered a call which came here."""
         renamed = [g for g in entry.guards if guards.current(g) is not g.expected]
         if renamed:  # equal values: the native guard compares objects
             entry.guards = tuple(map(guards.refreshed, entry.guards))
             entry.connect(call)
             self._install(self._entries)
-        log("calls", lambda: self._slow_text(entry, call, given, renamed))
+        log("calls", lambda: self._slow_text(entry, call, renamed))
 
-    def _slow_text(self, entry: Entry, call: Call, given: Any, renamed: list[Guard]) -> str:
-        why = entry.obstacle or calls.obstacle_of_leaves(given)
-        if renamed:
-            why = f"{guards.describe(renamed[0])} is another, equal object"
+    def _slow_text(self, entry: Entry, call: Call, renamed: list[Guard]) -> str:
+        reasons = [entry.obstacle] if entry.obstacle is not None else list(call.indirect)
+        reasons += [f"{guards.describe(guard)} is another, equal object" for guard in renamed]
+        why = ", ".join(reasons) or "the native guard had not known it yet"
         return f"{self.name}({signature_text(call)}): a slow call, though not a new one: {why}"
 
     def _specialize(self, call: Call) -> tuple[Entry, Origin]:

@@ -206,6 +206,13 @@ ALL: tuple[Knob[Any], ...] = (
 )
 
 
+def check() -> None:
+    """UsageError for the first variable that is set to what it cannot be."""
+    for knob in ALL:
+        if os.environ.get(knob.variable):
+            knob()
+
+
 @contextmanager
 def scope(**values: Any) -> Iterator[None]:
     """While open, knobs have these values (`with knobs.scope(threads=1)`), whatever is set."""

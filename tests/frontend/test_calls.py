@@ -191,7 +191,7 @@ def test_what_is_slow_says_why(slow: Callable[[], list[str]]) -> None:
     deep: Any = X
     for _ in range(40):
         deep = [deep]
-    for argument, why in ((swapped, r"is a >f4 ndarray"), (deep, "nested more than 32 deep")):
+    for argument, why in ((swapped, "x is a >f4 ndarray"), (deep, "nested more than 32 deep")):
         f(argument)
         f(argument)
         assert why in slow()[-1]

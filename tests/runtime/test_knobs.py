@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,11 @@ def test_machines_weft_does_not_run_on(
     monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: features)
     with pytest.raises(RuntimeError, match=message):
         detection._detect.__wrapped__()
+
+
+def test_a_bad_value_is_told_before_anything_is_loaded() -> None:
+    code = "import weft as wf\ntry: wf.ones\nexcept Exception as e: print(type(e).__name__, e)"
+    environment = {**os.environ, "WEFT_THREADS": "many", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "UsageError WEFT_THREADS is an integer from 1 to 1024, not 'many'\n"
