@@ -56,6 +56,7 @@ class Call:
     leaves: tuple[Leaf, ...]
     names: tuple[str, ...]
     indirect: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
 
     def statics(self) -> list[Any]:
         """The values of the static arguments."""
@@ -125,6 +126,7 @@ class Reader:
             leaves=tuple(self._leaf(name, leaf) for name, leaf in found),
             names=tuple(name for name, _ in found),
             indirect=tuple(f"{name} {why}" for name, leaf in found if (why := indirect(leaf))),
+            shapes=tuple(getattr(leaf, "shape", ()) for _, leaf in found),
         )
 
     def _bound(

@@ -51,7 +51,8 @@ class CompileRecord:
 class Entry:
     """One kind of call and the program that answers it.
 
-    `captured` are arrays besides the arguments, read at each call. `native` is for the guard of the
+    `captured` are arrays besides the arguments, read at each call; `shapes` are those of the
+    arguments if none has a symbolic size. `native` is for the guard of the
     native callable, or `obstacle` says why that cannot run such calls.
     """
 
@@ -63,12 +64,15 @@ class Entry:
     result: Structure
     outputs: tuple[int, ...]
     nonempty: bool
+    shapes: tuple[tuple[int, ...], ...] | None
     native: callables.Entry | None = None
     obstacle: str | None = None
     ran: int = 0
 
     def fits(self, call: Call) -> bool:
         """Whether `call` has this entry's structure and types."""
+        if self.shapes is not None and self.shapes != call.shapes:
+            return False  # said at once: there may be very many entries
         sizes: dict[int, int] = {}
         leaves = (*call.leaves, *self.captured)
         return (
@@ -241,6 +245,7 @@ class Dispatcher:
             traced.result,
             traced.outputs,
             self._nonempty,
+            None if traced.symbolic else call.shapes,
         )
         entry.connect(call)
         log("guards", lambda: f"{self.name} depends on {_listed(entry.guards)}")

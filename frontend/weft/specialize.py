@@ -34,6 +34,11 @@ class Traced:
     ranges: tuple[Range, ...]
     made_by_numpy: bool
 
+    @property
+    def symbolic(self) -> bool:
+        """Whether an input has a symbolic size."""
+        return not all(node.type.is_static for node in self.graph.inputs)
+
 
 def trace(function: Callable[..., Any], name: str, call: Call) -> Traced:
     """Trace `function` for exactly the shapes of `call`."""
