@@ -13,6 +13,7 @@ from weftrt import dtypes
 from weftrt.cpu.native.library import huge_page_advice, library
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError
+from weftrt.sizes import MOST_BYTES, byte_count, no_memory
 
 MAXIMUM_RANK = 8
 
@@ -99,7 +100,12 @@ def _plain(source: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         supported = ", ".join(d.name for d in dtypes.ALL)
         raise DTypeError(f"NumPy's {source.dtype} is not supported; supported are {supported}")
     _check_rank(source.ndim)
-    result = np.empty(source.shape, dtype.name)
+    if byte_count(dtype, source.shape) >= MOST_BYTES:
+        raise no_memory("a copy", dtype, source.shape)
+    try:
+        result = np.empty(source.shape, dtype.name)
+    except MemoryError:
+        raise no_memory("a copy", dtype, source.shape) from None
     result[...] = source
     return result
 

@@ -33,6 +33,25 @@ BEYOND_COUNTING: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.parametrize("size", [2**45, 2**62, 2**63, 2**64, 2**70])
+@pytest.mark.parametrize("make", [wf.zeros, wf.ones, wf.empty, wf.eye, lambda n: wf.full(n, 3)])
+def test_arrays_that_cannot_be_made_are_refused_with_the_line(
+    make: Callable[[int], Any], size: int
+):
+    with pytest.raises(OutOfMemoryError, match=r"test_sizes\.py:\d+: (.|\n)* bytes"):
+        make(size)
+    with pytest.raises(OutOfMemoryError, match=r"test_sizes\.py:\d+: (.|\n)* bytes"):
+        wf.jit(lambda: make(size))()
+
+
+def test_views_and_copies_that_cannot_be_are_refused():
+    with pytest.raises(OutOfMemoryError, match=r"test_sizes\.py:\d+: wf\.reshape(.|\n)*\[0,\d+\]"):
+        wf.reshape(wf.zeros((0, 3)), (0, 2**62))
+    for size in (2**45, 2**60):
+        with pytest.raises(OutOfMemoryError, match="a copy"):
+            wf.asarray(np.broadcast_to(np.float32(1), (size,)))
+
+
 @pytest.mark.parametrize("name", BEYOND_COUNTING)
 def test_sizes_beyond_counting_are_refused_with_the_line(name: str):
     with pytest.raises(OutOfMemoryError, match=r"test_sizes\.py:\d+: .*\n.* bytes"):

@@ -22,10 +22,12 @@ from weft.tracing import (
     no_operand,
     state,
 )
-from weftc.ir.types import Dim, Shape, Size, same, static_shape
+from weftc.ir.types import Dim, Shape, Size, TensorType, check_size, same, static_shape
 from weftrt import array
 from weftrt.array import Array
-from weftrt.errors import ShapeError, UsageError, WeftError
+from weftrt.dtypes import DType
+from weftrt.errors import OutOfMemoryError, ShapeError, UsageError, WeftError
+from weftrt.sizes import no_memory
 
 P = ParamSpec("P")
 
@@ -94,12 +96,24 @@ def host(x: Any) -> np.ndarray[Any, Any]:
     return np.asarray(source)
 
 
+def made(dtype: DType, sizes: tuple[int, ...], make: Callable[[], Array]) -> Array:
+    """An array made outside of a trace; OutOfMemoryError with the user's line."""
+    try:
+        check_size(TensorType(dtype, sizes))
+        return make()
+    except MemoryError as error:
+        known = isinstance(error, OutOfMemoryError)
+        problem = error if known else no_memory("an array", dtype, sizes)
+        raise diagnostics.located(OutOfMemoryError, str(problem)) from None
+
+
 def reshaped(x: Tracer | Array, shape: Shape) -> Tracer | Array:
     """`x` in a shape of the same size: a node, or a view of the same memory."""
     if isinstance(x, Tracer):
         return apply("reshape", x, shape=shape)
     check_rank(len(shape), "the result")
-    return array.view(x, static_shape(shape))
+    sizes = static_shape(shape)
+    return made(x.dtype, sizes, lambda: array.view(x, sizes))
 
 
 def broadcast(x: Tracer, shape: Shape) -> Tracer:

@@ -144,7 +144,9 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
         value = lift(fill_value)
         value = as_strong(value) if chosen is None else convert(value, chosen)
         return core.broadcast(value, sizes)
-    return array.from_numpy(np.full(static_shape(sizes), _fill(fill_value, chosen)), copy=False)
+    fixed, filler = static_shape(sizes), _fill(fill_value, chosen)
+    dtype = array_dtype(filler, "the fill value")
+    return core.made(dtype, fixed, lambda: array.from_numpy(np.full(fixed, filler), copy=False))
 
 
 def _fill(value: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
@@ -247,6 +249,10 @@ def iota(shape: Shape, axis: int, dtype: DType) -> Any:
     if state.trace is not None:
         return Tracer(apply("iota", shape=shape, axis=axis, dtype=dtype).node, state.trace)
     sizes = static_shape(shape)
+    return core.made(dtype, sizes, lambda: _counters(sizes, axis, dtype))
+
+
+def _counters(sizes: tuple[int, ...], axis: int, dtype: DType) -> Array:
     counter = np.arange(sizes[axis]).astype(dtype.dtype)
     column = counter.reshape([-1] + [1] * (len(sizes) - axis - 1))
     return array.from_numpy(np.broadcast_to(column, sizes), copy=True)
