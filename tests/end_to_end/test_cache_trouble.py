@@ -20,9 +20,9 @@ from weftrt.cpu.linker import Linker
 
 def count(owner, name):
     original = getattr(owner, name)
-    def counted(*arguments):
+    def counted(*arguments, **keywords):
         built.append(name)
-        return original(*arguments)
+        return original(*arguments, **keywords)
     setattr(owner, name, counted)
 
 built = []

@@ -25,7 +25,7 @@ from weftrt.cache.locks import Locks
 
 _MAGIC = b"weft0002"
 _HEAD = len(_MAGIC) + 32
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 10.0
 _LEAST_FREE = 1 << 20
 _SHARDS = frozenset(f"{number:02x}" for number in range(256))
 _OURS = re.compile(r"[0-9a-f]{64,}(\.lock)?|\.tmp-\w+")
