@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,49 @@ import numpy as np
 import weft.operators  # noqa: F401  (installs the operators)
 from weft import specialize, tree
 from weft.calls import Reader
+from weft.specialize import Traced
 from weftc.ir.interpret import interpret
+from weftc.ir.node import Graph
 from weftc.ir.verify import verify
 
 
-def run(function: Callable[..., Any], *args: Any, symbolic: bool = False) -> Any:
-    """The result of `function`, as ndarrays; None where symbolic sizes are asked but do not do."""
+@dataclass(frozen=True)
+class Staged:
+    """A function traced for one kind of arguments, given as leaves: arrays and scalars."""
+
+    traced: Traced
+
+    def run(self, *leaves: Any) -> Any:
+        """The result, as ndarrays."""
+        found = interpret(self.traced.graph, self._inputs(leaves))
+        return tree.unflatten(self.traced.result, [found[index] for index in self.traced.outputs])
+
+    def leaf(self, number: int, *leaves: Any) -> np.ndarray[Any, Any]:
+        """One leaf of the result; only what it needs is computed."""
+        graph = self.traced.graph
+        only = Graph(graph.name, graph.inputs, (graph.outputs[self.traced.outputs[number]],))
+        return interpret(only, self._inputs(leaves))[0]
+
+    def _inputs(self, leaves: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
+        return [np.asarray(item) for item in (*leaves, *self.traced.captured)]
+
+
+def stage(function: Callable[..., Any], *args: Any, symbolic: bool = False) -> Staged | None:
+    """`function` traced; None where symbolic sizes are asked but do not do."""
     call = Reader(function, (), freeze=False).read(args, {})
     trace = specialize.trace_symbolic if symbolic else specialize.trace
     traced = trace(function, "function", call)
     if traced is None:
         return None
     verify(traced.graph)
-    arrays = [np.asarray(item) for item in (*call.leaves, *traced.captured)]
-    found = interpret(traced.graph, arrays)
-    return tree.unflatten(traced.result, [found[index] for index in traced.outputs])
+    return Staged(traced)
+
+
+def run(function: Callable[..., Any], *args: Any, symbolic: bool = False) -> Any:
+    """The result of `function`, as ndarrays; None where symbolic sizes are asked but do not do."""
+    staged = stage(function, *args, symbolic=symbolic)
+    leaves = Reader(function, (), freeze=False).read(args, {}).leaves
+    return None if staged is None else staged.run(*leaves)
 
 
 def assert_close(found: Any, expected: Any, tolerance: float = 1e-5) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from tests.bits import assert_same_bits
-from tests.frontend import staged
+from tests.frontend.staged import Staged, stage
 from tests.fuzz import differences
 from tests.fuzz.program import Program
 from tests.fuzz.reference.values import Bounded
@@ -105,7 +106,14 @@ class Run:
 
     def interpreter(self) -> None:
         """The graph interpreter gives the same bits."""
-        same(self.found, results(staged.run(self.function, *self.arguments)))
+        same(self.found, results(self.staged.run(*self.arguments)))
+
+    @cached_property
+    def staged(self) -> Staged:
+        """The traced function."""
+        found = stage(self.function, *self.arguments)
+        assert found is not None
+        return found
 
     def eager(self) -> None:
         """Call by call it gives the same bits."""
@@ -137,7 +145,7 @@ class Run:
             self.counts.skipped["no bound for some elements"] += 1
         wrong = expected.known & ~_within(found, expected)
         if wrong.any():
-            place = tuple(int(i[0]) for i in np.nonzero(wrong))
+            place = tuple(map(int, np.unravel_index(int(np.argmax(wrong)), wrong.shape)))
             raise Disagreement(
                 f"{found[place]!r} at {place}, expected {expected.value[place]!r} "
                 f"within {expected.error[place]:.3g}"
@@ -145,8 +153,12 @@ class Run:
 
     def differences(self) -> None:
         """Finite differences of the value have the gradient's slope."""
-        skipped = differences.check(self.program, self.function)
-        if skipped:
+        value, *gradients = self.found
+        if any(array.dtype != "float64" for array in self.found):
+            skipped: str | None = "differences: not in float64"
+        else:
+            skipped = differences.check(self.program, self.staged, float(value), gradients)
+        if skipped is not None:
             self.counts.skipped[skipped] += 1
 
 

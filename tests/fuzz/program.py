@@ -27,7 +27,8 @@ class Literal:
 
     @property
     def bounded(self) -> Bounded:
-        return exactly(self.value, _python_dtype(self.value), weak=True)
+        value = getattr(np, self.numpy)(self.value) if self.numpy else self.value
+        return exactly(value, _python_dtype(self.value), weak=True)
 
 
 Operand: TypeAlias = "int | Literal | None"

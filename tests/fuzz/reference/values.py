@@ -139,7 +139,7 @@ def _met(a: str, b: str) -> str:
     if floats:
         return max(floats, key=FLOATS.index)
     result = np.result_type(a, b).name
-    if result not in DTYPES:
+    if result not in DTYPES or result in FLOATS:
         raise Invalid(f"{a} and {b} have no common dtype")
     return result
 
