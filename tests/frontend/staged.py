@@ -25,17 +25,18 @@ class Staged:
 
     def run(self, *leaves: Any) -> Any:
         """The result, as ndarrays."""
-        found = interpret(self.traced.graph, self._inputs(leaves))
+        found = interpret(self.traced.graph, self.inputs(leaves))
         return tree.unflatten(self.traced.result, [found[index] for index in self.traced.outputs])
 
     def leaf(self, number: int, *leaves: Any) -> np.ndarray[Any, Any]:
         """One leaf of the result; only what it needs is computed."""
         graph = self.traced.graph
         only = Graph(graph.name, graph.inputs, (graph.outputs[self.traced.outputs[number]],))
-        return interpret(only, self._inputs(leaves))[0]
+        return interpret(only, self.inputs(leaves))[0]
 
-    def _inputs(self, leaves: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
-        return [np.asarray(item) for item in (*leaves, *self.traced.captured)]
+    def inputs(self, leaves: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
+        """What the graph is run on: the leaves, then what was captured."""
+        return [np.asarray(item, order="C") for item in (*leaves, *self.traced.captured)]
 
 
 def stage(function: Callable[..., Any], *args: Any, symbolic: bool = False) -> Staged | None:

@@ -27,8 +27,11 @@ def _draw_inputs(d: Drawer) -> None:
     if d.chance(0.1):
         value = d.rng.choice((2, 3, 0.5, 2.5, -1.0, True, 0))
         dtype = {bool: "bool", int: "int64", float: "float64"}[type(value)]
-        d.inputs.append(Input(dtype, (), (value,), scalar=True))
-        d.values.append(d.inputs[-1].bounded)
+        d.add(Input(dtype, (), (value,), scalar=True))
+    if d.chance(0.1):
+        shape = d.related_shape()
+        sample = tuple(d.sample(first, math.prod(shape), "normal"))
+        d.add(Input(first, shape, sample, captured=True))
 
 
 def _draw_indices(d: Drawer) -> None:

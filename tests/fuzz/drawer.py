@@ -94,8 +94,13 @@ class Drawer:
     def add_input(self, dtype: str, shape: tuple[int, ...], sample: Iterable[Any]) -> int:
         """Another argument; only before the first instruction."""
         assert not self.instructions
-        self.inputs.append(Input(dtype, shape, tuple(sample)))
-        self.values.append(self.inputs[-1].bounded)
+        strided = len(shape) > 1 and self.chance(0.05)
+        return self.add(Input(dtype, shape, tuple(sample), strided=strided))
+
+    def add(self, given: Input) -> int:
+        """Another input; those that are captured come last."""
+        self.inputs.append(given)
+        self.values.append(given.bounded)
         return len(self.values) - 1
 
     def grow(self, rules: tuple[Callable[[Drawer], Any], ...]) -> None:
@@ -111,6 +116,8 @@ class Drawer:
     # -- shapes and elements --------------------------------------------------------------------
 
     def shape(self) -> tuple[int, ...]:
+        if self.chance(0.01) and not self.smooth:
+            return self.rng.choice(((70_000,), (300, 230), (128, 128), (64, 1000), (2, 33_000)))
         if self.chance(0.04) and not self.smooth:
             return (self.rng.choice((4096, 4097, 5000, 20000)),)
         rank = self.rng.choice((0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4))

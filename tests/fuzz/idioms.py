@@ -20,6 +20,7 @@ from tests.fuzz.rules import (
     comparison,
     concat,
     creation,
+    cross_entropy,
     einsum,
     element,
     expand,
@@ -36,6 +37,7 @@ from tests.fuzz.rules import (
     reshape,
     roll,
     rowwise,
+    scalars,
     simple_unary,
     stack,
     tile,
@@ -159,8 +161,19 @@ COMMON: tuple[Rule, ...] = (
     *(reshape, transpose, expand, concat, stack, pad) * 2,
     *(normalize, stack_of_parts) * 2,
     *(simple_unary, activation, power, clip, cast, rowwise, element, array_index),
+    *(array_index, cross_entropy),
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
 )
-ALL: tuple[Rule, ...] = (*COMMON, comparison, comparison, logic, bits, bits, one_hot)
+ALL: tuple[Rule, ...] = (
+    *COMMON,
+    comparison,
+    comparison,
+    logic,
+    bits,
+    bits,
+    one_hot,
+    scalars,
+    scalars,
+)
 SMOOTH: tuple[Rule, ...] = COMMON

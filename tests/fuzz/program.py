@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -56,6 +57,8 @@ class Instruction:
         """Its value; Invalid where the program would be refused."""
         operands = [_operand(o, values) for o in self.operands]
         with np.errstate(all="ignore"):
+            if operands and all(o is not None and o.weak for o in operands):
+                return scalar_arithmetic(self.name, operands)
             return FUNCTIONS[self.name](*operands, **self.options)
 
     def text(self, names: list[str]) -> str:
@@ -63,6 +66,15 @@ class Instruction:
         operands = [_operand_text(o, names) for o in self.operands]
         special = _FORMS.get(self.name, _function)
         return _STYLES.get(self.form, special)(self, operands)
+
+
+def scalar_arithmetic(name: str, operands: list[Any]) -> Bounded:
+    """What Python makes of scalars alone: another scalar."""
+    functions = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
+    if name not in functions:
+        raise Invalid("scalars alone make no array")
+    value = functions[name](*(o.value.item() for o in operands))
+    return exactly(value, _python_dtype(value), weak=True)
 
 
 def _operand(operand: Operand, values: list[Bounded]) -> Bounded | None:
@@ -116,7 +128,8 @@ def _property(instruction: Instruction, operands: list[str]) -> str:
 
 SIGNS = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "floor_divide": "//",
-    "remainder": "%", "pow": "**", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
+    "remainder": "%", "pow": "**", "matmul": "@",
+    "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
     "bitwise_left_shift": "<<", "bitwise_right_shift": ">>", "equal": "==", "not_equal": "!=",
     "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=",
 }  # fmt: skip
@@ -192,6 +205,7 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
     "broadcast_to": _positional("shape"),
     "permute_dims": _positional("axes"),
     "arange": _positional("start", "stop", "step"),
+    "linspace": _positional("start", "stop", "num"),
     "full": _positional("shape", "value"),
     "full_like": _positional("fill"),
     "eye": _positional("rows", "columns"),
@@ -203,12 +217,15 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
 
 @dataclass(frozen=True)
 class Input:
-    """An argument: `sample` repeated over `shape` in `dtype`, or a Python scalar."""
+    """An argument: `sample` repeated over `shape` in `dtype`, or a Python scalar. What is
+    `captured` is a global name instead; `strided` is laid out column by column."""
 
     dtype: str
     shape: tuple[int, ...]
     sample: tuple[bool | int | float, ...]
     scalar: bool = False
+    captured: bool = False
+    strided: bool = False
 
     @property
     def argument(self) -> Any:
@@ -218,7 +235,8 @@ class Input:
         if 0 in self.shape:
             return np.zeros(self.shape, self.dtype)
         with np.errstate(all="ignore"):
-            return np.resize(np.array(self.sample, self.dtype), self.shape)
+            array = np.resize(np.array(self.sample, self.dtype), self.shape)
+        return np.asfortranarray(array) if self.strided else array
 
     @property
     def bounded(self) -> Bounded:
@@ -233,7 +251,8 @@ class Input:
         sample = self.sample[: max(int(np.prod(self.shape)), 1)]
         items = ", ".join(map(repr, sample))
         array = f"np.array([{items}], np.{_numpy_name(self.dtype)})"
-        return f"wf.asarray(np.resize({array}, {self.shape}))"
+        array = f"np.resize({array}, {self.shape})"
+        return f"np.asfortranarray({array})" if self.strided else f"wf.asarray({array})"
 
 
 def _numpy_name(dtype: str) -> str:
@@ -252,7 +271,7 @@ class Program:
     second: bool = False
 
     def arguments(self) -> list[Any]:
-        return [i.argument for i in self.inputs]
+        return [i.argument for i in self.inputs if not i.captured]
 
     def names(self) -> list[str]:
         """x0, x1, ... for the inputs, then v2, v3, ..."""
@@ -277,18 +296,21 @@ class Program:
     def text(self) -> str:
         """The definition of `program`, and of `run` where that is its gradient."""
         names = self.names()
-        lines = [f"def program({', '.join(names[: len(self.inputs)])}):"]
+        lines = [f"def program({self._parameters(names)}):"]
         for position, instruction in enumerate(self.instructions, len(self.inputs)):
             lines.append(f"    {names[position]} = {instruction.text(names)}")
         lines.append(f"    return {', '.join(names[o] for o in self.outputs)}")
         return "\n".join([*lines, "", "", *self._run_lines(names), ""])
+
+    def _parameters(self, names: list[str]) -> str:
+        return ", ".join(n for n, i in zip(names, self.inputs) if not i.captured)
 
     def _run_lines(self, names: list[str]) -> list[str]:
         if not self.argnums:
             return ["run = program"]
         if not self.second:
             return [f"run = wf.value_and_grad(program, argnums={self.argnums})"]
-        arguments = ", ".join(names[: len(self.inputs)])
+        arguments = self._parameters(names)
         return [
             f"def slope({arguments}):",
             f"    gradients = wf.grad(program, argnums={self.argnums})({arguments})",
@@ -301,13 +323,16 @@ class Program:
     def function(self) -> Callable[..., Any]:
         """What runs: the program, or its gradient, as a function of Python."""
         space: dict[str, Any] = {"wf": wf, "np": np, "nan": np.nan, "inf": np.inf}
+        for number, given in enumerate(self.inputs):
+            if given.captured:
+                space[f"x{number}"] = wf.asarray(given.argument)
         exec(compile(self.text(), "<random program>", "exec"), space)
         return space["run"]  # type: ignore[no-any-return]
 
     def script(self) -> str:
         """A program of its own that prints what each way of running gives."""
         inputs = [f"x{i} = {x.text}" for i, x in enumerate(self.inputs)]
-        arguments = "".join(f", x{i}" for i in range(len(self.inputs)))
+        arguments = self._parameters(self.names())
         return "\n".join([
             "import numpy as np",
             "from tests.frontend import staged",
@@ -319,8 +344,8 @@ class Program:
             "",
             "",
             self.text(),
-            f'print("compiled   ", wf.jit(run)({arguments[2:]}))',
-            f'print("eager      ", run({arguments[2:]}))',
-            f'print("interpreter", staged.run(run{arguments}))',
+            f'print("compiled   ", wf.jit(run)({arguments}))',
+            f'print("eager      ", run({arguments}))',
+            f'print("interpreter", staged.run(run, {arguments}))',
             "",
         ])  # fmt: skip

@@ -132,7 +132,9 @@ def choice(d: Drawer) -> None:
     if test is None or d.chance(0.5):
         name = d.rng.choice(("greater", "less", "greater_equal", "not_equal"))
         test = d.emit(name, value, d.operand(value), form="operator")
-    branches = [value, d.operand(value)]
+    branches: list[Operand] = [value, d.operand(value)]
+    if d.chance(0.15):
+        branches = [d.literal("float32"), d.literal("float32")]
     d.rng.shuffle(branches)
     d.emit("where", test, *branches)
 
@@ -166,6 +168,8 @@ def reduction(d: Drawer) -> None:
     options: dict[str, Any] = {} if axis is None else {"axis": axis}
     if d.chance(0.35):
         options["keepdims"] = True
+    if name in ("sum", "prod") and d.chance(0.1):
+        options["dtype"] = d.rng.choice(FLOATS if d.smooth else DTYPES[1:])
     if name in ("var", "std") and d.chance(0.3):
         options["correction"] = 1
     method = name != "logsumexp" and d.chance(0.4)
@@ -226,28 +230,39 @@ def array_index(d: Drawer) -> None:
     value = with_axis(d)
     shape = d.values[value].shape
     axis = an_axis(d, value)
-    size = shape[axis]
-    indices = d.pick(
-        lambda v: (
-            v.dtype in INTEGERS
-            and v.exact.all()
-            and v.size > 0
-            and bool(
-                ((v.value.astype("float64") >= -size) & (v.value.astype("float64") < size)).all()
-            )
-        )
-    )
+    indices = d.pick(lambda v: _are_indices(v, shape[axis]))
     if indices is None:
-        listed = [d.rng.randrange(-size, size) for _ in range(d.rng.randint(1, 5))] if size else []
-        if not listed:
-            raise Invalid("no index fits")
-        key = (*[slice(None)] * (axis % len(shape)), listed)
-        d.emit("index", value, key=key)
+        _several_arrays(d, value)
     elif d.chance(0.5):
         d.emit("take", value, indices, axis=axis)
     else:
         key = (*[slice(None)] * (axis % len(shape)), Place(0))
         d.emit("index", value, indices, key=key)
+
+
+def _are_indices(value: Bounded, size: int) -> bool:
+    if value.dtype not in INTEGERS or not value.exact.all():
+        return False
+    numbers = value.value.astype("float64")
+    return bool(((numbers >= -size) & (numbers < size)).all())
+
+
+def _several_arrays(d: Drawer, value: int) -> None:
+    """Lists of integers beside slices, integers and None."""
+    count = d.rng.choice((0, 1, 2, 3, 3, 4))
+    key: list[Any] = []
+    for size in d.values[value].shape[: d.rng.randint(1, d.values[value].ndim)]:
+        length = d.rng.choice((count, count, 1))
+        kind = d.rng.random()
+        if kind < 0.6 and (size or not length):
+            key.append([d.rng.randrange(-size, size) for _ in range(length)])
+        elif kind < 0.75 and size:
+            key.append(d.rng.randrange(-size, size))
+        else:
+            key.append(_slice(d, size))
+    if d.chance(0.15):
+        key.insert(d.rng.randint(0, len(key)), None)
+    d.emit("index", value, key=tuple(key))
 
 
 def _factors(d: Drawer, size: int) -> tuple[int, ...]:
@@ -400,7 +415,7 @@ def matmul(d: Drawer) -> None:
     other = d.pick(fits)
     if other is None or (d.chance(0.3) and d.values[value].ndim >= 2):
         other = d.emit("matrix_transpose", value, form="property")
-    d.emit("matmul", value, other, form="function")
+    d.emit("matmul", value, other, form=d.rng.choice(("function", "operator")))
 
 
 def einsum(d: Drawer) -> None:
@@ -425,7 +440,9 @@ def einsum(d: Drawer) -> None:
     present = list(dict.fromkeys(first + second))
     kept = [c for c in present if d.chance(0.35 if c in first and c in second else 0.75)]
     d.rng.shuffle(kept)
-    d.emit("einsum", value, other, subscripts=f"{first},{second}->{''.join(kept)}")
+    implicit = d.chance(0.1)
+    result = "" if implicit else f"->{''.join(kept)}"
+    d.emit("einsum", value, other, subscripts=f"{first},{second}{result}")
 
 
 def product(d: Drawer) -> None:
@@ -457,12 +474,37 @@ def creation(d: Drawer) -> None:
         d.emit("arange", start=0, stop=shape[-1], step=1, dtype=dtype)
     elif kind < 0.45:
         d.emit("arange", start=shape[-1], stop=-2, step=-3, dtype=dtype)
-    elif kind < 0.7 and len(shape) >= 2:
+    elif kind < 0.65 and len(shape) >= 2:
         d.emit("eye", rows=shape[-2], columns=shape[-1], k=d.rng.choice((0, 0, 1, -1)))
+    elif kind < 0.75:
+        d.emit("linspace", start=-1.0, stop=2.5, num=shape[-1], dtype=d.rng.choice(FLOATS))
     elif kind < 0.85:
         d.emit("full", shape=shape, value=d.rng.choice((0, 1, 3)), dtype=dtype)
     else:
         d.emit("full_like", value, fill=d.rng.choice((0, 1)))
+
+
+def cross_entropy(d: Drawer) -> None:
+    value = required(d.pick(lambda v: v.ndim >= 1 and v.is_float and v.shape[-1] > 0))
+    shape = d.values[value].shape
+
+    def fits(v: Bounded) -> bool:
+        return v.shape == shape[:-1] and _are_indices(v, shape[-1]) and bool((v.value >= 0).all())
+
+    labels = d.pick(fits)
+    if labels is None:
+        labels = d.emit("full", shape=shape[:-1], value=d.rng.randrange(shape[-1]), dtype="int64")
+    d.emit("nn.cross_entropy", value, labels)
+
+
+def scalars(d: Drawer) -> None:
+    """Arithmetic among scalars alone, then with an array."""
+    weak = [n for n, v in enumerate(d.values) if v.weak and v.dtype != "bool"]
+    if not weak:
+        raise Invalid("no scalar")
+    name = d.rng.choice(("add", "subtract", "multiply"))
+    scalar = d.emit(name, d.rng.choice(weak), Literal(d.rng.choice((2, 0.5, 3))), form="operator")
+    d.emit(d.rng.choice(("add", "multiply", "maximum")), number(d), scalar)
 
 
 def one_hot(d: Drawer) -> None:

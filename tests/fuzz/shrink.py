@@ -51,7 +51,8 @@ def _weight(program: Program) -> tuple[float, ...]:
         len(program.outputs) + len(program.argnums),
         elements,
         sum(map(_plainness, program.inputs)),
-        sum(len(repr(i.options)) + len(repr(i.operands)) for i in program.instructions),
+        sum(len(repr(i.options)) + len(repr(i.operands)) for i in program.instructions)
+        + sum(i.strided for i in program.inputs),
     )
 
 
@@ -188,6 +189,8 @@ def _plainer_data(program: Program) -> Iterator[Program]:
     for place, given in enumerate(program.inputs):
         if given.scalar:
             continue
+        if given.strided:
+            yield _with_input(program, place, replace(given, strided=False))
         length = max(math.prod(given.shape), 1)
         kind = {"bool": bool, "float32": float, "float64": float}.get(given.dtype, int)
         samples = [(kind(1),), tuple(kind(n + 1) for n in range(min(length, 97)))]
@@ -204,7 +207,23 @@ def _plainer_literals(program: Program) -> Iterator[Program]:
                 for value in (1, 2, 1.0, 2.0):
                     if type(value) is type(operand.value):
                         yield _with_operand(program, place, position, Literal(value))
+        for key in _plainer_keys(instruction.options.get("key", ())):
+            yield _with_instruction(program, place, replace(instruction, options={"key": key}))
         for name in instruction.options:
             if name in ("keepdims", "correction", "approximate", "axis"):
                 options = {k: v for k, v in instruction.options.items() if k != name}
                 yield _with_instruction(program, place, replace(instruction, options=options))
+
+
+def _plainer_keys(key: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Fewer items, smaller integers, shorter lists, whole slices."""
+    for place, item in enumerate(key):
+        before, after = key[:place], key[place + 1 :]
+        yield (*before, *after)
+        if type(item) is int:
+            yield from ((*before, smaller, *after) for smaller in (0, -1, 1) if smaller != item)
+        if isinstance(item, list):
+            yield (*before, item[:1], *after)
+            yield (*before, [0] * len(item), *after)
+        if isinstance(item, slice):
+            yield (*before, slice(None), *after)

@@ -31,7 +31,6 @@ def _one_thread() -> object:
     threads.set_threads(before)
 
 
-@pytest.mark.xfail(reason="index arithmetic under guards is being mended", strict=False)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_random_programs(kind: str, chunk: int) -> None:

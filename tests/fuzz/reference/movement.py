@@ -211,7 +211,10 @@ def vecdot(x: Bounded, y: Bounded, axis: int = -1) -> Bounded:
 
 
 def einsum(*operands: Bounded, subscripts: str) -> Bounded:
-    terms, result = subscripts.split("->")
+    terms, arrow, result = subscripts.partition("->")
+    if not arrow:
+        result = "".join(c for c in sorted(terms) if c != "," and terms.count(c) == 1)
+    subscripts = f"{terms}->{result}"
     if len(operands) == 1:
         axes = tuple(i for i, c in enumerate(terms) if c not in result)
         rest = [c for c in terms if c in result]
@@ -230,6 +233,11 @@ def einsum(*operands: Bounded, subscripts: str) -> Bounded:
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str = "int64") -> Bounded:
     return exactly(np.arange(start, stop, step).astype(dtype), dtype)
+
+
+def linspace(start: float, stop: float, num: int, dtype: str) -> Bounded:
+    line = np.linspace(start, stop, num)
+    return bounded(line, np.zeros(num), dtype, 4)
 
 
 def full(shape: Any, value: Any, dtype: str) -> Bounded:

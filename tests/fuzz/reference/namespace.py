@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from tests.fuzz.reference import elementwise, movement, reductions
-from tests.fuzz.reference.values import Bounded, Invalid, as_float, exactly
+from tests.fuzz.reference.values import INTEGERS, Bounded, Invalid, as_float, exactly, moved
 
 Reference = Callable[..., Bounded]
 
@@ -36,6 +36,18 @@ def gelu(x: Bounded, approximate: bool = True) -> Bounded:
     else:
         curve = elementwise.erf(scaled(math.sqrt(0.5), x))
     return elementwise.multiply(scaled(0.5, x), elementwise.add(exactly(1.0, x.dtype), curve))
+
+
+def cross_entropy(logits: Bounded, labels: Bounded) -> Bounded:
+    """The label's part, of the losses of every label."""
+    if logits.ndim != labels.ndim + 1 or labels.dtype not in INTEGERS:
+        raise Invalid("no label for each row")
+    value = as_float(logits)
+    if not labels.exact.all() or ((labels.value < 0) | (labels.value >= value.shape[-1])).any():
+        raise Invalid("no such label")
+    losses = elementwise.negative(reductions.log_softmax(value))
+    place = labels.value[..., None].astype("int64")
+    return moved(lambda v: np.take_along_axis(v, place, -1)[..., 0], losses)
 
 
 def _public(module: object, *names: str) -> dict[str, Reference]:
@@ -69,7 +81,7 @@ MOVEMENT = (
     "squeeze", "flip", "concat", "stack", "pad", "astype", "index", "take", "one_hot",
 )  # fmt: skip
 PRODUCTS = ("matmul", "outer", "tensordot", "vecdot", "einsum")
-CREATION = ("arange", "full", "full_like", "eye")
+CREATION = ("arange", "linspace", "full", "full_like", "eye")
 
 FUNCTIONS: dict[str, Reference] = {
     **_public(elementwise, *FLOAT_UNARY, *UNARY, *ARITHMETIC, *COMPARISONS, *LOGICAL, *BITWISE),
@@ -79,4 +91,5 @@ FUNCTIONS: dict[str, Reference] = {
     "nn.relu": relu,
     "nn.silu": silu,
     "nn.gelu": gelu,
+    "nn.cross_entropy": cross_entropy,
 }
