@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
 import pickle
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -270,6 +273,28 @@ def test_an_interrupted_trace_is_closed() -> None:
     with pytest.raises(KeyboardInterrupt):
         wf.jit(failing)(X)
     assert type(wf.asarray(X) + X) is wf.Array
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_interrupts_leave_no_trace_open() -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def body(x: Any) -> Any:
+        for _ in range(10):
+            x = wf.sin(x) + wf.exp(x).sum()
+        return x
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number in range(40):
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.0001 + 0.0001 * number)
+                wf.jit(body)(X)
+                time.sleep(0.1)
+            assert library().state.traces == 0 and value(wf.asarray(X) + X) == 10
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_clear_cache(slow: Callable[[], list[str]]) -> None:

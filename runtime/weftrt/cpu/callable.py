@@ -116,14 +116,10 @@ def tick() -> int:
     return int(state.clock)
 
 
-def trace_opened() -> None:
-    """From here on calls of compiled functions on this thread call the functions themselves."""
-    library().trace_opened()
-
-
-def trace_closed() -> None:
-    """The thread's outermost trace has ended."""
-    library().trace_closed()
+trace_opened: Callable[[], None] = library().trace_opened
+"""From here on calls of compiled functions on this thread call the functions themselves."""
+trace_closed: Callable[[], None] = library().trace_closed
+"""The thread's outermost trace has ended. Built in, so that no interrupt comes before it acts."""
 
 
 def set_traces(count: int) -> None:

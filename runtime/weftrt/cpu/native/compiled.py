@@ -375,7 +375,7 @@ def call_known(
     compiled: CompiledObject, arguments: Pointer[Ptr], count: I64, names: SizedObject
 ) -> Ptr:
     """What the entries say; MISS where none matches, or for very many keywords."""
-    given = cast(Given, stack(I64, 8))
+    given = record(Given)
     given.positional = arguments
     given.count = count
     given.values = arguments + count
