@@ -92,7 +92,8 @@ class Groups:
         behind = [view for operand in node.inputs for view in self.views[operand]]
         seen = views.through(node, behind)
         depth = 1 + max((self.depth.get(i, 0) for i in node.inputs), default=0)
-        pieces = sum(self._pieces.get(i, 1) for i in node.inputs)
+        joined = node.inputs if node.op.name == "concat" else node.inputs[:1]
+        pieces = sum(self._pieces.get(i, 1) for i in joined)
         cut = views.divides(node) and not (seen and all(view.is_flat for view in seen))
         if cut or depth > DEEPEST or pieces > MOST_PIECES:
             self.views[node] = (views.direct(node),)
