@@ -18,7 +18,7 @@ from weftrt import dtypes
 from weftrt import signature as signatures
 from weftrt.array import Array
 from weftrt.dtypes import DType
-from weftrt.errors import TraceError, UsageError
+from weftrt.errors import TraceError, UsageError, WeftError
 from weftrt.program import ArraySpec, SizeSlot
 from weftrt.signature import Pattern
 
@@ -77,7 +77,7 @@ class Reader:
     """
 
     def __init__(self, function: Callable[..., Any], static: Sequence[str], freeze: bool) -> None:
-        parameters = _parameters(function)
+        self._parameters = parameters = _parameters(function)
         self._static = frozenset(static)
         self._freeze = freeze
         self._name = getattr(function, "__name__", repr(function))
@@ -103,6 +103,17 @@ class Reader:
         except RecursionError:
             problem = f"the arguments of {self._name} are nested too deep, or contain themselves"
             raise diagnostics.located(UsageError, problem) from None
+        except WeftError:
+            self._check_binding(args, kwargs)  # what the user would hear of first
+            raise
+
+    def _check_binding(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """TypeError, in Python's words, if the function does not take such arguments."""
+        try:
+            inspect.Signature(list(self._parameters.values())).bind(*args, **kwargs)
+        except TypeError as error:
+            if self._parameters:
+                raise TypeError(f"{self._name}() {error}") from None
 
     def _read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         found: list[tuple[str, Any]] = []

@@ -5,6 +5,9 @@ raised; a comparison with one that does not fit has one answer for all elements.
 integer is rounded to the nearest. A trace depends on what was found so about an argument: it notes
 the range of integers for which it holds (Trace.narrow), and calls outside of it trace again. What
 arithmetic makes of integer arguments is an int64 that wraps, and so does its conversion.
+
+A NumPy scalar is the Python number that it holds, as an operand and as an argument; only asarray
+keeps its dtype, as it keeps an array's.
 """
 
 from __future__ import annotations

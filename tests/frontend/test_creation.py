@@ -174,6 +174,27 @@ def test_masked_arrays_and_matrices_are_refused(use: Callable[[Any], Any]) -> No
             use(value)
 
 
+def test_what_no_memory_holds_is_refused_with_the_line() -> None:
+    for make in (
+        lambda: wf.ones(2**63),
+        lambda: wf.full((2**40, 2**40), 1),
+        lambda: wf.arange(2**62),
+    ):
+        for run in (make, lambda make=make: wf.jit(make)()):
+            with pytest.raises(MemoryError, match=r"test_creation\.py:\d+.*\n.*bytes"):
+                run()
+
+
+def test_numpy_scalars_are_python_numbers_but_to_asarray() -> None:
+    assert wf.asarray(np.int32(3)).dtype is wf.int32
+    for value, wanted in ((np.float64(1.5), wf.float32), (np.int8(3), wf.int64)):
+        for make in (lambda v: wf.full(2, v), lambda v: wf.reshape(v, (1,)), wf.positive):
+            found = make(value), wf.jit(lambda: make(value))(), wf.jit(make)(value)  # noqa: B023
+            assert [x.dtype for x in found] == [wanted] * 3
+    assert wf.result_type(np.float64(1), wf.float32) is wf.float32
+    assert wf.zeros_like(2.0).dtype is wf.jit(wf.zeros_like)(2.0).dtype is wf.float32
+
+
 def test_memory_maps_are_arrays(tmp_path: Any) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.arange(3.0))

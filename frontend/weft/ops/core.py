@@ -85,6 +85,8 @@ def operand(x: Any) -> Tracer | Array:
 
 def host(x: Any) -> np.ndarray[Any, Any]:
     """A scalar or NumPy array as an ndarray of a dtype that Weft has."""
+    if isinstance(x, np.generic) and type(x.item()) in SCALAR_DTYPES:
+        x = x.item()
     if type(x) in SCALAR_DTYPES:
         dtype = default_dtype(SCALAR_DTYPES[type(x)])
         return np.asarray(number(x, dtype), dtype.dtype)

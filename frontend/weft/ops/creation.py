@@ -151,6 +151,7 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
 
 def _fill(value: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     """A scalar or an array of no axes, as an ndarray of `dtype` or of the dtype it has alone."""
+    value = value.item() if isinstance(value, np.generic) else value
     if type(value) not in SCALAR_DTYPES:
         source = core.host(value)
         return source if dtype is None else scalar.cast(source, dtype)
@@ -192,7 +193,7 @@ empty_like = zeros_like
 
 def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None) -> Any:
     """An array of the shape and dtype of `x` with every element `fill_value`."""
-    like = x if isinstance(x, (Tracer, Array)) else asarray(x)
+    like = asarray(x)
     return full(like.shape, fill_value, dtype=dtype if dtype is not None else like.dtype)
 
 
