@@ -39,7 +39,7 @@ KEYWORDS = [
 FUNCTIONS = [(n, getattr(wf, n)) for n in wf.ops.__all__]
 FUNCTIONS += [(n, getattr(wf.nn, n)) for n in wf.nn.__all__]
 EXPECTED = (TypeError, ValueError, IndexError, OverflowError, MemoryError)
-SIGNATURES = re.compile(r"\(\) (got|takes|missing)")
+SIGNATURES = re.compile(r"\(\) (got|takes|missing|too many|multiple)")
 """How Python itself says that a call does not fit its function."""
 
 
