@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, NoReturn, TypeAlias
 
@@ -28,8 +29,11 @@ _Step = mirror(StepTable)
 
 
 def load(program: Program) -> Executable:
-    """Link a program's kernels and build its tables."""
-    return Executable(program, link_kernels(program.kernels))
+    """Link a program's kernels and build its tables. The kernels' text, which is most of a program,
+    is not kept."""
+    linked = link_kernels(program.kernels)
+    symbols = tuple(KernelCode(kernel.symbol, "") for kernel in program.kernels)
+    return Executable(replace(program, kernels=symbols), linked)
 
 
 class Executable:
