@@ -83,10 +83,9 @@ class Reader:
         self._name = getattr(function, "__name__", repr(function))
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         self._positional = [name for name, p in parameters.items() if p.kind in kinds]
+        own = _own_parameters(function) if hasattr(function, "__wrapped__") else parameters
         self.bindable = tuple(
-            name if p.kind is kinds[1] else None
-            for name, p in _parameters(function, follow_wrapped=False).items()
-            if p.kind in kinds
+            name if p.kind is kinds[1] else None for name, p in own.items() if p.kind in kinds
         )
         rest = (n for n, p in parameters.items() if p.kind is inspect.Parameter.VAR_POSITIONAL)
         self._rest = next(rest, "argument")
@@ -215,14 +214,17 @@ class Reader:
 def _parameters(
     function: Callable[..., Any], follow_wrapped: bool = True
 ) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a function, or else of what it calls: a wrapper of (*args, **kwargs) may
-    tell positions from keywords, whatever it shows."""
-    if not follow_wrapped and "__signature__" in getattr(function, "__dict__", ()):
-        return {}
     try:
         return inspect.signature(function, follow_wrapped=follow_wrapped).parameters
     except (TypeError, ValueError):
         return {}
+
+
+def _own_parameters(wrapper: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Those that a wrapper has itself: one of (*args, **kwargs) may tell positions from keywords,
+    whatever it shows."""
+    shown = "__signature__" in getattr(wrapper, "__dict__", ())
+    return {} if shown else _parameters(wrapper, follow_wrapped=False)
 
 
 def _is_beyond(leaf: Any) -> bool:
