@@ -114,7 +114,8 @@ def _combined(b: Builder, s: Reduce, first: Expr, extent: Expr, block: int) -> S
         return _tree(b, s.terms, lanes, width)
     several = ir.apply(Scalar.GT, extent, const(part))
     trees = b.let("trees", ir.apply(Scalar.SELECT, several, const(1), const(0)))
-    _fill(b, s.terms, lanes, ir.apply(Scalar.SELECT, several, const(LANES), const(1)))
+    used = b.let("width", ir.apply(Scalar.SELECT, several, const(LANES), const(1)))
+    _fill(b, s.terms, lanes, used)
     last = _take_parts(b, s, lanes, first, extent, part)
     carried = [(t.result.name, value) for t, value in zip(s.terms, last)]
     with b.for_("tree", 0, trees, carried=carried) as tree:  # a branch that gives values

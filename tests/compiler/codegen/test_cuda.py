@@ -29,6 +29,7 @@ from weftc.codegen.cuda import emit
 from weftc.fusion.clusters import fuse
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Dim
+from weftc.loop import ir
 from weftc.loop.interpret import Order, interpret
 from weftc.loop.ir import (
     INDEX,
@@ -39,6 +40,7 @@ from weftc.loop.ir import (
     For,
     LoopFunction,
     LoopKind,
+    Scalar,
     Space,
     Store,
     Var,
@@ -88,6 +90,18 @@ def _whole(x: Inputs) -> tuple[Node, ...]:
     return op("sum", a, axes=(0, 1)), op("max", a, axes=(0, 1))
 
 
+def _long(x: Inputs) -> tuple[Node, ...]:
+    """Sums of more than two blocks: along a row, down columns, in each of several rows."""
+    row, columns, rows = x(8300), x(8300, 2), x(2, 8300)
+    centered = op("sub", rows, build.spread(op("sum", rows, axes=(1,)), (2, 8300), (1,)))
+    return op("sum", row, axes=(0,)), op("sum", columns, axes=(0,)), centered
+
+
+def _remainder(x: Inputs) -> tuple[Node, ...]:
+    a, b = x(N, M), x(N, M)
+    return op("remainder", a, b), op("floor_divide", a, b)
+
+
 def _layer_norm(x: Inputs) -> Node:
     return layer_norm(x(N, 300), x(300), x(300))
 
@@ -111,6 +125,8 @@ CASES = (
     Case("adam", lambda x: adam(x(300), x(300), x(300), x(300), x())),
     Case("column_sum", _column_sum),
     Case("whole", _whole),
+    Case("long", _long),
+    Case("remainder", _remainder),
     Case("softmax", lambda x: softmax(x(N, 200))),
     Case("softmax_symbolic", lambda x: softmax(x(N, M))),
     Case("layer_norm", _layer_norm),
@@ -199,6 +215,15 @@ def test_a_contraction_says_that_it_has_no_schedule() -> None:
     written = emit([bind(low.function) for low in loops])
     assert "// contraction_0 has no CUDA schedule" in written
     assert "__global__" in written
+
+
+def test_a_bound_that_is_a_choice_is_compared_as_a_whole() -> None:
+    out, n, i = Buffer("out", dtypes.float32), Var("n", INDEX), Var("i", INDEX)
+    several = ir.apply(Scalar.GT, n, const(7))
+    stop = ir.apply(Scalar.SELECT, several, const(64), const(1))
+    inner = For(i, const(0), stop, (Store(out, i, float_const(1.0)),))
+    loop = For(Var("p", INDEX), const(0), const(1), (inner,), LoopKind.BLOCK)
+    assert "i < ((n > 7) ? 64 : 1);" in emit([LoopFunction("choice", (out,), (n,), (loop,))])
 
 
 def float_const(number: float) -> Const:

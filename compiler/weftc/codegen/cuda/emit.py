@@ -298,10 +298,10 @@ def _loop_head(s: For, name: str, start: str, stop: str) -> str:
         first, width = _WHERE[s.kind]
         if s.step > 1:
             first, width = f"i64({first}) * {s.step}", f"i64({width}) * {s.step}"
-        start = first if start == "0" else f"{start} + {first}"
+        start = first if start == "0" else f"{_atom(start)} + {first}"
         step = width
     advance = f"++{name}" if step == "1" else f"{name} += {step}"
-    return f"for (i64 {name} = {start}; {name} < {stop}; {advance}) {{"
+    return f"for (i64 {name} = {start}; {name} < {_atom(stop)}; {advance}) {{"
 
 
 _CALLED = frozenset(

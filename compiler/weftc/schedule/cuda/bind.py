@@ -40,6 +40,7 @@ from weftc.loop.ir import (
     Var,
     const,
 )
+from weftc.loop.split_reduce import split_reductions
 from weftc.loop.walk import bound, expressions, names, postorder, statements
 from weftc.schedule.cuda import reduction
 from weftc.schedule.cuda.rewrite import BufferMap
@@ -68,7 +69,7 @@ def bind(function: LoopFunction) -> LoopFunction | Unbound:
     try:
         if _has_lanes(function.body):
             raise _Unfit("its loops are written in vectors of the CPU")
-        return _Binder(function).bind()
+        return _Binder(split_reductions(function)).bind()
     except _Unfit as reason:
         return Unbound(function.name, str(reason))
 
