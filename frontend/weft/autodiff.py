@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from weft import diagnostics, tree
 from weft.jitting import jit
 from weft.ops import core
@@ -65,7 +67,7 @@ def _value_and_grad(
         one = convert(lift(1.0), output.dtype).node
         gradients = _pull(name, [output], [one], inputs)
         parts = _grouped(gradients, structures)
-        chosen = parts[0] if isinstance(argnums, int) else tuple(parts)
+        chosen = tuple(parts) if isinstance(argnums, (tuple, list, range)) else parts[0]
         return ((output, aux) if has_aux else output), chosen
 
     return both
@@ -77,11 +79,11 @@ def _check(name: str, function: Any) -> None:
 
 
 def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    if not all(type(number) is int for number in numbers):
+    numbers = tuple(argnums) if isinstance(argnums, (tuple, list, range)) else (argnums,)
+    if not all(type(number) is int or isinstance(number, np.integer) for number in numbers):
         problem = f"argnums is the number of an argument or a tuple of them, not {argnums!r:.40}"
         raise diagnostics.located(UsageError, problem)
-    return numbers
+    return tuple(map(int, numbers))
 
 
 def _place(name: str, number: int, count: int) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from weft import diagnostics
 from weft.boundary import public
 from weftrt.errors import UsageError
 from weftrt.forks import ForkLock
@@ -58,7 +59,8 @@ class Structure:
     def unflatten(self, leaves: Sequence[Any]) -> Any:
         """The tree of this structure with these leaves."""
         if len(leaves) != self.leaves():
-            raise UsageError(f"the tree {self} has {self.leaves()} leaves, but got {len(leaves)}")
+            problem = f"the tree {self} has {self.leaves()} leaves, but got {len(leaves)}"
+            raise diagnostics.located(UsageError, problem)
         return self._build(iter(leaves))
 
     def _build(self, leaves: Iterator[Any]) -> Any:
@@ -124,7 +126,9 @@ def rules_of(kind: type) -> Rules:
     if found is None and issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return _NAMED_TUPLE
     if found is None:
-        raise UsageError(f"{kind.__name__} is not a registered tree class (weft.tree.register)")
+        raise diagnostics.located(
+            UsageError, f"{kind.__name__} is not a registered tree class (weft.tree.register)"
+        )
     return found
 
 
@@ -145,15 +149,19 @@ def register(
     Else `flatten(tree)` gives (children, hashable extra) and `unflatten(extra, children)` the tree.
     Usable as a decorator.
     """
+    if not isinstance(cls, type):
+        raise diagnostics.located(UsageError, f"register takes a class, not {cls!r:.40}")
     if flatten is not None and unflatten is not None:
         rules = _functions(flatten, unflatten)
     elif dataclasses.is_dataclass(cls):
         rules = _dataclass([f.name for f in dataclasses.fields(cls)])
     else:
-        raise UsageError(f"{cls.__name__} is no dataclass: give register flatten and unflatten")
+        raise diagnostics.located(
+            UsageError, f"{cls.__name__} is no dataclass: give register flatten and unflatten"
+        )
     with _lock:
         if cls in _KINDS:
-            raise UsageError(f"{cls.__name__} is already a tree class")
+            raise diagnostics.located(UsageError, f"{cls.__name__} is already a tree class")
         _KINDS[cls] = rules
     return cls
 
@@ -245,6 +253,9 @@ def structure(tree: Any) -> Structure:
 @public
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """The tree with this structure and these leaves."""
+    if not isinstance(structure, Structure):
+        problem = f"unflatten takes a structure (tree.structure), not {structure!r:.40}"
+        raise diagnostics.located(UsageError, problem)
     return structure.unflatten(leaves)
 
 
@@ -261,8 +272,8 @@ def _matching(expected: Structure, tree: Any, position: int) -> list[Any]:
     if shape != expected:
         where, first, other = difference(expected, shape)
         place = f" at {where}" if where else ""
-        raise UsageError(
-            f"trees differ{place}: the first has {first}, number {position} has {other}"
+        raise diagnostics.located(
+            UsageError, f"trees differ{place}: the first has {first}, number {position} has {other}"
         )
     return found
 

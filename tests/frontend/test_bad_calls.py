@@ -32,6 +32,7 @@ VALUES: list[Callable[[], Any]] = [
     lambda: len, lambda: {1, 2}, lambda: range(2), lambda: int, lambda: 0.0, lambda: (None, 1),
     lambda: [wf.ones(2), wf.ones(2)], lambda: [[1], [1, 2]], lambda: np.ones((1,) * 9),
 ]  # fmt: skip
+X = wf.ones((2, 3))
 KEYWORDS = [
     "axis", "dtype", "keepdims", "copy", "k", "shape", "axes", "correction", "num_classes",
     "pad_width", "constant_values", "endpoint", "approximate", "epsilon", "min", "max", "step",
@@ -88,6 +89,14 @@ def check(run: Callable[[], Any], call: str) -> None:
             lambda: wf.concat([wf.ones(2), wf.ones(3), wf.ones((1, 1))]),
             r"wf.ones\(2\) has .* wf.ones\(\(1, 1\)\) has",
         ),
+        (lambda: wf.ones(2)[int], "is not an index"),
+        (lambda: wf.grad(wf.sum, argnums=2.5)(X), "a tuple of them, not 2.5"),
+        (lambda: wf.grad(wf.sum, argnums=None)(X), "a tuple of them, not None"),
+        (lambda: wf.tree.register(3), "register takes a class, not 3"),
+        (lambda: wf.tree.register(Odd), "Odd is no dataclass"),
+        (lambda: wf.tree.unflatten(3, [1]), "takes a structure"),
+        (lambda: wf.tree.unflatten(wf.tree.structure([1, 2]), [1]), "has 2 leaves, but got 1"),
+        (lambda: wf.tree.map(max, [1], [1, 2]), "trees differ"),
     ],
 )
 def test_messages(run: Callable[[], Any], message: str) -> None:

@@ -119,8 +119,8 @@ STAGES: dict[str, Callable[[Lowered], str]] = {
 
 
 def _writer(stage: str) -> Callable[[Lowered], str]:
-    if stage not in STAGES:
-        raise UsageError(f"there is no stage {stage!r}; there are {', '.join(STAGES)}")
+    if not isinstance(stage, str) or stage not in STAGES:
+        raise UsageError(f"there is no stage {stage!r:.40}; there are {', '.join(STAGES)}")
     return STAGES[stage]
 
 

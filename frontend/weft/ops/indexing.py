@@ -18,7 +18,14 @@ from weftc.ir.types import Dim, Size, product
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import Kind
-from weftrt.errors import DTypeError, IndexingError, OutOfBoundsError, ShapeError, UsageError
+from weftrt.errors import (
+    DTypeError,
+    IndexingError,
+    OutOfBoundsError,
+    ShapeError,
+    UsageError,
+    WeftError,
+)
 
 _NO_MASK = "; a mask would give a shape that depends on values: use wf.where"
 
@@ -97,16 +104,23 @@ def _item(x: Any, item: Any) -> Any:
         return slice(*(_bound(x, bound) for bound in (item.start, item.stop, item.step)))
     if isinstance(item, (list, tuple, range)):
         return _listed(x, item)
-    if isinstance(item, (bool, np.bool_)) or not hasattr(item, "__index__"):
-        mask = isinstance(item, (bool, np.bool_))
-        _fail(x, f"{item!r:.40} is not an index" + _NO_MASK * mask)
-    return operator.index(item)
+    if isinstance(item, (bool, np.bool_)):
+        _fail(x, f"{item} is not an index" + _NO_MASK)
+    return _integer(x, item, f"{item!r:.40} is not an index")
 
 
 def _bound(x: Any, bound: Any) -> int | None:
-    if bound is not None and not hasattr(bound, "__index__"):
-        _fail(x, f"a slice is of integers, not {diagnostics.kind_of(bound)}")
-    return None if bound is None else operator.index(bound)
+    problem = f"a slice is of integers, not {diagnostics.kind_of(bound)}"
+    return None if bound is None else _integer(x, bound, problem)
+
+
+def _integer(x: Any, value: Any, problem: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        if isinstance(error, WeftError):  # of a traced value
+            raise
+        _fail(x, problem)
 
 
 def _listed(x: Any, item: Any) -> Any:
