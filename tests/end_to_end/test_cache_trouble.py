@@ -220,7 +220,7 @@ def test_a_relative_folder_stays_where_it_was(
     assert entries(tmp_path / "here") and not list((tmp_path / "elsewhere").iterdir())
 
 
-@pytest.mark.parametrize("name", ["with space", "naïve ∂", "new\nline", "x" * 300, "~", "a/../b"])
+@pytest.mark.parametrize("name", ["naïve ∂ and spaces", "new\nline", "x" * 300, "~"])
 def test_odd_names(tmp_path: Path, expected: str, name: str) -> None:
     folder = f"{tmp_path}/{name}"
     out, err = run(folder)
