@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -39,6 +40,10 @@ SAMPLE: tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...] = (
     (lambda x: wf.grad(lambda x: wf.sum(wf.take(x, INDICES, axis=0) ** 2))(x), (X,)),
     (lambda x: wf.concat([x, x[:3], wf.flip(x)], axis=0), (X,)),
     (lambda x: (wf.sum(x), wf.sin(x), wf.max(x)), (LARGE,)),
+    (lambda x: (x % 0.3, wf.astype(x * 100, "uint8") // 7, x > 0.5), (X,)),
+    (lambda x: wf.sum(x * x, axis=1) + x[:, 0], (X[::2, ::-3],)),
+    (lambda x: (x[:0] * 2, wf.sum(x[:, :0], axis=1)), (X,)),
+    (lambda x, i: wf.sum(x, axis=-1) * i, (np.arange(24.0).reshape(2, 3, 4), 3)),
     (lambda p, *, k: {"a": p.first + k["b"], "c": [p.second, 1.5]}, ()),
 )
 
@@ -57,9 +62,24 @@ def run_sample() -> None:
     taken(X, INDICES)
     with pytest.raises(IndexError):
         taken(X, INDICES + 100)
+    run_lifetimes()
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(f, *a) for _ in range(5) for f, a in functions[:-1]]
         assert all(item.result() is not None for item in waiting)
+
+
+def run_lifetimes() -> None:
+    """Views outlive their arrays, and programs the functions that asked for them."""
+    views = [np.asarray(wf.asarray(X) * k) for k in range(3)]
+    for k in range(3):
+        scaled = wf.jit(lambda x, k=k: (x * k, x))
+        results = scaled(wf.asarray(X))
+        views.extend(map(np.asarray, results))
+        scaled.clear_cache()
+        scaled(X)
+        del scaled, results
+    gc.collect()
+    assert all(view.shape == X.shape and np.isfinite(view).all() for view in views)
 
 
 HEAD = "define void @kernel(ptr %buffers, ptr %sizes, ptr %status) {\n"

@@ -21,7 +21,6 @@ from weftrt.cpu.memory_check.guarded import GUARD, PATTERNS, Block, Room, Rooms,
 from weftrt.cpu.memory_check.report import Zone, faults_reported
 from weftrt.errors import MemoryCheckError
 from weftrt.forks import ForkLock
-from weftrt.forks import ForkLock
 from weftrt.program import BufferUse, Program, Role, StepUse
 
 _Kernel = ctypes.CFUNCTYPE(
