@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,3 +156,34 @@ def test_what_a_handler_catches_does_not_end_the_program_around_it(thread_count)
         [out] = slow.run([np.zeros(100, "f4")])
     np.testing.assert_array_equal(array.to_numpy(out), np.arange(100, dtype="f4"))
     assert caught
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_child_that_a_handler_forks_gives_the_program_up(thread_count, leaves):
+    """It has no threads but its own, so that nobody would finish what others were at."""
+    slow = sleeping(5000)
+    children = []
+
+    def handler() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        children.append(os.fork())
+        if children[-1] == 0 and leaves:
+            raise StopHere
+
+    try:
+        with every_20_milliseconds(handler):
+            [out] = slow.run([np.zeros(100, "f4")])
+        assert children[0] != 0, "the child has a result"
+        np.testing.assert_array_equal(array.to_numpy(out), np.arange(100, dtype="f4"))
+    except (RuntimeError, StopHere):
+        if children[0] != 0:
+            raise
+        signal.alarm(20)
+        test_threads.check(load(test_threads.program()), 1000, repeats=5)
+        test_threads.check(load(replace(test_threads.program(), work=10**10)), 1000)
+        os._exit(0)
+    finally:
+        if children[0] == 0:
+            os._exit(1)
+    assert os.waitpid(children[0], 0)[1] == 0

@@ -306,6 +306,7 @@ def _fill_state(address: int, types: dict[str, type]) -> Any:
         "type_error": TypeError,
         "value_error": ValueError,
         "buffer_error": BufferError,
+        "runtime_error": RuntimeError,
         "raise_failure": _raise_failure,
         "equal": signature.equal,
         "raise_no_memory": _raise_no_memory,

@@ -36,6 +36,7 @@ from weftrt.cpu.native.python import (
 from weftrt.cpu.native.signals import (
     LOOK_NANOSECONDS,
     WATCH,
+    getpid,
     interrupted,
     is_watched,
     nanoseconds,
@@ -65,7 +66,6 @@ WAIT, WAKE = 128, 129
 BLOCK_SIGNALS, SET_SIGNALS = 0, 2
 """SIG_BLOCK and SIG_SETMASK of Linux."""
 
-getpid = extern("i32 getpid()")
 syscall = extern("i64 syscall(i64, ...)")
 pthread_create = extern("i32 pthread_create(ptr, ptr, ptr, ptr)")
 pthread_detach = extern("i32 pthread_detach(ptr)")
@@ -218,13 +218,15 @@ def acquire(process: I64) -> Bool:
 
 @native
 def wait_for_workers() -> None:
-    """Until all pieces are done: spin, then sleep; a region that can be interrupted looks up."""
+    """Until all pieces are done: spin, then sleep; a region that can be interrupted looks up. In a
+    child that a signal handler forked there is nobody to wait for."""
     for _spin in range(SPINS):
         if atomic_load(THREADS.remaining) == 0:
             return
         relax()
     asleep = cast(Pointer[I32], address_of(THREADS.caller_sleeps))
     atomic_store(asleep, 1)
+    lock = cast(Pointer[I64], address_of(THREADS.lock))
     limit = stack(I64, 2)
     limit[0] = 0
     limit[1] = LOOK_NANOSECONDS
@@ -233,8 +235,8 @@ def wait_for_workers() -> None:
         if left == 0:
             break
         sleep_while(THREADS.remaining, left, limit)
-        if THREADS.cut != 0:
-            interrupted()
+        if THREADS.cut != 0 and interrupted() and atomic_load(lock) >> 1 != cast(I64, getpid()):
+            break
     atomic_store(asleep, 0)
 
 

@@ -143,6 +143,7 @@ class PythonState(Struct):
     type_error: Ptr
     value_error: Ptr
     buffer_error: Ptr
+    runtime_error: Ptr
     raise_failure: Ptr
     equal: Ptr
     raise_no_memory: Ptr

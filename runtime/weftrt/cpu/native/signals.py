@@ -15,6 +15,7 @@ from weftrt.cpu.native.python import (
     PyEval_RestoreThread,
     PyEval_SaveThread,
     PyLong_AsLongLong,
+    raise_text,
 )
 from weftrt.cpu.native.types import (
     I32,
@@ -35,6 +36,7 @@ LOOK_NANOSECONDS = 50_000_000
 """How often to look; it takes the GIL."""
 SECOND = 1_000_000_000
 
+getpid = extern("i32 getpid()")
 clock_gettime = extern("i32 clock_gettime(i32, ptr)")
 pthread_self = extern("i64 pthread_self()")
 
@@ -93,13 +95,18 @@ def take_lock(python: Ptr, work: I64) -> Bool:
 
 @native
 def interrupted() -> Bool:
-    """On a watched thread: whether to give up. Looks for signals when that is due."""
+    """On a watched thread: whether to give up. Looks for signals when that is due. A child that a
+    handler forked gives up too: it lacks the threads that are at work."""
     if WATCH.interrupted != 0:
         return True
     if nanoseconds() < WATCH.due:
         return False
+    process = getpid()
     PyEval_RestoreThread(WATCH.python)
     raised: Bool = PyErr_CheckSignals() != 0
+    if not raised and getpid() != process:
+        raise_text(STATE.runtime_error, "a fork in a signal handler leaves this program unfinished")
+        raised = True
     WATCH.python = PyEval_SaveThread()
     WATCH.due = nanoseconds() + LOOK_NANOSECONDS
     WATCH.interrupted = 1 if raised else 0
@@ -109,9 +116,11 @@ def interrupted() -> Bool:
 @export
 def weft_watch(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """watch(identity of the main thread, number of a monotonic clock)."""
-    WATCH.thread = PyLong_AsLongLong(arguments[0])
+    thread = PyLong_AsLongLong(arguments[0])
+    if thread != WATCH.thread:
+        WATCH.depth = 0
+        WATCH.interrupted = 0
+    WATCH.thread = thread
     WATCH.clock = PyLong_AsLongLong(arguments[1])
-    WATCH.depth = 0
-    WATCH.interrupted = 0
     Py_IncRef(STATE.none)
     return STATE.none
