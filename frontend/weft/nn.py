@@ -11,7 +11,7 @@ from weft.ops.core import operation
 from weft.ops.elementwise import binary, like, sigmoid, tanh
 from weft.ops.indexing import one_hot
 from weft.ops.reductions import average, logsumexp, reduce, variance
-from weft.promotion import as_float, as_strong, convert
+from weft.promotion import as_float, as_strong
 from weft.tracing import Tracer, apply, lift
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError
@@ -106,7 +106,8 @@ def _is_label(x: Tracer, labels: Tracer) -> Tracer:
     """Whether each place of the last axis of `x` is the label of its row."""
     place = apply("iota", shape=x.shape, axis=x.ndim - 1, dtype=dtypes.int64)
     classes = apply("iota", shape=x.shape[-1:], axis=0, dtype=dtypes.int64)
-    label = apply("take", classes, convert(labels, dtypes.uint64), axis=0)  # no negative ones
+    unsigned = apply("convert", as_strong(labels), dtype=dtypes.uint64)  # no label is negative
+    label = apply("take", classes, unsigned, axis=0)
     column = apply("reshape", label, shape=(*labels.shape, 1))
     return binary("eq", "cross_entropy", place, column)
 

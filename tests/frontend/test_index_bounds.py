@@ -62,6 +62,16 @@ def test_labels_of_every_dtype(dtype: type) -> None:
         np.testing.assert_allclose(f(LOGITS, labels), [0.40760595, np.log(3)], rtol=1e-6)
 
 
+@pytest.mark.parametrize("label", [7, -1])
+def test_a_label_that_is_a_number(label: int) -> None:
+    for f in (wf.nn.cross_entropy, wf.jit(lambda x, label: wf.nn.cross_entropy(x, label))):
+        assert float(f(LOGITS[0], 2)) == pytest.approx(0.40760595)
+        with pytest.raises(IndexError, match=rf"index {label} is out of bounds .* size 3"):
+            f(LOGITS[0], label)
+    with pytest.raises(IndexError, match=r"an index is out of bounds .* size 3"):
+        wf.jit(lambda x: wf.nn.cross_entropy(x, label))(LOGITS[0])
+
+
 @pytest.mark.parametrize("label", [3, -1, -3, 2**40])
 def test_a_label_that_is_no_class(label: int) -> None:
     labels = np.array([1, label])
