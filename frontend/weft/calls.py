@@ -252,8 +252,8 @@ def indirect(leaf: Any) -> str | None:
     """Why the native guard cannot take an argument as it is; None where it can."""
     if not isinstance(leaf, np.ndarray):
         return None
-    dtype = dtypes.from_numpy(leaf.dtype)
-    if type(leaf) is np.ndarray and dtype is not None and leaf.dtype is dtype.dtype:
+    known = leaf.dtype.isnative and dtypes.from_numpy(leaf.dtype) is not None
+    if type(leaf) is np.ndarray and known:
         return None
     return f"is a {leaf.dtype.str} {type(leaf).__name__}"
 

@@ -29,6 +29,7 @@ from weftrt.cpu.native.python import (
     PyObject_New,
     PyTuple_New,
     SizedObject,
+    has_dtype,
     raise_by,
     raise_text,
     type_of,
@@ -227,9 +228,9 @@ def read_shape(shape: SizedObject, extents: Pointer[I64]) -> I64:
 
 @native
 def dtype_of_numpy(source: NumpyArray) -> I64:
-    """The dtype code of a NumPy array by the identity of its descriptor; -1 where unknown."""
+    """The dtype code of a NumPy array in native byte order; -1 where unknown."""
     for code in range(8):
-        if STATE.descriptors[code] == source.descriptor:
+        if has_dtype(source.descriptor, code):
             return code
     return -1
 

@@ -30,6 +30,7 @@ from weftrt.cpu.native.python import (
     PyObject_RichCompareBool,
     PyObject_Vectorcall,
     SizedObject,
+    has_dtype,
     type_of,
 )
 from weftrt.cpu.native.strided import gathered, has_elements
@@ -84,7 +85,7 @@ def next_object(frame: Frame) -> Ptr:
 @native
 def match_numpy(frame: Frame, spec: ArrayTable, array: NumpyArray) -> Bool:
     """Whether an ndarray is what the program expects."""
-    if array.descriptor != STATE.descriptors[spec.dtype]:
+    if not has_dtype(array.descriptor, spec.dtype):
         return False
     if not fits(spec, spec.dtype, array.ndim, array.dimensions, frame.sizes):
         return False

@@ -12,6 +12,7 @@ import numpy as np
 
 from weftrt.cpu.native.python import (
     CellObject,
+    Descriptor,
     FloatObject,
     ListObject,
     NumpyArray,
@@ -55,6 +56,7 @@ def _wrong_object() -> str | None:
         "float": _float_agrees,
         "cell": _cell_agrees,
         "ndarray": _ndarray_agrees,
+        "NumPy dtype": _descriptor_agrees,
     }
     wrong = (name for name, agrees in checks.items() if not agrees())
     name = next(wrong, None)
@@ -103,3 +105,11 @@ def _ndarray_agrees() -> bool:
     strided = _view(NumpyArray, np.zeros((4, 4))[:, ::2]).flags & 0x1 == 0
     same_descriptor = view.descriptor == id(np.dtype(np.float32))
     return sizes == (5, 3) and contiguous and strided and same_descriptor
+
+
+def _descriptor_agrees() -> bool:
+    return all(
+        (view.number, view.characters >> 16 & 0xFF) == (dtype.num, ord(dtype.byteorder))
+        for dtype in (np.dtype(np.int64), np.dtype(">f4"), np.dtype(np.bool_))
+        if (view := _view(Descriptor, dtype))
+    )

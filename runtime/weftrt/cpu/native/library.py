@@ -64,8 +64,6 @@ MODULES: tuple[ModuleType, ...] = (
     compiled,
     parallel,
 )
-FORMATS = {"bool": b"?", "uint8": b"B", "uint32": b"I", "uint64": b"Q"}
-FORMATS |= {"int32": b"i", "int64": b"q", "float32": b"f", "float64": b"d"}
 
 FLOATS = (float, np.float64, np.float32, np.float16)
 _SIGNED, _UNSIGNED = (
@@ -275,6 +273,12 @@ def _callable_type(addresses: dict[str, int], name: str, struct: Any) -> type:
     )
 
 
+def _synonym(descriptor: np.dtype[Any]) -> int:
+    """The number of NumPy's other type with the same elements; the same number if it has none."""
+    numbers = (np.dtype(char).num for char in "ilqILQ" if np.dtype(char) == descriptor)
+    return next((number for number in numbers if number != descriptor.num), descriptor.num)
+
+
 def _raise_failure(executable: Any, failure: int, buffers: int) -> None:
     failed = mirror(executor.Failure).from_address(failure)
     executable.fail(failed.site, failed.element, buffers)
@@ -325,9 +329,10 @@ def _fill_state(address: int, types: dict[str, type]) -> Any:
         state.numbers[index] = id(kind)
     for dtype in dtypes.ALL:
         descriptor = np.dtype(dtype.name)
-        text = ctypes.c_char_p(FORMATS[dtype.name])
+        text = ctypes.c_char_p(descriptor.char.encode())
         state.dtypes[dtype.code] = id(dtype)
         state.descriptors[dtype.code] = id(descriptor)
+        state.synonyms[dtype.code] = _synonym(descriptor)
         state.item_sizes[dtype.code] = dtype.itemsize
         state.formats[dtype.code] = ctypes.cast(text, ctypes.c_void_p).value
         heap_type._KEPT.extend((descriptor, text))

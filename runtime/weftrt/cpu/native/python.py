@@ -6,10 +6,11 @@ exceptions and NumPy's descriptors are read from STATE, which weftrt.cpu.native.
 
 from __future__ import annotations
 
-from weftrt.cpu.native.intrinsics import stack
+from weftrt.cpu.native.intrinsics import cast, stack
 from weftrt.cpu.native.types import (
     I32,
     I64,
+    Bool,
     Pointer,
     Ptr,
     Struct,
@@ -124,11 +125,24 @@ class NumpyArray(Struct):
     flags: I32
 
 
+class Descriptor(Struct):
+    """The start of PyArray_Descr, the same in NumPy 1 and 2: after its scalar type come the
+    characters of its kind, type and byte order, then the number of its type."""
+
+    count: I64
+    type: Ptr
+    scalar: Ptr
+    characters: I32
+    number: I32
+
+
 class PythonState(Struct):
     """Objects that native code compares with or raises; the library keeps them alive.
 
     `numbers` are the types of Python's and NumPy's scalars: floats first, then integers, then
-    bools. `clock` counts calls, `traces` the traces that are open on all threads."""
+    bools. A dtype has a NumPy descriptor, and may have a second type of the same bits. `clock`
+    counts calls, `traces` the traces that are open on all threads.
+    """
 
     array_type: Ptr
     compiled_type: Ptr
@@ -159,7 +173,8 @@ class PythonState(Struct):
     number_count: I64
     numbers: Pointer[Ptr] = inline(16)
     dtypes: Pointer[Ptr] = inline(16)
-    descriptors: Pointer[Ptr] = inline(16)
+    descriptors: Pointer[Descriptor] = inline(16)
+    synonyms: Pointer[I64] = inline(16)
     item_sizes: Pointer[I64] = inline(16)
     formats: Pointer[Ptr] = inline(16)
 
@@ -172,6 +187,19 @@ def type_of(item: Ptr) -> Ptr:
     """An object's type."""
     view: Object = item
     return view.type
+
+
+@native
+def has_dtype(descriptor: Descriptor, code: I64) -> Bool:
+    """Whether a NumPy descriptor means a dtype, in native byte order. There are many objects for
+    one: arrays that were pickled have their own, and C's long and long long may be alike."""
+    known = STATE.descriptors[code]
+    if descriptor == known:
+        return True
+    if (descriptor.characters ^ known.characters) >> 16 & 0xFF != 0:
+        return False
+    number = cast(I64, descriptor.number)
+    return number == cast(I64, known.number) or number == STATE.synonyms[code]
 
 
 @native
