@@ -20,6 +20,7 @@ import numpy as np
 from weft import diagnostics
 from weft.tracing import INT64, Tracer, active, apply, constant
 from weftc.loop import scalar
+from weftc.loop.ir import Scalar
 from weftc.ops import TABLE
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
@@ -115,7 +116,12 @@ def number(value: Any, dtype: DType) -> Any:
         return value
     if type(value) is int:
         return rounded(value, dtype) if dtype.is_float else value != 0
-    return scalar.cast(np.asarray(value), dtype).item()
+    return cast(np.asarray(value), dtype).item()
+
+
+def cast(source: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
+    """An ndarray in another dtype, by the meaning that kernels give to it."""
+    return scalar.evaluate(Scalar.CAST, [source], dtype)
 
 
 def rounded(value: int, dtype: DType) -> float:

@@ -39,6 +39,13 @@ def test_casts_are_the_same_every_way(dtype: Any, source: str) -> None:
         assert_same_bits(np.asarray(listed), first)
 
 
+@pytest.mark.filterwarnings("error")
+def test_casts_do_not_warn() -> None:
+    assert wf.asarray([1e300, 2**70], dtype=wf.float32).tolist() == [np.inf, 2.0**70]
+    assert (wf.ones(1) * 1e300).tolist() == wf.full(1, 1e300).tolist() == [np.inf]
+    assert wf.asarray(np.array([np.nan, 1e20]), dtype=wf.int32).tolist() == [0, 2**31 - 1]
+
+
 def test_floats_become_the_nearest_integers_inside_the_dtype() -> None:
     assert wf.asarray(ODD, dtype=wf.uint8).tolist() == [0, 255, 0, 255, 0, 255, 255, 0, 0, 255, 0]
 

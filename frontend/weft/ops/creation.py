@@ -10,10 +10,9 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
-from weft.promotion import as_strong, convert, default_dtype, dtype_of, limits, number
+from weft.promotion import as_strong, cast, convert, default_dtype, dtype_of, limits, number
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
 from weftc.ir.types import Dim, Shape, static_shape
-from weftc.loop import scalar
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType
@@ -55,7 +54,7 @@ def _foreign(obj: Any, dtype: DType | None, copy: bool | None) -> Array:
     found = array_dtype(source, "the array")
     check_rank(source.ndim, "the array")
     if dtype is not None and found is not dtype:
-        return array.from_numpy(scalar.cast(np.asarray(_copied(obj, copy)), dtype), copy=False)
+        return array.from_numpy(cast(np.asarray(_copied(obj, copy)), dtype), copy=False)
     source = np.asarray(source)
     direct = source.flags.c_contiguous and source.flags.aligned and source.dtype is found.dtype
     if copy is False and not direct:
@@ -93,7 +92,7 @@ def _numbers(obj: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
         assert dtype is not None
         return _exact(source, leaves, dtype)
     found = array_dtype(source, "the array")
-    return scalar.cast(source, found if dtype is None else dtype)
+    return cast(source, found if dtype is None else dtype)
 
 
 _DEFAULTS = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT, "b": dtypes.bool_}
@@ -154,7 +153,7 @@ def _fill(value: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     value = value.item() if isinstance(value, np.generic) else value
     if type(value) not in SCALAR_DTYPES:
         source = core.host(value)
-        return source if dtype is None else scalar.cast(source, dtype)
+        return source if dtype is None else cast(source, dtype)
     chosen = dtype if dtype is not None else default_dtype(SCALAR_DTYPES[type(value)])
     return np.asarray(number(value, chosen), chosen.dtype)
 
