@@ -9,10 +9,10 @@ integers convert as in C. Locals live in memory; LLVM's passes put them into reg
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
+import linecache
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
@@ -111,6 +111,15 @@ def _string_global(name: str, text: str) -> str:
     return f'{name} = private constant [{len(data)} x i8] c"{escaped}"'
 
 
+@cache
+def _definitions(file: str) -> dict[int, ast.FunctionDef]:
+    """The functions of a source file by the lines where they begin: read once for all of them,
+    where inspect.getsource would look through it for each."""
+    tree = ast.parse("".join(linecache.getlines(file)))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return {min([n.lineno, *(d.lineno for d in n.decorator_list)]): n for n in found}
+
+
 class FunctionTranslator:
     """Translates one function; a new one for each."""
 
@@ -127,8 +136,8 @@ class FunctionTranslator:
         self.line = 0
 
     def translate(self) -> str:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
-        assert isinstance(tree, ast.FunctionDef)
+        code = self.function.__code__
+        tree = _definitions(code.co_filename)[code.co_firstlineno]
         self.result = resolve(tree.returns, self.names) if tree.returns else VOID
         parameters = []
         for argument in tree.args.args:
