@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.runtime.programs import ADD, CHECK, N, add_program, spec
+from tests.runtime.programs import ADD, CHECK, NEGATE, N, add_program, spec
 
 from weftrt import array
 from weftrt.cpu.executable import load
@@ -131,6 +132,44 @@ def test_a_failure_from_foreign_memory() -> None:
     )
     with pytest.raises(MemoryCheckError, match="fails or not"):
         run(kernel("fails_or_not", body))
+
+
+def chain(temporaries: tuple[int, int], order: tuple[int, ...] = (0, 1, 2)) -> Program:
+    """(x + x) - x through two temporaries at these offsets."""
+    x, out, doubled, negated = range(4)
+    read, written = USES[0], USES[1]
+    calls = [(0, (x, x, doubled)), (1, (x, negated)), (0, (doubled, negated, out))]
+    steps = [Step(kernel, buffers, (0, 1)) for kernel, buffers in calls]
+    uses = [StepUse(LINE, (*[read] * (len(b) - 1), written)) for _, b in calls]
+    return replace(
+        program(ADD),
+        temporaries=tuple(map(Temporary, temporaries)),
+        arena=256,
+        kernels=(ADD, NEGATE),
+        steps=tuple(steps[i] for i in order),
+        uses=tuple(uses[i] for i in order),
+    )
+
+
+def test_temporaries() -> None:
+    executable = load(chain((0, 64)))
+    for count in (2, 10, 3):
+        x = np.arange(count, dtype="f4")
+        [out] = executable.run([x])
+        assert array.to_numpy(out).tolist() == x.tolist()
+
+
+def test_temporaries_that_overlap() -> None:
+    message = f"{ADD.symbol} reads its input x, f32[n0], which was overwritten after {ADD.symbol}"
+    with pytest.raises(MemoryCheckError, match=re.escape(message)):
+        load(chain((0, 36))).run([np.arange(10, dtype="f4")])
+
+
+def test_a_temporary_that_is_not_written() -> None:
+    executable = load(chain((0, 64), (0, 2)))
+    for _ in range(2):  # of one run the next knows nothing
+        with pytest.raises(MemoryCheckError, match="which no kernel has written"):
+            executable.run([np.arange(10, dtype="f4")])
 
 
 def test_the_programs_own_errors_stay() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
@@ -35,6 +36,12 @@ _DONE = -1
 _lock = ForkLock()
 """One watched kernel runs at a time: there is one handler of faults."""
 _rooms = Rooms()
+_MOST_RUNS = 64
+"""Runs that a program may have under way; of the others, the oldest is forgotten."""
+
+
+Written: TypeAlias = dict[int, tuple[str, int]]
+"""For each buffer that a run has written so far: the kernel, and a digest of the content."""
 
 
 class Checker:
@@ -43,9 +50,9 @@ class Checker:
 
     def __init__(self, program: Program, kernels: Sequence[int]) -> None:
         self._found = threading.local()
-        symbols = [program.kernels[step.kernel].symbol for step in program.steps]
-        watched = map(_Watched, symbols, program.uses, map(_Kernel, kernels))
-        self._calls = [_Kernel(self._guarded(item.run)) for item in watched]
+        self._runs: dict[int, tuple[int, Written]] = {}
+        watched = [_Watched.of(program, i, _Kernel(kernel)) for i, kernel in enumerate(kernels)]
+        self._calls = [_Kernel(self._guarded(i, item)) for i, item in enumerate(watched)]
         self.addresses = [ctypes.cast(call, ctypes.c_void_p).value or 0 for call in self._calls]
 
     def raise_found(self) -> None:
@@ -55,18 +62,30 @@ class Checker:
         if error is not None:
             raise error
 
-    def _guarded(self, run: Callable[[Any, Any], int]) -> Kernel:
-        """`run` as a kernel; no exception passes through native code, so it fails, and tells."""
+    def _guarded(self, index: int, step: _Watched) -> Kernel:
+        """A step as a kernel; no exception passes through native code, so it fails, and tells."""
 
         def call(buffers: Any, sizes: Any, status: Any) -> None:
             try:
                 with _lock:
-                    status[0] = run(buffers, sizes)
+                    written = self._written(index, ctypes.addressof(status.contents))
+                    status[0] = step.run(buffers, sizes, written)
             except BaseException as error:
                 self._found.error = error
                 status[0] = 0
 
         return call
+
+    def _written(self, index: int, space: int) -> Written:
+        """What the run that calls step `index` has written. A run calls its steps in order, all
+        with the same space for their status, which no other run under way has."""
+        last, written = self._runs.pop(space, (-1, {}))
+        if index <= last:
+            written = {}
+        self._runs[space] = (index, written)
+        if len(self._runs) > _MOST_RUNS:
+            del self._runs[next(iter(self._runs))]
+        return written
 
 
 @dataclass(frozen=True)
@@ -76,10 +95,22 @@ class _Watched:
     symbol: str
     use: StepUse
     kernel: Kernel
+    numbers: tuple[int, ...]
+    """Of its buffers, in the program."""
+    inputs: int
+    """Buffers that the program is given; the others are its own to write."""
 
-    def run(self, buffers: Any, sizes: Any) -> int:
+    @staticmethod
+    def of(program: Program, index: int, kernel: Kernel) -> _Watched:
+        """Step number `index`."""
+        step = program.steps[index]
+        symbol = program.kernels[step.kernel].symbol
+        return _Watched(symbol, program.uses[index], kernel, step.buffers, len(program.inputs))
+
+    def run(self, buffers: Any, sizes: Any, written: Written) -> int:
         """Run on copies, and copy the outputs back; the status of the kernel."""
         lengths = [sizes[use.elements] * use.itemsize for use in self.use.buffers]
+        self._check_inputs(buffers, lengths, written)
         with _rooms.taken(lengths) as rooms:
             blocks = self._blocks(rooms, lengths, Side.END)
             status = self._launch(blocks, buffers, sizes)
@@ -92,7 +123,21 @@ class _Watched:
                 if use.role is Role.WRITTEN:
                     self._compare(use, results[index], blocks[index].elements)
                     ctypes.memmove(buffers[index], results[index].ctypes.data, lengths[index])
+                    content = _digest(buffers[index], lengths[index])
+                    written[self.numbers[index]] = (self.symbol, content)
         return status
+
+    def _check_inputs(self, buffers: Any, lengths: Sequence[int], written: Written) -> None:
+        """What other steps have to write is written, and still there."""
+        for index, (number, use) in enumerate(zip(self.numbers, self.use.buffers)):
+            if use.role is Role.READ and number >= self.inputs and lengths[index] > 0:
+                writer, content = written.get(number, ("", 0))
+                if not writer:
+                    self._fail(f"reads {_name(use)}, which no kernel has written")
+                if _digest(buffers[index], lengths[index]) != content:
+                    self._fail(
+                        f"reads {_name(use)}, which was overwritten after {writer} had written it"
+                    )
 
     def _blocks(self, rooms: Sequence[Room], lengths: Sequence[int], side: Side) -> list[Block]:
         return [
@@ -148,6 +193,10 @@ class _Watched:
 
     def _text(self, what: str) -> str:
         return f"{self.use.location}: the kernel {self.symbol} {what}. This is a bug in Weft"
+
+
+def _digest(address: int, length: int) -> int:
+    return zlib.crc32(ctypes.string_at(address, length))
 
 
 def _name(use: BufferUse) -> str:
