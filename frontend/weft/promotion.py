@@ -12,6 +12,8 @@ keeps its dtype, as it keeps an array's.
 
 from __future__ import annotations
 
+import ctypes
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,9 +116,17 @@ def number(value: Any, dtype: DType) -> Any:
         if not low <= value <= high:
             raise _does_not_fit(value, dtype)
         return value
-    if type(value) is int:
-        return rounded(value, dtype) if dtype.is_float else value != 0
+    if dtype.is_float:
+        exact = type(value) is not int or -_EXACT <= value <= _EXACT
+        return _C_FLOATS[dtype.bits](value).value if exact else rounded(value, dtype)
+    if dtype.kind is Kind.BOOL:
+        return value != 0
     return cast(np.asarray(value), dtype).item()
+
+
+_EXACT = 1 << 53
+"""Up to here float64 holds every integer, so that it is rounded once."""
+_C_FLOATS = {32: ctypes.c_float, 64: ctypes.c_double}
 
 
 def cast(source: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
@@ -133,6 +143,7 @@ def rounded(value: int, dtype: DType) -> float:
         return float(np.ldexp(nearest, min(excess, 1 << 14)))
 
 
+@functools.cache
 def limits(dtype: DType) -> tuple[int, int]:
     """The smallest and the largest integer of an integer dtype."""
     top = 1 << (dtype.bits - dtype.is_signed)

@@ -81,6 +81,8 @@ def _read(obj: Any) -> np.ndarray[Any, Any]:
 
 def _numbers(obj: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     """A scalar or nested sequences as an ndarray of `dtype`, or of the default of their kind."""
+    if type(obj) in SCALAR_DTYPES:
+        return _fill(obj, dtype)
     leaves = tree.leaves(obj)
     kinds = set(map(type, leaves))
     whole = int in kinds and kinds <= {int, bool}

@@ -76,9 +76,9 @@ def getitem(x: Any, key: Any) -> Any:
     items = _items(x, key)
     if state.trace is not None:
         return _staged(x, items)
-    arrays = tuple(item for item in items if isinstance(item, _ARRAYS))
+    arrays = [item for item in items if isinstance(item, _ARRAYS)]
     if arrays:
-        return _getitem_arrays(x, arrays, tuple(map(_frozen, items)))
+        return _getitem_arrays(x, tuple(arrays), tuple(map(_frozen, items)))
     # Elements are only copied, so NumPy does it: no compile for every x[i].
     try:
         part = array.to_numpy(x)[items]
@@ -90,17 +90,20 @@ def getitem(x: Any, key: Any) -> Any:
 
 
 _ARRAYS = (Tracer, Array, np.ndarray)
+_PLAIN = (int, type(None))
 
 
 def _items(x: Any, key: Any) -> tuple[Any, ...]:
     """The items of a key: None, Ellipsis, ints, slices of ints, and arrays."""
-    return tuple(_item(x, item) for item in key) if type(key) is tuple else (_item(x, key),)
+    return tuple([_item(x, item) for item in key]) if type(key) is tuple else (_item(x, key),)
 
 
 def _item(x: Any, item: Any) -> Any:
     if item is None or item is Ellipsis or type(item) is int or isinstance(item, _ARRAYS):
         return item
     if isinstance(item, slice):
+        if type(item.start) in _PLAIN and type(item.stop) in _PLAIN and type(item.step) in _PLAIN:
+            return item
         return slice(*(_bound(x, bound) for bound in (item.start, item.stop, item.step)))
     if isinstance(item, (list, tuple, range)):
         return _listed(x, item)
