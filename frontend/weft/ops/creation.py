@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, copy: bool | None = None) -> Any:
         value = as_strong(obj) if isinstance(obj, Tracer) and chosen is None else obj
         same = chosen is None or (value.dtype is chosen and not getattr(value, "weak", False))
         return value if same else elementwise.astype(_copied(value, copy), chosen)
-    if isinstance(obj, (list, tuple)) and any(isinstance(o, Tracer) for o in tree.leaves(obj)):
+    if isinstance(obj, (list, tuple)) and any(isinstance(leaf, Tracer) for leaf in _leaves(obj)):
         stacked = movement.stack([asarray(item, dtype=chosen) for item in _copied(obj, copy)])
         return stacked if chosen is None else elementwise.astype(stacked, chosen)
     if isinstance(obj, (list, tuple, bool, int, float, np.generic)):
@@ -79,11 +80,17 @@ def _read(obj: Any) -> np.ndarray[Any, Any]:
     return source
 
 
+def _leaves(obj: Any) -> Sequence[Any]:
+    """The leaves of nested lists; a list of nothing but numbers is its own."""
+    flat = isinstance(obj, (list, tuple)) and SCALAR_DTYPES.keys() >= set(map(type, obj))
+    return obj if flat else tree.leaves(obj)
+
+
 def _numbers(obj: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     """A scalar or nested sequences as an ndarray of `dtype`, or of the default of their kind."""
     if type(obj) in SCALAR_DTYPES:
         return _fill(obj, dtype)
-    leaves = tree.leaves(obj)
+    leaves = _leaves(obj)
     kinds = set(map(type, leaves))
     whole = int in kinds and kinds <= {int, bool}
     source = np.asarray(obj, object) if whole and _is_large(leaves) else _read(obj)
@@ -100,11 +107,13 @@ def _numbers(obj: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
 _DEFAULTS = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT, "b": dtypes.bool_}
 
 
-def _is_large(leaves: list[int]) -> bool:
+def _is_large(leaves: Sequence[int]) -> bool:
     return not -(2**63) <= min(leaves) <= max(leaves) < 2**63
 
 
-def _exact(source: np.ndarray[Any, Any], leaves: list[int], dtype: DType) -> np.ndarray[Any, Any]:
+def _exact(
+    source: np.ndarray[Any, Any], leaves: Sequence[int], dtype: DType
+) -> np.ndarray[Any, Any]:
     """Python integers as an ndarray of `dtype`, each exact or rounded once."""
     if dtype.is_integer:
         for extreme in (min(leaves), max(leaves)):
