@@ -65,7 +65,7 @@ def read(path: str, most: int) -> bytes | None:
         if size > most:
             raise DamagedError
         with suppress(OSError):  # the time of last use, by which old entries go
-            os.utime(handle)
+            os.utime(handle if os.utime in os.supports_fd else path)
         return _read_all(handle, size)
     finally:
         os.close(handle)
