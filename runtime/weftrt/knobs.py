@@ -154,7 +154,7 @@ verify = Knob(
     "verify",
     "WEFT_VERIFY",
     "0, 1 or 2",
-    "1: verify the IR after every pass; 2: also compare its value; default 0",
+    "1: verify the IR after every stage; 2: also compare what it computes; default 0",
     _integer(0, 2),
     lambda: 0,
 )

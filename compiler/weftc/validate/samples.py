@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, TypeAlias
@@ -19,12 +19,10 @@ from weftrt.errors import OutOfBoundsError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
-LARGEST: Final = 1 << 21
+LARGEST: Final = 1 << 24
 """Work above which a graph is not tried (a second or so in the graph interpreter)."""
-LARGEST_LOOPS: Final = 1 << 17
-"""Work above which a kernel's loops are not tried (a second or so in the loop interpreter)."""
-_PRODUCT: Final = 8
-"""Work of one product of a contraction; that of an element of anything else is 1."""
+LARGEST_LOOPS: Final = 1 << 16
+"""Steps above which a kernel's loops are not tried (a second or so in the loop interpreter)."""
 _FIRST_SIZES: Final = (70, 19, 3)
 """What the first symbol may be, the first that is not too large: 70 fills vectors and the 64 lanes
 of a reduction, and leaves a rest."""
@@ -46,8 +44,9 @@ def draw(graph: Graph) -> list[Sample]:
     """Two samples of `graph`: ordinary values in larger sizes, and edge values in small ones. Fewer
     where its values are too large or no indices are found that are valid."""
     choices = [symbol_sizes(graph, first) for first in _FIRST_SIZES]
-    fitting = [s for s in choices if _fits(graph, s, LARGEST_LOOPS)]
-    fitting = fitting or [s for s in choices if _fits(graph, s, LARGEST)]
+    possible = [s for s in choices if _is_possible(graph, s)]
+    fitting = [s for s in possible if steps(graph.nodes(), s) <= LARGEST_LOOPS]
+    fitting = fitting or [s for s in possible if _work(graph.nodes(), s) <= LARGEST]
     if not fitting:
         return []
     tries = (_draw(graph, fitting[0], edges=False), _draw(graph, fitting[-1], edges=True))
@@ -70,28 +69,38 @@ def outputs(graph: Graph, sample: Sample) -> list[Array]:
     return _outputs(graph, sample.inputs, sample.sizes)
 
 
-def work(nodes: Sequence[Node], sizes: dict[str, int]) -> int:
-    """Elements to compute, and products of contractions."""
-    return sum(_work(node, sizes) for node in nodes)
+def steps(nodes: Iterable[Node], sizes: dict[str, int]) -> int:
+    """What the loop interpreter does for some nodes: loops count more than what is in them."""
+    return sum(
+        elements * (4 if node.op.family is Family.CONTRACTION else 1 + node.op.cost // 8)
+        for node, elements in _counted(nodes, sizes)
+    )
 
 
-def _work(node: Node, sizes: dict[str, int]) -> int:
-    elements: int = prod(_shape(node, sizes))
-    if node.op.family is not Family.CONTRACTION:
-        return elements
-    operand = _shape(node.inputs[0], sizes)
-    length: int = prod(operand[axis] for axis in node["contracted"][0])
-    return _PRODUCT * elements * length
+def _work(nodes: Iterable[Node], sizes: dict[str, int]) -> int:
+    """What the graph interpreter does, in additions."""
+    return sum(
+        elements * (1 if node.op.family is Family.CONTRACTION else max(node.op.cost, 1))
+        for node, elements in _counted(nodes, sizes)
+    )
+
+
+def _counted(nodes: Iterable[Node], sizes: dict[str, int]) -> Iterator[tuple[Node, int]]:
+    """Each node with the number of its elements; with that of its products for a contraction."""
+    for node in nodes:
+        count: int = prod(_shape(node, sizes))
+        if node.op.family is Family.CONTRACTION:
+            operand = _shape(node.inputs[0], sizes)
+            count *= prod(operand[axis] for axis in node["contracted"][0])
+        yield node, count
 
 
 def _shape(node: Node, sizes: dict[str, int]) -> tuple[int, ...]:
     return static_shape(concrete_type(node.type, sizes).shape)
 
 
-def _fits(graph: Graph, sizes: dict[str, int], largest: int) -> bool:
-    nodes = graph.nodes()
-    possible = all(size >= 0 for node in nodes for size in _shape(node, sizes))
-    return possible and work(nodes, sizes) <= largest
+def _is_possible(graph: Graph, sizes: dict[str, int]) -> bool:
+    return all(size >= 0 for node in graph.nodes() for size in _shape(node, sizes))
 
 
 def _outputs(graph: Graph, inputs: list[Array], sizes: dict[str, int]) -> list[Array]:

@@ -17,14 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from weftc.fusion.kernel import Kernel, KernelPlan
 from weftc.ir.interpret import evaluate
 from weftc.ir.node import Graph, Node
-from weftc.loop.interpret import NO_REPORT, interpret
+from weftc.loop.interpret import NO_REPORT, Order, interpret
 from weftc.loop.ir import LoopFunction
 from weftc.loop.memory import LoopFault
 from weftc.schedule.lowered import Lowered
@@ -33,6 +33,9 @@ from weftc.validate.buffers import Guarded, difference, unlike
 from weftc.validate.form import FormValidator, Miscompiled
 from weftc.validate.samples import Array, Sample
 from weftrt.program import KernelCode, Program
+
+_SMALL: Final = 1 << 8
+"""Steps up to which iterations are also run one by one."""
 
 KernelRun: TypeAlias = Callable[[KernelCode, Sequence[Array], Sequence[int]], int]
 """Runs a native kernel on its buffers, scratch last, and sizes; the status word."""
@@ -70,29 +73,35 @@ class ValueValidator(FormValidator):
     ) -> None:
         self._native = native or Native()
         self._tell = tell
+        self._said: set[str] = set()
         self._samples: list[Sample] = []
+        self._outputs: tuple[Node, ...] = ()
         self._runs: list[_Run] = []
 
     # -- graphs -------------------------------------------------------------------------------
 
     def begin(self, graph: Graph) -> None:
         super().begin(graph)
-        self._samples = samples.draw(graph)
+        self._samples, self._outputs = samples.draw(graph), graph.outputs
         if not self._samples:
-            self._tell(f"{graph.name} is too large, or needs indices, to be tried: form only")
+            self._say(f"{graph.name} is too large, or needs indices, to be tried: form only")
 
     def after(self, name: str, graph: Graph) -> None:
         super().after(name, graph)
+        if graph.outputs == self._outputs:
+            return
+        self._outputs = graph.outputs
+        changed = f"the pass {name} changed the"
         for sample in self._samples:
             found = samples.outputs(graph, sample)
-            for position, (new, old) in enumerate(zip(found, sample.outputs, strict=True)):
+            if len(found) != len(sample.outputs):
+                raise Miscompiled(f"pass {name}", f"{changed} number of outputs")
+            for position, (new, old) in enumerate(zip(found, sample.outputs)):
                 where = difference(new, old)
                 if where is not None:
                     node = plans.describe(graph.outputs[position])
-                    raise Miscompiled(
-                        f"pass {name}",
-                        f"the pass {name} changed the value of output {position}, {node}: {where}",
-                    )
+                    text = f"{changed} value of output {position}, {node}: {where}"
+                    raise Miscompiled(f"pass {name}", text)
 
     def fusion(self, plan: KernelPlan) -> None:
         super().fusion(plan)
@@ -122,30 +131,38 @@ class ValueValidator(FormValidator):
                 self._interpreted(stage, kernel, low, function, run)
 
     def _is_small(self, kernel: Kernel, run: _Run, name: str) -> bool:
-        small = samples.work(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
+        small = samples.steps(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
         if not small:
-            self._tell(f"the loops of {name} are too long to be interpreted")
+            self._say(f"the loops of {name} are too long to be interpreted")
         return small
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._tell(text)
 
     def _interpreted(
         self, stage: str, kernel: Kernel, low: Lowered, function: LoopFunction, run: _Run
     ) -> None:
-        arrays = _arrays(kernel, low, run)
-        count, end = len(kernel.inputs), len(low.buffers)
-        fresh = function.buffers[count:end]
-        try:
-            with np.errstate(all="ignore"):
-                status = interpret(function, arrays, _sizes(low, run), unwritten=fresh)
-        except LoopFault as fault:
-            raise Miscompiled(stage, f"the kernel {low.function.name}: {fault}") from None
-        self._outcome(stage, kernel, low, status, arrays[count:], run)
+        """Small loops also with what may run in any order in reverse."""
+        small = samples.steps(kernel.nodes, run.sample.sizes) <= _SMALL
+        for order in (Order.TOGETHER, Order.REVERSE) if small else (Order.TOGETHER,):
+            arrays = _arrays(kernel, low, run)
+            count = len(kernel.inputs)
+            fresh = function.buffers[count : len(low.buffers)]
+            try:
+                with np.errstate(all="ignore"):
+                    status = interpret(function, arrays, _sizes(low, run), order, fresh)
+            except LoopFault as fault:
+                raise Miscompiled(stage, f"the kernel {low.function.name}: {fault}") from None
+            self._outcome(stage, kernel, low, status, arrays[count:], run)
 
     def emission(self, kernel: Kernel, low: Lowered, code: KernelCode) -> None:
         native = self._native.kernel
         if native is None:
             return
         for run in self._runs:
-            small = samples.work(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
+            small = samples.steps(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
             stage = "emission" if small else "schedule, widening or emission"
             self._launched(stage, kernel, low, partial(native, code), run)
 

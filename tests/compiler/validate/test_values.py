@@ -67,7 +67,7 @@ def test_ops(op: OpDef) -> None:
 
 @pytest.mark.parametrize("op", WITHOUT_SIZES, ids=lambda op: op.name)
 def test_ops_of_symbolic_sizes(op: OpDef) -> None:
-    for case in sample_of(op):
+    for case in sample_of(op)[:2]:
         graph = graph_of(op, [symbolic(case)[0]])
         if _symbols(graph.outputs) <= _symbols(graph.inputs):
             assert check(graph) == []
