@@ -706,8 +706,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "a missing barrier",
             f"{_CUDA}.reduction:shared",
-            "[fill, Barrier(), _tree(",
-            "[fill, _tree(",
+            "[fill, Barrier(), tree,",
+            "[fill, tree,",
             _softmax,
         ),
         Fault(
