@@ -36,7 +36,10 @@ def _function(place: str) -> FunctionType:
 
 def _changed(function: FunctionType, right: str, wrong: str) -> FunctionType:
     source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(right) == 1, f"{function.__qualname__} has {right!r} not once:\n{source}"
+    assert source.count(right) == 1, (
+        f"{function.__qualname__} has changed: write the fault in tests/faults/table.py that "
+        f"replaces {right!r} anew for\n{source}"
+    )
     (definition,) = ast.parse(source.replace(right, wrong)).body
     assert isinstance(definition, ast.FunctionDef)
     definition.decorator_list = []

@@ -729,7 +729,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "each thread takes what its neighbour takes",
             f"{_CUDA_TEXT}:_loop_head",
-            'else f"{start} + {first}"',
+            'else f"{_atom(start)} + {first}"',
             "else start",
             _tail,
         ),
