@@ -70,7 +70,7 @@ def executable(graph: Graph) -> tuple[Executable, Origin]:
     slot = _slot(key)
     with _turn(slot):
         if slot.executable is not None:
-            verification.check_shared(graph, slot.executable.program)
+            verification.check_shared(graph, slot.executable)
             return slot.executable, Origin.SHARED
         program, origin = _program(graph, target, key)
         slot.executable = executables.load(program)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from weftc import pipeline
 from weftc.ir.node import Graph
 from weftc.validate import FormValidator, Miscompiled, Validator
 from weftrt import knobs
+from weftrt.cpu.executable import Executable
 from weftrt.program import Program
 from weftrt.target import Target
 
@@ -35,13 +37,19 @@ def check_loaded(graph: Graph, target: Target, program: Program) -> None:
         raise Miscompiled("cache", f"the program of {graph.name} on disk belongs to something else")
 
 
-def check_shared(graph: Graph, program: Program) -> None:
-    """At level 2, `program`, which another graph was compiled to, must compute `graph`."""
+def check_shared(graph: Graph, executable: Executable) -> None:
+    """At level 2, `executable`, made for another graph, must compute `graph`."""
     if knobs.verify() < _LEVEL_OF_VALUES:
         return
-    values = validator()
+    from weftc.validate.values import Native, ValueValidator
+    from weftrt.cpu import trial
+
+    def run(program: Program, arrays: Sequence[trial.Array]) -> list[trial.Array]:
+        return trial.run_loaded(executable, arrays)
+
+    values = ValueValidator(Native(program=run), _tell)
     values.begin(graph)
-    values.program(program, "cache")
+    values.program(executable.program, "cache")
 
 
 def _tell(text: str) -> None:

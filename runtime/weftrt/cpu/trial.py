@@ -10,6 +10,7 @@ import numpy as np
 
 from weftrt import array
 from weftrt.cpu import executable as executables
+from weftrt.cpu.executable import Executable
 from weftrt.program import KernelCode, Program
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -34,5 +35,10 @@ def call_kernel(address: int, arrays: Sequence[Array], sizes: Sequence[int]) -> 
 
 def run_program(program: Program, arrays: Sequence[Array]) -> list[Array]:
     """Run a program on inputs: an array for each output of the traced function."""
+    return run_loaded(executables.load(program), arrays)
+
+
+def run_loaded(executable: Executable, arrays: Sequence[Array]) -> list[Array]:
+    """The same for a program that is ready to run."""
     given = [array.from_numpy(np.array(a, order="C"), True) for a in arrays]
-    return [array.to_numpy(output) for output in executables.load(program).run(given)]
+    return [array.to_numpy(output) for output in executable.run(given)]
