@@ -216,6 +216,7 @@ class Dispatcher:
         if renamed:  # equal values: the native guard compares objects
             entry.guards = tuple(map(guards.refreshed, entry.guards))
             entry.connect(call)
+        if renamed or not (entry.obstacle or call.indirect):
             self._install(self._entries)
         log("calls", lambda: self._slow_text(entry, call, renamed))
 
