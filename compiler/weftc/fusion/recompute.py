@@ -46,6 +46,8 @@ class Recompute:
         self._reports: dict[Node, bool] = {}
         order = [n for n in order if n in groups.of]
         self._uses: dict[Node, list[Use]] = {n: [] for n in order}
+        self._at_home: set[Node] = set()
+        """Values that their own group reads too."""
         for node in order:
             self._collect(node)
         for node in order:
@@ -58,7 +60,9 @@ class Recompute:
         for position, operand in enumerate(reader.inputs):
             for view in groups.views[operand]:
                 group = groups.of.get(view.base)
-                if group is not None and group is not groups.of[reader]:
+                if group is groups.of[reader]:
+                    self._at_home.add(view.base)
+                elif group is not None:
                     self._uses[view.base].append(Use(reader, position, operand, view))
 
     def _measure(self, node: Node) -> None:
@@ -98,7 +102,14 @@ class Recompute:
             return cost > CHEAP_SCALAR
         if any(self._expands(node, use) for use in uses):
             return cost > CHEAP_PER_ELEMENT
-        return cost * (len({self._at(use) for use in uses}) - 1) > CHEAP
+        return cost * (self._places(node) - 1) > CHEAP
+
+    def _places(self, node: Node) -> int:
+        """At how many indices readers want an element. Of two neighbours in a stencil, one may be
+        read at home, by what is computed again beside the other."""
+        uses = self._uses[node]
+        shifted = any(use.view.way is Way.OTHER for use in uses)
+        return len({self._at(use) for use in uses}) + (shifted and node in self._at_home)
 
     def _is_barrier(self, node: Node, use: Use) -> bool:
         """Whether the reader needs the value in memory, whatever it costs."""

@@ -173,6 +173,18 @@ def test_pieces_of_pieces_do_not_explode() -> None:
     assert work(40) < 2.2 * work(20) < 4.5 * work(10)
 
 
+def test_neighbours_of_neighbours_do_not_explode() -> None:
+    """Each step reads the one before in place and shifted; no kernel takes many steps at once."""
+    inputs = Inputs()
+    x = inputs(100)
+    zero = build.constant(0.0, x.type.dtype)
+    for _ in range(40):
+        rest = op("slice", x, start=(1,), stop=(100,), step=(1,))
+        shifted = op("pad", rest, zero, low=(1,), high=(0,), interior=(0,))
+        x = op("add", op("neg", shifted), op("abs", x))
+    assert max(len(kernel.nodes) for kernel in plan_of(inputs, x).kernels) < 24
+
+
 def test_work_for_a_piece_is_done_where_the_piece_is_written() -> None:
     inputs = Inputs()
     pieces = [op("exp", op("sin", inputs(5))) for _ in range(20)]
