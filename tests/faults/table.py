@@ -152,6 +152,11 @@ def _column_sum(x: Inputs) -> Node:
     return op("sum", x(N, 40), axes=(0,))
 
 
+def _broadcast_sum(x: Inputs) -> tuple[Node, ...]:
+    total = op("sum", x(9, 4), axes=(0,))
+    return total, op("reshape", build.expand(total, (3, 4), (1,)), shape=(3, 1, 4))
+
+
 def _softmax(x: Inputs) -> Node:
     return softmax(x(5, 70))
 
@@ -369,6 +374,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "is not None",
             _row_value_elsewhere,
         ),
+        Fault(
+            "a reshape seen through a broadcast joins a reduction",
+            f"{_GROUPS}:_visits",
+            "return view.is_flat",
+            "return True",
+            _broadcast_sum,
+        ),
     ),
     "schedule": (
         Fault(
@@ -518,6 +530,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             f"{_CPU}.scatter:_Schedule.lower",
             "self._copy(outer, strip, columns)",
             "pass",
+            _scattered,
+        ),
+        Fault(
+            "updates of one element run together",
+            f"{_CPU}.scatter:_Schedule._update",
+            "with loops.serial(puller, [product(shape)]) as (k,):",
+            "with loops.axis_loop(puller, product(shape), 4) as k:",
             _scattered,
         ),
         Fault(

@@ -7,7 +7,9 @@ On samples of the inputs, the graph interpreter gives the value of every node. A
   schedule  the written loops of each kernel, in the loop interpreter, on the kernel's inputs;
   widening  the widened loops, before and after they are simplified;
   emission  the native kernel, on the same inputs;
-  assembly  the native program, on the graph's inputs.
+  assembly  the native program, on the graph's inputs;
+  binding   the loops for blocks and threads, in the loop interpreter, which also sees races;
+  CUDA C    run by whoever can.
 A read or write out of bounds, a read of memory that nobody wrote, and a value that is not written
 are mistakes of the stage that made the code.
 """
