@@ -40,6 +40,11 @@ class Traced:
         return not all(node.type.is_static for node in self.graph.inputs)
 
 
+_MOST_SYMBOLS = 32
+"""Independent sizes of one program (a concat of as many arrays): with more, a program for any sizes
+takes several times as long to compile as one for these."""
+
+
 def trace(function: Callable[..., Any], name: str, call: Call) -> Traced:
     """Trace `function` for exactly the shapes of `call`."""
     return _trace(function, name, call, [_fixed(leaf) for leaf in call.leaves], locate=True)
@@ -48,8 +53,8 @@ def trace(function: Callable[..., Any], name: str, call: Call) -> Traced:
 def trace_symbolic(function: Callable[..., Any], name: str, call: Call) -> Traced | None:
     """Trace with a symbol for every size but 1, equal only where the function needs it.
 
-    None if the function needs the sizes themselves. The first pass finds which symbols must be
-    equal; the second traces with these merged.
+    None if the function needs the sizes themselves, or too many are independent. The first pass
+    finds which symbols must be equal; the second traces with these merged.
     """
     values: dict[str, int] = {}
     types = [_symbolic(leaf, values) for leaf in call.leaves]
@@ -58,6 +63,8 @@ def trace_symbolic(function: Callable[..., Any], name: str, call: Call) -> Trace
         with unifying(merged.unify):
             _trace(function, name, call, types, locate=False)
         final = [t.with_shape(tuple(merged.size(s) for s in t.shape)) for t in types]
+        if len({size for t in final for size in t.shape if isinstance(size, Dim)}) > _MOST_SYMBOLS:
+            return None
         return _trace(function, name, call, final, locate=False)
     except WeftError:
         return None

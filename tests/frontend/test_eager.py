@@ -97,3 +97,11 @@ def test_index_errors_name_the_line_and_the_size() -> None:
     for call in calls:
         with pytest.raises(IndexError, match=r"test_eager\.py:\d+: .*axis 0 of size 3"):
             call()
+
+
+def test_very_many_independent_sizes_are_fixed() -> None:
+    arrays = [wf.asarray(np.full(2 + n % 3, n, "f4")) for n in range(40)]
+    for given in (arrays, arrays[::-1], arrays[:20]):
+        for _ in range(2):
+            expected = np.concatenate([np.asarray(a) for a in given])
+            np.testing.assert_array_equal(np.asarray(wf.concat(given)), expected)
