@@ -98,7 +98,12 @@ def _user_cache() -> Path | None:
         folder = Path(user_cache_dir("weft", appauthor=False))
         if os.path.isdir(folder) or _can_be_made(folder):
             return folder
-    with suppress(OSError):  # no temporary folder
+    return temporary_cache()
+
+
+def temporary_cache() -> Path | None:
+    """This user's own folder in the temporary one, None where there is none."""
+    with suppress(OSError):
         user = os.geteuid() if hasattr(os, "geteuid") else 0
         return Path(tempfile.gettempdir(), f"weft-{user}")
     return None
@@ -129,8 +134,8 @@ cache = Knob(
     "cache",
     "WEFT_CACHE",
     "a folder, or off",
-    "where compiled programs are kept; default: weft in the user's cache folder, or weft-UID "
-    "in the temporary folder where there is no home",
+    "where compiled programs are kept; off: nowhere (only the native runtime is, in the temporary "
+    "folder); default: weft in the user's cache folder, or weft-UID in the temporary one",
     _folder,
     _user_cache,
 )

@@ -207,6 +207,28 @@ def test_no_home(tmp_path: Path, expected: str, home: str) -> None:
     assert folder.name == f"weft-{os.geteuid()}" and entries(folder)
 
 
+@pytest.mark.parametrize("cache", ["off", "unusable"])
+def test_the_native_runtime_is_kept_where_nothing_else_is(
+    tmp_path: Path, expected: str, cache: str
+) -> None:
+    (tmp_path / "unusable").touch()
+    spare = tmp_path / "temporary"
+    spare.mkdir()
+    place = cache if cache == "off" else str(tmp_path / cache)
+    counts = []
+    for _ in range(2):
+        out, err = run(place, "count", TMPDIR=str(spare))
+        assert out.startswith(expected) and err.count("\n") == (cache != "off")
+        counts.append(int(out.splitlines()[1]))
+    assert counts[1] == counts[0] - 1
+    (folder,) = spare.iterdir()
+    (kept,) = entries(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700 and kept.stat().st_mode & 0o777 == 0o600
+    folder.chmod(0o777)
+    out, err = run(place, "count", TMPDIR=str(spare))
+    assert int(out.splitlines()[1]) == counts[0] and err.count("\n") == (cache != "off")
+
+
 def test_a_relative_folder_stays_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: str
 ) -> None:

@@ -235,6 +235,13 @@ def default_store() -> Store:
     return _store_at(knobs.cache(), knobs.cache_megabytes() << 20)
 
 
+def spare_store() -> Store:
+    """In the temporary folder: for the native runtime's own object, which every process needs,
+    where the default store keeps nothing. A store of nothing if that folder is no better."""
+    spare = _store_at(knobs.temporary_cache(), knobs.cache_megabytes() << 20)
+    return spare if spare.problem() is None else Store(None)
+
+
 def _head(key: str, content: bytes) -> bytes:
     """What an entry starts with: it is one of this format, of this key, and whole."""
     digest = hashlib.sha256(key.encode())

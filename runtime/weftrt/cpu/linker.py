@@ -100,9 +100,9 @@ class Linker:
                 self._store.put(key, found)
         return found
 
-    def keeps(self) -> bool:
-        """Whether an object compiled now is there for the next process."""
-        return self._store.problem() is None
+    def lasts(self, identity: str) -> bool:
+        """Whether the object of link_built is there, or would be for the next process."""
+        return self._store.problem() is None or self._store.get(self._key(identity)) is not None
 
     def assembly(self, llvm: str) -> str:
         """The machine code of a module as text, to be read."""
