@@ -78,6 +78,7 @@ def _asked(name: str, oracle: Callable[[], None]) -> Failure | None:
 
 def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "compiled", run.compile
+    yield "again", run.again
     yield "interpreter", run.interpreter
     if run.program.argnums:
         yield "differences", run.differences
@@ -103,6 +104,14 @@ class Run:
     def compile(self) -> None:
         """It compiles and runs."""
         self.found = results(self.compiled(*self.arguments))
+
+    def again(self) -> None:
+        """A second call, which is native, gives the same bits, and leaves the first result and
+        the arguments alone."""
+        first, before = [f.copy() for f in self.found], [np.copy(a) for a in self.arguments]
+        same(results(self.compiled(*self.arguments)), first)
+        same(self.found, first)
+        same([np.asarray(a) for a in self.arguments], before)
 
     def interpreter(self) -> None:
         """The graph interpreter gives the same bits."""
