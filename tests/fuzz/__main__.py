@@ -115,26 +115,36 @@ def _run(session: Session, batch: Batch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         status = Path(folder) / "number"
         while batch.count > 0 and not session.over:
-            code = _worker(session, batch, status)
+            code, said = _worker(session, batch, status)
             if code == 0 or session.over:
                 return
             number = int(status.read_text()) if status.exists() else batch.first
-            _report_crash(session, batch, number, code)
+            _report_crash(session, batch, number, f"exit {code}: {said}")
             done = number + 1 - batch.first
             batch = Batch(batch.kind, batch.target, number + 1, batch.count - done)
 
 
-def _worker(session: Session, batch: Batch, status: Path) -> int:
+def _worker(session: Session, batch: Batch, status: Path) -> tuple[int, str]:
+    """Runs a batch; the exit status and the last line of standard error."""
     command = [sys.executable, "-m", "tests.fuzz.worker", batch.kind]
     command += [str(batch.first), str(batch.count), str(status)]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-        env=_environment(session.options, batch.target),
-    )
+    with tempfile.TemporaryFile(mode="w+") as errors:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=ROOT,
+            env=_environment(session.options, batch.target),
+        )
+        _listen(session, batch, process, status)
+        errors.seek(0)
+        said = errors.read().strip().splitlines()[-1:]
+    return process.wait(), "".join(said)[:200]
+
+
+def _listen(session: Session, batch: Batch, process: subprocess.Popen[str], status: Path) -> None:
+    """Takes what a worker tells until it ends."""
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(session, process, status, ended), daemon=True)
     watch.start()
@@ -142,7 +152,6 @@ def _worker(session: Session, batch: Batch, status: Path) -> int:
     for line in process.stdout:
         session.take(line, batch)
     ended.set()
-    return process.wait()
 
 
 def _watch(
@@ -158,11 +167,11 @@ def _watch(
             process.kill()
 
 
-def _report_crash(session: Session, batch: Batch, number: int, code: int) -> None:
+def _report_crash(session: Session, batch: Batch, number: int, ending: str) -> None:
     program = KINDS[batch.kind](number)
     environment = _environment(session.options, batch.target)
     small = shrink(program, lambda p: _crashes(p, number, environment), seconds=90)
-    failure = Failure("process", f"exit {code}", f"the process ended with {code}")
+    failure = Failure("process", ending, f"the process ended: {ending}")
     found = Found(batch.kind, number, failure, small)
     line = {"kind": batch.kind, "number": number, "oracle": "process", "cause": failure.cause}
     line |= {"detail": failure.detail, "group": found.group, "script": found.script()}

@@ -50,14 +50,13 @@ def _draw_indices(d: Drawer) -> None:
 
 def _outputs(d: Drawer) -> tuple[int, ...]:
     """The last value, and others, those that nothing reads first."""
-    first = len(d.inputs)
-    last = len(d.values) - 1
+    made = [n for n in range(len(d.inputs), len(d.values)) if not d.values[n].weak]
     read = {s for i in d.instructions for s in i.sources()}
-    unread = [n for n in range(first, last) if n not in read]
+    unread = [n for n in made[:-1] if n not in read]
     others = d.rng.sample(unread, min(len(unread), d.rng.choice((0, 1, 1, 2, 3))))
-    if d.chance(0.2) and last - first > 0:
-        others.append(d.rng.randrange(first, last))
-    return tuple(dict.fromkeys([last, *others]))
+    if d.chance(0.2):
+        others.append(d.rng.choice(made))
+    return tuple(dict.fromkeys([made[-1], *others]))
 
 
 def draw_values(seed: int) -> Program:
@@ -66,7 +65,7 @@ def draw_values(seed: int) -> Program:
     _draw_inputs(d)
     for _ in range(d.rng.choice((2, 3, 3, 4, 4, 5, 6, 7, 9))):
         d.grow(ALL)
-    while not d.instructions:
+    while all(v.weak for v in d.values[len(d.inputs) :]):
         d.grow(ALL)
     return live(Program(tuple(d.inputs), tuple(d.instructions), _outputs(d)))
 

@@ -59,6 +59,32 @@ def normalize(d: Drawer) -> None:
     d.emit(name, value, reduced)
 
 
+def reduced_arithmetic(d: Drawer) -> None:
+    """sum(x / y), mean((x - y) ** 2), max(abs(x * 2)): a reduction of what is computed for it."""
+    value = required(d.pick(lambda v: v.ndim >= 1 and v.dtype != "bool"))
+    names = ("divide", "divide", "multiply", "subtract", "add", "maximum")
+    name = d.rng.choice(names if d.smooth else (*names, "remainder", "floor_divide", "pow"))
+    made = d.emit(name, value, d.operand(value))
+    if d.chance(0.4):
+        made = d.emit(d.rng.choice(("square", "abs", "exp", "sqrt", "negative")), made)
+    axes: dict[str, Any] = {"axis": an_axis(d, made)} if d.chance(0.5) else {}
+    d.emit(d.rng.choice(("sum", "sum", "mean", "prod", "max", "min", "std")), made, **axes)
+
+
+def nested_reductions(d: Drawer) -> None:
+    """A reduction of a reduction, with an axis of size 1 or an elementwise call between."""
+    value = required(d.pick(lambda v: v.ndim >= 1 and v.is_float))
+    if d.chance(0.5):
+        value = d.emit("expand_dims", value, axis=d.rng.randint(0, d.values[value].ndim))
+    for _ in range(2):
+        name = d.rng.choice(("sum", "sum", "mean", "max", "prod", "var"))
+        value = d.emit(name, value, axis=an_axis(d, value), keepdims=d.chance(0.3))
+        if d.chance(0.3):
+            value = d.emit(d.rng.choice(("square", "exp", "negative")), value)
+    if d.chance(0.4):
+        d.emit("square", value)
+
+
 def stack_of_parts(d: Drawer) -> None:
     """stack or concat of computed elements or rows: x[0] * 2, x[1] * 3, ..."""
     value = required(d.pick(lambda v: v.ndim >= 1 and v.dtype != "bool" and v.shape[0] > 0))
@@ -159,7 +185,7 @@ COMMON: tuple[Rule, ...] = (
     *(indexing,) * 4,
     *(choice,) * 2,
     *(reshape, transpose, expand, concat, stack, pad) * 2,
-    *(normalize, stack_of_parts) * 2,
+    *(normalize, stack_of_parts, reduced_arithmetic, nested_reductions) * 2,
     *(simple_unary, activation, power, clip, cast, rowwise, element, array_index),
     *(array_index, cross_entropy),
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),

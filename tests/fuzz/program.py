@@ -174,7 +174,7 @@ def _power(instruction: Instruction, operands: list[str]) -> str:
 def _index(instruction: Instruction, operands: list[str]) -> str:
     key = instruction.options["key"]
     items = [_key_text(item, operands[1:]) for item in key]
-    return f"{operands[0]}[{', '.join(items)}{',' if len(items) == 1 else ''}]"
+    return f"{operands[0]}[{', '.join(items) or '()'}{',' if len(items) == 1 else ''}]"
 
 
 def _key_text(item: Any, arrays: list[str]) -> str:
