@@ -31,9 +31,10 @@ from weftc.loop.ir import LoopFunction
 from weftc.loop.memory import LoopFault
 from weftc.schedule.lowered import Lowered
 from weftc.validate import plans, samples
-from weftc.validate.buffers import Guarded, difference, unlike
+from weftc.validate.buffers import difference
 from weftc.validate.form import FormValidator, Miscompiled
 from weftc.validate.samples import Array, Sample
+from weftc.validate.trials import Run, Trial
 from weftrt.program import KernelCode, Program
 
 _SMALL: Final = 1 << 8
@@ -58,14 +59,6 @@ class Native:
     cuda: CudaModule | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A sample, and the value of every node of the optimized graph."""
-
-    sample: Sample
-    values: dict[Node, Array]
-
-
 class ValueValidator(FormValidator):
     """Level 2. `tell` is told, once each, what was too large or had no valid indices to be
     tried."""
@@ -78,7 +71,7 @@ class ValueValidator(FormValidator):
         self._said: set[str] = set()
         self._samples: list[Sample] = []
         self._outputs: tuple[Node, ...] = ()
-        self._runs: list[_Run] = []
+        self._runs: list[Run] = []
 
     # -- graphs -------------------------------------------------------------------------------
 
@@ -107,11 +100,11 @@ class ValueValidator(FormValidator):
 
     def fusion(self, plan: KernelPlan) -> None:
         super().fusion(plan)
-        self._runs = [_Run(s, samples.node_values(plan.graph, s)) for s in self._samples]
+        self._runs = [Run(s, samples.node_values(plan.graph, s)) for s in self._samples]
         for run in self._runs:
             self._kernels_in_turn(plan, run)
 
-    def _kernels_in_turn(self, plan: KernelPlan, run: _Run) -> None:
+    def _kernels_in_turn(self, plan: KernelPlan, run: Run) -> None:
         buffers = dict(zip(plan.graph.inputs, run.sample.inputs, strict=True))
         for kernel in plan.kernels:
             values = {node: buffers[node] for node in kernel.inputs}
@@ -122,89 +115,40 @@ class ValueValidator(FormValidator):
                         values[node] = evaluate(node, operands, run.sample.sizes)
             for node in kernel.outputs:
                 buffers[node] = values[node]
-                self._same("fusion", kernel, node, values[node], run)
+                where = difference(values[node], run.values[node])
+                if where is not None:
+                    raise Miscompiled("fusion", f"{plans.describe(node)}: {where}")
 
     # -- kernels ------------------------------------------------------------------------------
 
     def loops(self, stage: str, kernel: Kernel, low: Lowered, function: LoopFunction) -> None:
         super().loops(stage, kernel, low, function)
         for run in self._runs:
-            if self._is_small(kernel, run, low.function.name):
-                self._interpreted(stage, kernel, low, function, run)
+            self._interpreted(stage, Trial(kernel, low, run), function)
 
-    def _is_small(self, kernel: Kernel, run: _Run, name: str) -> bool:
-        small = samples.steps(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
-        if not small:
-            self._say(f"the loops of {name} are too long to be interpreted")
-        return small
-
-    def _say(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self._tell(text)
-
-    def _interpreted(
-        self, stage: str, kernel: Kernel, low: Lowered, function: LoopFunction, run: _Run
-    ) -> None:
+    def _interpreted(self, stage: str, trial: Trial, function: LoopFunction) -> None:
         """Small loops also with what may run in any order in reverse."""
-        small = samples.steps(kernel.nodes, run.sample.sizes) <= _SMALL
-        for order in (Order.TOGETHER, Order.REVERSE) if small else (Order.TOGETHER,):
-            arrays = _arrays(kernel, low, run)
-            count = len(kernel.inputs)
-            fresh = function.buffers[count : len(low.buffers)]
+        if trial.steps > samples.LARGEST_LOOPS:
+            self._say(f"the loops of {trial.name} are too long to be interpreted")
+            return
+        orders = (Order.TOGETHER, Order.REVERSE) if trial.steps <= _SMALL else (Order.TOGETHER,)
+        for order in orders:
+            arrays, fresh = trial.arrays(), function.buffers[trial.outputs]
             try:
                 with np.errstate(all="ignore"):
-                    status = interpret(function, arrays, _sizes(low, run), order, fresh)
+                    status = interpret(function, arrays, trial.sizes, order, fresh)
             except LoopFault as fault:
-                raise Miscompiled(stage, f"the kernel {low.function.name}: {fault}") from None
-            self._outcome(stage, kernel, low, status, arrays[count:], run)
+                raise Miscompiled(stage, f"the kernel {trial.name}: {fault}") from None
+            _compare(stage, trial, status, arrays[trial.outputs])
 
     def emission(self, kernel: Kernel, low: Lowered, code: KernelCode) -> None:
-        native = self._native.kernel
-        if native is None:
+        if self._native.kernel is None:
             return
         for run in self._runs:
-            small = samples.steps(kernel.nodes, run.sample.sizes) <= samples.LARGEST_LOOPS
+            trial = Trial(kernel, low, run)
+            small = trial.steps <= samples.LARGEST_LOOPS
             stage = "emission" if small else "schedule, widening or emission"
-            self._launched(stage, kernel, low, partial(native, code), run)
-
-    def _launched(
-        self, stage: str, kernel: Kernel, low: Lowered, launch: _Launch, run: _Run
-    ) -> None:
-        guarded = _guarded(kernel, low, run)
-        status = launch([g.array for g in guarded], _sizes(low, run))
-        self._outside(stage, low, guarded)
-        arrays = [g.array for g in guarded[len(kernel.inputs) : len(low.buffers)]]
-        self._outcome(stage, kernel, low, status, arrays, run)
-
-    def _outside(self, stage: str, low: Lowered, guarded: Sequence[Guarded]) -> None:
-        for buffer, memory in zip(low.function.buffers, guarded):
-            if not memory.is_intact():
-                raise Miscompiled(
-                    stage, f"the kernel {low.function.name} writes outside of {buffer.name}"
-                )
-
-    def _outcome(
-        self,
-        stage: str,
-        kernel: Kernel,
-        low: Lowered,
-        status: int,
-        outputs: Sequence[Array],
-        run: _Run,
-    ) -> None:
-        if status != NO_REPORT:
-            raise Miscompiled(stage, f"the kernel {low.function.name} refuses valid indices")
-        for node, found in zip(kernel.outputs, outputs):
-            self._same(stage, kernel, node, found, run, low.function.name)
-
-    def _same(
-        self, stage: str, kernel: Kernel, node: Node, found: Array, run: _Run, name: str = ""
-    ) -> None:
-        where = difference(found, run.values[node])
-        if where is not None:
-            name = name or kernel.kind.value
-            raise Miscompiled(stage, f"the kernel {name} computes {plans.describe(node)}: {where}")
+            _launch(stage, trial, partial(self._native.kernel, code))
 
     # -- programs -----------------------------------------------------------------------------
 
@@ -225,30 +169,34 @@ class ValueValidator(FormValidator):
     ) -> None:
         rows = zip(plan.kernels, lowered, bound, strict=True)
         fitting = [(k, low, f) for k, low, f in rows if isinstance(f, LoopFunction)]
-        for kernel, low, function in fitting:
-            for run in self._runs:
-                if self._is_small(kernel, run, low.function.name):
-                    self._interpreted("binding", kernel, low, function, run)
+        trials = [(Trial(k, low, run), f) for k, low, f in fitting for run in self._runs]
+        for trial, function in trials:
+            self._interpreted("binding", trial, function)
         if self._native.cuda is None:
             return
         module = self._native.cuda(text, [function for _, _, function in fitting])
-        for kernel, low, function in fitting:
-            for run in self._runs:
-                self._launched("CUDA emission", kernel, low, partial(module, function), run)
+        for trial, function in trials:
+            _launch("CUDA emission", trial, partial(module, function))
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._tell(text)
 
 
-def _sizes(low: Lowered, run: _Run) -> list[int]:
-    return [plans.evaluate(size, run.sample.sizes) for size in low.sizes]
+def _launch(stage: str, trial: Trial, launch: _Launch) -> None:
+    """Run native code between guards."""
+    guarded = trial.guarded()
+    status = launch([memory.array for memory in guarded], trial.sizes)
+    outside = trial.written_outside(guarded)
+    if outside is not None:
+        raise Miscompiled(stage, f"the kernel {trial.name} writes outside of {outside}")
+    _compare(stage, trial, status, [memory.array for memory in guarded[trial.outputs]])
 
 
-def _arrays(kernel: Kernel, low: Lowered, run: _Run) -> list[Array]:
-    """One array per node of `low.buffers`: the values of inputs, anything else for outputs."""
-    given = [np.array(run.values[node], order="C") for node in kernel.inputs]
-    return [*given, *(unlike(run.values[node]) for node in kernel.outputs)]
-
-
-def _guarded(kernel: Kernel, low: Lowered, run: _Run) -> list[Guarded]:
-    """The same between guards, and scratch."""
-    arrays = _arrays(kernel, low, run)
-    scratch = [plans.evaluate(size, run.sample.sizes) for size in low.scratch]
-    return [*map(Guarded, arrays), *(Guarded(np.full(n, 0xFF, np.uint8)) for n in scratch)]
+def _compare(stage: str, trial: Trial, status: int, outputs: Sequence[Array]) -> None:
+    if status != NO_REPORT:
+        raise Miscompiled(stage, f"the kernel {trial.name} refuses valid indices")
+    where = trial.difference(outputs)
+    if where is not None:
+        raise Miscompiled(stage, f"the kernel {trial.name} computes {where}")
