@@ -103,6 +103,7 @@ def _loaded(name: str) -> Any:
     """A name that needs the array type; its operators are installed first."""
     importlib.import_module("weft.operators")
     public = importlib.import_module("weft.boundary").public
+    globals()["__getattr__"] = public(__getattr__)  # from now on errors show no frames of ours
     if name in _ARRAY_MODULES:
         return importlib.import_module(f"weft.{name}")
     if name in _LAZY:
@@ -110,7 +111,8 @@ def _loaded(name: str) -> Any:
     functions = importlib.import_module("weft.ops")
     if name not in functions.__all__:
         hint = importlib.import_module("weft.names").function_hint(name, __dir__())
-        raise AttributeError(f"module 'weft' has no attribute {name!r}{hint}")
+        error = AttributeError(f"module 'weft' has no attribute {name!r}{hint}")
+        raise importlib.import_module("weft.diagnostics").as_intended(error)
     return public(getattr(functions, name), __name__)
 
 

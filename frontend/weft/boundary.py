@@ -39,9 +39,12 @@ def shortened(error: BaseException, traceback: TracebackType | None) -> Tracebac
         link = link.tb_next
     if type(error) is TypeError:
         _add_hint(error)
-    fault = isinstance(error, Exception) and not isinstance(error, WeftError) and bool(frames)
+    intended = isinstance(error, WeftError) or getattr(error, "is_intended", False)
+    fault = isinstance(error, Exception) and not intended and bool(frames)
     if knobs.full_traceback() or (fault and _is_ours(frames[-1])):
         return traceback
+    if error.__context__ is not None and _began_here(error.__context__):
+        error.__suppress_context__ = True
     result: TracebackType | None = None
     for frame in reversed(frames):
         if not _is_ours(frame):
@@ -49,9 +52,14 @@ def shortened(error: BaseException, traceback: TracebackType | None) -> Tracebac
     return result
 
 
+def _began_here(error: BaseException) -> bool:
+    """Whether Weft met `error` on the way, and not the user."""
+    return error.__traceback__ is not None and _is_ours(error.__traceback__)
+
+
 def _add_hint(error: TypeError) -> None:
-    """What else a keyword may be called, where one of our functions does not take it."""
-    hint = names.keyword_hint(str(error), _function)
+    """How else arguments are given, where one of our functions does not take them."""
+    hint = names.argument_hint(str(error), _function)
     if hint:
         error.args = (str(error) + hint,)
 

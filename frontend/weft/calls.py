@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from weft import diagnostics, tree
-from weft.tracing import INT64, SCALAR_DTYPES, Range, Tracer, array_dtype, check_rank
+from weft.tracing import INT64, SCALAR_DTYPES, Range, Tracer, array_dtype, check_rank, scalar_item
 from weft.tree import Structure
 from weftrt import dtypes
 from weftrt import signature as signatures
@@ -112,7 +113,8 @@ class Reader:
             inspect.Signature(list(self._parameters.values())).bind(*args, **kwargs)
         except TypeError as error:
             if self._parameters:
-                raise TypeError(f"{self._name}() {error}") from None
+                problem = TypeError(f"{self._name}() {error}")
+                raise diagnostics.as_intended(problem) from None
 
     def _read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         found: list[tuple[str, Any]] = []
@@ -187,9 +189,10 @@ class Reader:
             check_rank(leaf.ndim, self._what(name))
             return leaf if isinstance(leaf, Array) else np.asarray(leaf)
         if isinstance(leaf, np.generic):
-            if type(leaf.item()) not in SCALAR_DTYPES:
+            number = scalar_item(leaf)
+            if type(number) not in SCALAR_DTYPES:
                 array_dtype(leaf, self._what(name))
-            return self._leaf(name, leaf.item())
+            return self._leaf(name, number)
         if type(leaf) not in SCALAR_DTYPES:
             raise self._not_a_leaf(name, leaf)
         return leaf  # type: ignore[no-any-return]
@@ -204,11 +207,20 @@ class Reader:
         elif self._freeze:
             problem += "not an array or a number"
         elif isinstance(leaf, _STATIC_KINDS) or callable(leaf):
-            problem += f"no array; name it in wf.jit(..., static_argnames={_root(name)!r})"
+            problem += "no array; "
+            problem += _make_static(name)
         else:
             problem += "not an array, a number, or a tuple, list or dict of them"
             problem += diagnostics.tree_hint(leaf)
         return diagnostics.located(TraceError, problem)
+
+
+def _make_static(name: str) -> str:
+    """What to do with a value to branch on: an argument, or part of one."""
+    root = _root(name)
+    if name == root:
+        return f"name it in wf.jit(..., static_argnames={root!r})"
+    return f"pass it beside {root}, by an argument that wf.jit(..., static_argnames=...) names"
 
 
 def _parameters(
@@ -229,8 +241,8 @@ def _own_parameters(wrapper: Callable[..., Any]) -> Mapping[str, inspect.Paramet
 
 def _is_beyond(leaf: Any) -> bool:
     """Whether a leaf is an integer that no run-time argument holds."""
-    if isinstance(leaf, np.integer):
-        leaf = int(leaf)
+    if isinstance(leaf, np.generic):
+        leaf = scalar_item(leaf)
     return type(leaf) is int and not INT64[0] <= leaf <= INT64[1]
 
 
@@ -244,7 +256,7 @@ def _root(name: str) -> str:
     return re.split(r"[.\[]", name, maxsplit=1)[0]
 
 
-_STATIC_KINDS = (str, bytes, DType, Enum)
+_STATIC_KINDS = (str, bytes, DType, Enum, ModuleType)
 """Values that people pass to be branched on."""
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ import weftc
 import weftrt
 from weftc.ir.location import Location
 from weftrt.errors import DTypeError, WeftError
+
+E = TypeVar("E", bound=BaseException)
 
 _ROOTS = tuple(
     str(Path(path).resolve()) + os.sep
@@ -104,6 +106,13 @@ def located(kind: type[WeftError], problem: str, at: Location | None = None) -> 
     place = at if at is not None else user_location()
     error = kind(f"{place}\n  {problem}" if place is not None else problem)
     error.is_located = True  # type: ignore[attr-defined]
+    return error
+
+
+def as_intended(error: E) -> E:
+    """`error`, a builtin one that Weft raises or passes on for a mistake of the user: its traceback
+    is not that of a fault of Weft."""
+    error.is_intended = True  # type: ignore[attr-defined]
     return error
 
 

@@ -27,13 +27,16 @@ _FUNCTIONS = {
     "concatenate": "concat",
     "detach": "stop_gradient",
     "div": "divide",
+    "dot": "matmul",
     "eq": "equal",
     "expand": "broadcast_to",
     "fix": "trunc",
+    "flatten": "reshape",
     "from_numpy": "asarray",
     "ge": "greater_equal",
     "gt": "greater",
     "identity": "eye",
+    "inner": "vecdot",
     "invert": "bitwise_invert",
     "le": "less_equal",
     "left_shift": "bitwise_left_shift",
@@ -47,6 +50,7 @@ _FUNCTIONS = {
     "permute": "permute_dims",
     "power": "pow",
     "product": "prod",
+    "ravel": "reshape",
     "repeat": "broadcast_to",
     "right_shift": "bitwise_right_shift",
     "sub": "subtract",
@@ -77,6 +81,7 @@ _KEYWORDS = {
     "static_argnums": "static_argnames",
     "unbiased": "correction",
 }
+_TOO_MANY = re.compile(r"(?:.*\.)?(\w+)\(\) takes .*positional arguments? but \d+ w\w+ given$")
 _UNEXPECTED = re.compile(r"(?:.*\.)?(\w+)\(\) got an unexpected keyword argument '(\w+)'$")
 
 
@@ -93,9 +98,25 @@ def counterpart(name: str) -> str | None:
     return meant if meant in functions or meant.startswith("nn.") else None
 
 
-def keyword_hint(message: str, find: Callable[[str], Any]) -> str:
-    """The same for Python's message about a keyword of one of our functions, which `find` gives by
-    its name (or None)."""
+def argument_hint(message: str, find: Callable[[str], Any]) -> str:
+    """What else to write, for Python's message about the arguments of one of our functions, which
+    `find` gives by its name (or None)."""
+    return _keyword_hint(message, find) or _position_hint(message, find)
+
+
+def _position_hint(message: str, find: Callable[[str], Any]) -> str:
+    """Which arguments are given by keyword only."""
+    found = _TOO_MANY.match(message)
+    function = find(found[1]) if found else None
+    if function is None:
+        return ""
+    parameters = inspect.signature(function).parameters.values()
+    named = [f"{p.name}=" for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    return f"; by keyword it takes {', '.join(named)}" if named else ""
+
+
+def _keyword_hint(message: str, find: Callable[[str], Any]) -> str:
+    """Another keyword."""
     found = _UNEXPECTED.match(message)
     function = find(found[1]) if found else None
     if found is None or function is None:

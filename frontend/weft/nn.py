@@ -13,8 +13,9 @@ from weft.ops.indexing import one_hot
 from weft.ops.reductions import average, logsumexp, reduce, variance
 from weft.promotion import as_float, as_strong
 from weft.tracing import Tracer, apply, lift
+from weftc.ir.types import same
 from weftrt import dtypes
-from weftrt.errors import DTypeError, ShapeError
+from weftrt.errors import DTypeError, ShapeError, UsageError
 
 __all__ = [
     "cross_entropy",
@@ -49,6 +50,9 @@ def silu(x: Any, /) -> Tracer:
 @operation("approximate")
 def gelu(x: Any, /, *, approximate: bool = True) -> Tracer:
     """x times the normal distribution function at x: by tanh, or by erf if not approximate."""
+    if not isinstance(approximate, bool):
+        problem = f"gelu: approximate is True (by tanh) or False (by erf), not {approximate!r:.40}"
+        raise diagnostics.located(UsageError, problem)
     value = as_float(lift(x))
     if approximate:
         cube = apply("mul", apply("mul", value, value), value)
@@ -92,7 +96,7 @@ def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
     value, label = as_float(lift(logits)), lift(labels)
     if not label.dtype.is_integer:
         diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")
-    if value.ndim != label.ndim + 1:
+    if value.ndim != label.ndim + 1 or not all(map(same, value.shape, label.shape)):
         problem = "{1} must have the shape of {0} without the last axis"
         diagnostics.fail(ShapeError, "cross_entropy", [value, label], problem)
     axis = value.ndim - 1

@@ -136,7 +136,12 @@ def _trace(
             for node, leaf in zip(inputs, call.leaves, strict=True)
         ]
         args, kwargs = call.structure.unflatten(tracers)
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                diagnostics.as_intended(error)  # the function does not take such arguments
+            raise
         nodes, structure = _results(name, result, diagnostics.definition(function))
     outputs = list(dict.fromkeys(nodes))
     position = {node: index for index, node in enumerate(outputs)}

@@ -272,13 +272,19 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
         return Tracer(active().capture(value), active())
     if isinstance(value, np.generic):
         active().made_by_numpy = True
-        value = value.item()
+        value = scalar_item(value)
     if type(value) is Dim:
         return Tracer(TABLE["size"](size=value), active(), weak=True)
     dtype = SCALAR_DTYPES.get(type(value))
     if dtype is None:
         raise no_operand(value, what)
     return literal(value, dtype)
+
+
+def scalar_item(value: Any) -> Any:
+    """The Python number that a NumPy scalar holds, for some the scalar itself: dates and durations,
+    whose `item` is now and then an integer, are no numbers."""
+    return value if isinstance(value, (np.datetime64, np.timedelta64)) else value.item()
 
 
 def no_operand(value: Any, what: str) -> WeftError:

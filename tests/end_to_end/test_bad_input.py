@@ -30,6 +30,8 @@ from weft.errors import (
 X = np.ones((3, 4), "f4")
 W = np.ones((3, 2), "f4")
 LABELS = np.arange(4)
+ROWS = np.arange(2)
+BATCH = np.ones((5, 4, 2), "f4")
 FILE = Path(__file__).name
 INTERNAL = ("frontend/weft", "compiler/weftc", "runtime/weftrt", "Traceback", "_staged", "Tracer")
 
@@ -117,6 +119,15 @@ OPERANDS: list[Case] = [
     (lambda x, w: wf.nn.layer_norm(x, w), ShapeError, "wf.nn.layer_norm(x, w)", BOTH_SHAPES),
     (lambda x, w: wf.nn.cross_entropy(x, w), DTypeError, "cross_entropy(x, w)", ("integers",)),
     (lambda x, w: wf.nn.cross_entropy(x, LABELS), ShapeError, "cross_entropy", ("(3, 4)",)),
+    (lambda x, w: wf.nn.cross_entropy(x, ROWS), ShapeError, "cross_entropy", ("shape (2,)",)),
+    (lambda x, w: wf.nn.cross_entropy(x, ROWS[:1]), ShapeError, "cross_entropy", ("shape (1,)",)),
+    (lambda x, w: wf.nn.gelu(x, approximate="none"), UsageError, "wf.nn.gelu", ("not 'none'",)),
+    (lambda x, w: x[[0, 1], None] @ BATCH, ShapeError, "@ BATCH", ("2 and 5 of axis -3",)),
+    (lambda x, w: (x > 0).T @ (x > 0), DTypeError, "(x > 0).T @ (x > 0)", ("matmul takes",)),
+    (lambda x, w: x + np.timedelta64(5, "ns"), WeftError, "x + np", ("timedelta64",)),
+    (lambda x, w: x + np.timedelta64(5, "D"), WeftError, "x + np", ("timedelta64",)),
+    (lambda x, w: x < np.datetime64(5, "ns"), WeftError, "x < np", ("datetime64",)),
+    (lambda x, w: wf.full(3, np.timedelta64(5, "ns")), UsageError, "wf.full", ("timedelta64",)),
     (lambda x, w: wf.take(x, w, axis=0), DTypeError, "wf.take", ("indices must be integers",)),
     (lambda x, w: wf.take(x, LABELS), ShapeError, "wf.take(x, LABELS)", ("axis is needed",)),
     (lambda x, w: x[x > 0], IndexingError, "x[x > 0]", ("wf.where",)),
@@ -144,7 +155,7 @@ OPERANDS: list[Case] = [
     (lambda x, w: wf.sum(x, dtype="int33"), DTypeError, "wf.sum", ("'int33'", "int32")),
     (lambda x, w: wf.asarray(["a"]), DTypeError, "wf.asarray(['a'])", ("numbers", "a str")),
     (lambda x, w: wf.asarray(None), DTypeError, "wf.asarray(None)", ("NoneType",)),
-    (lambda x, w: wf.asarray([[1], [1, 2]]), ShapeError, "wf.asarray", ("inhomogeneous",)),
+    (lambda x, w: wf.asarray([[1], [1, 2]]), ShapeError, "wf.asarray", ("equally long",)),
     (lambda x, w: wf.asarray(1j), DTypeError, "wf.asarray(1j)", ("complex128", "float64")),
     (lambda x, w: x & 1, DTypeError, "x & 1", ("bools or integers", "float32[3,4]")),
     (lambda x, w: x << 1, DTypeError, "x << 1", ("bitwise_left_shift takes integers",)),

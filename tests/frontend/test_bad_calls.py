@@ -31,6 +31,7 @@ VALUES: list[Callable[[], Any]] = [
     lambda: 1j, lambda: wf.ones((0, 3)), lambda: np.array([True, False]), lambda: np.array([None]),
     lambda: len, lambda: {1, 2}, lambda: range(2), lambda: int, lambda: 0.0, lambda: (None, 1),
     lambda: [wf.ones(2), wf.ones(2)], lambda: [[1], [1, 2]], lambda: np.ones((1,) * 9),
+    lambda: np.timedelta64(5, "ns"), lambda: np.timedelta64(5, "D"), lambda: np.datetime64(5, "ns"),
 ]  # fmt: skip
 X = wf.ones((2, 3))
 KEYWORDS = [

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import weft as wf
+import weftrt.errors
 from weft import boundary, diagnostics
 from weftrt import knobs
 
@@ -38,6 +39,11 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "jit": (lambda: wf.jit(loss)(wf.ones((3,))), wf.errors.ShapeError),
     "grad": (lambda: wf.grad(loss)(wf.ones((3,))), wf.errors.ShapeError),
     "grad in jit": (lambda: wf.jit(wf.grad(loss))(wf.ones((3,))), wf.errors.ShapeError),
+    "jit without an argument": (lambda: wf.jit(loss)(), TypeError),
+    "jit of another keyword": (lambda: wf.jit(loss)(wf.ones((4,)), rate=1), TypeError),
+    "another keyword": (lambda: wf.sqrt(wf.ones((3,)), axis=1), TypeError),
+    "keyword besides nonsense": (lambda: wf.sqrt("text", axis=1), TypeError),
+    "unknown name": (lambda: wf.cumsum(wf.ones((3,))), AttributeError),
     "jit of what is no function": (lambda: wf.jit(3), wf.errors.UsageError),
     "user's mistake": (lambda: wf.jit(a_mistake_of_my_own)(wf.ones((3,))), KeyError),
     "run time": (lambda: wf.take(wf.ones((3,)), np.array([7])), IndexError),
@@ -76,6 +82,25 @@ def test_a_fault_of_weft_shows_all_frames(monkeypatch: pytest.MonkeyPatch) -> No
     assert any(diagnostics.is_ours(frame.filename) for frame in found)
 
 
+def test_what_weft_met_on_the_way_is_not_told() -> None:
+    for key in (7, "text"):
+        with pytest.raises(IndexError) as caught:
+            wf.ones((3,))[key]
+        assert "another exception" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_the_user_met_on_the_way_is_told() -> None:
+    def retry() -> None:
+        try:
+            a_mistake_of_my_own(1)
+        except KeyError:
+            wf.reshape(wf.ones((3,)), (4,))
+
+    with pytest.raises(ValueError) as caught:
+        retry()
+    assert "KeyError: 'missing'" in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_filter_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(knobs, "full_traceback", None)
     with pytest.raises(wf.errors.ShapeError, match="elements"):
@@ -99,5 +124,7 @@ def test_errors_are_named_where_users_find_them() -> None:
     assert f"{wf.errors.ShapeError.__module__}.{wf.errors.ShapeError.__name__}" == (
         "weft.errors.ShapeError"
     )
+    raised = [e for e in vars(weftrt.errors).values() if isinstance(e, type)]
+    assert {e.__module__ for e in raised} == {"weft.errors"}
     again = pickle.loads(pickle.dumps(wf.errors.ShapeError("sizes")))
     assert type(again) is wf.errors.ShapeError

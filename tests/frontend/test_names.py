@@ -20,7 +20,8 @@ X = np.arange(6, dtype="f4").reshape(2, 3)
 @pytest.mark.parametrize(
     ("name", "meant"),
     [("concatenate", "concat"), ("power", "pow"), ("arcsin", "asin"), ("softmax", "nn.softmax"),
-     ("unsqueeze", "expand_dims"), ("reshpe", "reshape"), ("value_and_gard", "value_and_grad")],
+     ("unsqueeze", "expand_dims"), ("ravel", "reshape"), ("reshpe", "reshape"),
+     ("value_and_gard", "value_and_grad")],
 )  # fmt: skip
 def test_names_of_functions(name: str, meant: str) -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean wf\.{meant}\?"):
@@ -51,6 +52,7 @@ def test_what_is_meant_exists() -> None:
         (lambda x: wf.nn.softmax(x, dim=-1), "did you mean axis=?"),
         (lambda x: wf.nn.layer_norm(x, eps=1e-3), "did you mean epsilon=?"),
         (lambda x: wf.exp(x, out=None), "its arguments have no names"),
+        (lambda x: wf.ones((2, 3), wf.float64), "; by keyword it takes dtype="),
         (lambda x: wf.jit(lambda x: x, static_argnums=0), "did you mean static_argnames=?"),
     ],
 )

@@ -20,6 +20,7 @@ from weft.tracing import (
     check_rank,
     lift,
     no_operand,
+    scalar_item,
     state,
 )
 from weftc.ir.types import Dim, Shape, Size, TensorType, check_size, same, static_shape
@@ -85,7 +86,7 @@ def operand(x: Any) -> Tracer | Array:
 
 def host(x: Any) -> np.ndarray[Any, Any]:
     """A scalar or NumPy array as an ndarray of a dtype that Weft has."""
-    if isinstance(x, np.generic) and type(x.item()) in SCALAR_DTYPES:
+    if isinstance(x, np.generic) and type(scalar_item(x)) in SCALAR_DTYPES:
         x = x.item()
     if type(x) in SCALAR_DTYPES:
         dtype = default_dtype(SCALAR_DTYPES[type(x)])
@@ -126,12 +127,13 @@ def broadcast(x: Tracer, shape: Shape) -> Tracer:
     return apply("broadcast", x, shape=shape, axes=tuple(range(lead, len(shape))))
 
 
-def broadcast_shapes(name: str, operands: Sequence[Tracer]) -> Shape:
-    """The shape that the operands broadcast to."""
-    rank = max(o.ndim for o in operands)
+def broadcast_shapes(name: str, operands: Sequence[Tracer], trailing: int = 0) -> Shape:
+    """The shape that the operands broadcast to, without the last `trailing` axes of each."""
+    rank = max(o.ndim for o in operands) - trailing
     result: list[Size] = [1] * rank
     for operand in operands:
-        for axis, size in enumerate(operand.shape, rank - operand.ndim):
+        lead = operand.ndim - trailing
+        for axis, size in enumerate(operand.shape[:lead], rank - lead):
             if result[axis] == 1:
                 result[axis] = size
             elif size != 1 and not same(result[axis], size):
@@ -139,8 +141,8 @@ def broadcast_shapes(name: str, operands: Sequence[Tracer]) -> Shape:
                     ShapeError,
                     name,
                     operands,
-                    f"sizes {result[axis]} and {size} of axis {axis - rank} do not broadcast; they "
-                    "must be equal, or one of them 1",
+                    f"sizes {result[axis]} and {size} of axis {axis - rank - trailing} do not "
+                    "broadcast; they must be equal, or one of them 1",
                 )
     return tuple(result)
 

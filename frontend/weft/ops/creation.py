@@ -12,7 +12,16 @@ from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, cast, convert, default_dtype, dtype_of, limits, number
-from weft.tracing import SCALAR_DTYPES, Tracer, apply, array_dtype, check_rank, lift, state
+from weft.tracing import (
+    SCALAR_DTYPES,
+    Tracer,
+    apply,
+    array_dtype,
+    check_rank,
+    lift,
+    scalar_item,
+    state,
+)
 from weftc.ir.types import Dim, Shape, static_shape
 from weftrt import array, dtypes
 from weftrt.array import Array
@@ -68,7 +77,9 @@ def _read(obj: Any) -> np.ndarray[Any, Any]:
     try:
         source = np.asarray(obj)
     except (ValueError, TypeError, OverflowError) as error:
-        raise diagnostics.located(ShapeError, f"asarray: {error}") from None
+        ragged = "inhomogeneous" in str(error)
+        problem = "lists at one depth must be equally long" if ragged else str(error)
+        raise diagnostics.located(ShapeError, f"asarray: {problem}") from None
     if source.dtype.kind in "OSU" and not hasattr(obj, "dtype"):
         numbers = (bool, int, float, np.number)
         odd = next((o for o in tree.leaves(obj) if not isinstance(o, numbers)), None)
@@ -161,7 +172,7 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
 
 def _fill(value: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     """A scalar or an array of no axes, as an ndarray of `dtype` or of the dtype it has alone."""
-    value = value.item() if isinstance(value, np.generic) else value
+    value = scalar_item(value) if isinstance(value, np.generic) else value
     if type(value) not in SCALAR_DTYPES:
         source = core.host(value)
         return source if dtype is None else cast(source, dtype)
@@ -245,7 +256,8 @@ def _bound(value: Any) -> Any:
 
 def _check_scalar(name: str, what: str, value: Any) -> Any:
     """`value`, if it is a number."""
-    if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating, Dim)):
+    numbers = (bool, int, float, np.bool_, np.integer, np.floating, Dim)
+    if isinstance(value, numbers) and not isinstance(value, np.timedelta64):
         return value
     problem = f"{name}: {what} is a number, not {value!r:.40}"
     raise diagnostics.located(UsageError, problem)

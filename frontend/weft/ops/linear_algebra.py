@@ -46,7 +46,7 @@ def _product_sum(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Trace
     sizes = right.shape
     spread = (*sizes[:lead], *((1,) * len(free_a)), *sizes[lead + len(free_b) :])
     right = core.broadcast(apply("reshape", right, shape=spread), left.shape)
-    result = apply("mul", left, right)
+    result = apply("mul", left, right, name="matmul")
     if inner:
         result = apply("sum", result, axes=tuple(range(result.ndim - inner, result.ndim)))
     shape = (*result.shape, *((1,) * len(free_b)))
@@ -76,26 +76,13 @@ def _batched(a: Tracer, b: Tracer) -> Tracer:
     vector = a.ndim == 1
     if vector:
         a = apply("reshape", a, shape=(1, *a.shape))
-    lead = core.broadcast_shapes("matmul", [_lead(a), _lead(b)])
+    lead = core.broadcast_shapes("matmul", [a, b], trailing=2)
     rank = len(lead)
     a = core.broadcast(a, (*lead, *a.shape[-2:]))
     b = core.broadcast(b, (*lead, *b.shape[-2:]))
     axes = tuple(range(rank))
     result = contraction(a, b, (axes, axes), ((rank + 1,), (rank,)))
     return apply("reshape", result, shape=(*lead, result.shape[-1])) if vector else result
-
-
-class _Lead:
-    """The leading axes of a batched operand, as broadcasting sees them."""
-
-    def __init__(self, x: Tracer) -> None:
-        self.shape = x.shape[:-2]
-        self.ndim = x.ndim - 2
-        self.dtype = x.dtype
-
-
-def _lead(x: Tracer) -> Any:
-    return _Lead(x)
 
 
 @operation("axes")
