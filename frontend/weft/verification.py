@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from weftc.ir.node import Graph
 from weftc.validate import FormValidator, Miscompiled, Validator
 from weftrt import knobs
 from weftrt.cpu.executable import Executable
+from weftrt.log import say
 from weftrt.program import Program
 from weftrt.target import Target
 
@@ -53,4 +53,4 @@ def check_shared(graph: Graph, executable: Executable) -> None:
 
 
 def _tell(text: str) -> None:
-    print(f"weft: WEFT_VERIFY=2: {text}", file=sys.stderr)
+    say(f"WEFT_VERIFY=2: {text}")

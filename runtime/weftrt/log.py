@@ -1,4 +1,4 @@
-"""What WEFT_LOG asks to be told, on standard error."""
+"""What users are told on standard error."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from contextlib import suppress
 from weftrt import knobs
 
 
+def say(text: str) -> None:
+    """Write a line; where standard error is closed, or there is none, that is no error."""
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(f"weft: {text}", file=sys.stderr)
+
+
 def log(topic: str, text: Callable[[], str]) -> None:
-    """Write `text()` if `topic` is asked for; a closed standard error is no error."""
+    """Say `text()` if WEFT_LOG asks for `topic`."""
     if topic in knobs.log():
-        with suppress(OSError, ValueError, AttributeError):
-            print(f"weft: {text()}", file=sys.stderr)
+        say(text())

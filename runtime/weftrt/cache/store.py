@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from weftrt import knobs
 from weftrt.cache import files, ledger
 from weftrt.cache.locks import Locks
+from weftrt.log import say
 
 _MAGIC = b"weft0002"
 _HEAD = len(_MAGIC) + 32
@@ -129,7 +129,7 @@ class Store:
         except files.UnsafeError as error:
             return str(error)
         except OSError as error:
-            return error.strerror or str(error)
+            return _reason(error)
         return None
 
     def clear(self) -> int:
@@ -217,9 +217,7 @@ class Store:
         if topic in self._said:
             return
         self._said.add(topic)
-        with suppress(OSError, ValueError):  # closed
-            if sys.stderr is not None:
-                print(f"weft: the cache: {message}", file=sys.stderr)
+        say(f"the cache: {message}")
 
 
 _OFF = "going on without (WEFT_CACHE=off silences this)"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from weftrt.array import Array
 from weftrt.cpu.encode import Encoder
 from weftrt.cpu.executable import Executable
-from weftrt.cpu.native.compiled import EntryList, EntryTable
+from weftrt.cpu.native.entries import EntryList, EntryTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
 from weftrt.errors import UsageError

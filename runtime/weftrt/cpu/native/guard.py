@@ -13,7 +13,6 @@ from weftrt.cpu.native.intrinsics import address_of, cast, stack
 from weftrt.cpu.native.python import (
     STATE,
     CellObject,
-    FloatObject,
     ListObject,
     NumpyArray,
     Py_DecRef,
@@ -22,26 +21,35 @@ from weftrt.cpu.native.python import (
     PyDict_Size,
     PyErr_Clear,
     PyErr_Occurred,
-    PyFloat_AsDouble,
-    PyLong_AsLongLongAndOverflow,
-    PyNumber_Index,
     PyObject_GetAttr,
-    PyObject_IsTrue,
-    PyObject_RichCompareBool,
     PyObject_Vectorcall,
     SizedObject,
     has_dtype,
     type_of,
 )
+from weftrt.cpu.native.scalars import (
+    match_static,
+    match_static_float,
+    match_static_parts,
+    read_bool,
+    read_float,
+    read_int,
+)
 from weftrt.cpu.native.strided import gathered, has_elements
-from weftrt.cpu.native.types import F64, I32, I64, Bool, Pointer, Ptr, Records, Struct, native
+from weftrt.cpu.native.types import (
+    I64,
+    Bool,
+    Pointer,
+    Ptr,
+    Records,
+    Struct,
+    native,
+)
 
 ARRAY, FLOAT, INT, BOOL = range(4)
 STATIC, STATIC_FLOAT, STATIC_PARTS = range(4, 7)
 TUPLE, LIST, SEQUENCE, DICT, NAMED, OBJECT, REGISTERED = range(7, 14)
 CELL, GLOBAL, CONTENT = range(3)
-EQUAL = 2
-"""Py_EQ."""
 
 
 class GuardTable(Struct):
@@ -135,58 +143,6 @@ def gather_strided(frame: Frame) -> Bool:
 
 
 @native
-def is_number(kind: Ptr, first: I64, end: I64) -> Bool:
-    """Whether a type is among the scalars of STATE.numbers from `first` on."""
-    for index in range(first, end):  # noqa: SIM110
-        if STATE.numbers[index] == kind:
-            return True
-    return False
-
-
-@native
-def read_float(item: Ptr, place: Pointer[I64]) -> Bool:
-    """A Python or NumPy float, as a float64."""
-    if type_of(item) == STATE.numbers[0]:
-        number: FloatObject = item
-        place[0] = number.bits
-        return True
-    if not is_number(type_of(item), 1, STATE.float_count):
-        return False
-    real = cast(Pointer[F64], place)
-    real[0] = PyFloat_AsDouble(item)
-    return True
-
-
-@native
-def read_int(item: Ptr, place: Pointer[I64]) -> Bool:
-    """A Python or NumPy integer that fits int64."""
-    first = STATE.float_count
-    overflow = stack(I32, 1)
-    if type_of(item) == STATE.numbers[first]:
-        place[0] = PyLong_AsLongLongAndOverflow(item, overflow)
-        return overflow[0] == 0
-    if not is_number(type_of(item), first + 1, first + STATE.int_count):
-        return False
-    number: Ptr = PyNumber_Index(item)
-    if number is None:
-        PyErr_Clear()
-        return False
-    place[0] = PyLong_AsLongLongAndOverflow(number, overflow)
-    Py_DecRef(number)
-    return overflow[0] == 0
-
-
-@native
-def read_bool(item: Ptr, place: Pointer[I64]) -> Bool:
-    """A Python or NumPy bool."""
-    if not is_number(type_of(item), STATE.float_count + STATE.int_count, STATE.number_count):
-        return False
-    truth: I32 = PyObject_IsTrue(item)
-    place[0] = truth
-    return True
-
-
-@native
 def match_scalar(frame: Frame, kind: I64, item: Ptr) -> Bool:
     """A scalar of this kind; its value goes to the frame. An int has two more words: the smallest
     and the largest that match."""
@@ -208,45 +164,6 @@ def match_scalar(frame: Frame, kind: I64, item: Ptr) -> Bool:
     frame.held[leaf] = None
     frame.leaves = leaf + 1
     return True
-
-
-@native
-def match_static(expected: Ptr, item: Ptr) -> Bool:
-    """The very object, or an equal one of the same type; an error in == is a mismatch."""
-    if item == expected:
-        return True
-    if type_of(item) != type_of(expected):
-        return False
-    equal: I32 = PyObject_RichCompareBool(item, expected, EQUAL)
-    if equal < 0:
-        PyErr_Clear()
-    return equal == 1
-
-
-@native
-def match_static_parts(expected: Ptr, item: Ptr) -> Bool:
-    """The very object, or one whose parts are equal and of the same types, as Python finds out."""
-    if item == expected:
-        return True
-    if type_of(item) != type_of(expected):
-        return False
-    pair = stack(Ptr, 2)
-    pair[0] = expected
-    pair[1] = item
-    answer: Ptr = PyObject_Vectorcall(STATE.equal, pair, 2, None)
-    if answer is None:
-        PyErr_Clear()
-        return False
-    Py_DecRef(answer)
-    same: Bool = answer == STATE.true
-    return same
-
-
-@native
-def match_static_float(bits: I64, item: Ptr) -> Bool:
-    """By its bits: -0.0 is not 0.0, and a NaN is itself."""
-    number: FloatObject = item
-    return type_of(item) == STATE.numbers[0] and number.bits == bits
 
 
 @native
