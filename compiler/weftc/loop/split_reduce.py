@@ -110,7 +110,7 @@ def _combined(b: Builder, s: Reduce, first: Expr, extent: Expr, block: int) -> S
     if isinstance(extent, Const):
         width = min(power_of_two(-(-int(extent.value) // part)), LANES)
         _fill(b, s.terms, lanes, const(width))
-        _take_parts(b, s, lanes, first, extent, part)
+        _take_parts(b, s, lanes, first, extent, part, keep=False)
         return _tree(b, s.terms, lanes, width)
     several = ir.apply(Scalar.GT, extent, const(part))
     trees = b.let("trees", ir.apply(Scalar.SELECT, several, const(1), const(0)))
@@ -130,10 +130,17 @@ def _fill(b: Builder, terms: Sequence[Term], lanes: Sequence[Buffer], width: Exp
 
 
 def _take_parts(
-    b: Builder, s: Reduce, lanes: Sequence[Buffer], first: Expr, extent: Expr, part: int
+    b: Builder,
+    s: Reduce,
+    lanes: Sequence[Buffer],
+    first: Expr,
+    extent: Expr,
+    part: int,
+    keep: bool = True,
 ) -> Sequence[Expr]:
-    """The results of every `part` elements into their lanes; those of the last part."""
-    carried = [(t.result.name, identity(t.op, row.dtype)) for t, row in zip(s.terms, lanes)]
+    """The results of every `part` elements into their lanes; those of the last part, if kept."""
+    kept = s.terms if keep else ()
+    carried = [(t.result.name, identity(t.op, row.dtype)) for t, row in zip(kept, lanes)]
     with b.for_("block", 0, extent, step=part, carried=carried) as loop:
         rest = ir.apply(Scalar.MINIMUM, subtract(extent, loop.var), const(part))
         start = b.let("first", ir.add(first, loop.var))
@@ -142,7 +149,7 @@ def _take_parts(
         lane = b.let("lane", ir.apply(Scalar.AND, number, const(LANES - 1)))
         for term, row, value in zip(s.terms, lanes, values):
             b.store(row, lane, ir.apply(term.op, load(row, lane), value))
-        loop.next(*values)
+        loop.next(*values[: len(kept)])
     return loop.results
 
 
