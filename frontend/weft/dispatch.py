@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weft import calls, engine, guards, specialize
-from weft.calls import Call, LeafSpec, Reader
+from weft import engine, guards, patterns, specialize
+from weft.calls import Call, Reader
 from weft.engine import Origin
+from weft.patterns import LeafSpec
 from weft.specialize import Traced
 from weft.tracing import SCALAR_DTYPES, array_dtype, state
 from weft.tree import Structure
@@ -94,11 +95,11 @@ class Entry:
 
     def connect(self, call: Call) -> None:
         """Make the native entry, for calls like `call`."""
-        self.obstacle = calls.obstacle(call.structure, self.result, self.captured)
+        self.obstacle = patterns.obstacle(call.structure, self.result, self.captured)
         if self.obstacle is None:
-            signature = calls.signature(call, self.specs, self.guards, self.nonempty)
+            signature = patterns.signature(call, self.specs, self.guards, self.nonempty)
             held = self.executable.program.results  # equal outputs share one array
-            tree = calls.output_tree(self.result, [held[index] for index in self.outputs])
+            tree = patterns.output_tree(self.result, [held[index] for index in self.outputs])
             self.native = callables.Entry(signature, self.executable, self.captured, tree)
 
 
@@ -234,7 +235,7 @@ class Dispatcher:
             traced = self.trace(call)
             contents = guards.needed(contents, bindings, traced.captured, traced.made_by_numpy)
             executable, origin = engine.executable(traced.graph)
-        specs = calls.leaf_specs(
+        specs = patterns.leaf_specs(
             (*call.leaves, *traced.captured), executable.program.inputs, traced.ranges
         )
         entry = Entry(

@@ -21,13 +21,19 @@ import numpy as np
 
 from weft.diagnostics import is_ours
 from weftrt.array import Array
-from weftrt.signature import ABSENT, CellGuard, ContentGuard, GlobalGuard, Guard, equal
+from weftrt.signature import (
+    ABSENT,
+    CellGuard,
+    ContentGuard,
+    GlobalGuard,
+    Guard,
+    equal,
+    is_built_in,
+)
 
 Binding: TypeAlias = CellGuard | GlobalGuard
 """A guard of what a name holds."""
 
-_HEAP_TYPE = 1 << 9
-"""The flag of classes that are not built in."""
 _LIBRARIES = frozenset({"weft", "weftc", "weftrt", "numpy", *sys.stdlib_module_names})
 """Packages whose globals do not change, and whose names are not given to others."""
 _GLOBAL_LOADS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
@@ -80,7 +86,7 @@ def _reachable(value: Any, names: set[str]) -> list[tuple[Any, Any]]:
 def _methods(owner: Any, names: set[str]) -> list[Any]:
     """The methods among `names` of an object of a class written in Python."""
     cls = owner if isinstance(owner, type) else type(owner)
-    if not cls.__flags__ & _HEAP_TYPE or isinstance(owner, (FunctionType, ModuleType)):
+    if is_built_in(cls) or isinstance(owner, (FunctionType, ModuleType)):
         return []
     found = (_static(cls, name) for name in names)
     return [f for f in found if isinstance(f, (FunctionType, staticmethod, classmethod))]

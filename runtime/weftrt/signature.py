@@ -42,7 +42,7 @@ class ScalarPattern:
 
 
 _HEAP_TYPE = 1 << 9
-"""The flag of classes that are not built in."""
+"""Py_TPFLAGS_HEAPTYPE."""
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -64,10 +64,15 @@ def _parts_equal(a: Any, b: Any) -> bool:
     their own == do not matter to the values."""
     if type(a) is frozenset:
         return {(type(item), repr(item)) for item in a} == {(type(item), repr(item)) for item in b}
-    if not type(a).__flags__ & _HEAP_TYPE:
+    if is_built_in(type(a)):
         return isinstance(a, (int, str, bytes)) or repr(a) == repr(b)
     pairs = ((getattr(a, name, None), getattr(b, name, None)) for name in _attributes(a))
     return all(equal(x, y) or not _same(x, y) for x, y in pairs)
+
+
+def is_built_in(cls: type) -> bool:
+    """Whether a class is written in C, as a static type: its objects have no parts of Python's."""
+    return not cls.__flags__ & _HEAP_TYPE
 
 
 def _attributes(value: Any) -> list[str]:

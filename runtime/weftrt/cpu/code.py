@@ -14,8 +14,10 @@ from bisect import bisect
 from collections import deque
 from collections.abc import Callable
 
+from weftrt.cpu import pages
 from weftrt.errors import CompileError, OutOfMemoryError
 from weftrt.forks import ForkLock
+from weftrt.sizes import amount
 
 SLAB_BYTES = 1 << 20
 
@@ -76,9 +78,9 @@ class CodeMemory:
 
     def _reserve(self, size: int) -> None:
         try:
-            slab = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            slab = pages.private(size)
         except OSError:
-            raise OutOfMemoryError(f"there is no memory for {size:,} bytes of code") from None
+            raise OutOfMemoryError(f"there is no memory for {amount(size)} of code") from None
         self._slabs.append(slab)
         self.reserved_bytes += size
         self._give(ctypes.addressof(ctypes.c_char.from_buffer(slab)), size)
@@ -96,8 +98,11 @@ class CodeMemory:
 
 
 def _protect(address: int, size: int, protection: int) -> None:
-    if ctypes.CDLL(None).mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), protection):
-        raise CompileError("this system lets a process write no code (mprotect refuses)")
+    try:
+        pages.protect(address, size, protection)
+    except OSError as error:
+        problem = f"this system lets a process write no code ({error.strerror})"
+        raise CompileError(problem) from None
 
 
 MEMORY = CodeMemory()

@@ -21,6 +21,7 @@ from weftrt.cpu import objects
 from weftrt.cpu.code import MEMORY
 from weftrt.cpu.failure import dump_failure
 from weftrt.cpu.host import host
+from weftrt.cpu.pages import libc
 from weftrt.errors import CompileError
 from weftrt.forks import ForkLock
 from weftrt.target import Target
@@ -126,7 +127,7 @@ class Linker:
         if name in self._externals:
             return self._externals[name]
         try:
-            routine = getattr(ctypes.CDLL(None), name)
+            routine = getattr(libc(), name)
         except AttributeError:
             raise CompileError(f"the kernel {symbol} cannot be linked: no {name}") from None
         return ctypes.cast(routine, ctypes.c_void_p).value or 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from functools import cache
 from typing import Any
 
 import numpy as np
+
+from weftrt.cpu.pages import NO_ACCESS, private, protect
 
 PAGE = mmap.PAGESIZE
 GUARD = 1 << 20
@@ -39,13 +39,12 @@ class Room:
 
     def __init__(self, pages: int) -> None:
         self.pages = pages
-        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self._map = mmap.mmap(-1, pages * PAGE + 2 * GUARD, private)
+        self._map = private(pages * PAGE + 2 * GUARD)
         self.bytes = np.frombuffer(self._map, np.uint8, pages * PAGE, GUARD)
         self.begin = self.bytes.ctypes.data
         self.end = self.begin + pages * PAGE
-        _protect(self.begin - GUARD, GUARD)
-        _protect(self.end, GUARD)
+        protect(self.begin - GUARD, GUARD, NO_ACCESS)
+        protect(self.end, GUARD, NO_ACCESS)
 
 
 class Block:
@@ -110,14 +109,3 @@ class Rooms:
         if self._pages + room.pages <= _KEPT_PAGES:
             self._pages += room.pages
             self._free.setdefault(room.pages, []).append(room)
-
-
-@cache
-def libc() -> ctypes.CDLL:
-    """The C library of this process."""
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _protect(address: int, size: int) -> None:
-    if libc().mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), 0) != 0:
-        raise OSError(ctypes.get_errno(), "a guard page cannot be made")

@@ -14,9 +14,9 @@ from typing import Any
 from weftrt.cpu.host import host
 from weftrt.cpu.linker import Code, link
 from weftrt.cpu.memory_check import fault
-from weftrt.cpu.memory_check.guarded import libc
 from weftrt.cpu.native import intrinsics, translate
 from weftrt.cpu.native.types import mirror
+from weftrt.cpu.pages import libc
 
 _WITH_INFO, _ON_STACK = 4, 0x08000000
 _SYMBOL = "weft_memory_fault_table"

@@ -30,6 +30,7 @@ from weftrt.cpu.native.python import (
     PyTuple_New,
     SizedObject,
     has_dtype,
+    new_none,
     raise_by,
     raise_text,
     type_of,
@@ -271,8 +272,7 @@ def weft_copy(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     source: NumpyArray = arguments[0]
     code = dtype_of_numpy(source) if numpy_is_direct(source) else -1
     if code < 0:
-        Py_IncRef(STATE.none)
-        return STATE.none
+        return new_none()
     array = new_or_raise(code, cast(I64, source.ndim), source.dimensions)
     if array is not None:
         copy_bytes(array.data, source.data, array.bytes)
@@ -285,8 +285,7 @@ def weft_borrow(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     source: NumpyArray = arguments[0]
     code = dtype_of_numpy(source) if numpy_is_direct(source) else -1
     if code < 0:
-        Py_IncRef(STATE.none)
-        return STATE.none
+        return new_none()
     return array_over(code, cast(I64, source.ndim), source.dimensions, source.data, source)
 
 
@@ -331,5 +330,4 @@ def weft_pool_configure(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr
     POOL.limit = PyLong_AsLongLong(arguments[0])
     POOL.huge_advice = PyLong_AsLongLong(arguments[1])
     pool_trim(POOL.limit)
-    Py_IncRef(STATE.none)
-    return STATE.none
+    return new_none()

@@ -20,6 +20,7 @@ from weftrt.cpu.native.python import (
     PyObject_GC_UnTrack,
     PyObject_Vectorcall,
     PyType_GenericAlloc,
+    new_none,
 )
 from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, export, native
 
@@ -136,5 +137,4 @@ def weft_filter_tracebacks(module: Ptr, arguments: Pointer[Ptr], count: I64) -> 
     Py_IncRef(arguments[0])
     STATE.traceback_filter = arguments[0]
     Py_DecRef(before)
-    Py_IncRef(STATE.none)
-    return STATE.none
+    return new_none()

@@ -14,6 +14,7 @@ from weftrt.cpu.native.python import (
     SizedObject,
     free,
     malloc,
+    new_none,
     type_of,
 )
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native
@@ -92,8 +93,7 @@ def run_in(program: ProgramTable, inputs: SizedObject, space: Pointer[I64]) -> P
     sizes = space + program.buffer_count
     held = cast(Pointer[ArrayObject], sizes + program.size_count)
     if not bind_inputs(program, inputs, buffers, sizes):
-        Py_IncRef(STATE.none)
-        return STATE.none
+        return new_none()
     Py_IncRef(inputs)
     done = execute(program, buffers, sizes, held)
     Py_DecRef(inputs)

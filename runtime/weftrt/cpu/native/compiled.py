@@ -34,6 +34,7 @@ from weftrt.cpu.native.python import (
     PyTuple_New,
     PyType_GenericAlloc,
     SizedObject,
+    new_none,
     raise_text,
     type_of,
 )
@@ -298,5 +299,4 @@ def weft_compiled_install(module: Ptr, arguments: Pointer[Ptr], count: I64) -> P
     compiled.kept = arguments[2]
     compiled.entries = cast(EntryList, PyLong_AsLongLong(arguments[1]))
     Py_DecRef(before)
-    Py_IncRef(STATE.none)
-    return STATE.none
+    return new_none()

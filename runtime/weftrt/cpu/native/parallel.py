@@ -26,12 +26,11 @@ from weftrt.cpu.native.intrinsics import (
     stack,
 )
 from weftrt.cpu.native.python import (
-    STATE,
-    Py_IncRef,
     PyLong_AsLongLong,
     PyLong_FromLongLong,
     PyTuple_New,
     SizedObject,
+    new_none,
 )
 from weftrt.cpu.native.signals import (
     LOOK_NANOSECONDS,
@@ -283,8 +282,7 @@ def weft_set_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """set_threads(count, number of the futex system call; 0 where there is none)."""
     THREADS.futex = PyLong_AsLongLong(arguments[1])
     THREADS.threads = PyLong_AsLongLong(arguments[0]) if THREADS.futex != 0 else 1
-    Py_IncRef(STATE.none)
-    return STATE.none
+    return new_none()
 
 
 @export

@@ -220,3 +220,10 @@ def raise_text(error: Ptr, text: Ptr) -> Ptr:
     """Set an exception; the result is what a failed function returns."""
     PyErr_SetString(error, text)
     return None
+
+
+@native
+def new_none() -> Ptr:
+    """A new reference to None."""
+    Py_IncRef(STATE.none)
+    return STATE.none

@@ -10,11 +10,11 @@ from __future__ import annotations
 from weftrt.cpu.native.intrinsics import cast, stack
 from weftrt.cpu.native.python import (
     STATE,
-    Py_IncRef,
     PyErr_CheckSignals,
     PyEval_RestoreThread,
     PyEval_SaveThread,
     PyLong_AsLongLong,
+    new_none,
     raise_text,
 )
 from weftrt.cpu.native.types import (
@@ -122,5 +122,4 @@ def weft_watch(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
         WATCH.interrupted = 0
     WATCH.thread = thread
     WATCH.clock = PyLong_AsLongLong(arguments[1])
-    Py_IncRef(STATE.none)
-    return STATE.none
+    return new_none()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from weftrt.cpu.native.python import (
     STATE,
-    Py_IncRef,
     PyDict_DelItem,
     PyDict_GetItemWithError,
     PyDict_SetItem,
     PyThreadState_GetDict,
+    new_none,
 )
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native
 
@@ -36,8 +36,7 @@ def weft_trace_opened(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
         if PyDict_SetItem(known, STATE.trace_mark, STATE.true) != 0:
             return None
         STATE.traces += 1
-    Py_IncRef(STATE.none)
-    return STATE.none
+    return new_none()
 
 
 @export
@@ -48,5 +47,4 @@ def weft_trace_closed(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
         if PyDict_DelItem(known, STATE.trace_mark) != 0:
             return None
         STATE.traces -= 1
-    Py_IncRef(STATE.none)
-    return STATE.none
+    return new_none()

@@ -1,0 +1,142 @@
+"""What calls look like to the native guard: kinds of leaves, signatures, recipes of results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weft import tree
+from weft.calls import Call, Leaf, Static, indirect
+from weft.tracing import SCALAR_DTYPES, Range, array_dtype
+from weft.tree import Structure
+from weftrt import signature as signatures
+from weftrt.array import Array
+from weftrt.program import ArraySpec, SizeSlot
+from weftrt.signature import Pattern
+
+NATIVE_DEPTH = 32
+"""Trees of more branches one in another are left to Python: native code would need much stack."""
+
+
+def obstacle(call: Structure, result: Structure, captured: Sequence[Any]) -> str | None:
+    """Why the native callable cannot run such calls; None where it can."""
+    if max(call.depth(), result.depth()) > NATIVE_DEPTH:
+        return f"its arguments or results are nested more than {NATIVE_DEPTH} deep"
+    reasons = (f"an array that it closes over {why}" for a in captured if (why := indirect(a)))
+    return next(reasons, None)
+
+
+@dataclass(frozen=True)
+class LeafSpec:
+    """What one leaf of a call must be: an array of a spec, or a Python scalar of a type, integers
+    from range[0] to range[1]."""
+
+    array: ArraySpec | None
+    scalar: type | None
+    range: Range
+
+    def fits(self, leaf: Leaf, sizes: dict[int, int]) -> bool:
+        """Whether `leaf` is of this kind; binds size slots in `sizes`."""
+        if self.array is None:
+            return type(leaf) is self.scalar and self._holds(leaf)
+        if not isinstance(leaf, (Array, np.ndarray)) or len(leaf.shape) != len(self.array.shape):
+            return False
+        if array_dtype(leaf, "an argument") is not self.array.dtype:
+            return False
+        return all(
+            _binds(size, actual, sizes) for size, actual in zip(self.array.shape, leaf.shape)
+        )
+
+    def _holds(self, leaf: Leaf) -> bool:
+        return type(leaf) is not int or self.range[0] <= leaf <= self.range[1]
+
+    @property
+    def pattern(self) -> Pattern:
+        if self.array is not None:
+            return signatures.ArrayPattern(self.array)
+        assert self.scalar is not None
+        return signatures.ScalarPattern(self.scalar, *self.range)
+
+
+def _binds(size: int | SizeSlot, actual: int, sizes: dict[int, int]) -> bool:
+    if not isinstance(size, SizeSlot):
+        return size == actual
+    return actual != 1 and sizes.setdefault(size.index, actual) == actual
+
+
+def leaf_specs(
+    leaves: Sequence[Leaf], inputs: Sequence[ArraySpec], ranges: Sequence[Range]
+) -> tuple[LeafSpec, ...]:
+    """What calls that run the same program look like, leaf by leaf."""
+    return tuple(
+        LeafSpec(None, type(leaf), span)
+        if type(leaf) in SCALAR_DTYPES
+        else LeafSpec(spec, None, span)
+        for leaf, spec, span in zip(leaves, inputs, ranges)
+    )
+
+
+def signature(
+    call: Call, specs: Sequence[LeafSpec], guards: Sequence[Any], nonempty: bool
+) -> signatures.Signature:
+    """The native guard's description of calls like `call`."""
+    rest = iter(specs)
+    positional, keywords = call.structure.children
+    return signatures.Signature(
+        tuple(_pattern(part, rest) for part in positional.children),
+        tuple((k, _pattern(p, rest)) for k, p in zip(keywords.keys, keywords.children)),
+        tuple(guards),
+        nonempty,
+    )
+
+
+def _pattern(structure: Structure, specs: Iterator[LeafSpec]) -> Pattern:
+    kind = structure.kind
+    if kind is None:
+        return next(specs).pattern
+    if kind is Static:
+        return signatures.StaticPattern(structure.extra.value, structure.extra.frozen)
+    if kind is type(None):
+        return signatures.StaticPattern(None)
+    items = tuple(_pattern(child, specs) for child in structure.children)
+    if kind is dict:
+        return signatures.DictPattern(structure.keys, items)
+    if kind is tuple:
+        return signatures.TuplePattern(items)
+    if kind is list:
+        return signatures.ListPattern(items)
+    if issubclass(kind, tuple) and tree.rules_of(kind).flatten is None:
+        return signatures.NamedTuplePattern(kind, items)
+    flatten = tree.rules_of(kind).flatten
+    if flatten is None:
+        return signatures.ObjectPattern(kind, structure.keys, items)
+    return signatures.RegisteredPattern(kind, flatten, items, structure.extra)
+
+
+def output_tree(structure: Structure, indices: Sequence[int]) -> signatures.OutputTree:
+    """The native recipe of a result."""
+    return _output(structure, iter(indices))
+
+
+def _output(structure: Structure, indices: Iterator[int]) -> signatures.OutputTree:
+    kind = structure.kind
+    if kind is None:
+        return signatures.ArrayOutput(next(indices))
+    if kind is type(None):
+        return signatures.ConstantOutput(None)
+    items = tuple(_output(child, indices) for child in structure.children)
+    if kind is dict:
+        return signatures.DictOutput(structure.keys, items)
+    if kind is tuple:
+        return signatures.TupleOutput(items)
+    if kind is list:
+        return signatures.ListOutput(items)
+    unflatten = tree.rules_of(kind).unflatten
+    if unflatten is not None:
+        return signatures.RegisteredOutput(unflatten, structure.extra, items)
+    if issubclass(kind, tuple):
+        return signatures.NamedTupleOutput(kind, items)
+    return signatures.ObjectOutput(kind, structure.keys, items)
