@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from weftc import buffer_uses
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Size, TensorType
+from weftc.ir.types import Dim, Size, TensorType, lone_symbol
 from weftc.schedule.lowered import Lowered
 from weftrt.errors import CompileError, OutOfMemoryError
 from weftrt.program import (
@@ -40,17 +40,16 @@ class _Sizes:
     def bind(self, inputs: Sequence[Node]) -> None:
         for position, node in enumerate(inputs):
             for axis, size in enumerate(node.type.shape):
-                for name in sorted(_own_symbol(size)):
-                    if name not in self.symbols:
-                        self.symbols[name] = len(self.symbols)
-                        self.sources.append((position, axis))
+                name = lone_symbol(size)
+                if name is not None and name not in self.symbols:
+                    self.symbols[name] = len(self.symbols)
+                    self.sources.append((position, axis))
 
     def slot(self, size: Size) -> int:
         """The slot of `size`, which may be a constant."""
-        if isinstance(size, Dim):
-            names = _own_symbol(size)
-            if names:
-                return self.symbols[next(iter(names))]
+        name = lone_symbol(size)
+        if name is not None:
+            return self.symbols[name]
         if size not in self.derived:
             self.derived[size] = len(self.symbols) + len(self.derived)
         return self.derived[size]
@@ -69,13 +68,38 @@ class _Sizes:
         return tuple((c, tuple(self.symbols[name] for name in m)) for m, c in terms)
 
 
-def _own_symbol(size: Size) -> frozenset[str]:
-    """The name of a size that is just one symbol."""
-    if isinstance(size, Dim) and len(size.terms) == 1:
-        ((monomial, coefficient),) = size.terms
-        if coefficient == 1 and len(monomial) == 1:
-            return frozenset(monomial)
-    return frozenset()
+@dataclass
+class _Steps:
+    """Collects the steps of a program, its kernels, each once, and the places where it may fail.
+    `numbers` are those of the buffers, by the node or the scratch (kernel, name) that they hold."""
+
+    name: str
+    numbers: Mapping[object, int]
+    sizes: _Sizes
+    watched: bool
+    kernels: dict[str, tuple[int, KernelCode]] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    sites: list[Site] = field(default_factory=list)
+    uses: list[StepUse] = field(default_factory=list)
+
+    def add(self, kernel: Kernel, low: Lowered, code: KernelCode) -> None:
+        """Append the step that runs `code`."""
+        number, _ = self.kernels.setdefault(code.symbol, (len(self.kernels), code))
+        buffers = [self.numbers[node] for node in low.buffers]
+        buffers += [self.numbers[len(self.steps), b.name] for b in low.function.scratch]
+        slots = [self.sizes.slot(s) for s in low.sizes]
+        if self.watched:
+            use, counts = buffer_uses.describe(kernel, low, code)
+            self.uses.append(use)
+            slots += map(self.sizes.slot, counts)
+        elements = 1 if low.sites else self.sizes.value(_written(kernel))
+        self.steps.append(Step(number, tuple(buffers), tuple(slots), len(self.sites), elements))
+        self._add_sites(low.sites)
+
+    def _add_sites(self, nodes: Sequence[Node]) -> None:
+        if len(nodes) > MOST_SITES:
+            raise CompileError(f"{self.name}: one kernel has {len(nodes):,} places to fail")
+        self.sites += [_site(node, self.numbers) for node in nodes]
 
 
 def assemble(
@@ -92,32 +116,11 @@ def assemble(
     outputs = tuple(dict.fromkeys(graph.outputs))
     sizes = _Sizes()
     sizes.bind(graph.inputs)
-    places = list(memory.offsets) + list(memory.scratch)
-    numbers: dict[object, int] = {}
-    for owner in (*graph.inputs, *outputs, *places):
-        numbers[owner] = len(numbers)
-    kernels: dict[str, int] = {}
-    unique: list[KernelCode] = []
-    steps: list[Step] = []
-    sites: list[Site] = []
-    uses: list[StepUse] = []
-    for index, (kernel, low, code) in enumerate(zip(plan.kernels, lowered, codes, strict=True)):
-        if code.symbol not in kernels:
-            kernels[code.symbol] = len(unique)
-            unique.append(code)
-        buffers = [numbers[node] for node in low.buffers]
-        buffers += [numbers[index, b.name] for b in low.function.scratch]
-        slots = tuple(sizes.slot(s) for s in low.sizes)
-        if watched:
-            use, counts = buffer_uses.describe(kernel, low, code)
-            uses.append(use)
-            slots += tuple(map(sizes.slot, counts))
-        elements = 1 if low.sites else sizes.value(_written(kernel))
-        steps.append(Step(kernels[code.symbol], tuple(buffers), slots, len(sites), elements))
-        if len(low.sites) > MOST_SITES:
-            raise CompileError(f"{graph.name}: one kernel has {len(low.sites):,} places to fail")
-        sites += [_site(n, numbers) for n in low.sites]
-    work: Size = sum((low.work for low in lowered), start=0)
+    owners = (*graph.inputs, *outputs, *memory.offsets, *memory.scratch)
+    numbers = {owner: number for number, owner in enumerate(owners)}
+    run = _Steps(graph.name, numbers, sizes, watched)
+    for kernel, low, code in zip(plan.kernels, lowered, codes, strict=True):
+        run.add(kernel, low, code)
     temporaries = [*memory.offsets.values(), *memory.scratch.values()]
     return Program(
         name=graph.name,
@@ -126,16 +129,22 @@ def assemble(
         outputs=tuple(sizes.spec(n.type) for n in outputs),
         temporaries=tuple(Temporary(sizes.value(t)) for t in temporaries),
         arena=sizes.value(_checked_arena(graph, memory)),
-        work=sizes.value(min(work, MOST_WORK) if isinstance(work, int) else work),
-        kernels=tuple(unique),
-        steps=tuple(steps),
-        sites=tuple(sites),
+        work=sizes.value(_work(lowered)),
+        kernels=tuple(code for _, code in run.kernels.values()),
+        steps=tuple(run.steps),
+        sites=tuple(run.sites),
         results=tuple(outputs.index(o) for o in graph.outputs),
         symbols=tuple(sizes.sources),
         derived=sizes.polynomials(),
         places=(*map(_place, outputs), _largest_place(memory)),
-        uses=tuple(uses),
+        uses=tuple(run.uses),
     )
+
+
+def _work(lowered: Sequence[Lowered]) -> Size:
+    """The estimate for all kernels, in nanoseconds."""
+    work: Size = sum((low.work for low in lowered), start=0)
+    return min(work, MOST_WORK) if isinstance(work, int) else work
 
 
 def _written(kernel: Kernel) -> Size:

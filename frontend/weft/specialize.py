@@ -15,7 +15,7 @@ from weft.tracing import INT64, SCALAR_DTYPES, Range, Trace, Tracer, array_dtype
 from weft.tree import Structure
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Size, TensorType, substitute, unifying
+from weftc.ir.types import Dim, Size, TensorType, lone_symbol, static_shape, substitute, unifying
 from weftc.ops import TABLE
 from weftrt.array import Array
 from weftrt.errors import TraceError, WeftError
@@ -81,7 +81,7 @@ class _Merger:
         a, b = self.size(a), self.size(b)
         if a == b:
             return True
-        first, second = self._symbol(a), self._symbol(b)
+        first, second = lone_symbol(a), lone_symbol(b)
         if first is None or second is None or self._values[first] != self._values[second]:
             return False
         for name, now in self._names.items():
@@ -93,13 +93,6 @@ class _Merger:
         """`size` in merged symbols."""
         return substitute(size, {name: Dim.symbol(to) for name, to in self._names.items()})
 
-    def _symbol(self, size: Size) -> str | None:
-        if isinstance(size, Dim) and len(size.terms) == 1:
-            monomial, coefficient = size.terms[0]
-            if coefficient == 1 and len(monomial) == 1:
-                return monomial[0]
-        return None
-
 
 def _fixed(leaf: Leaf) -> TensorType:
     if isinstance(leaf, (Array, np.ndarray)):
@@ -110,13 +103,11 @@ def _fixed(leaf: Leaf) -> TensorType:
 def _symbolic(leaf: Leaf, values: dict[str, int]) -> TensorType:
     fixed = _fixed(leaf)
     shape: list[Size] = []
-    for size in fixed.shape:
-        if size == 1:
-            shape.append(1)
-        else:
-            name = f"n{len(values)}"
-            values[name] = int(size)  # type: ignore[arg-type]
-            shape.append(Dim.symbol(name))
+    for size in static_shape(fixed.shape):
+        name = f"n{len(values)}"
+        if size != 1:
+            values[name] = size
+        shape.append(1 if size == 1 else Dim.symbol(name))
     return fixed.with_shape(tuple(shape))
 
 

@@ -786,7 +786,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     "assembly": (
         Fault(
             "buffers of a step in reverse",
-            f"{_ASSEMBLE}:assemble",
+            f"{_ASSEMBLE}:_Steps.add",
             "for node in low.buffers]",
             "for node in low.buffers[::-1]]",
             lambda x: op("exp", x(9)),

@@ -18,6 +18,7 @@ from weftrt.errors import OutOfMemoryError, ShapeError
 from weftrt.sizes import MOST_BYTES, amount
 
 LARGE_BYTES = 1 << 30
+"""A value of as many bytes may not be had: it is told by which line it is made."""
 
 Monomial: TypeAlias = tuple[str, ...]
 """Sorted symbol names, repeated for powers; () is the constant term."""
@@ -84,6 +85,15 @@ class Dim:
 
 Size: TypeAlias = "int | Dim"
 Shape: TypeAlias = tuple[Size, ...]
+
+
+def lone_symbol(size: Size) -> str | None:
+    """The name of a size that is one symbol and nothing else; None of any other."""
+    if isinstance(size, Dim) and len(size.terms) == 1:
+        ((monomial, coefficient),) = size.terms
+        if coefficient == 1 and len(monomial) == 1:
+            return monomial[0]
+    return None
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
