@@ -146,12 +146,13 @@ class Dispatcher:
         try:
             return self._entry(call).run(call)
         except (OutOfBoundsError, OutOfMemoryError):
-            if self.symbolic:
-                self._explained(compiled, args, kwargs)
-            raise
+            if not self.symbolic:
+                raise
+            return self._explained(compiled, args, kwargs)
 
     def _explained(self, compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a call that failed for its own sizes, so that the error names them and the line."""
+        """Run a call that failed for its own sizes, so that the error names them and the line; or
+        it succeeds, if an element that is missing is in no result."""
         call = self._reader.read(args, kwargs)
         traced = specialize.trace(self.function, self.name, call)
         produced = engine.executable(traced.graph)[0].run((*call.leaves, *traced.captured))

@@ -75,6 +75,9 @@ REFUSED: list[tuple[Any, str]] = [
     (2, "index 2 is out of bounds for axis 0 of size 2"),
     (2**70, "is out of bounds for axis 0"),
     (([0, 1], [0, 3]), "index 3 is out of bounds for axis 1 of size 3"),
+    (([0, 1], 3), "index 3 is out of bounds for axis 1 of size 3"),
+    ((0, [0, 1], ..., -6), "index -6 is out of bounds for axis 3 of size 5"),
+    ((2**70, [0, 1]), "is out of bounds for axis 0"),
     (([0, 1], [0, 1, 2]), r"shapes \(2,\) and \(3,\), which do not broadcast"),
     (True, r"True is not an index; a mask .*wf\.where"),
     (np.True_, r"a mask .*wf\.where"),
@@ -96,3 +99,17 @@ def test_what_is_no_index_is_an_index_error_naming_the_line(number: int) -> None
         with pytest.raises(IndexError, match=message) as caught:
             run()
         assert "test_indexing.py:" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [(0, [1]), ([0], 0), (-1, ..., [[0, 1]])])
+def test_an_integer_beside_an_array_is_outside_of_an_empty_axis(key: tuple[Any, ...]) -> None:
+    x = np.zeros((0, 3) if key[0] != [0] else (3, 0), "f4")
+    for run in (lambda: wf.asarray(x)[key], lambda: wf.jit(lambda x: x[key])(x)):
+        with pytest.raises(IndexError, match="of size 0"):
+            run()
+
+
+def test_an_index_outside_that_no_element_of_the_result_has_is_none() -> None:
+    x, key = np.zeros((2, 0, 3), "f4"), (0, np.array([0]), np.zeros(0, int))
+    for run in (lambda: wf.asarray(x)[key], lambda: wf.jit(lambda x: x[key])(x)):
+        assert_same_bits(np.asarray(run()), x[key])

@@ -76,9 +76,11 @@ def getitem(x: Any, key: Any) -> Any:
     items = _items(x, key)
     if state.trace is not None:
         return _staged(x, items)
-    arrays = [item for item in items if isinstance(item, _ARRAYS)]
-    if arrays:
-        return _getitem_arrays(x, tuple(arrays), tuple(map(_frozen, items)))
+    if any(isinstance(item, _ARRAYS) for item in items):
+        # Integers among arrays are arrays: checked as the program runs, which fits all sizes.
+        items = tuple(np.asarray(item) if _is_int64(item) else item for item in items)
+        arrays = tuple(item for item in items if isinstance(item, _ARRAYS))
+        return _getitem_arrays(x, arrays, tuple(map(_frozen, items)))
     # Elements are only copied, so NumPy does it: no compile for every x[i].
     try:
         part = array.to_numpy(x)[items]
@@ -91,6 +93,10 @@ def getitem(x: Any, key: Any) -> Any:
 
 _ARRAYS = (Tracer, Array, np.ndarray)
 _PLAIN = (int, type(None))
+
+
+def _is_int64(item: Any) -> bool:
+    return type(item) is int and -(2**63) <= item < 2**63
 
 
 def _items(x: Any, key: Any) -> tuple[Any, ...]:
@@ -213,7 +219,9 @@ def _plan_axis(x: Tracer, plan: _Plan, item: Any, axis: int) -> None:
         _plan_range(plan, 0, size, 1)
         plan.shape.append(size)
     else:
-        if isinstance(size, int) and not -size <= item < size:
+        if isinstance(size, Dim):
+            raise ShapeError(f"an index needs a size known while tracing, but it is {size}")
+        if not -size <= item < size:
             problem = f"index {item} is out of bounds for axis {axis} of size {size}"
             diagnostics.fail(OutOfBoundsError, "index", [x], problem)
         first = size + item if item < 0 else item
