@@ -18,7 +18,7 @@ from weftc.ops import TABLE
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType, Kind
-from weftrt.errors import TraceError
+from weftrt.errors import TraceError, UsageError
 
 Function = Callable[..., Any]
 
@@ -229,6 +229,14 @@ def _array_namespace(self: Any, /, *, api_version: str | None = None) -> Any:
     return weft
 
 
+def _to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
+    """The array itself: "cpu" is the only device."""
+    if device != "cpu" or stream is not None:
+        problem = f"to_device: the only device is 'cpu', without streams, not {device!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    return self
+
+
 _SHARED: dict[str, Any] = {
     "__matmul__": operator(linear_algebra.matmul, _OPERANDS, _refuse),
     "__rmatmul__": _reflected(linear_algebra.matmul),
@@ -240,7 +248,7 @@ _SHARED: dict[str, Any] = {
     "T": property(lambda self: movement.transpose(self), doc="The axes reversed."),
     "mT": property(movement.matrix_transpose, doc="The last two axes exchanged."),
     "device": property(lambda self: "cpu", doc="Where the elements are."),
-    "to_device": lambda self, device, /, **options: self,
+    "to_device": _to_device,
     "reshape": _reshape,
     "transpose": _transpose,
     "squeeze": movement.squeeze,
@@ -260,6 +268,13 @@ def _item(self: Array) -> Any:
         problem = f"only an array of one element is a scalar, not one of shape {self.shape}"
         raise diagnostics.located(TraceError, problem)
     return array.to_numpy(self).item()
+
+
+def _truth(self: Array) -> bool:
+    if self.size != 1:
+        problem = f"only an array of one element is true or false, not one of shape {self.shape}"
+        raise diagnostics.located(TraceError, f"{problem}; use wf.any(x) or wf.all(x)")
+    return bool(_item(self))
 
 
 def _index(self: Array) -> int:
@@ -308,7 +323,7 @@ def _rebuild(source: np.ndarray[Any, Any]) -> Array:
 _ARRAY_ONLY: dict[str, Any] = {
     "item": _item,
     "tolist": lambda self: array.to_numpy(self).tolist(),
-    "__bool__": lambda self: bool(_item(self)),
+    "__bool__": _truth,
     "__int__": lambda self: int(_item(self)),
     "__float__": lambda self: float(_item(self)),
     "__complex__": lambda self: complex(_item(self)),
