@@ -183,7 +183,7 @@ class _Machine:
 
     def _ramp(self, node: Ramp, values: dict[Expr, Value]) -> Value:
         base = np.asarray(values[node.base], dtype=node.type.dtype.dtype)
-        return np.asarray(base + np.arange(node.type.lanes, dtype=base.dtype))
+        return np.asarray(base + np.arange(node.type.lanes, dtype=base.dtype) * node.step)
 
     def _splat(self, node: Splat, values: dict[Expr, Value]) -> Value:
         return np.full((node.type.lanes,), values[node.value], node.type.dtype.dtype)

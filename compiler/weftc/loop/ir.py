@@ -163,10 +163,11 @@ class Load:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ramp:
-    """Widened only: base, base+1, ..., base+lanes-1 (base a scalar integer)."""
+    """Widened only: base, base+step, ..., base+(lanes-1)*step (base a scalar integer)."""
 
     base: Expr
     type: LoopType
+    step: int = 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -109,10 +109,7 @@ class Lanes:
             spread = self._splat(expr, type_)
             self.vectors[expr] = spread
             return spread
-        if stride == 1:
-            return Ramp(expr, type_)
-        steps = ir.apply(Scalar.MUL, Ramp(const(0), type_), Const(stride, type_))
-        return ir.apply(Scalar.ADD, self._splat(expr, type_), steps)
+        return Ramp(expr, type_, stride)
 
     @staticmethod
     def _splat(expr: Expr, type_: LoopType) -> Expr:

@@ -346,6 +346,12 @@ class _Parser:
         type_ = self.type() if typed else INDEX
         return Const(float(token) if type_.dtype.is_float else int(token), type_)
 
+    def ramp(self, base: Expr, type_: LoopType) -> Ramp:
+        if not self.accept(","):
+            return Ramp(base, type_)
+        sign = -1 if self.accept("-") else 1
+        return Ramp(base, type_, sign * self.integer())
+
     def load(self, name: str) -> Expr:
         buffer = self.buffer_named(name)
         self.expect("[")
@@ -361,7 +367,7 @@ class _Parser:
             value = self.expr()
             self.expect(",")
             type_ = LoopType(value.type.dtype, self.integer())
-            made: Expr = Splat(value, type_) if name == "splat" else Ramp(value, type_)
+            made: Expr = Splat(value, type_) if name == "splat" else self.ramp(value, type_)
         elif name == "tree":
             op = _OPS[self.take()]
             self.expect(",")

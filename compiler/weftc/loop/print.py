@@ -226,6 +226,10 @@ class _Printer:
         mask = "" if node.mask is None else f" if {self.text[node.mask]}"
         return f"{node.buffer.name}[{self.text[node.index]}{lanes}{mask}]"
 
+    def ramp(self, node: Ramp) -> str:
+        step = "" if node.step == 1 else f", {node.step}"
+        return f"ramp({self.text[node.base]}, {node.type.lanes}{step})"
+
     def const(self, node: Const) -> str:
         dtype = node.type.dtype
         if dtype.is_float:
@@ -252,7 +256,7 @@ _EXPRESSIONS: dict[type, Callable[[_Printer, Any], str]] = {
     Var: lambda printer, node: node.name,
     Op: _Printer.op,
     Load: _Printer.load,
-    Ramp: lambda printer, node: f"ramp({printer.text[node.base]}, {node.type.lanes})",
+    Ramp: _Printer.ramp,
     Splat: lambda printer, node: f"splat({printer.text[node.value]}, {node.type.lanes})",
     Tree: lambda printer, node: f"tree({node.op!r}, {printer.text[node.value]})",
 }

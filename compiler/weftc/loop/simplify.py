@@ -34,6 +34,7 @@ from weftc.loop.ir import (
     LoopFunction,
     LoopKind,
     Op,
+    Ramp,
     Reduce,
     Scalar,
     Stmt,
@@ -259,6 +260,8 @@ class _Simplifier:
         version = 0
         if isinstance(expr, (Op, Tree)):
             what = (type(expr), expr.op)
+        elif isinstance(expr, Ramp):
+            what = (Ramp, expr.step)
         elif isinstance(expr, Load):
             what, version = expr.buffer, self.version.get(expr.buffer, 0)
         return (what, version, expr.type.dtype, expr.type.lanes, *map(id, args))

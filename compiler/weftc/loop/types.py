@@ -124,7 +124,8 @@ def _load(node: Load) -> str | None:
 
 def _ramp(node: Ramp) -> str | None:
     fits = node.base.type == LoopType(node.type.dtype) and node.type.dtype.is_integer
-    return None if fits and node.type.lanes > 1 else f"ramp of {node.base.type} to {node.type}"
+    fits = fits and node.type.lanes > 1 and node.step != 0
+    return None if fits else f"ramp of {node.base.type} to {node.type}"
 
 
 def _splat(node: Splat) -> str | None:

@@ -57,7 +57,9 @@ def with_operands(expr: Expr, new: tuple[Expr, ...]) -> Expr:
         return Splat(new[0], expr.type)
     if isinstance(expr, Tree):
         return Tree(expr.op, new[0], expr.type)
-    return Ramp(new[0], expr.type)
+    if isinstance(expr, Ramp):
+        return Ramp(new[0], expr.type, expr.step)
+    return expr
 
 
 def postorder(root: Expr, known: Container[Expr]) -> Iterator[Expr]:

@@ -142,7 +142,12 @@ class Indices:
         return mul(component, self.size(stride))
 
     def _merge(self, left: tuple[Expr, Size], right: tuple[Expr, Size]) -> tuple[Expr, Size] | None:
-        """One component for two neighbours that were split from one flat index."""
+        """One component for two neighbours that were split from one flat index, or for two that
+        both run backwards over such."""
+        backwards = self._mirrored(*left), self._mirrored(*right)
+        if backwards[0] is not None and backwards[1] is not None:
+            found = self._merge((backwards[0], left[1]), (backwards[1], right[1]))
+            return None if found is None else (self._mirror(*found), found[1])
         a, b = self._parts.get(left[0]), self._parts.get(right[0])
         if a is None or b is None or a.flat is not b.flat or b.extent != right[1]:
             return None
@@ -150,6 +155,18 @@ class Indices:
             return None
         extent = a.extent * b.extent
         return self._part(Part(a.flat, b.divisor, extent, a.first)), extent
+
+    def _mirror(self, component: Expr, extent: Size) -> Expr:
+        return self.intern(apply(Scalar.SUB, self.size(extent - 1), component))
+
+    def _mirrored(self, component: Expr, extent: Size) -> Expr | None:
+        """i where `component` is extent - 1 - i, else None."""
+        if not isinstance(component, Op) or component.op is not Scalar.SUB:
+            return None
+        last, index = component.args
+        if isinstance(last, Var):
+            return index if self._dims.get(last) == extent - 1 else None
+        return index if isinstance(last, Const) and last.value == extent - 1 else None
 
     def coefficients(self, expr: Expr, variables: Sequence[Var]) -> tuple[Size, ...] | None:
         """The factor of each variable in `expr`; None where `expr` is not linear in them. Any other

@@ -213,6 +213,37 @@ def test_bool_trees_and_bytes_that_are_not_0_or_1() -> None:
         assert result.tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", [dtypes.bool_, F32, dtypes.float64])
+@pytest.mark.parametrize("inside", [0, 1, 7, 8, None])
+def test_a_load_that_runs_backwards_is_contiguous(dtype: DType, inside: int | None) -> None:
+    """And reads nothing below the elements of the lanes that are on."""
+    x, y, wide = Buffer("x", dtype), Buffer("y", dtype), lanes(dtype, 8)
+    mask = None
+    if inside is not None:
+        count = const(inside, dtypes.int64, 8)
+        mask = ir.apply(Scalar.LT, Ramp(const(0), lanes(I64, 8)), count)
+    first = 7 if inside is None else inside - 1
+    load = Load(x, Ramp(const(first), lanes(I64, 8), -1), wide, mask)
+    function = LoopFunction("t", (x, y), (), (Store(y, const(0), load),))
+    data = (floats(8) > 0 if dtype is dtypes.bool_ else floats(8)).astype(dtype.dtype)
+    result, expected = np.ones(8, dtype.dtype), np.zeros(8, dtype.dtype)
+    expected[: first + 1] = data[first::-1] if first >= 0 else []
+    run(function, [data, result], [])
+    assert_same_bits(result, expected)
+    assert "gather" not in emit(function, baseline(), "t")
+
+
+@pytest.mark.parametrize("step", [-3, -1, 2, 5])
+def test_ramps_of_every_step(step: int) -> None:
+    x, y, wide = Buffer("x", F32), Buffer("y", F32), lanes(F32, 4)
+    index = Ramp(const(15 if step < 0 else 0), lanes(I64, 4), step)
+    stores = (Store(y, index, Load(x, index, wide)),)
+    data, result, expected = floats(16), np.zeros(16, np.float32), np.zeros(16, np.float32)
+    expected[::step][:4] = data[::step][:4]
+    run(LoopFunction("t", (x, y), (), stores), [data, result], [])
+    assert_same_bits(result, expected)
+
+
 @pytest.mark.parametrize("count", [1, 16])
 def test_report_keeps_the_smallest_site_and_element(count: int) -> None:
     x, wide = Buffer("x", F32), lanes(F32, count)

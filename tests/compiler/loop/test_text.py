@@ -88,6 +88,12 @@ def test_special_values_read_back() -> None:
     assert print_function(parse_function(text)) == text
 
 
+def test_ramps_read_back() -> None:
+    for step in ("", ", -1", ", 3"):
+        text = f"function f(x: global f32, y: global f32)\n  store y[0] = x[ramp(9, 4{step})]\n"
+        assert print_function(parse_function(text)) == text
+
+
 def test_cuda_statements_read_back() -> None:
     b = Builder("block")
     y, n = b.buffer("y", dtypes.float32), b.size("n")

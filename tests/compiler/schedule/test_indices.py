@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weftc.ir.types import Dim, product
 from weftc.loop.build import Builder
 from weftc.loop.ir import INDEX, Const, Expr, Scalar, Var, apply, const
 from weftc.schedule.indices import Indices
@@ -22,6 +23,18 @@ def test_a_split_merges_again() -> None:
     made = indices()
     flat = made.intern(FLAT)
     assert made.linearize(made.split(flat, (3, 4, 5)), (3, 4, 5)) is flat
+
+
+def test_a_split_that_runs_backwards_in_every_axis_merges_again() -> None:
+    made = indices()
+    rows = Dim.symbol("rows")
+    for shape in ((3, 4, 5), (rows, 4)):
+        split = zip(made.split(FLAT, shape), shape, strict=True)
+        backwards = [apply(Scalar.SUB, made.size(size - 1), part) for part, size in split]
+        whole = apply(Scalar.SUB, made.size(product(shape) - 1), FLAT)
+        assert made.linearize(backwards, shape) is made.intern(whole)
+        forwards = [backwards[0], *made.split(FLAT, shape)[1:]]
+        assert made.linearize(forwards, shape) is not made.intern(whole)
 
 
 def test_a_linear_index_splits_into_what_it_was_made_of() -> None:

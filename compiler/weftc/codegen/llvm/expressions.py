@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from weftc.codegen.llvm import text
 from weftc.codegen.llvm.function import FunctionWriter
@@ -33,7 +33,7 @@ def children(expr: Expr, out: FunctionWriter) -> tuple[Expr, ...]:
         float_exponent = scale_exponent(expr, out) if expr.op is Scalar.LDEXP else None
         return expr.args if float_exponent is None else (expr.args[0], float_exponent)
     if isinstance(expr, Load):
-        index = first_index(expr.index)
+        index = expr.index.base if _descends(expr.index) else first_index(expr.index)
         return (index,) if expr.mask is None else (index, expr.mask)
     if isinstance(expr, Ramp):
         return (expr.base,)
@@ -44,7 +44,12 @@ def children(expr: Expr, out: FunctionWriter) -> tuple[Expr, ...]:
 
 def first_index(index: Expr) -> Expr:
     """The scalar start of a contiguous index, or the index itself."""
-    return index.base if isinstance(index, Ramp) else index
+    return index.base if isinstance(index, Ramp) and index.step == 1 else index
+
+
+def _descends(index: Expr) -> TypeGuard[Ramp]:
+    """Whether an index is contiguous, but runs backwards."""
+    return isinstance(index, Ramp) and index.step == -1
 
 
 class ExpressionWriter:
@@ -98,7 +103,8 @@ class ExpressionWriter:
     def _ramp(self, expr: Ramp) -> str:
         scalar, lanes = text.REGISTER[expr.type.dtype], expr.type.lanes
         base = self.broadcast(self._memo[expr.base], scalar, lanes)
-        return self.out.value(f"add {text.of(expr.type)} {base}, {text.ramp(scalar, lanes)}")
+        steps = text.ramp(scalar, lanes, expr.step)
+        return self.out.value(f"add {text.of(expr.type)} {base}, {steps}")
 
     def _splat(self, expr: Splat) -> str:
         if isinstance(expr.value, Const):
@@ -157,29 +163,54 @@ class ExpressionWriter:
 
     def _load(self, expr: Load) -> str:
         out, dtype, lanes = self.out, expr.type.dtype, expr.type.lanes
-        pointer = self.address(expr.buffer, expr.index)
         scalar = text.MEMORY[dtype]
         memory = text.lanes_of(scalar, lanes)
-        if first_index(expr.index).type.lanes > 1:
+        descends = _descends(expr.index)
+        pointer = self._lowest(expr) if descends else self.address(expr.buffer, expr.index)
+        if descends:
+            value = self._reversed_load(expr, pointer)
+        elif first_index(expr.index).type.lanes > 1:
             value = self._gather(expr, pointer)
         elif expr.mask is None:
             value = out.value(f"load {memory}, ptr {pointer}, align {dtype.itemsize}")
         else:
-            value = self._masked_load(expr, pointer)
+            value = self._masked_load(expr, pointer, self.mask(expr.mask, lanes))
         if dtype is dtypes.bool_:
             zero = "0" if lanes == 1 else "zeroinitializer"
             return out.value(f"icmp ne {memory} {value}, {zero}")
         return value
 
-    def _masked_load(self, expr: Load, pointer: str) -> str:
-        assert expr.mask is not None
+    def _lowest(self, expr: Load) -> str:
+        """A pointer to the last lane's element, where the index runs backwards."""
+        assert _descends(expr.index)
+        first = self.address(expr.buffer, expr.index.base)
+        element = text.MEMORY[expr.type.dtype]
+        return self.out.value(f"getelementptr {element}, ptr {first}, i64 {1 - expr.type.lanes}")
+
+    def _reversed_load(self, expr: Load, pointer: str) -> str:
+        """A contiguous load of the lanes in reverse, turned round; its mask is turned round too."""
+        lanes = expr.type.lanes
+        memory = f"<{lanes} x {text.MEMORY[expr.type.dtype]}>"
+        if expr.mask is None:
+            align = expr.type.dtype.itemsize
+            value = self.out.value(f"load {memory}, ptr {pointer}, align {align}")
+        else:
+            mask = self._turned(f"<{lanes} x i1>", self.mask(expr.mask, lanes), lanes)
+            value = self._masked_load(expr, pointer, mask)
+        return self._turned(memory, value, lanes)
+
+    def _turned(self, type_: str, value: str, lanes: int) -> str:
+        mask = text.reversal(lanes)
+        return self.out.value(f"shufflevector {type_} {value}, {type_} poison, {mask}")
+
+    def _masked_load(self, expr: Load, pointer: str, mask: str) -> str:
         dtype, lanes = expr.type.dtype, expr.type.lanes
         scalar = text.MEMORY[dtype]
         memory, condition = f"<{lanes} x {scalar}>", f"<{lanes} x i1>"
         operands = [
             ("ptr", pointer),
             ("i32", str(dtype.itemsize)),
-            (condition, self.mask(expr.mask, lanes)),
+            (condition, mask),
             (memory, "zeroinitializer"),
         ]
         value = self.out.call(f"llvm.masked.load.v{lanes}{_suffix(scalar)}.p0", memory, operands)

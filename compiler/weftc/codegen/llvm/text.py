@@ -74,9 +74,16 @@ def constant(const: Const) -> str:
 
 
 @cache
-def ramp(scalar: str, lanes: int) -> str:
-    """The vector constant 0, 1, ..., lanes - 1."""
-    return "<" + ", ".join(f"{scalar} {i}" for i in range(lanes)) + ">"
+def ramp(scalar: str, lanes: int, step: int) -> str:
+    """The vector constant 0, step, ..., (lanes - 1) * step."""
+    return "<" + ", ".join(f"{scalar} {i * step}" for i in range(lanes)) + ">"
+
+
+@cache
+def reversal(lanes: int) -> str:
+    """The shuffle mask that takes all lanes, the last one first."""
+    numbers = ", ".join(f"i32 {i}" for i in reversed(range(lanes)))
+    return f"<{lanes} x i32> <{numbers}>"
 
 
 @cache
