@@ -105,7 +105,7 @@ def located(kind: type[WeftError], problem: str, at: Location | None = None) -> 
     """An error of `kind` that starts with "file:line: expression"."""
     place = at if at is not None else user_location()
     error = kind(f"{place}\n  {problem}" if place is not None else problem)
-    error.is_located = True  # type: ignore[attr-defined]
+    error.is_located = True
     return error
 
 
@@ -118,7 +118,7 @@ def as_intended(error: E) -> E:
 
 def relocate(error: WeftError, name: str, operands: Sequence[Any]) -> WeftError:
     """`error`, raised by a rule that knows no source, with the place and the operands added."""
-    if getattr(error, "is_located", False):
+    if error.is_located:
         return error
     _, _, rest = str(error).partition(" ")
     if operands and isinstance(error, DTypeError) and rest.startswith("takes "):

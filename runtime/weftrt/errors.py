@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class WeftError(Exception):
-    """Base of all of Weft's own errors."""
+    """Base of all of Weft's own errors. One that `is_located` starts with the user's line."""
+
+    is_located = False
 
 
 class ShapeError(WeftError, ValueError):

@@ -11,7 +11,8 @@ from weftrt.errors import OutOfMemoryError
 MOST_BYTES = 1 << 56
 """No array and no arena is larger; what stays below does not overflow in 64 bits."""
 
-_UNITS = ("KB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+_MOST_SCALED = 999 * 1000 ** (len(_PREFIXES) - 1)
 
 
 def byte_count(dtype: DType, shape: Sequence[int]) -> int:
@@ -22,10 +23,16 @@ def byte_count(dtype: DType, shape: Sequence[int]) -> int:
 def amount(bytes: int) -> str:
     """ "4,096 bytes", "4,294,967,296 bytes (4.29 GB)"."""
     text = f"{bytes:,} bytes"
-    for power, unit in reversed(tuple(enumerate(_UNITS, 1))):
-        if power > 1 and bytes >= 1000**power:
-            return f"{text} ({bytes / 1000**power:.3g} {unit})"
-    return text
+    return f"{text} ({scaled(bytes)}B)" if 1_000_000 <= bytes < _MOST_SCALED else text
+
+
+def scaled(number: int) -> str:
+    """ "12 ", "1.5 k", "4.29 G": a count of bytes or operations, before the letter that says of
+    which; up to 999 Y."""
+    value, power = float(number), 0
+    while value >= 999.5:  # which would be rounded to 1e+03
+        value, power = value / 1000, power + 1
+    return f"{value:.3g} {_PREFIXES[power]}"
 
 
 def no_memory(what: str, dtype: DType, shape: Sequence[int]) -> OutOfMemoryError:

@@ -205,7 +205,7 @@ def test_cache(
     run("cache")
     assert "entries" in capsys.readouterr().out and any((tmp_path / "cache").rglob("*"))
     run("cache", "clear")
-    assert "removed" in (out := capsys.readouterr().out) and ": 0 entries, 0.0 MB" in out
+    assert "removed" in (out := capsys.readouterr().out) and ": 0 entries, 0 B" in out
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

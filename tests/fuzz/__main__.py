@@ -172,10 +172,7 @@ def _report_crash(session: Session, batch: Batch, number: int, ending: str) -> N
     environment = _environment(session.options, batch.target)
     small = shrink(program, lambda p: _crashes(p, number, environment), seconds=90)
     failure = Failure("process", ending, f"the process ended: {ending}")
-    found = Found(batch.kind, number, failure, small)
-    line = {"kind": batch.kind, "number": number, "oracle": "process", "cause": failure.cause}
-    line |= {"detail": failure.detail, "group": found.group, "script": found.script()}
-    session.take(json.dumps({"failure": line}), batch)
+    session.take(Found(batch.kind, number, failure, small).line(), batch)
 
 
 def _crashes(program: Program, number: int, environment: dict[str, str]) -> bool:

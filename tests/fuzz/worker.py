@@ -40,6 +40,19 @@ class Found:
         names = " ".join(i.name for i in self.program.instructions)
         return f"{self.failure.oracle} {self.failure.cause}: {names}"
 
+    def line(self) -> str:
+        """One line of JSON."""
+        fields = {
+            "kind": self.kind,
+            "number": self.number,
+            "oracle": self.failure.oracle,
+            "cause": self.failure.cause,
+            "detail": self.failure.detail[:300],
+            "group": self.group,
+            "script": self.script() if self.program is not None else "",
+        }
+        return json.dumps({"failure": fields})
+
     def script(self) -> str:
         """The shrunken program as a script, with what was seen in front."""
         assert self.program is not None
@@ -80,24 +93,10 @@ def run(kind: str, first: int, count: int, status: Path) -> None:
             if shrunken[cause] < SHRUNKEN:
                 shrunken[cause] += 1
                 found = find(kind, number, Counts()) or found
-            tell(found)
+            print(found.line(), flush=True)
         if number % 50 == 49 or number == first + count - 1:
             _report(counts)
             counts = Counts()
-
-
-def tell(found: Found) -> None:
-    """One failure as a line."""
-    line = {
-        "kind": found.kind,
-        "number": found.number,
-        "oracle": found.failure.oracle,
-        "cause": found.failure.cause,
-        "detail": found.failure.detail[:300],
-        "group": found.group,
-        "script": found.script() if found.program is not None else "",
-    }
-    print(json.dumps({"failure": line}), flush=True)
 
 
 def _report(counts: Counts) -> None:

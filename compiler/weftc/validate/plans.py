@@ -174,7 +174,7 @@ def check_memory(plan: KernelPlan, lowered: Sequence[Lowered], memory: MemoryPla
         for node in kernel.inputs:
             if node in memory.offsets and node not in ranges:
                 return f"{describe(node)} is overwritten before {kernel_name(number, kernel)}"
-        own = [n for n in kernel.inputs if n in ranges]
+        own: list[_Owner] = [n for n in kernel.inputs if n in ranges]
         for owner, start, size, itemsize in _taken(number, kernel, low, memory, sizes):
             stop = start + size
             if start % itemsize or start < 0 or stop > arena:
@@ -184,7 +184,7 @@ def check_memory(plan: KernelPlan, lowered: Sequence[Lowered], memory: MemoryPla
                     return f"{_owner_name(owner)} lies over {_owner_name(other)}"
                 del ranges[other]
             ranges[owner] = start, stop
-            own.append(owner)  # type: ignore[arg-type]
+            own.append(owner)
     return None
 
 

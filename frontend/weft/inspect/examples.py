@@ -69,10 +69,12 @@ def _value(expression: ast.expr) -> Any:
 
 def _literal(expression: ast.expr | None) -> Any:
     """A number, a string, True, False or None."""
+    if expression is None:  # as of {**other}
+        raise _unreadable("**")
     try:
-        return ast.literal_eval(expression)  # type: ignore[arg-type]
+        return ast.literal_eval(expression)
     except (ValueError, TypeError):
-        raise _unreadable(ast.unparse(expression) if expression is not None else "**") from None
+        raise _unreadable(ast.unparse(expression)) from None
 
 
 def _array(short: str, sizes: ast.expr) -> np.ndarray[Any, Any]:

@@ -21,6 +21,7 @@ from weftrt.cpu import linker
 from weftrt.cpu.host import host
 from weftrt.errors import UsageError
 from weftrt.program import Program
+from weftrt.sizes import scaled
 
 
 class Lowered:
@@ -165,7 +166,7 @@ def _work(kernel: Kernel) -> list[str]:
         return []
     read, written = (sum(map(_bytes, nodes)) for nodes in (kernel.inputs, kernel.outputs))
     operations = sum(_OPERATIONS.get(n.op.family, _none)(n) for n in kernel.nodes)
-    return [f"  moves  {_quantity(read)}B in, {_quantity(written)}B out; {_quantity(operations)}op"]
+    return [f"  moves  {scaled(read)}B in, {scaled(written)}B out; {scaled(operations)}op"]
 
 
 def _elements(node: Node) -> int:
@@ -192,16 +193,6 @@ _OPERATIONS: dict[Family, Callable[[Node], int]] = {
     Family.REDUCTION: lambda node: _elements(node.inputs[0]),
     Family.CONTRACTION: _multiplications,
 }
-
-
-def _quantity(number: int) -> str:
-    """ "12 ", "1.5 k", "2.4 M"."""
-    value = float(number)
-    for prefix in ("", "k", "M", "G"):
-        if value < 1000:
-            return f"{value:.4g} {prefix}"
-        value /= 1000
-    return f"{value:.4g} T"
 
 
 def _value(node: Node, number: dict[Node, int]) -> str:

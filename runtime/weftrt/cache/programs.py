@@ -12,19 +12,9 @@ from functools import cache
 from typing import Any
 
 from weftrt import dtypes
+from weftrt import program as parts
 from weftrt.cache.store import Store, default_store
-from weftrt.program import (
-    ArraySpec,
-    BufferUse,
-    KernelCode,
-    Program,
-    Role,
-    Site,
-    SizeSlot,
-    Step,
-    StepUse,
-    Temporary,
-)
+from weftrt.program import Program
 
 
 def fetch(
@@ -60,17 +50,17 @@ def _load(entry: str, store: Store) -> Program | None:
     return None
 
 
-_PARTS = (
-    ArraySpec,
-    BufferUse,
-    KernelCode,
-    Program,
-    Role,
-    Site,
-    SizeSlot,
-    Step,
-    StepUse,
-    Temporary,
+_PARTS: tuple[type, ...] = (
+    parts.ArraySpec,
+    parts.BufferUse,
+    parts.KernelCode,
+    parts.Program,
+    parts.Role,
+    parts.Site,
+    parts.SizeSlot,
+    parts.Step,
+    parts.StepUse,
+    parts.Temporary,
 )
 _FINDS = {(part.__module__, part.__name__): part for part in _PARTS}
 

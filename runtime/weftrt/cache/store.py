@@ -22,6 +22,7 @@ from weftrt import knobs
 from weftrt.cache import files, ledger
 from weftrt.cache.locks import Locks
 from weftrt.log import say
+from weftrt.sizes import scaled
 
 _MAGIC = b"weft0002"
 _HEAD = len(_MAGIC) + 32
@@ -114,7 +115,7 @@ class Store:
         stats = self.stats()
         if stats.root is None:
             return "off"
-        return f"{stats.root}: {stats.entries} entries, {stats.bytes / 1e6:.1f} MB"
+        return f"{stats.root}: {stats.entries} entries, {scaled(stats.bytes)}B"
 
     def problem(self) -> str | None:
         """Why nothing can be kept, None if it can."""

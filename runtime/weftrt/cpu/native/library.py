@@ -331,10 +331,21 @@ def _fill_state(address: int, types: dict[str, type]) -> Any:
     for name, value in objects.items():
         setattr(state, name, id(value))
     heap_type._KEPT.append(objects)
+    _fill_numbers(state)
+    _fill_dtypes(state)
+    return state
+
+
+def _fill_numbers(state: Any) -> None:
+    """Write which types are scalars of each kind."""
     state.float_count, state.int_count = len(FLOATS), len(INTEGERS)
     state.number_count = len(NUMBERS)
     for index, kind in enumerate(NUMBERS):
         state.numbers[index] = id(kind)
+
+
+def _fill_dtypes(state: Any) -> None:
+    """Write what each dtype is to NumPy and to the buffer protocol."""
     for dtype in dtypes.ALL:
         descriptor = np.dtype(dtype.name)
         text = ctypes.c_char_p(descriptor.char.encode())
@@ -344,4 +355,3 @@ def _fill_state(address: int, types: dict[str, type]) -> Any:
         state.item_sizes[dtype.code] = dtype.itemsize
         state.formats[dtype.code] = ctypes.cast(text, ctypes.c_void_p).value
         heap_type._KEPT.extend((descriptor, text))
-    return state
