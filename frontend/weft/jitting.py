@@ -77,6 +77,7 @@ def jit(
     - Numbers, strings, None and tuples of them: by value. A changed one traces again.
     - Other objects, functions and lists: by identity. Rebinding the name traces again; changing
       the object in place (a list's items, an attribute, a default argument) is not seen.
+    - What is drawn or read while tracing (`np.random`, a clock, a file) is a constant: pass it.
     - Names reached through a module (`config.rate`) and attributes (`self.rate`) are not seen:
       pass such values as arguments.
     """

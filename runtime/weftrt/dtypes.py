@@ -24,7 +24,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True, eq=False)
 class DType:
-    """An element type. Compared by identity; `np.dtype(weft.float32)` works."""
+    """An element type, equal to NumPy's dtype of the same elements, its scalar type and its name;
+    `np.dtype(weft.float32)` works."""
 
     name: str
     short: str
@@ -49,6 +50,17 @@ class DType:
     @property
     def is_signed(self) -> bool:
         return self.kind in (Kind.SIGNED, Kind.FLOAT)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DType):
+            return self is other
+        if isinstance(other, str):
+            return other == self.name
+        if isinstance(other, type) and issubclass(other, np.generic):
+            return other is self.dtype.type
+        return NotImplemented  # a dtype of NumPy's compares itself
+
+    __hash__ = object.__hash__
 
     def __repr__(self) -> str:
         return self.name

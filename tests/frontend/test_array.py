@@ -24,6 +24,17 @@ def test_attributes(x: Any) -> None:
     assert x.__array_namespace__() is wf and x.device == "cpu"
 
 
+def test_dtypes_equal_those_of_numpy(x: Any) -> None:
+    """So that a function which looks at dtypes does the same for both kinds of arrays."""
+    for one in (x.dtype, wf.jit(lambda x: wf.zeros(1, dtype=x.dtype))(SOURCE).dtype):
+        for same in (wf.float32, np.float32, np.dtype("f4"), "float32"):
+            assert one == same and same == one
+        for other in (wf.float64, np.float64, np.dtype("f8"), "float64", np.floating, float, None):
+            assert one != other and other != one
+    branch = lambda x: x * 2 if x.dtype == np.float32 else x  # noqa: E731
+    assert branch(SOURCE)[0, 0] == wf.jit(branch)(SOURCE)[0, 0] == 3.0
+
+
 def test_operators(x: Any) -> None:
     y = SOURCE + 7
     for result, expected in (
