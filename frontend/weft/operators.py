@@ -341,9 +341,16 @@ _ARRAY_ONLY: dict[str, Any] = {
 }
 
 
+_DOCUMENTATION = """An immutable array in memory: elements of one `dtype`, of a `shape`, row-major.
+
+Made by `asarray`, `zeros`, `arange` and the like, and by every function outside of a trace; NumPy
+reads it without a copy. Within a trace a traced value, which is no Array, stands for it."""
+
+
 def install() -> None:
     """Give Array and Tracer their methods; done once, when the package is first used."""
     _install_operators()
+    Array.__doc__ = _DOCUMENTATION
     for name, member in _ARRAY_ONLY.items():
         setattr(Array, name, _method(member))
 

@@ -253,6 +253,9 @@ def _needs_value(
     )
 
 
+Tracer.__name__ = "traced value"  # as Python's own messages call it
+
+
 def active() -> Trace:
     """The open trace; every staged function runs inside one."""
     trace = state.trace

@@ -63,6 +63,12 @@ def test_keywords(call: Callable[[Any], Any], hint: str) -> None:
         assert str(caught.value).endswith(hint) and str(caught.value).count("did you mean") <= 1
 
 
+@pytest.mark.parametrize("use", [lambda x: x.flatten(), lambda x: {x: 1}, lambda x: round(x)])
+def test_python_calls_traced_values_so(use: Callable[[Any], Any]) -> None:
+    with pytest.raises((AttributeError, TypeError), match="traced value"):
+        wf.jit(use)(X)
+
+
 def test_errors_of_other_functions_keep_their_words() -> None:
     def mine(x: Any) -> Any:
         return x
