@@ -8,42 +8,44 @@ from typing import Any
 from tests.fuzz.drawer import Drawer
 from tests.fuzz.program import Literal, Operand
 from tests.fuzz.reference.values import Bounded, Invalid
-from tests.fuzz.rules import (
+from tests.fuzz.rules.elementwise import (
     activation,
-    an_axis,
-    array_index,
     binary,
     bits,
     cast,
     choice,
     clip,
     comparison,
+    logic,
+    power,
+    simple_unary,
+    unary,
+)
+from tests.fuzz.rules.movement import (
+    array_index,
     concat,
-    creation,
-    cross_entropy,
-    einsum,
     element,
     expand,
     flip,
     indexing,
-    logic,
-    matmul,
-    one_hot,
     pad,
-    power,
-    product,
-    reduction,
-    required,
     reshape,
     roll,
-    rowwise,
-    scalars,
-    simple_unary,
     stack,
     tile,
     transpose,
-    unary,
 )
+from tests.fuzz.rules.operands import an_axis, required
+from tests.fuzz.rules.products import (
+    creation,
+    cross_entropy,
+    einsum,
+    matmul,
+    one_hot,
+    product,
+    scalars,
+)
+from tests.fuzz.rules.reductions import reduction, rowwise
 
 
 def normalize(d: Drawer) -> None:

@@ -1,0 +1,194 @@
+"""Small programs that show a wrong rewrite."""
+
+from __future__ import annotations
+
+from tests.compiler.schedule.kernels import Inputs
+from tests.compiler.schedule.networks import columns, full, matmul, op, rows, softmax
+
+from weftc.ir.node import Node
+from weftc.ir.types import Dim
+from weftc.ops import build
+from weftrt import dtypes
+
+N, M = Dim.symbol("n"), Dim.symbol("m")
+
+
+def exp_sum(x: Inputs) -> Node:
+    a = x(20, 100)
+    return op("sum", op("exp", a), axes=(1,))
+
+
+def transposed_twice(x: Inputs) -> Node:
+    turned = op("transpose", x(3, 4, 5), permutation=(1, 2, 0))
+    return op("transpose", turned, permutation=(1, 0, 2))
+
+
+def two_slices(x: Inputs) -> tuple[Node, ...]:
+    a = x(9)
+    first = op("slice", a, start=(0,), stop=(4,), step=(1,))
+    return first, op("slice", a, start=(3,), stop=(7,), step=(1,))
+
+
+def converted(x: Inputs) -> Node:
+    return build.convert(build.convert(x(40, dtype=dtypes.int64), dtypes.int32), dtypes.int64)
+
+
+def known_condition(x: Inputs) -> Node:
+    true = build.expand(build.constant(True, dtypes.bool_), (9,), ())
+    return op("where", true, x(9), x(9))
+
+
+def folded(x: Inputs) -> Node:
+    two, three = build.constant(2.0, dtypes.float32), build.constant(3.0, dtypes.float32)
+    return op("mul", x(9), build.expand(op("sub", two, three), (9,), ()))
+
+
+def chain(x: Inputs) -> Node:
+    return matmul(op("exp", matmul(x(6, 5), x(5, 7))), x(7, 4))
+
+
+def long_chain(x: Inputs) -> Node:
+    a, w = x(20, 16), x(16, 16)
+    for _ in range(4):
+        a = op("tanh", matmul(a, w))
+    return a
+
+
+def two_frames(x: Inputs) -> tuple[Node, ...]:
+    a = x(8, 4, 6)
+    shifted = op("sub", a, columns(op("max", a, axes=(2,)), a))
+    return shifted, op("sum", shifted, axes=(1, 2))
+
+
+def row_value_elsewhere(x: Inputs) -> tuple[Node, ...]:
+    a = x(8, 40)
+    total = op("sum", a, axes=(1,))
+    return op("exp", a), op("add", build.expand(total, (8, 3), (0,)), x(8, 3))
+
+
+def reshaped_transpose(x: Inputs) -> Node:
+    turned = op("transpose", x(4, 5, 4), permutation=(0, 2, 1))
+    return op("exp", op("reshape", turned, shape=(80,)))
+
+
+def padded_concat(x: Inputs) -> Node:
+    zero = build.constant(0.5, dtypes.float32)
+    joined = op("concat", x(5, 4), x(3, 4), axis=0)
+    return op("pad", joined, zero, low=(1, 2), high=(2, 0), interior=(0, 1))
+
+
+def flipped(x: Inputs) -> Node:
+    return op("flip", x(5, 7), axes=(1,))
+
+
+def permuted(x: Inputs) -> Node:
+    return op("neg", op("transpose", x(3, 4, 5), permutation=(1, 2, 0)))
+
+
+def strides(x: Inputs) -> Node:
+    return op("slice", x(20, 6), start=(1, 0), stop=(20, 6), step=(3, 1))
+
+
+def inside_and_outside(x: Inputs) -> Node:
+    a = x(6)
+    joined = op("concat", op("reshape", a, shape=(1, 6)), x(2, 6), axis=0)
+    return op("add", joined, rows(a, 3))
+
+
+def stacked(x: Inputs) -> Node:
+    a = x(3)
+    parts = [op("slice", a, start=(k,), stop=(k + 1,), step=(1,)) for k in range(3)]
+    single = [op("reshape", part, shape=()) for part in parts]
+    scaled = [op("mul", s, build.constant(k + 2.0, dtypes.float32)) for k, s in enumerate(single)]
+    return op("neg", op("concat", *(op("reshape", s, shape=(1,)) for s in scaled), axis=0))
+
+
+def gather(x: Inputs) -> Node:
+    return op("take", op("exp", x(7, 3)), x(9, dtype=dtypes.int64), axis=0)
+
+
+def reversed_axes(x: Inputs) -> Node:
+    return op("neg", op("transpose", x(3, 4, 5), permutation=(2, 1, 0)))
+
+
+def rows_and_columns(x: Inputs) -> Node:
+    return op("add", x(4, 4, 6), build.expand(x(6), (4, 4, 6), (2,)))
+
+
+def counted(x: Inputs) -> Node:
+    return op("add", x(4, 5), op("iota", shape=(4, 5), axis=1, dtype=dtypes.float32))
+
+
+def column_sum(x: Inputs) -> Node:
+    return op("sum", x(N, 40), axes=(0,))
+
+
+def broadcast_sum(x: Inputs) -> tuple[Node, ...]:
+    total = op("sum", x(9, 4), axes=(0,))
+    return total, op("reshape", build.expand(total, (3, 4), (1,)), shape=(3, 1, 4))
+
+
+def softmax_of_rows(x: Inputs) -> Node:
+    return softmax(x(5, 70))
+
+
+def normal(x: Inputs) -> Node:
+    return softmax(x(N, M))
+
+
+def scattered(x: Inputs) -> Node:
+    return op("scatter_add", x(7, 20), x(9, dtype=dtypes.int64), x(9, 20), axis=0)
+
+
+def linear(x: Inputs) -> Node:
+    return op("neg", matmul(x(7, 9), x(9, 21)))
+
+
+def symbolic_linear(x: Inputs) -> Node:
+    return op("exp", matmul(x(N, 9), x(9, 21)))
+
+
+def packed(x: Inputs) -> Node:
+    return matmul(x(7, 9), op("transpose", x(21, 9), permutation=(1, 0)))
+
+
+def segments(x: Inputs) -> Node:
+    return matmul(x(1, 1028), x(1028, 2))
+
+
+def extremes(x: Inputs) -> tuple[Node, ...]:
+    negative = op("neg", op("exp", x(3, 70)))
+    return op("max", negative, axes=(1,)), op("min", negative, axes=(1,))
+
+
+def tail(x: Inputs) -> Node:
+    return op("mul", x(N), x(N))
+
+
+def chosen(x: Inputs) -> Node:
+    a = x(N)
+    return op("where", op("lt", a, full(0.0, (N,))), op("exp", a), op("neg", a))
+
+
+def differences(x: Inputs) -> tuple[Node, ...]:
+    a, b = x(37), x(37)
+    return op("sub", a, b), op("add", a, b), op("sub", b, a)
+
+
+def zeros(x: Inputs) -> tuple[Node, ...]:
+    a = x(37)
+    return op("add", a, full(0.0, (37,))), op("mul", a, full(-0.0, (37,)))
+
+
+def kept_masks(x: Inputs) -> Node:
+    return op("where", x(37, dtype=dtypes.bool_), x(37), x(37))
+
+
+def two_outputs(x: Inputs) -> tuple[Node, ...]:
+    a = x(9)
+    return op("exp", a), op("neg", a)
+
+
+def sizes(x: Inputs) -> Node:
+    count = build.convert(op("size", size=N * 3 + M), dtypes.float32)
+    return op("mul", op("reshape", x(N, M), shape=(N * M,)), build.expand(count, (N * M,), ()))
