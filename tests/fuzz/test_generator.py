@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,8 @@ def test_gradients_are_of_several_arguments_and_of_gradients() -> None:
 
 
 @pytest.mark.parametrize("draw", [draw_values, draw_gradients])
-def test_a_number_is_one_program(draw: object) -> None:
-    assert all(draw(n).script() == draw(n).script() for n in range(50))  # type: ignore[operator]
+def test_a_number_is_one_program(draw: Callable[[int], Program]) -> None:
+    assert all(draw(n).script() == draw(n).script() for n in range(50))
 
 
 def test_a_printed_program_runs() -> None:

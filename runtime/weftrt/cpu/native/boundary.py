@@ -5,7 +5,7 @@ A Python wrapper would stand in the traceback itself; native code does not.
 
 from __future__ import annotations
 
-from weftrt.cpu.native.intrinsics import invoke, stack
+from weftrt.cpu.native.intrinsics import stack
 from weftrt.cpu.native.python import (
     STATE,
     Py_DecRef,
@@ -14,13 +14,14 @@ from weftrt.cpu.native.python import (
     PyErr_Fetch,
     PyErr_NormalizeException,
     PyErr_Restore,
-    PyMethod_New,
     PyObject_ClearWeakRefs,
     PyObject_GC_Del,
     PyObject_GC_UnTrack,
     PyObject_Vectorcall,
     PyType_GenericAlloc,
+    as_method,
     new_none,
+    visit_all,
 )
 from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, export, native
 
@@ -73,11 +74,8 @@ def weft_boundary_call(
 
 @export
 def weft_boundary_get(boundary: BoundaryObject, instance: Ptr, owner: Ptr) -> Ptr:
-    """The descriptor protocol: a method when reached through an instance."""
-    if instance is None or instance == STATE.none:
-        Py_IncRef(boundary)
-        return boundary
-    return PyMethod_New(boundary, instance)
+    """The descriptor protocol."""
+    return as_method(boundary, instance)
 
 
 @export
@@ -87,12 +85,7 @@ def weft_boundary_traverse(boundary: BoundaryObject, visit: Ptr, argument: Ptr) 
     items[0] = boundary.type
     items[1] = boundary.attributes
     items[2] = boundary.function
-    for index in range(3):
-        if items[index] is not None:
-            status: I32 = invoke(I32, visit, items[index], argument)
-            if status != 0:
-                return status
-    return 0
+    return visit_all(items, 3, visit, argument)
 
 
 @export

@@ -13,7 +13,6 @@ from weftrt.cpu.native.entries import (
 )
 from weftrt.cpu.native.intrinsics import (
     cast,
-    invoke,
     record,
     stack,
 )
@@ -26,7 +25,6 @@ from weftrt.cpu.native.python import (
     PyErr_Clear,
     PyErr_ExceptionMatches,
     PyLong_AsLongLong,
-    PyMethod_New,
     PyObject_ClearWeakRefs,
     PyObject_GC_Del,
     PyObject_GC_UnTrack,
@@ -34,9 +32,11 @@ from weftrt.cpu.native.python import (
     PyTuple_New,
     PyType_GenericAlloc,
     SizedObject,
+    as_method,
     new_none,
     raise_text,
     type_of,
+    visit_all,
 )
 from weftrt.cpu.native.tracing import is_tracing
 from weftrt.cpu.native.types import (
@@ -173,17 +173,8 @@ def weft_compiled_call(
 
 @export
 def weft_compiled_get(compiled: CompiledObject, instance: Ptr, owner: Ptr) -> Ptr:
-    """The descriptor protocol: a method when reached through an instance."""
-    if instance is None or instance == STATE.none:
-        Py_IncRef(compiled)
-        return compiled
-    return PyMethod_New(compiled, instance)
-
-
-@native
-def visit_one(item: Ptr, visit: Ptr, argument: Ptr) -> I32:
-    """Show one reference to the garbage collector."""
-    return invoke(I32, visit, item, argument) if item is not None else cast(I32, 0)
+    """The descriptor protocol."""
+    return as_method(compiled, instance)
 
 
 @export
@@ -197,11 +188,7 @@ def weft_compiled_traverse(compiled: CompiledObject, visit: Ptr, argument: Ptr) 
     items[4] = compiled.function
     items[5] = compiled.failed
     items[6] = compiled.parameters
-    for index in range(7):
-        status = visit_one(items[index], visit, argument)
-        if status != 0:
-            return status
-    return 0
+    return visit_all(items, 7, visit, argument)
 
 
 @native

@@ -6,7 +6,7 @@ exceptions and NumPy's descriptors are read from STATE, which weftrt.cpu.native.
 
 from __future__ import annotations
 
-from weftrt.cpu.native.intrinsics import cast, stack
+from weftrt.cpu.native.intrinsics import cast, invoke, stack
 from weftrt.cpu.native.types import (
     I32,
     I64,
@@ -227,3 +227,24 @@ def new_none() -> Ptr:
     """A new reference to None."""
     Py_IncRef(STATE.none)
     return STATE.none
+
+
+@native
+def as_method(function: Ptr, instance: Ptr) -> Ptr:
+    """What the descriptor protocol makes of a function: a method when reached through an instance,
+    itself when through the class."""
+    if instance is None or instance == STATE.none:
+        Py_IncRef(function)
+        return function
+    return PyMethod_New(function, instance)
+
+
+@native
+def visit_all(items: Pointer[Ptr], count: I64, visit: Ptr, argument: Ptr) -> I32:
+    """Show references, some of them NULL, to the garbage collector."""
+    for index in range(count):
+        if items[index] is not None:
+            status: I32 = invoke(I32, visit, items[index], argument)
+            if status != 0:
+                return status
+    return 0
