@@ -85,7 +85,6 @@ float64 = _row("float64", "f64", 7, Kind.FLOAT, 64)
 ALL: tuple[DType, ...] = (bool_, uint8, uint32, uint64, int32, int64, float32, float64)
 BY_NAME = {d.name: d for d in ALL}
 BY_SHORT = {d.short: d for d in ALL}
-BY_CODE = {d.code: d for d in ALL}
 _BY_NUMPY = {d.dtype: d for d in ALL}
 
 DEFAULT_FLOAT = float32

@@ -16,7 +16,7 @@ from weftrt.program import (
     Temporary,
 )
 
-DTYPE, F32 = DType, dtypes.float32
+F32 = dtypes.float32
 N, M = SizeSlot(0), SizeSlot(1)
 
 

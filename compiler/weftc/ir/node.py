@@ -97,13 +97,3 @@ def substitute(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
         same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         new[node] = node if same else Node(node.op, inputs, node.attrs, node.type, node.location)
     return Graph(graph.name, graph.inputs, tuple(new[o] for o in graph.outputs))
-
-
-def consumers(graph: Graph) -> dict[Node, list[Node]]:
-    """For each node, the nodes that read it (once per use), in topological order."""
-    table: dict[Node, list[Node]] = {}
-    for node in graph.nodes():
-        table.setdefault(node, [])
-        for operand in node.inputs:
-            table.setdefault(operand, []).append(node)
-    return table

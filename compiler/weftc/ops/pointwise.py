@@ -41,11 +41,6 @@ def pointwise(name: str, count: int, kinds: Kinds, result: DType | None = None) 
     return infer
 
 
-def pointwise_float(name: str, count: int = 1) -> Infer:
-    """The type rule of a pointwise op on floats."""
-    return pointwise(name, count, FLOATS)
-
-
 def by_numpy(function: Callable[..., Any]) -> Reference:
     """A reference that calls `function` on the arrays, without warnings."""
 

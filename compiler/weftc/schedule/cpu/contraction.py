@@ -195,10 +195,6 @@ class _Schedule:
             )
             self._segments(task)
 
-    def _own_room(self) -> Buffer:
-        size = own_elements(self._problem, self._tiling.lanes)
-        return self._b.alloc("own_b", self._problem.dtype, size)
-
     def _range(self, first: Expr, length: int, stop: Expr) -> tuple[Expr, Expr]:
         start = self._puller.name("start", first)
         return start, self._puller.name("stop", minimum(ir.add(start, const(length)), stop))

@@ -23,7 +23,6 @@ I32: TypeAlias = int
 I64: TypeAlias = int
 F64: TypeAlias = float
 Ptr: TypeAlias = Any
-NULL: Ptr = None
 
 
 class Pointer(Generic[T]):
