@@ -48,7 +48,7 @@ def test_a_damaged_entry_is_removed_with_one_line(
         "empty": b"",
         "changed": data[:-1] + b"?",
         "longer": data + b"!",
-        "head": b"weft9999" + data[8:],
+        "head": b"other..." + data[8:],
     }
     path.write_bytes(changed[damage])
     assert store.get(KEY) is None
@@ -57,6 +57,17 @@ def test_a_damaged_entry_is_removed_with_one_line(
     assert not path.exists()
     store.put(KEY, b"new")
     assert store.get(KEY) == b"new"
+
+
+def test_an_entry_of_another_release_goes_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    store.put(KEY, b"content")
+    path = entry(tmp_path)
+    path.write_bytes(b"weft0001" + path.read_bytes()[8:])
+    assert store.get(KEY) is None and not path.exists()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")

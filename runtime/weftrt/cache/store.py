@@ -153,7 +153,10 @@ class Store:
             content = data[_HEAD:]
             if data[:_HEAD] == _head(key, content):
                 return content
-            self.discard(key)
+            if _is_of_another_release(data):
+                files.remove(path)
+            else:
+                self.discard(key)
         except files.DamagedError:
             self.discard(key)
         except files.UnsafeError as error:
@@ -246,6 +249,12 @@ def _head(key: str, content: bytes) -> bytes:
     digest = hashlib.sha256(key.encode())
     digest.update(content)
     return _MAGIC + digest.digest()
+
+
+def _is_of_another_release(data: bytes) -> bool:
+    """Whether an entry has another version of this format: nothing that a user need know of."""
+    magic = data[: len(_MAGIC)]
+    return magic != _MAGIC and magic[:4] == _MAGIC[:4] and magic[4:].isdigit()
 
 
 def _is_entry(path: str) -> bool:
