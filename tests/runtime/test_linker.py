@@ -197,3 +197,40 @@ def test_llvm_is_not_imported_before_it_is_needed() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+
+
+INTERRUPTED = """
+import sys
+import llvmlite.binding
+from weftrt.cache import Store
+from weftrt.cpu.host import host
+from weftrt.cpu.linker import Linker
+
+parse, kept = llvmlite.binding.parse_assembly, []
+
+def interrupted(*args):
+    kept.append(parse(*args))
+    raise KeyboardInterrupt
+
+llvmlite.binding.parse_assembly = interrupted
+text = "define i64 @f() {\\n  ret i64 1\\n}\\n"
+linker = Linker(host(), Store(None))
+for _ in range(20):
+    try:
+        linker.link("f", text)
+    except KeyboardInterrupt:
+        pass
+print(*kept)
+kept.clear()
+llvmlite.binding.parse_assembly = parse
+linker.link("f", text)
+"""
+
+
+def test_a_module_that_an_interrupt_left_behind_is_whole() -> None:
+    """A traceback holds it; LLVM crashes where a module goes after its context."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ret i64 1") == 20

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from weftrt.target import Target
 
 if TYPE_CHECKING:
     from llvmlite.binding import ModuleRef, TargetMachine
+    from llvmlite.binding.context import ContextRef
 
 _llvm_lock = ForkLock(holds_off=True)
 """One thread at a time is inside of LLVM, and no fork happens meanwhile: a child could not go on
@@ -153,19 +154,29 @@ class Linker:
         """The module of a text, in a context of its own: what LLVM remembers goes with it."""
         import llvmlite.binding as binding
 
-        machine = self._target_machine()
-        with ExitStack() as stack:  # the module goes before its context, whatever happens
-            context = stack.enter_context(closing(binding.create_context()))
-            try:
-                module = stack.enter_context(closing(binding.parse_assembly(llvm, context)))
-                module.data_layout = str(machine.target_data)
-                module.verify()
-            except RuntimeError as error:
-                path = dump_failure(symbol, llvm, str(error))
-                raise CompileError(
-                    f"LLVM refused the kernel {symbol}. This is a bug in Weft; please attach {path}"
-                ) from None
-            yield module
+        context = binding.create_context()
+        try:
+            with closing(self._module(symbol, llvm, context)) as module:
+                yield module
+        except BaseException:
+            context.detach()  # a traceback may hold a module yet, which must not outlive its context
+            raise
+        context.close()
+
+    def _module(self, symbol: str, llvm: str, context: ContextRef) -> ModuleRef:
+        import llvmlite.binding as binding
+
+        layout = str(self._target_machine().target_data)
+        try:
+            module = binding.parse_assembly(llvm, context)
+            module.data_layout = layout
+            module.verify()
+        except RuntimeError as error:
+            path = dump_failure(symbol, llvm, str(error))
+            raise CompileError(
+                f"LLVM refused the kernel {symbol}. This is a bug in Weft; please attach {path}"
+            ) from None
+        return module
 
     def _compile(self, symbol: str, llvm: str) -> bytes:
         with self._parsed(symbol, llvm) as module:
