@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import llvmlite.binding
 import pytest
 
 from weftrt import knobs
@@ -234,3 +236,27 @@ def test_a_module_that_an_interrupt_left_behind_is_whole() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("ret i64 1") == 20
+
+
+def test_an_interrupt_waits_until_llvm_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse, parsed = llvmlite.binding.parse_assembly, []
+
+    def interrupted(*args: Any) -> Any:
+        found = parse(*args)
+        signal.raise_signal(signal.SIGINT)
+        parsed.append(found)
+        return found
+
+    monkeypatch.setattr(llvmlite.binding, "parse_assembly", interrupted)
+    linker = Linker(host(), Store(tmp_path))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            linker.link("f", module("f", 42))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [found.closed for found in parsed] == [True]
+    monkeypatch.undo()
+    assert call(linker.link("f", module("f", 42))) == 42

@@ -24,6 +24,7 @@ from weftrt.cpu.host import host
 from weftrt.cpu.pages import libc
 from weftrt.errors import CompileError
 from weftrt.forks import ForkLock
+from weftrt.interrupts import deferred
 from weftrt.target import Target
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Linker:
 
     def assembly(self, llvm: str) -> str:
         """The machine code of a module as text, to be read."""
-        with self._lock, self._parsed("assembly", llvm) as module:
+        with self._lock, deferred(), self._parsed("assembly", llvm) as module:
             return str(self._target_machine().emit_assembly(module))
 
     def _key(self, identity: str) -> str:
@@ -144,7 +145,8 @@ class Linker:
         library = f"{symbol}#{self._libraries}"
         self._libraries += 1
         try:
-            tracker = builder.link(self._lljit(), library)
+            with deferred():
+                tracker = builder.link(self._lljit(), library)
         except RuntimeError as error:
             raise CompileError(f"the kernel {symbol} cannot be linked: {error}") from None
         return Code(int(tracker[symbol]), tracker)
@@ -159,7 +161,7 @@ class Linker:
             with closing(self._module(symbol, llvm, context)) as module:
                 yield module
         except BaseException:
-            context.detach()  # a traceback may hold a module yet, which must not outlive its context
+            context.detach()  # a traceback may hold a module yet, which must not outlive it
             raise
         context.close()
 
@@ -179,7 +181,7 @@ class Linker:
         return module
 
     def _compile(self, symbol: str, llvm: str) -> bytes:
-        with self._parsed(symbol, llvm) as module:
+        with deferred(), self._parsed(symbol, llvm) as module:
             return bytes(self._target_machine().emit_object(module))
 
     def _target_machine(self) -> TargetMachine:

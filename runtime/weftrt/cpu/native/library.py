@@ -50,6 +50,7 @@ from weftrt.cpu.native import (
 from weftrt.cpu.native.layout import check_layout
 from weftrt.cpu.native.types import fields, mirror, size_of
 from weftrt.dtypes import DType
+from weftrt.interrupts import deferred
 from weftrt.sizes import no_memory
 
 MODULES: tuple[ModuleType, ...] = (
@@ -97,9 +98,15 @@ def written_text(triple: str, symbol: str) -> str:
 
 def source_text(triple: str, symbol: str, thorough: bool = True) -> str:
     """written_text, optimized."""
+    text = written_text(triple, symbol)
+    with deferred():
+        return _optimized(text, triple, thorough)
+
+
+def _optimized(text: str, triple: str, thorough: bool) -> str:
     llvm.initialize_native_target()
     machine = llvm.Target.from_triple(triple).create_target_machine(opt=2)
-    module = llvm.parse_assembly(written_text(triple, symbol))
+    module = llvm.parse_assembly(text)
     module.data_layout = str(machine.target_data)
     module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
