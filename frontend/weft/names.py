@@ -13,7 +13,6 @@ _FUNCTIONS = {
     "absolute": "abs",
     "amax": "max",
     "amin": "min",
-    "arange_like": "arange",
     "arccos": "acos",
     "arcsin": "asin",
     "arctan": "atan",

@@ -55,6 +55,7 @@ class LeafSpec:
 
     @property
     def pattern(self) -> Pattern:
+        """The same for the native guard."""
         if self.array is not None:
             return signatures.ArrayPattern(self.array)
         assert self.scalar is not None

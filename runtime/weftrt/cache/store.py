@@ -105,6 +105,7 @@ class Store:
             yield
 
     def stats(self) -> Stats:
+        """What the folder holds now, and how often this process found what it asked for."""
         entries = [e for e in self._entries() if _is_entry(e.path)]
         return Stats(
             self.root, len(entries), sum(e.bytes for e in entries), self._hits, self._misses

@@ -23,8 +23,8 @@ class SignalInfo(Struct):
     address: I64
 
 
-class Zone(Struct):
-    """Addresses that are nobody's, and the line to write when one of them is touched."""
+class ZoneTable(Struct):
+    """weftrt.cpu.memory_check.report.Zone for native code."""
 
     begin: I64
     end: I64
@@ -37,7 +37,7 @@ class FaultState(Struct):
     (a struct sigaction)."""
 
     count: I64
-    zones: Records[Zone]
+    zones: Records[ZoneTable]
     previous: Ptr = inline(32)
 
 

@@ -65,6 +65,7 @@ class Block:
 
     @property
     def bytes(self) -> np.ndarray[Any, Any]:
+        """All of it, byte by byte."""
         return self.room.bytes[self._offset : self._offset + self.size]
 
     @property

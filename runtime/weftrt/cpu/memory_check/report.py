@@ -22,7 +22,7 @@ _WITH_INFO, _ON_STACK = 4, 0x08000000
 _SYMBOL = "weft_memory_fault_table"
 
 _State = mirror(fault.FaultState)
-_Zone = mirror(fault.Zone)
+_ZoneTable = mirror(fault.ZoneTable)
 
 
 class _Action(ctypes.Structure):
@@ -38,7 +38,7 @@ class _Action(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Zone:
-    """Addresses that are nobody's, and what touching one of them is."""
+    """Addresses that are nobody's, and the line to write when one of them is touched."""
 
     begin: int
     end: int
@@ -54,7 +54,7 @@ def faults_reported(zones: Sequence[Zone]) -> Iterator[None]:
         return
     handler, state = _handler()
     lines = [f"weft: {zone.line}\n".encode() for zone in zones]
-    table = (_Zone * len(zones))(*map(_encode, zones, lines))
+    table = (_ZoneTable * len(zones))(*map(_encode, zones, lines))
     state.count, state.zones = len(zones), ctypes.addressof(table)
     action = _Action(handler=handler, flags=_WITH_INFO | _ON_STACK)
     previous = ctypes.addressof(state) + _State.previous.offset
@@ -67,7 +67,7 @@ def faults_reported(zones: Sequence[Zone]) -> Iterator[None]:
 
 def _encode(zone: Zone, line: bytes) -> Any:
     text = ctypes.cast(ctypes.c_char_p(line), ctypes.c_void_p)
-    return _Zone(begin=zone.begin, end=zone.end, line=text.value, length=len(line))
+    return _ZoneTable(begin=zone.begin, end=zone.end, line=text.value, length=len(line))
 
 
 def _sigaction(new: int, old: int | None) -> None:
