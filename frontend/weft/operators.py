@@ -107,12 +107,11 @@ def _weak_in(x: Tracer, dtype: DType) -> Tracer:
 
 
 def _traced_binary(function: Function, op: str, reflected: bool) -> Function:
-    equality = op in ("eq", "ne")
+    refuse = _refusal(op)
 
     def method(self: Tracer, other: Any) -> Any:
         if not _is_operand(other):
-            sequence = isinstance(other, (list, tuple))
-            return _refuse(other) if sequence or not equality else NotImplemented
+            return refuse(other)
         left, right = (other, self) if reflected else (self, other)
         if self.weak and _is_weak(other):
             return _python_arithmetic(op, left, right)
@@ -147,6 +146,11 @@ def _unequal(other: Any) -> Any:
     return _refuse(other) if isinstance(other, (list, tuple)) else NotImplemented
 
 
+def _refusal(op: str) -> Callable[[Any], Any]:
+    """What an operator does with another operand that is none."""
+    return _unequal if op in ("eq", "ne") else _refuse
+
+
 def _method(member: Any) -> Any:
     """A method or property as users reach it (weft.boundary)."""
     if isinstance(member, property) and member.fget is not None:
@@ -161,8 +165,7 @@ def _install_operators() -> None:
         setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
         setattr(Tracer, f"__r{name}__", _method(_traced_binary(function, op, True)))
     for name, (function, op) in _COMPARISONS.items():
-        refuse = _unequal if op in ("eq", "ne") else _refuse
-        setattr(Array, f"__{name}__", _method(operator(function, _OPERANDS, refuse)))
+        setattr(Array, f"__{name}__", _method(operator(function, _OPERANDS, _refusal(op))))
         setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
     for name, (function, op) in _UNARY.items():
         setattr(Array, f"__{name}__", _method(function))
