@@ -127,9 +127,9 @@ class Dispatcher:
         self._entries: tuple[Entry, ...] = ()
         self._lock = ForkLock()
         self._callables: list[Any] = []
-        self.compiled = self.callable(function, self.slow_path)
+        self.compiled = self.new_callable(function, self.slow_path)
 
-    def callable(self, function: Callable[..., Any], slow_path: callables.Slow) -> Any:
+    def new_callable(self, function: Callable[..., Any], slow_path: callables.Slow) -> Any:
         """A native callable that runs this function's programs; while a trace is open it calls
         `function`, and `slow_path` answers calls that are new."""
         failed = self._explained if self.symbolic else None

@@ -74,7 +74,7 @@ def operator(
             return refuse(args[1])
         return dispatcher.slow_path(compiled, args, kwargs)
 
-    return functools.update_wrapper(dispatcher.callable(traced, slow), body, updated=())
+    return functools.update_wrapper(dispatcher.new_callable(traced, slow), body, updated=())
 
 
 def operand(x: Any) -> Tracer | Array:
