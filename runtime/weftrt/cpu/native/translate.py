@@ -12,7 +12,6 @@ import ast
 import linecache
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
@@ -76,6 +75,16 @@ class Unit:
     intrinsics: dict[Any, Intrinsic]
     declarations: dict[str, None] = field(default_factory=dict)
     strings: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[int, ast.FunctionDef]] = field(default_factory=dict)
+    """What was read of the sources: each file once for all its functions, where inspect.getsource
+    would look through it for each."""
+
+    def definition(self, function: FunctionType) -> ast.FunctionDef:
+        """The source of a function."""
+        code = function.__code__
+        if code.co_filename not in self.files:
+            self.files[code.co_filename] = _definitions(code.co_filename)
+        return self.files[code.co_filename][code.co_firstlineno]
 
     def declare(self, prototype: str) -> None:
         self.declarations[f"declare {prototype}"] = None
@@ -111,10 +120,8 @@ def _string_global(name: str, text: str) -> str:
     return f'{name} = private constant [{len(data)} x i8] c"{escaped}"'
 
 
-@cache
 def _definitions(file: str) -> dict[int, ast.FunctionDef]:
-    """The functions of a source file by the lines where they begin: read once for all of them,
-    where inspect.getsource would look through it for each."""
+    """The functions of a source file by the lines where they begin."""
     tree = ast.parse("".join(linecache.getlines(file)))
     found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return {min([n.lineno, *(d.lineno for d in n.decorator_list)]): n for n in found}
@@ -136,8 +143,7 @@ class FunctionTranslator:
         self.line = 0
 
     def translate(self) -> str:
-        code = self.function.__code__
-        tree = _definitions(code.co_filename)[code.co_firstlineno]
+        tree = self.unit.definition(self.function)
         self.result = resolve(tree.returns, self.names) if tree.returns else VOID
         parameters = []
         for argument in tree.args.args:
