@@ -25,14 +25,15 @@ from weftrt.signature import (
     ABSENT,
     CellGuard,
     ContentGuard,
+    FunctionGuard,
     GlobalGuard,
     Guard,
     equal,
     is_built_in,
 )
 
-Binding: TypeAlias = CellGuard | GlobalGuard
-"""A guard of what a name holds."""
+Binding: TypeAlias = CellGuard | GlobalGuard | FunctionGuard
+"""A guard of what a name holds, or of a function that it leads to."""
 
 _LIBRARIES = frozenset({"weft", "weftc", "weftrt", "numpy", *sys.stdlib_module_names})
 """Packages whose globals do not change, and whose names are not given to others."""
@@ -62,6 +63,9 @@ def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[B
             owner = value
         owner = getattr(value, "__self__", owner)
         pending += [(method, owner) for method in _methods(owner, names)]
+        if value is not function:  # the parameters of `function` are bound once, as it was
+            unchanged = _unchanged(plain)
+            found[_place(unchanged)] = unchanged
         for guard in _of(plain):
             found.setdefault(_place(guard), guard)
             pending += _reachable(guard.expected, names)
@@ -71,7 +75,12 @@ def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[B
 def _place(guard: Binding) -> tuple[int, str]:
     if isinstance(guard, GlobalGuard):
         return id(guard.namespace), guard.name
-    return id(guard.cell), ""
+    return id(guard.function if isinstance(guard, FunctionGuard) else guard.cell), ""
+
+
+def _unchanged(function: FunctionType) -> FunctionGuard:
+    code, defaults = function.__code__, function.__defaults__
+    return FunctionGuard(function, code, defaults, function.__kwdefaults__)
 
 
 def _reachable(value: Any, names: set[str]) -> list[tuple[Any, Any]]:
@@ -114,7 +123,7 @@ def _static(cls: type, name: str) -> Any:
     return inspect.getattr_static(cls, name, None)
 
 
-def _of(function: FunctionType) -> Iterator[Binding]:
+def _of(function: FunctionType) -> Iterator[CellGuard | GlobalGuard]:
     for cell in function.__closure__ or ():
         yield CellGuard(cell, _contents(cell))
     namespace = function.__globals__
@@ -149,8 +158,8 @@ def _globals(code: CodeType) -> frozenset[str]:
 
 
 def current(guard: Guard) -> Any:
-    """What the guarded cell or global holds now; ABSENT if nothing."""
-    if isinstance(guard, ContentGuard):
+    """What the guarded cell or global holds now, or what still is as it was; ABSENT if nothing."""
+    if isinstance(guard, (ContentGuard, FunctionGuard)):
         return guard.expected if holds(guard) else ABSENT
     if isinstance(guard, GlobalGuard):
         return guard.namespace.get(guard.name, ABSENT)
@@ -171,6 +180,11 @@ def holds(guard: Guard) -> bool:
         now, then = guard.array, guard.expected
         alike = (now.dtype, now.shape) == (then.dtype, then.shape)
         return alike and now.tobytes() == then.tobytes()
+    if isinstance(guard, FunctionGuard):
+        function = guard.function
+        now_held = (function.__code__, function.__defaults__, function.__kwdefaults__)
+        held = (guard.expected, guard.defaults, guard.keyword_defaults)
+        return all(a is b for a, b in zip(now_held, held, strict=True))
     return _agree(current(guard), guard.expected)
 
 
@@ -224,6 +238,8 @@ def describe(guard: Guard) -> str:
         return "an array that NumPy computed with"
     if isinstance(guard, GlobalGuard):
         return f"the global {guard.name}"
+    if isinstance(guard, FunctionGuard):
+        return f"the function {guard.function.__name__}"
     value = guard.expected
     kind = "array" if isinstance(value, (Array, np.ndarray)) else type(value).__name__
     return f"a closed-over {kind}"
@@ -231,7 +247,7 @@ def describe(guard: Guard) -> str:
 
 def refreshed(guard: Guard) -> Guard:
     """The guard for the object that the name holds now."""
-    if isinstance(guard, ContentGuard):
+    if isinstance(guard, (ContentGuard, FunctionGuard)):
         return guard
     if isinstance(guard, GlobalGuard):
         return GlobalGuard(guard.namespace, guard.name, current(guard))

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CellType
+from types import CellType, CodeType, FunctionType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -189,7 +189,17 @@ class ContentGuard:
     expected: np.ndarray[Any, Any]
 
 
-Guard: TypeAlias = CellGuard | GlobalGuard | ContentGuard
+@dataclass(frozen=True, eq=False)
+class FunctionGuard:
+    """The function still has this code and these defaults: it was not changed in place."""
+
+    function: FunctionType
+    expected: CodeType
+    defaults: tuple[Any, ...] | None
+    keyword_defaults: dict[str, Any] | None
+
+
+Guard: TypeAlias = CellGuard | GlobalGuard | ContentGuard | FunctionGuard
 
 
 @dataclass(frozen=True, eq=False)

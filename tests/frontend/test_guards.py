@@ -421,3 +421,30 @@ def test_contents_are_compared_natively() -> None:
     assert first(f(X)) == before + 2 and compiles(f) == 3
     reason = f.cache_report()[-1].reason
     assert reason == "an array that NumPy computed with changed"
+
+
+def scaled(x: Any, by: int = 2, *, more: int = 0) -> Any:
+    return x * by + more
+
+
+CHANGES: list[tuple[str, Any, float]] = [
+    ("__code__", (lambda x, by=2, *, more=0: x * 7).__code__, 7.0),
+    ("__defaults__", (5,), 5.0),
+    ("__kwdefaults__", {"more": 9}, 11.0),
+]
+
+
+@pytest.mark.parametrize("name, value, expected", CHANGES)
+def test_a_function_changed_in_place_is_traced_again(
+    name: str, value: Any, expected: float
+) -> None:
+    """As IPython's autoreload does."""
+    copied = types.FunctionType(scaled.__code__, globals(), "copied", scaled.__defaults__)
+    copied.__kwdefaults__ = {"more": 0}
+    f = wf.jit(lambda x: copied(x))
+    assert [first(f(X)) for _ in range(3)] == [2.0, 2.0, 2.0]
+    assert compiles(f) == 1
+    setattr(copied, name, value)
+    assert [first(f(X)) for _ in range(3)] == [expected] * 3
+    assert compiles(f) == 2
+    assert "the function copied changed" in str(f.cache_report()[-1])

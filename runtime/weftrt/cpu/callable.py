@@ -63,7 +63,7 @@ class Entry:
             keyword_count=len(names),
             keywords=ctypes.addressof(keywords),
             code=ctypes.addressof(code),
-            guard_count=len(signature.guards),
+            guard_count=len(guards),
             guards=ctypes.addressof(guards),
             hidden_count=len(hidden),
             hidden=ctypes.addressof(arrays),

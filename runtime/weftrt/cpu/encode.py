@@ -25,6 +25,7 @@ from weftrt.signature import (
     ContentGuard,
     DictOutput,
     DictPattern,
+    FunctionGuard,
     Guard,
     ListOutput,
     ListPattern,
@@ -154,6 +155,9 @@ class Encoder:
         for item in items:
             self.output(item)
 
+    def _named(self, value: Any) -> int | None:
+        return None if value is None else self.name(value)
+
     def guards(self, guards: Sequence[Guard]) -> Any:
         """The native table of guards."""
         rows: list[tuple[int, int, int | None, int | None]] = []
@@ -162,6 +166,10 @@ class Encoder:
             if isinstance(item, ContentGuard):
                 size = item.array.itemsize
                 rows.append((guard.CONTENT, self.name(item.array), size, expected))
+            elif isinstance(item, FunctionGuard):
+                defaults, keywords = map(self._named, (item.defaults, item.keyword_defaults))
+                rows.append((guard.CODE, self.name(item.function), defaults, expected))
+                rows.append((guard.KEYWORDS, self.name(item.function), None, keywords))
             elif isinstance(item, CellGuard):
                 rows.append((guard.CELL, self.name(item.cell), None, expected))
             else:

@@ -21,6 +21,9 @@ from weftrt.cpu.native.python import (
     PyDict_Size,
     PyErr_Clear,
     PyErr_Occurred,
+    PyFunction_GetCode,
+    PyFunction_GetDefaults,
+    PyFunction_GetKwDefaults,
     PyObject_GetAttr,
     PyObject_Vectorcall,
     SizedObject,
@@ -49,12 +52,13 @@ from weftrt.cpu.native.types import (
 ARRAY, FLOAT, INT, BOOL = range(4)
 STATIC, STATIC_FLOAT, STATIC_PARTS = range(4, 7)
 TUPLE, LIST, SEQUENCE, DICT, NAMED, OBJECT, REGISTERED = range(7, 14)
-CELL, GLOBAL, CONTENT = range(3)
+CELL, GLOBAL, CONTENT, CODE, KEYWORDS = range(5)
 
 
 class GuardTable(Struct):
     """A cell or a name in a module's dict, and the object it held before the call was traced, NULL
-    where there was none; or an ndarray, the bytes of its elements, and a contiguous copy."""
+    where there was none; or an ndarray, the bytes of its elements, and a contiguous copy; or a
+    function, its defaults and its code, or its keywords' defaults."""
 
     kind: I64
     holder: Ptr
@@ -301,6 +305,14 @@ def guards_hold(guards: Records[GuardTable], count: I64) -> Bool:
                 return False
         elif guard.kind == CONTENT:
             if not has_elements(guard.holder, guard.expected, cast(I64, guard.name)):
+                return False
+        elif guard.kind == CODE:
+            if PyFunction_GetCode(guard.holder) != guard.expected:
+                return False
+            if PyFunction_GetDefaults(guard.holder) != guard.name:
+                return False
+        elif guard.kind == KEYWORDS:
+            if PyFunction_GetKwDefaults(guard.holder) != guard.expected:
                 return False
         elif PyDict_GetItemWithError(guard.holder, guard.name) != guard.expected:
             if PyErr_Occurred() is not None:
