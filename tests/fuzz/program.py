@@ -141,7 +141,8 @@ def _operator(instruction: Instruction, operands: list[str]) -> str:
         return f"abs({operands[0]})"
     if instruction.name in PREFIXES:
         return f"{PREFIXES[instruction.name]}{operands[0]}"
-    return f" {SIGNS[instruction.name]} ".join(operands)
+    whole = [f"({o})" if o.startswith("-") else o for o in operands]  # -1 ** x is -(1 ** x)
+    return f" {SIGNS[instruction.name]} ".join(whole)
 
 
 def _sequence(instruction: Instruction, operands: list[str]) -> str:

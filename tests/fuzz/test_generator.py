@@ -66,6 +66,11 @@ def test_a_printed_program_runs() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()[:1]] == ["compiled"]
 
 
+def test_a_negative_scalar_is_the_base_of_a_power() -> None:
+    power = Instruction("pow", (Literal(-1), 0), form="operator")
+    assert power.text(["x"]) == "(-1) ** x"
+
+
 def _contains_tanh_of_a_sum(program: Program) -> bool:
     first = len(program.inputs)
     return any(
