@@ -18,6 +18,8 @@ from tests.fuzz.reference import namespace
 from tests.fuzz.reference.values import DTYPES, Bounded
 from tests.fuzz.shrink import shrink
 
+from weftc.ir.node import Node
+from weftc.ops import TABLE
 from weftrt import knobs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +117,28 @@ def test_a_planted_error_is_found_and_shrunken(monkeypatch: pytest.MonkeyPatch) 
         program = next(p for p in drawn if _uses(p, "sin") and fails(p))
         small = shrink(program, fails)
     assert [i.name for i in small.instructions if i.name != "astype"] == ["sin"]
+
+
+def test_a_wrong_gradient_is_found() -> None:
+    right = TABLE["sin"].vjp
+    assert right is not None
+
+    def doubled(node: Node, g: Node) -> tuple[Node | None, ...]:
+        return tuple(c and TABLE["add"](c, c) for c in right(node, g))
+
+    program = Program(
+        (Input("float64", (3,), (0.5,)),),
+        (Instruction("sin", (0,)), Instruction("sum", (1,))),
+        (2,),
+        argnums=(0,),
+    )
+    assert check(program, 1, Counts()) is None
+    object.__setattr__(TABLE["sin"], "vjp", doubled)
+    try:
+        found = check(program, 1, Counts())
+    finally:
+        object.__setattr__(TABLE["sin"], "vjp", right)
+    assert found is not None and found.oracle == "differences"
 
 
 def _uses(program: Program, name: str) -> bool:
