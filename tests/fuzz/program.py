@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from tests.fuzz.reference.movement import Place
-from tests.fuzz.reference.namespace import FUNCTIONS, ROWWISE
+from tests.fuzz.reference.namespace import COMPARISONS, FUNCTIONS, ROWWISE
 from tests.fuzz.reference.values import DTYPES, Bounded, Invalid, exactly
 
 import weft as wf
@@ -30,6 +30,12 @@ class Literal:
     def bounded(self) -> Bounded:
         value = getattr(np, self.numpy)(self.value) if self.numpy else self.value
         return exactly(value, _python_dtype(self.value), weak=True)
+
+    @property
+    def compared(self) -> Bounded:
+        """As the left side of a comparison: NumPy hands its scalars over as 0-d arrays."""
+        own = self.bounded
+        return exactly(own.value, np.dtype(self.numpy).name) if self.numpy else own
 
 
 Operand: TypeAlias = "int | Literal | None"
@@ -56,6 +62,9 @@ class Instruction:
     def reference(self, values: list[Bounded]) -> Bounded:
         """Its value; Invalid where the program would be refused."""
         operands = [_operand(o, values) for o in self.operands]
+        first = self.operands[0] if self.operands else None
+        if isinstance(first, Literal) and self.form == "operator" and self.name in COMPARISONS:
+            operands[0] = first.compared
         with np.errstate(all="ignore"):
             if operands and all(o is not None and o.weak for o in operands):
                 return scalar_arithmetic(self.name, operands)

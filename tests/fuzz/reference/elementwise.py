@@ -112,7 +112,7 @@ def atan2(x: Bounded, y: Bounded) -> Bounded:
 def pow(x: Bounded, y: Bounded) -> Bounded:
     a, b = _numbers(x, y)
     if not a.is_float:
-        if (b.value < 0).any():
+        if (b.value < 0).any() or (y.weak and (y.value < 0).any()):
             raise Invalid("integers have no negative powers")
         return discrete(np.power(a.value, b.value), _known(a, b), a.dtype)
     value = np.power(a.value, b.value)

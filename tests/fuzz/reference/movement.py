@@ -176,7 +176,10 @@ def _product(
     ulps = depth(0) + 2 * count
     error = big - small + count * tiny(dtype)
     own = bounded(big, np.zeros(np.shape(big)), dtype, ulps).error
-    fine = np.isfinite(value) & (np.asarray(big) < largest(dtype) * 0.9)
+    # NumPy's own products may take 0 * inf for 0.
+    finite = function(1.0 * ~np.isfinite(a.value), np.ones(b.shape)) == 0
+    finite &= function(np.ones(a.shape), 1.0 * ~np.isfinite(b.value)) == 0
+    fine = finite & (np.asarray(big) < largest(dtype) * 0.9)
     return Bounded(value, np.where(fine, error + own, np.inf), dtype)
 
 
