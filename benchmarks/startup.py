@@ -22,7 +22,19 @@ t = time.perf_counter()
 f(x, w, b)
 print(time.perf_counter() - t)
 """
-LIMITS = {"import weft": 0.200, "20-op chain compiled": 0.030, "20-op chain from disk": 0.005}
+FIRST_ARRAY = """
+import time
+t = time.perf_counter()
+import weft as wf
+wf.ones((4,))
+print(time.perf_counter() - t)
+"""
+LIMITS = {
+    "import weft": 0.200,
+    "20-op chain compiled": 0.030,
+    "20-op chain from disk": 0.005,
+    "first array, cache off": 0.400,
+}
 
 
 def run(processes: int = 7) -> bool:
@@ -37,6 +49,9 @@ def run(processes: int = 7) -> bool:
                 _run(FIRST_CALL.format(warm=False), os.path.join(folder, "0"))
                 for _ in range(processes)
             ],
+            "first array, cached": [_run(FIRST_ARRAY, folder) for _ in range(processes + 1)][1:],
+            "first array, cache off": [_off(folder) for _ in range(processes + 1)][1:],
+            "the same, first process": [_off(folder, f"tmp{k}") for k in range(processes)],
         }
     print("\nstart-up (medians over processes; a chain's time is that of its first call)")
     holds = True
@@ -59,8 +74,15 @@ def _cold(folder: str, name: str, warm: bool) -> float:
     return _run(FIRST_CALL.format(warm=warm), cache)
 
 
-def _run(code: str, cache: str | None = None) -> float:
-    environment = dict(os.environ) | ({"WEFT_CACHE": cache} if cache else {})
+def _off(folder: str, temporary: str = "tmp") -> float:
+    """The first array with no cache but what the runtime keeps in the temporary folder."""
+    place = os.path.join(folder, temporary)
+    os.makedirs(place, exist_ok=True)
+    return _run(FIRST_ARRAY, "off", TMPDIR=place)
+
+
+def _run(code: str, cache: str | None = None, **variables: str) -> float:
+    environment = dict(os.environ) | ({"WEFT_CACHE": cache} if cache else {}) | variables
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment
     )
