@@ -176,9 +176,11 @@ def _product(
     ulps = depth(0) + 2 * count
     error = big - small + count * tiny(dtype)
     own = bounded(big, np.zeros(np.shape(big)), dtype, ulps).error
-    # NumPy's own products may take 0 * inf for 0.
+    # NumPy's own products may take 0 * inf for 0; and what is summed first, they do not say.
     finite = function(1.0 * ~np.isfinite(a.value), np.ones(b.shape)) == 0
     finite &= function(np.ones(a.shape), 1.0 * ~np.isfinite(b.value)) == 0
+    if 0 in a.shape + b.shape:
+        finite &= np.isfinite(a.value).all() and np.isfinite(b.value).all()
     fine = finite & (np.asarray(big) < largest(dtype) * 0.9)
     return Bounded(value, np.where(fine, error + own, np.inf), dtype)
 
