@@ -82,8 +82,9 @@ class Instruction:
 
 def _is_passed_power(exponent: Operand, value: Bounded | None) -> bool:
     """Whether an exponent is a Python number that is no literal of the program, but might be."""
-    passed = isinstance(exponent, int) and value is not None and value.weak
-    return passed and value is not None and is_literal_power(value.value.item())
+    if not isinstance(exponent, int) or value is None or not value.weak:
+        return False
+    return is_literal_power(value.value.item())
 
 
 def scalar_arithmetic(name: str, operands: list[Any]) -> Bounded:
