@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import subprocess
 import sys
 import time
@@ -57,6 +58,26 @@ def test_a_damaged_entry_is_removed_with_one_line(
     assert not path.exists()
     store.put(KEY, b"new")
     assert store.get(KEY) == b"new"
+
+
+def test_a_thousand_damaged_entries_are_never_loaded(tmp_path: Path) -> None:
+    rng, store = random.Random(5), Store(tmp_path)
+    keys = [f"{rng.getrandbits(256):064x}" for _ in range(1000)]
+    for key in keys:
+        store.put(key, key.encode() * 20)
+    for number, key in enumerate(keys):
+        path = tmp_path / key[:2] / key
+        data = bytearray(path.read_bytes())
+        other = keys[number - 1]
+        flipped = bytearray(data)
+        flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        swapped = (tmp_path / other[:2] / other).read_bytes()
+        damaged = (flipped, data[: rng.randrange(len(data))], swapped, data + b"x")
+        path.write_bytes(damaged[number % 4])
+    assert not any(Store(tmp_path).get(key) for key in keys)
+    for key in keys:
+        store.put(key, b"new")
+    assert all(store.get(key) == b"new" for key in keys)
 
 
 def test_an_entry_of_another_release_goes_without_a_word(
