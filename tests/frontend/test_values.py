@@ -101,12 +101,32 @@ def test_literal_power(power: float) -> None:
     check(lambda x: x**power, lambda x: x**power, POSITIVE, tolerance=1e-4)
 
 
-def test_literal_power_is_repeated_multiplication() -> None:
+def test_small_powers_are_multiplications() -> None:
     cube = run(lambda x: x**3, X)
     assert_same_bits(cube, X * (X * X))
     assert_same_bits(run(lambda x: x**0.5, POSITIVE), np.sqrt(POSITIVE))
-    with pytest.raises(wf.errors.DTypeError, match="negative powers"):
-        run(lambda x: x**-1, I)
+
+
+@pytest.mark.parametrize("exponent", [-1, -2])
+def test_integers_have_no_negative_powers(exponent: int) -> None:
+    for function in (lambda x: x**exponent, wf.jit(lambda x: x**exponent)):
+        with pytest.raises(wf.errors.DTypeError, match="negative powers"):
+            function(wf.asarray(I))
+
+
+@pytest.mark.parametrize("exponent", [*range(10), 2.0, 0.5, -0.5, -1, -2, 1.5])
+@pytest.mark.parametrize("x", [np.concatenate([X.ravel(), EDGES]), X.astype("f8")])
+def test_a_power_is_the_same_wherever_its_exponent_comes_from(exponent: float, x: Any) -> None:
+    def total(x: Any, exponent: Any) -> Any:
+        return wf.sum(x**exponent)
+
+    x = wf.asarray(x)
+    passed = wf.jit(lambda x, exponent: x**exponent)(x, exponent)
+    assert_same_bits(np.asarray(passed), np.asarray(x**exponent))
+    assert_same_bits(np.asarray(passed), run(lambda x: x**exponent, x))
+    assert_same_bits(np.asarray(passed), np.asarray(x ** wf.full_like(x, exponent)))
+    gradient = np.asarray(wf.grad(total)(x, exponent))
+    assert_same_bits(np.asarray(wf.jit(wf.grad(total))(x, exponent)), gradient)
 
 
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "std", "any", "all"])

@@ -62,12 +62,13 @@ def _reference(x: Array, y: Array) -> Any:
 
 def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
     """y * x**(y-1), 0 where y is 0; x**y * log(x), 0 where x is 0 and y >= 0, as in PyTorch. The
-    latter is infinite for x = 0 and y < 0, and NaN for x < 0."""
+    latter is infinite for x = 0 and y < 0, and NaN for x < 0. For y < 0, x**(y-1) is x**y / x."""
     call = build.call
     x, y = node.inputs
     zero, one = build.like(0.0, x), build.like(1.0, x)
     y_is_zero = call("eq", y, zero)
     lower = call("pow", x, call("where", y_is_zero, one, call("sub", y, one)))
+    lower = call("where", call("lt", y, zero), call("div", node, x), lower)
     by_base = call("where", y_is_zero, zero, call("mul", y, lower))
     flat = call("bitwise_and", call("eq", x, zero), call("ge", y, zero))
     by_exponent = call("where", flat, zero, call("mul", node, call("log", x)))

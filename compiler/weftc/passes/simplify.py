@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial, reduce
 from typing import Any, TypeAlias
 
+from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family
 from weftc.ir.types import same
-from weftc.ops import movement, pointwise
+from weftc.ops import elementary, movement, pointwise
 from weftc.ops.source import constant
 from weftrt.dtypes import Kind
 
@@ -119,6 +121,39 @@ def divide_by_power_of_two(node: Node) -> Node | None:
     if abs(mantissa) != 0.5 or not -100 < exponent < 100:
         return None
     return pointwise.mul(x, _full_like(other, 1 / value), at=node.location)
+
+
+def write_out_power(node: Node) -> Node | None:
+    """x**n -> multiplications, x**0.5 -> a root, x**-1 -> 1 / x, x**-0.5 -> 1 / a root, just as
+    `pow` itself defines them; x**4 is (x*x)*(x*x)"""
+    x, other = node.inputs
+    value = scalar_value(other)
+    if value in range(9):
+        return _squarings(x, int(value), node.location)
+    if value not in (0.5, -0.5, -1) or not x.type.dtype.is_float:
+        return None
+    base = x if value == -1 else _root(x, node.location)
+    return base if value > 0 else pointwise.div(_full_like(x, 1.0), base, at=node.location)
+
+
+def _root(x: Node, at: Location | None) -> Node:
+    """sqrt(x), but 0.0 for -0.0 and inf for -inf, as C has it for powers."""
+    root = elementary.sqrt(pointwise.add(x, _full_like(x, 0.0), at=at), at=at)
+    infinite = pointwise.eq(x, _full_like(x, -math.inf), at=at)
+    return pointwise.where(infinite, _full_like(x, math.inf), root, at=at)
+
+
+def _squarings(x: Node, exponent: int, at: Location | None) -> Node:
+    """The squares of x that the bits of the exponent choose, the lowest bit first."""
+    factors = []
+    while exponent:
+        if exponent & 1:
+            factors.append(x)
+        exponent >>= 1
+        if exponent:
+            x = pointwise.mul(x, x, at=at)
+    one = _full_like(x, 1.0 if x.type.dtype.is_float else 1)
+    return reduce(partial(pointwise.mul, at=at), factors) if factors else one
 
 
 def undo_twice(node: Node) -> Node | None:
@@ -232,6 +267,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "sub": (drop_neutral_subtrahend,),
     "mul": (drop_neutral_factor, multiply_by_minus_one),
     "div": (divide_by_power_of_two,),
+    "pow": (write_out_power,),
     "neg": (undo_twice,),
     "bitwise_not": (undo_twice,),
     "abs": (absolute_of_sign_change,),

@@ -255,12 +255,10 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Tracer:
     return convert(value, wanted) if value.dtype is not wanted else apply("identity", value)
 
 
-_POWERS = tuple(range(9))
-
-
-def is_literal_power(exponent: Any) -> bool:
-    """Whether `x ** exponent` is written with multiplications, a division or a root."""
-    return type(exponent) in (int, float) and (exponent in _POWERS or exponent in (0.5, -1, -0.5))
+def _is_written_out(exponent: Any) -> bool:
+    """Whether the compiler does `x ** exponent` by other operations if it knows the exponent, or
+    may refuse it."""
+    return type(exponent) in (int, float) and (exponent in (*range(9), 0.5, -0.5) or exponent < 0)
 
 
 def _any_power(x1: Any, x2: Any, /) -> Tracer:
@@ -270,38 +268,18 @@ def _any_power(x1: Any, x2: Any, /) -> Tracer:
     return binary("pow", "pow", left, right)
 
 
-def _literal_power(x: Any, exponent: int | float, /) -> Tracer:
-    value = as_strong(lift(x))
-    if isinstance(exponent, float) or value.dtype.kind is Kind.BOOL:
-        value = convert(value, common_dtype("pow", [value, lift(exponent)]))
-    if exponent < 0 and not value.dtype.is_float:
+def _known_power(x: Any, exponent: int | float, /) -> Tracer:
+    value = lift(x)
+    if exponent < 0 and not common_dtype("pow", [value, lift(exponent)]).is_float:
         diagnostics.fail(DTypeError, "pow", [value], "integers have no negative powers")
-    if exponent in (0.5, -0.5):
-        return apply("sqrt" if exponent > 0 else "rsqrt", value, name="pow")
-    if exponent == -1:
-        return apply("div", like(1.0, value), value, name="pow")
-    return _repeated(value, int(exponent))
-
-
-def _repeated(x: Tracer, exponent: int) -> Tracer:
-    """x to a small power by squaring, so that x**4 is (x*x)*(x*x)."""
-    if exponent == 0:
-        return like(1, x)
-    result: Tracer | None = None
-    while exponent:
-        if exponent & 1:
-            result = x if result is None else apply("mul", result, x, name="pow")
-        exponent >>= 1
-        if exponent:
-            x = apply("mul", x, x, name="pow")
-    assert result is not None
-    return result
+    return _any_power(value, exponent)
 
 
 _power = _named(_any_power, "pow", "x1 ** x2.")
-_power_of = _named(_literal_power, "pow", "x ** exponent, for a literal exponent.", "exponent")
+_power_of = _named(_known_power, "pow", "x ** exponent, for a known exponent.", "exponent")
 
 
 def pow(x1: Any, x2: Any, /) -> Any:
-    """x1 ** x2. A small literal integer exponent means multiplications; 0.5 means sqrt."""
-    return _power_of(x1, x2) if is_literal_power(x2) else _power(x1, x2)
+    """x1 ** x2. Small whole exponents mean multiplications, 0.5, -0.5 and -1 a root or a division,
+    whether the code knows them or is passed them."""
+    return _power_of(x1, x2) if _is_written_out(x2) else _power(x1, x2)

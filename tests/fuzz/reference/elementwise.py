@@ -127,12 +127,10 @@ def pow(x: Bounded, y: Bounded) -> Bounded:
 
 
 def literal_power(x: Bounded, exponent: float) -> Bounded:
-    """x ** exponent as it is written out: by multiplications, a division or a root."""
+    """x ** exponent, with the error of how it is written out: by multiplications or a division."""
     x = cast(x, promote(x, _literal(exponent)))
     if x.dtype == "bool" or (not x.is_float and exponent < 0):
         raise Invalid("no such power")
-    if exponent in (0.5, -0.5):
-        return (sqrt if exponent > 0 else rsqrt)(x)
     if exponent == -1:
         return reciprocal(x)
     if exponent not in range(9):

@@ -57,7 +57,11 @@ def binary(d: Drawer) -> None:
 def power(d: Drawer) -> None:
     exponents: tuple[float, ...] = (2, 3, 2, 0, 1, 4, 5, 8, 2.0, 3.0, 0.5, -1, -0.5, 1.5, -2, 9)
     value = required(d.pick(lambda v: v.dtype != "bool"))
-    d.emit("literal_power", value, exponent=d.rng.choice(exponents))
+    passed = [n for n, v in enumerate(d.values) if v.weak]
+    if passed and d.chance(0.5):
+        d.emit("pow", value, d.rng.choice(passed), form="operator")
+    else:
+        d.emit("literal_power", value, exponent=d.rng.choice(exponents))
 
 
 def comparison(d: Drawer) -> None:

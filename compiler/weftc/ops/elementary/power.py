@@ -1,5 +1,9 @@
 """pow for floats: |x|^y = 2^(y log2 |x|), with log2 accurate enough for exponents up to 1075.
 
+The powers that people write (0 to 8, 1/2, -1/2, -1) are defined by multiplications, a root or a
+division: a program that knows the exponent does just these (passes/simplify.py), and one that is
+passed the exponent gets the same bits.
+
 float32 computes the logarithm and the power in float64. float64 needs log2 |x| to about 65 bits:
 log2 m = 2/ln 2 (s + s^3/3 + ...), s = (m-1)/(m+1), with the first two terms in double-double
 arithmetic (as in fdlibm's e_pow.c, without its tables).
@@ -27,6 +31,7 @@ from weftc.ops.elementary.terms import (
     ldexp,
     rint,
     select,
+    sqrt,
     two_product,
 )
 from weftrt import dtypes
@@ -136,7 +141,29 @@ _POWER: Mapping[DType, Callable[[Term, Term], Term]] = {
 
 
 def power(x: Term, y: Term) -> Term:
-    """x^y with the special cases of C Annex F."""
+    """x^y with the special cases of C Annex F: by multiplications, a root or a division for the
+    powers that people write. (-0.0 and -inf, which sqrt leaves negative or refuses, have roots.)"""
+    value = _by_logarithm(x, y)
+    n = rint(at_least(at_most(y, 8.0), 0.0))
+    value = select(y.equals(n), _by_squarings(x, cast(n, dtypes.int32)), value)
+    is_root = abs(y).equals(0.5)
+    root = select(x.equals(-_INFINITY), _INFINITY, sqrt(x + 0.0))
+    base = select(is_root, root, x)
+    value = select(is_root, base, value)
+    return select(y.equals(-0.5) | y.equals(-1.0), 1.0 / base, value)
+
+
+def _by_squarings(x: Term, n: Term) -> Term:
+    """x^n for 0 <= n <= 8: the squares of x that the bits of n choose, the lowest bit first."""
+    square, fourth = x * x, (x * x) * (x * x)
+    value = x.like(1.0)
+    for bit, factor in enumerate((x, square, fourth, fourth * fourth)):
+        value = value * select((n & (1 << bit)).differs(0), factor, 1.0)
+    return value
+
+
+def _by_logarithm(x: Term, y: Term) -> Term:
+    """x^y for every y."""
     a = abs(x)
     value = _POWER[x.dtype](a, y)
     integer = rint(y).equals(y)

@@ -64,8 +64,16 @@ def _pow_samples(rng, dtype, count):
         base = np.abs(base).astype(dtype)
         exponent = rng.uniform(-top - 30, top + 4, count) / np.log2(base.astype(np.float64))
         pieces.append(np.stack([base, exponent.astype(dtype)]))
-        pieces.append(np.stack([-base, rng.integers(-9, 9, count).astype(dtype)]))
+        pieces.append(np.stack([-base, rng.choice([-9, -5, -2, 9, 11], count).astype(dtype)]))
     return pieces
+
+
+def _small_powers(rng, dtype, count):
+    """The exponents that mean multiplications, a root or a division, of bases of both signs."""
+    exponents = rng.choice([1, 2, 3, 4, 5, 6, 7, 8, -1, 0.5, -0.5], 4 * count)
+    base = np.exp2(rng.uniform(-9, 9, exponents.size))
+    base = np.where((exponents % 1 == 0) & (rng.random(exponents.size) < 0.5), -base, base)
+    return [np.stack([base, exponents]).astype(dtype)]
 
 
 def _power(x, y):
@@ -80,7 +88,11 @@ def _power(x, y):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "name, samples, exact, limit",
-    [("atan2", _atan2_samples, mpmath.atan2, 1.8), ("pow", _pow_samples, _power, 1.1)],
+    [
+        ("atan2", _atan2_samples, mpmath.atan2, 1.8),
+        ("pow", _pow_samples, _power, 1.1),
+        ("pow", _small_powers, _power, 3.5),
+    ],
 )
 def test_error_of_two_operands(name, samples, exact, limit, dtype):
     with np.errstate(all="ignore"):
