@@ -1,7 +1,9 @@
-"""Signal handlers that wait while code runs which an exception must not leave half done."""
+"""Signal handlers that wait while code runs which an exception must not leave half done, and
+timers that outlive the program."""
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +11,18 @@ from contextlib import contextmanager
 from types import FrameType
 
 _NUMBERS = tuple(map(int, signal.valid_signals()))
+_TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+
+
+@atexit.register
+def ignore_timers() -> None:
+    """A timer that has a handler in Python, and that the program left running, is ignored from now
+    on. Python drops the handlers first and its objects then; with ours, and NumPy's and llvmlite's,
+    that takes tens of milliseconds, in which the timer would kill a process that ended well."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _TIMERS:
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -85,3 +87,24 @@ def test_other_threads_have_no_handlers_to_defer() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+ENDS_SLOWLY = """
+import signal, sys, time
+import weftrt.interrupts
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.1)
+slow = [Slow()]
+slow.append(slow)  # dies in the collection after the handlers were dropped
+if sys.argv[1] == "handled":
+    signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.03)
+"""
+
+
+@pytest.mark.parametrize(("argument", "status"), [("handled", 0), ("default", -signal.SIGALRM)])
+def test_a_timer_that_is_left_running(argument: str, status: int) -> None:
+    """One that a handler would answer kills no process that ends; any other does as ever."""
+    process = subprocess.run([sys.executable, "-c", ENDS_SLOWLY, argument], check=False)
+    assert process.returncode == status
