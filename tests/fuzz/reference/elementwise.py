@@ -115,9 +115,11 @@ def pow(x: Bounded, y: Bounded) -> Bounded:
         if (b.value < 0).any() or (y.weak and (y.value < 0).any()):
             raise Invalid("integers have no negative powers")
         return discrete(np.power(a.value, b.value), _known(a, b), a.dtype)
-    value = np.power(a.value, b.value)
+    value = np.float_power(
+        a.value, b.value
+    )  # np.power takes roots of -0.0 and -inf otherwise than C
     corners = [
-        np.power(np.maximum(a.value + i * a.error, 0), b.value + j * b.error)
+        np.float_power(np.maximum(a.value + i * a.error, 0), b.value + j * b.error)
         for i in (-1, 1)
         for j in (-1, 1)
     ]
