@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weftc import buffer_uses
-from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
+from weftc.compiled import Compiled
+from weftc.fusion.kernel import Kernel, MemoryPlan
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Dim, Size, TensorType, lone_symbol
 from weftc.schedule.lowered import Lowered
@@ -102,25 +103,17 @@ class _Steps:
         self.sites += [_site(node, self.numbers) for node in nodes]
 
 
-def assemble(
-    graph: Graph,
-    plan: KernelPlan,
-    memory: MemoryPlan,
-    lowered: Sequence[Lowered],
-    codes: Sequence[KernelCode],
-    key: str,
-    watched: bool = False,
-) -> Program:
-    """The Program of an optimized `graph`; `lowered[k]` and `codes[k]` belong to kernel k. If it
-    is `watched`, it describes its buffers."""
+def assemble(compiled: Compiled, key: str, watched: bool = False) -> Program:
+    """The Program of a compiled graph. If it is `watched`, it describes its buffers."""
+    graph, memory = compiled.plan.graph, compiled.memory
     outputs = tuple(dict.fromkeys(graph.outputs))
     sizes = _Sizes()
     sizes.bind(graph.inputs)
     owners = (*graph.inputs, *outputs, *memory.offsets, *memory.scratch)
     numbers = {owner: number for number, owner in enumerate(owners)}
     run = _Steps(graph.name, numbers, sizes, watched)
-    for kernel, low, code in zip(plan.kernels, lowered, codes, strict=True):
-        run.add(kernel, low, code)
+    for kernel in compiled.plan.kernels:
+        run.add(kernel, compiled.lowered[kernel], compiled.codes[kernel])
     temporaries = [*memory.offsets.values(), *memory.scratch.values()]
     return Program(
         name=graph.name,
@@ -129,7 +122,7 @@ def assemble(
         outputs=tuple(sizes.spec(n.type) for n in outputs),
         temporaries=tuple(Temporary(sizes.value(t)) for t in temporaries),
         arena=sizes.value(_checked_arena(graph, memory)),
-        work=sizes.value(_work(lowered)),
+        work=sizes.value(_work(compiled.lowered.values())),
         kernels=tuple(code for _, code in run.kernels.values()),
         steps=tuple(run.steps),
         sites=tuple(run.sites),
@@ -141,7 +134,7 @@ def assemble(
     )
 
 
-def _work(lowered: Sequence[Lowered]) -> Size:
+def _work(lowered: Iterable[Lowered]) -> Size:
     """The estimate for all kernels, in nanoseconds."""
     work: Size = sum((low.work for low in lowered), start=0)
     return min(work, MOST_WORK) if isinstance(work, int) else work

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
 from weftc import assemble, schedule
 from weftc.codegen import cuda, llvm
+from weftc.compiled import Compiled
 from weftc.fusion import clusters, memory
-from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
+from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region
 from weftc.ir.digest import digest
 from weftc.ir.node import Graph
 from weftc.loop.ir import LoopFunction
@@ -62,6 +63,8 @@ class Stages:
     target: Target
     validator: Validator
     watched: bool = False
+    prefix: str = ""
+    """What the names of kernels start with: the region that this is a body of."""
 
     @lazy
     def optimized(self) -> Graph:
@@ -73,6 +76,26 @@ class Stages:
         self.validator.fusion(plan)
         return plan
 
+    @lazy
+    def bodies(self) -> dict[Region, tuple[Stages, ...]]:
+        """The stages of the bodies of each region."""
+        return {
+            step: tuple(self._body(body, index) for body in step.bodies)
+            for index, step in enumerate(self.plan.steps)
+            if isinstance(step, Region)
+        }
+
+    def _body(self, graph: Graph, step: int) -> Stages:
+        prefix = f"{self.prefix}{step}_"
+        return Stages(graph, self.target, self.validator.nested(), self.watched, prefix)
+
+    def all(self) -> Iterator[Stages]:
+        """These stages, then those of all bodies."""
+        yield self
+        for bodies in self.bodies.values():
+            for body in bodies:
+                yield from body.all()
+
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         return self.plan.kernels
@@ -80,8 +103,9 @@ class Stages:
     @lazy
     def lowered(self) -> tuple[Lowered, ...]:
         return tuple(
-            schedule.lower(kernel, self.target, f"{kernel.kind.value}_{index}")
-            for index, kernel in enumerate(self.kernels)
+            schedule.lower(step, self.target, f"{step.kind.value}_{self.prefix}{index}")
+            for index, step in enumerate(self.plan.steps)
+            if isinstance(step, Kernel)
         )
 
     @lazy
@@ -103,12 +127,9 @@ class Stages:
 
     @lazy
     def memory(self) -> MemoryPlan:
+        lowered = dict(zip(self.kernels, self.lowered, strict=True))
         scratch = [
-            {
-                buffer.name: memory.Scratch(size, buffer.dtype.itemsize)
-                for buffer, size in zip(low.function.scratch, low.scratch, strict=True)
-            }
-            for low in self.lowered
+            _scratch(lowered[step]) if isinstance(step, Kernel) else {} for step in self.plan.steps
         ]
         places = memory.plan(self.plan, scratch)
         self.validator.memory(self.plan, self.lowered, places)
@@ -139,13 +160,30 @@ class Stages:
         return text
 
     @lazy
+    def compiled(self) -> Compiled:
+        """All that the program is made of."""
+        return Compiled(
+            self.plan,
+            self.memory,
+            dict(zip(self.kernels, self.lowered, strict=True)),
+            dict(zip(self.kernels, self.codes, strict=True)),
+            {region: tuple(b.compiled for b in bodies) for region, bodies in self.bodies.items()},
+        )
+
+    @lazy
     def program(self) -> Program:
         key = program_key(self.graph, self.target)
-        program = assemble.assemble(
-            self.optimized, self.plan, self.memory, self.lowered, self.codes, key, self.watched
-        )
+        program = assemble.assemble(self.compiled, key, self.watched)
         self.validator.program(program)
         return program
+
+
+def _scratch(low: Lowered) -> dict[str, memory.Scratch]:
+    """The scratch buffers of a kernel by name."""
+    return {
+        buffer.name: memory.Scratch(size, buffer.dtype.itemsize)
+        for buffer, size in zip(low.function.scratch, low.scratch, strict=True)
+    }
 
 
 def stages(graph: Graph, target: Target, validator: Validator | None = None) -> Stages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Size
@@ -35,6 +36,26 @@ class Kernel:
     outputs: tuple[Node, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A node without loops of its own: control flow. `inputs` are read from buffers while it runs;
+    `results[k]` owns the buffer of result k, None where nobody reads it. `bodies` are compiled as
+    the whole graph is, and run within its step."""
+
+    node: Node
+    inputs: tuple[Node, ...]
+    results: tuple[Node | None, ...]
+    bodies: tuple[Graph, ...]
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        """The results that somebody reads."""
+        return tuple(node for node in self.results if node is not None)
+
+
+Step: TypeAlias = Kernel | Region
+
+
 @dataclass(frozen=True)
 class Unfused:
     """Why the edge producer -> consumer goes through memory."""
@@ -46,17 +67,27 @@ class Unfused:
 
 @dataclass(frozen=True, eq=False)
 class KernelPlan:
-    """Kernels in execution order, and a recorded reason for each edge between them."""
+    """Steps in execution order, and a recorded reason for each edge between kernels."""
 
     graph: Graph
-    kernels: tuple[Kernel, ...]
+    steps: tuple[Step, ...]
     unfused: tuple[Unfused, ...]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The steps that are kernels."""
+        return tuple(step for step in self.steps if isinstance(step, Kernel))
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The steps that are regions."""
+        return tuple(step for step in self.steps if isinstance(step, Region))
 
 
 @dataclass(frozen=True, eq=False)
 class MemoryPlan:
     """Byte offsets in the arena (64-byte aligned) of every materialized node that is neither an
-    input nor an output, and of every kernel's scratch (by (kernel index, buffer name))."""
+    input nor an output, and of every step's scratch (by (step index, buffer name))."""
 
     offsets: Mapping[Node, Size]
     scratch: Mapping[tuple[int, str], Size]

@@ -1,10 +1,10 @@
-"""Where materialized values live between kernels: one arena, planned by liveness.
+"""Where materialized values live between steps: one arena, planned by liveness.
 
 Greedy best fit over byte ranges, in order of decreasing size (as in Pisarchyk and Lee, "Efficient
 Memory Management for Deep Neural Net Inference", 2020). Values of symbolic size come after the
 fixed part, those of wider elements first, so that each starts at a multiple of its element's size;
 their offsets are sums of sizes, and no reuse is assumed. Scratch of symbolic size comes last, that
-of every kernel at the same place: its size need be no multiple of its elements'.
+of every step at the same place: its size need be no multiple of its elements'.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from weftc.ir.types import Size
 ALIGNMENT = 64
 
 Owner: TypeAlias = "Node | tuple[int, str]"
-"""A node, or scratch buffer `name` of kernel number `index`."""
+"""A node, or scratch buffer `name` of step number `index`."""
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """`size` bytes of elements of `itemsize` bytes that a kernel needs while it runs."""
+    """`size` bytes of elements of `itemsize` bytes that a step needs while it runs."""
 
     size: Size
     itemsize: int
@@ -33,7 +33,7 @@ class Scratch:
 
 @dataclass(frozen=True, eq=False)
 class Life:
-    """A value of `size` bytes, written by kernel `first` and last read by kernel `last`."""
+    """A value of `size` bytes, written by step `first` and last read by step `last`."""
 
     owner: Owner
     size: Size
@@ -42,9 +42,9 @@ class Life:
     last: int
 
 
-def plan(kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> MemoryPlan:
-    """Place every temporary of `kernels`, and the scratch buffers of each kernel by name."""
-    lives = _lifetimes(kernels, scratch)
+def plan(steps: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> MemoryPlan:
+    """Place every temporary of `steps`, and the scratch buffers of each step by name."""
+    lives = _lifetimes(steps, scratch)
     places: dict[Owner, Size] = {}
     end: Size = _place_fixed([x for x in lives if isinstance(x.size, int)], places)
     symbolic = [x for x in lives if not isinstance(x.size, int)]
@@ -65,24 +65,24 @@ def _place_symbolic(lives: Sequence[Life], start: Size, places: dict[Owner, Size
         places[life.owner] = start
         start = start + life.size * max(widest // life.itemsize, 1)  # the scratch is aligned too
     end = start
-    for kernel in {x.first for x in scratch}:
+    for step in {x.first for x in scratch}:
         place = start
-        for life in sorted((x for x in scratch if x.first == kernel), key=lambda x: -x.itemsize):
+        for life in sorted((x for x in scratch if x.first == step), key=lambda x: -x.itemsize):
             places[life.owner] = place
             place = place + life.size
             end = end + life.size
     return end
 
 
-def _lifetimes(kernels: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> list[Life]:
+def _lifetimes(plan: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> list[Life]:
     last: dict[Node, int] = {}
-    for index, kernel in enumerate(kernels.kernels):
-        for node in kernel.inputs:
+    for index, step in enumerate(plan.steps):
+        for node in step.inputs:
             last[node] = index
-    outputs = set(kernels.graph.outputs)
+    outputs = set(plan.graph.outputs)
     lives: list[Life] = []
-    for index, kernel in enumerate(kernels.kernels):
-        for node in kernel.outputs:
+    for index, step in enumerate(plan.steps):
+        for node in step.outputs:
             if node not in outputs:
                 itemsize = node.type.dtype.itemsize
                 size = node.type.size * itemsize

@@ -28,6 +28,10 @@ class Miscompiled(VerifyError):
 class Validator:
     """What the pipeline tells about each stage. This one checks nothing."""
 
+    def nested(self) -> Validator:
+        """A validator of the same level for a graph within the graph."""
+        return self
+
     def begin(self, graph: Graph) -> None:
         """Take `graph` as what every later stage has to mean."""
 

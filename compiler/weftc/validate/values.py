@@ -75,6 +75,9 @@ class ValueValidator(FormValidator):
 
     # -- graphs -------------------------------------------------------------------------------
 
+    def nested(self) -> ValueValidator:
+        return ValueValidator(self._native, self._tell)
+
     def begin(self, graph: Graph) -> None:
         super().begin(graph)
         self._samples, self._outputs = samples.draw(graph), graph.outputs

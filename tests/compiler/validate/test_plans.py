@@ -23,9 +23,9 @@ def _plan() -> KernelPlan:
 
 
 def _without(plan: KernelPlan, number: int, **changes: tuple[object, ...]) -> KernelPlan:
-    kernels = list(plan.kernels)
-    kernels[number] = replace(kernels[number], **changes)  # type: ignore[arg-type]
-    return replace(plan, kernels=tuple(kernels))
+    steps = list(plan.kernels)
+    steps[number] = replace(steps[number], **changes)  # type: ignore[arg-type]
+    return replace(plan, steps=tuple(steps))
 
 
 def test_a_plan_that_is_right() -> None:
@@ -34,13 +34,13 @@ def test_a_plan_that_is_right() -> None:
 
 def test_order_inputs_and_outputs() -> None:
     plan = _plan()
-    backwards = replace(plan, kernels=plan.kernels[::-1])
+    backwards = replace(plan, steps=plan.steps[::-1])
     assert "before it is written" in str(check_plan(backwards))
     assert "without exp" in str(check_plan(_without(plan, 1, inputs=())))
     first: Kernel = plan.kernels[0]
     assert "without" in str(check_plan(_without(plan, 0, nodes=first.nodes[-1:])))
-    assert "no kernel writes div" in str(check_plan(replace(plan, kernels=plan.kernels[:-1])))
-    twice = replace(plan, kernels=(first, *plan.kernels))
+    assert "no kernel writes div" in str(check_plan(replace(plan, steps=plan.steps[:-1])))
+    twice = replace(plan, steps=(first, *plan.steps))
     assert "a second time" in str(check_plan(twice))
     alien = _without(plan, 0, outputs=plan.graph.outputs)
     assert "does not compute" in str(check_plan(alien))
@@ -70,7 +70,7 @@ def test_places_in_the_arena(rows: int | Dim) -> None:
 
 def test_the_stage_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = _plan()
-    backwards = replace(plan, kernels=plan.kernels[::-1])
+    backwards = replace(plan, steps=plan.steps[::-1])
     monkeypatch.setattr("weftc.fusion.clusters.fuse", lambda graph: backwards)
     with pytest.raises(Miscompiled, match="after fusion: the kernel rowwise_0") as caught:
         pipeline.compile(plan.graph, TARGET, FormValidator())
