@@ -11,17 +11,16 @@ from weftc.fusion.kernel import Kernel, MemoryPlan
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import Dim, Size, TensorType, lone_symbol
 from weftc.schedule.lowered import Lowered
-from weftrt.errors import CompileError, OutOfMemoryError
+from weftrt.errors import CompileError, OutOfBoundsError, OutOfMemoryError
 from weftrt.program import (
     MOST_SITES,
     ArraySpec,
     KernelCode,
+    Launch,
     Polynomial,
     Program,
     Site,
     SizeSlot,
-    Step,
-    StepUse,
     Temporary,
 )
 from weftrt.sizes import MOST_BYTES, no_arena
@@ -79,9 +78,8 @@ class _Steps:
     sizes: _Sizes
     watched: bool
     kernels: dict[str, tuple[int, KernelCode]] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Launch] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
-    uses: list[StepUse] = field(default_factory=list)
 
     def add(self, kernel: Kernel, low: Lowered, code: KernelCode) -> None:
         """Append the step that runs `code`."""
@@ -89,12 +87,13 @@ class _Steps:
         buffers = [self.numbers[node] for node in low.buffers]
         buffers += [self.numbers[len(self.steps), b.name] for b in low.function.scratch]
         slots = [self.sizes.slot(s) for s in low.sizes]
+        use = None
         if self.watched:
             use, counts = buffer_uses.describe(kernel, low, code)
-            self.uses.append(use)
             slots += map(self.sizes.slot, counts)
         elements = 1 if low.sites else self.sizes.value(_written(kernel))
-        self.steps.append(Step(number, tuple(buffers), tuple(slots), len(self.sites), elements))
+        site = len(self.sites)
+        self.steps.append(Launch(number, tuple(buffers), tuple(slots), site, elements, use))
         self._add_sites(low.sites)
 
     def _add_sites(self, nodes: Sequence[Node]) -> None:
@@ -130,7 +129,6 @@ def assemble(compiled: Compiled, key: str, watched: bool = False) -> Program:
         symbols=tuple(sizes.sources),
         derived=sizes.polynomials(),
         places=(*map(_place, outputs), _largest_place(memory)),
-        uses=tuple(run.uses),
     )
 
 
@@ -175,4 +173,5 @@ def _site(node: Node, numbers: Mapping[object, int]) -> Site:
     while indices.op.name in ("convert", "reshape", "identity"):
         indices = indices.inputs[0]
     given = indices.op.name == "input" and indices.type.dtype.is_integer
-    return Site(str(node.location or "?"), message, numbers[indices] if given else None)
+    element = numbers[indices] if given else None
+    return Site(OutOfBoundsError, str(node.location or "?"), message, element)

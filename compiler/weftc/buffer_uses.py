@@ -7,11 +7,11 @@ from weftc.ir.node import Node
 from weftc.ir.types import Size
 from weftc.loop.ir import Buffer
 from weftc.schedule.lowered import Lowered
-from weftrt.program import BufferUse, KernelCode, Role, StepUse
+from weftrt.program import BufferUse, KernelCode, LaunchUse, Role
 
 
-def describe(kernel: Kernel, lowered: Lowered, code: KernelCode) -> tuple[StepUse, list[Size]]:
-    """The use of a step's buffers, and the sizes that it counts on after the kernel's own."""
+def describe(kernel: Kernel, lowered: Lowered, code: KernelCode) -> tuple[LaunchUse, list[Size]]:
+    """The use of a launch's buffers, and the sizes that it counts on after the kernel's own."""
     streams = "!nontemporal" in code.llvm  # only such stores rely on more than whole elements
     uses: list[BufferUse] = []
     counts: list[Size] = []
@@ -28,7 +28,7 @@ def describe(kernel: Kernel, lowered: Lowered, code: KernelCode) -> tuple[StepUs
         add(buffer, name, role, node.type.dtype.itemsize, node.type.size)
     for buffer, size in zip(lowered.function.scratch, lowered.scratch, strict=True):
         add(buffer, f"{buffer.name} of {size} bytes", Role.SCRATCH, 1, size)
-    return StepUse(_place(kernel.outputs), tuple(uses)), counts
+    return LaunchUse(_place(kernel.outputs), tuple(uses)), counts
 
 
 def _place(outputs: tuple[Node, ...]) -> str:

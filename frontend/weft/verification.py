@@ -32,7 +32,7 @@ def check_loaded(graph: Graph, target: Target, program: Program) -> None:
     """At level 2, `program` from the disk must be what `graph` is compiled to, which is checked."""
     if knobs.verify() < _LEVEL_OF_VALUES:
         return
-    wanted = pipeline.compile(graph, target, validator(), watched=bool(program.uses))
+    wanted = pipeline.compile(graph, target, validator(), watched=program.is_watched)
     if replace(program, name=wanted.name) != wanted:
         raise Miscompiled("cache", f"the program of {graph.name} on disk belongs to something else")
 

@@ -33,6 +33,10 @@ class OutOfBoundsError(WeftError, IndexError):
     """An index outside its axis, found while a kernel ran."""
 
 
+class CheckError(WeftError, AssertionError):
+    """A condition that a program was asked to check, and that did not hold."""
+
+
 class OutOfMemoryError(WeftError, MemoryError):
     """Memory that cannot be had: more than there is, or more than any array can take."""
 

@@ -1,18 +1,22 @@
 """A compiled program as data: what the compiler hands to the runtime.
 
-A program is a list of kernel calls over numbered buffers. The runtime owns the one native routine
-that walks it (weftrt.cpu.native): no code is generated per program, only per kernel, and equal
-kernels are shared between programs.
+A program is a list of instructions over numbered buffers: kernel calls, and the jumps, loops and
+tests between them. The runtime owns the one native routine that walks it (weftrt.cpu.native): no
+code is generated per program, only per kernel, and equal kernels are shared between programs.
 
 Buffers are numbered: inputs, then outputs, then temporaries. Sizes are numbered: the symbols (read
 from input shapes by the call guard), then the derived sizes, each a polynomial over the symbols.
 
+Each call has its own table of the addresses of its buffers, and an instruction may change it: a
+loop moves its state along by exchanging addresses, not by copying. A temporary that serves as such
+a pointer needs no memory of its own; its offset means nothing.
+
 Kernel ABI: `void kernel(void **buffers, int64_t *sizes, int64_t *status)`. `*status` starts at -1
-for each step; report(site, element) makes it the unsigned minimum of itself and
-site << 48 | element, where sites count from 0 in each kernel; the step's `site` is added, so that
-equal kernels are shared by programs. The first step that fails ends the program. Parallel loops
-of a kernel call the external symbol `void weft_parallel(void (*body)(void *context, int64_t begin,
-int64_t end), void *context, int64_t count, int64_t grain)`, which the runtime provides.
+for each launch; report(site, element) makes it the unsigned minimum of itself and
+site << 48 | element, where sites count from 0 in each kernel; the launch's `site` is added, so that
+equal kernels are shared by programs. The first instruction that fails ends the program. Parallel
+loops of a kernel call the external symbol `void weft_parallel(void (*body)(void *context, int64_t
+begin, int64_t end), void *context, int64_t count, int64_t grain)`, which the runtime provides.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from weftrt.dtypes import DType
+from weftrt.errors import WeftError
 
 MOST_SITES = 1 << 16
 """Sites that one kernel can tell apart."""
@@ -60,19 +65,6 @@ class KernelCode:
     llvm: str
 
 
-@dataclass(frozen=True)
-class Step:
-    """One kernel call: which kernel, which program buffers, which program sizes, and the number in
-    `Program.sites` of its first site. `elements` counts what it writes: where that is 0, the call
-    is left out, however far its loops would run over nothing."""
-
-    kernel: int
-    buffers: tuple[int, ...]
-    sizes: tuple[int, ...]
-    site: int = 0
-    elements: int | SizeSlot = 1
-
-
 class Role(Enum):
     """What a kernel does with a buffer."""
 
@@ -83,8 +75,8 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class BufferUse:
-    """A buffer of a step, to be watched: `elements` is the number, in `Step.sizes`, of the count of
-    its elements, and `alignment` what the kernel takes for granted of its address."""
+    """A buffer of a launch, to be watched: `elements` is the number, in `Launch.sizes`, of the
+    count of its elements, and `alignment` what the kernel takes for granted of its address."""
 
     name: str
     role: Role
@@ -94,18 +86,109 @@ class BufferUse:
 
 
 @dataclass(frozen=True)
-class StepUse:
-    """The user's line that a step computes, and its buffers."""
+class LaunchUse:
+    """The user's line that a launch computes, and its buffers."""
 
     location: str
     buffers: tuple[BufferUse, ...]
 
 
 @dataclass(frozen=True)
-class Site:
-    """A place in the user's code that can fail at run time: the message for an element, with
-    {index} where that element's index belongs, and the program input that holds the indices."""
+class Launch:
+    """One kernel call: which kernel, which program buffers, which program sizes, and the number in
+    `Program.sites` of its first site. `elements` counts what it writes: where that is 0, the call
+    is left out, however far its loops would run over nothing. `use` describes its buffers, if they
+    are to be watched while it runs."""
 
+    kernel: int
+    buffers: tuple[int, ...]
+    sizes: tuple[int, ...]
+    site: int = 0
+    elements: int | SizeSlot = 1
+    use: LaunchUse | None = None
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Go on at instruction number `target`, which may be the end of the program."""
+
+    target: int
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Go on at the target whose number is in `buffer`: one bool or integer, which counts as the
+    nearest number that there is."""
+
+    buffer: int
+    dtype: DType
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Count:
+    """Go on at `target` unless the int64 in `counter` is below that in `upper`."""
+
+    counter: int
+    upper: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Increment:
+    """Add one to the int64 in `counter`."""
+
+    counter: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """From here on `buffer` is what `other` is now."""
+
+    buffer: int
+    other: int
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """The next turn of a loop: what it has `written` is what it will `read`, and it will write
+    over the one before, which is the `spare`: read, written, spare = written, spare, written. So
+    `read` may start as an initial value, which is never written, and only the other two need
+    memory: a turn copies nothing."""
+
+    read: int
+    written: int
+    spare: int
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Copy so many elements of `itemsize` bytes; nothing where both are the same memory."""
+
+    source: int
+    target: int
+    elements: int | SizeSlot
+    itemsize: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """Fail at site number `site` unless the bool in `buffer` is true."""
+
+    buffer: int
+    site: int
+
+
+Instruction: TypeAlias = Launch | Jump | Branch | Count | Increment | Point | Rotate | Copy | Check
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in the user's code that can fail at run time: with which error, in which words. For
+    an element of a kernel, {index} in `message` is where that element's index belongs, and
+    `indices` the program input that holds the indices."""
+
+    kind: type[WeftError]
     location: str
     message: str
     indices: int | None = None
@@ -125,9 +208,9 @@ class Program:
     temporaries: tuple[Temporary, ...]
     arena: int | SizeSlot
     kernels: tuple[KernelCode, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[Instruction, ...]
+    """It ends after the last one."""
     sites: tuple[Site, ...]
-    """In the order of the steps: the smallest that failed is one of the first step that failed."""
     results: tuple[int, ...]
     """For each output of the traced function, in order, the number of the program output that holds
     it (two outputs that turned out to be the same value share one array)."""
@@ -136,5 +219,8 @@ class Program:
     places: tuple[str, ...] = ()
     """For each output, then for the arena: the user's line that asks for most of it; "" where it is
     not known."""
-    uses: tuple[StepUse, ...] = ()
-    """For each step, its buffers, if they are to be watched while it runs."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether its launches describe their buffers."""
+        return any(isinstance(step, Launch) and step.use is not None for step in self.steps)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from weftrt import dtypes
 from weftrt.cpu.executable import Executable, load
 from weftrt.dtypes import DType
+from weftrt.errors import OutOfBoundsError
 from weftrt.program import (
     ArraySpec,
     KernelCode,
+    Launch,
     Polynomial,
     Program,
     Site,
     SizeSlot,
-    Step,
     Temporary,
 )
 
@@ -93,7 +94,7 @@ def add_program(*shape: int | SizeSlot, work: int | SizeSlot = 10) -> Program:
         temporaries=(),
         arena=0,
         kernels=(ADD,),
-        steps=(Step(0, (0, 1, 2), (len(symbols),)),),
+        steps=(Launch(0, (0, 1, 2), (len(symbols),)),),
         sites=(),
         results=(0,),
         work=work,
@@ -112,7 +113,7 @@ def chain_program() -> Program:
         temporaries=(Temporary(64),),
         arena=SizeSlot(1),
         kernels=(ADD, NEGATE),
-        steps=(Step(0, (0, 0, 3), (0,)), Step(1, (3, 1), (0,)), Step(0, (0, 0, 2), (0,))),
+        steps=(Launch(0, (0, 0, 3), (0,)), Launch(1, (3, 1), (0,)), Launch(0, (0, 0, 2), (0,))),
         sites=(),
         results=(0, 1),
         work=0,
@@ -131,8 +132,11 @@ def check_program() -> Program:
         temporaries=(),
         arena=0,
         kernels=(CHECK,),
-        steps=(Step(0, (0, 2), (0,), site=0), Step(0, (1, 3), (0,), site=1)),
-        sites=(Site("user.py:3", "x is negative"), Site("user.py:4", "y is negative")),
+        steps=(Launch(0, (0, 2), (0,), site=0), Launch(0, (1, 3), (0,), site=1)),
+        sites=(
+            Site(OutOfBoundsError, "user.py:3", "x is negative"),
+            Site(OutOfBoundsError, "user.py:4", "y is negative"),
+        ),
         results=(0, 1),
         work=0,
     )

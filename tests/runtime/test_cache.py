@@ -15,7 +15,8 @@ import pytest
 
 from weftrt import dtypes, knobs
 from weftrt.cache import Store, default_store, programs
-from weftrt.program import ArraySpec, KernelCode, Program, Site, SizeSlot, Step, Temporary
+from weftrt.errors import OutOfBoundsError
+from weftrt.program import ArraySpec, KernelCode, Launch, Program, Site, SizeSlot, Temporary
 
 KEY = "ab" + "0" * 62
 
@@ -316,8 +317,8 @@ def example_program() -> Program:
         temporaries=(Temporary(0), Temporary(SizeSlot(1))),
         arena=SizeSlot(1),
         kernels=(KernelCode("kernel_1", "define void @kernel_1() { ret void }"),),
-        steps=(Step(0, (0, 1), (0,), 0),),
-        sites=(Site("file.py:3: x[i]", "index out of range"),),
+        steps=(Launch(0, (0, 1), (0,), 0),),
+        sites=(Site(OutOfBoundsError, "file.py:3: x[i]", "index out of range"),),
         results=(0,),
         work=100,
     )

@@ -22,7 +22,7 @@ from weftrt import array, dtypes
 from weftrt.cpu import callable as compiled_function
 from weftrt.cpu.executable import load
 from weftrt.errors import OutOfBoundsError, UsageError
-from weftrt.program import ArraySpec, KernelCode, Program, Step
+from weftrt.program import ArraySpec, KernelCode, Launch, Program
 from weftrt.signature import (
     ArrayOutput,
     ArrayPattern,
@@ -221,7 +221,7 @@ def scalar_program(dtype, words):
         temporaries=(),
         arena=0,
         kernels=(kernel,),
-        steps=(Step(0, (0, 1), ()),),
+        steps=(Launch(0, (0, 1), ()),),
         sites=(),
         results=(0,),
         work=0,

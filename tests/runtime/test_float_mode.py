@@ -14,7 +14,7 @@ from weftrt import array
 from weftrt.cpu import threads
 from weftrt.cpu.executable import load
 from weftrt.cpu.linker import link
-from weftrt.program import Program, Step
+from weftrt.program import Launch, Program
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="sets the x86 control word"
@@ -66,7 +66,7 @@ def test_denormals_are_kept_and_the_mode_is_restored(control_word):
         temporaries=(),
         arena=0,
         kernels=(HALVE,),
-        steps=(Step(0, (0, 1), (0,)),),
+        steps=(Launch(0, (0, 1), (0,)),),
         sites=(),
         results=(0,),
         work=0,

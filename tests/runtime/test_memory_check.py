@@ -16,7 +16,7 @@ from tests.runtime.programs import ADD, CHECK, NEGATE, N, add_program, spec
 from weftrt import array
 from weftrt.cpu.executable import load
 from weftrt.errors import MemoryCheckError, OutOfBoundsError
-from weftrt.program import BufferUse, KernelCode, Program, Role, Site, Step, StepUse, Temporary
+from weftrt.program import BufferUse, KernelCode, Launch, LaunchUse, Program, Role, Site, Temporary
 
 LINE = "user.py:7: x + y"
 
@@ -68,11 +68,10 @@ def program(code: KernelCode, uses: tuple[BufferUse, ...] = USES) -> Program:
         temporaries=(Temporary(0),),
         arena=64,
         kernels=(code,),
-        steps=(Step(0, (0, 1, 2), (0, 1, 2)),),
-        sites=(Site("user.py:9: x[i]", "it is {index}"),),
+        steps=(Launch(0, (0, 1, 2), (0, 1, 2), use=LaunchUse(LINE, uses)),),
+        sites=(Site(OutOfBoundsError, "user.py:9: x[i]", "it is {index}"),),
         results=(0,),
         work=1,
-        uses=(StepUse(LINE, uses),),
     )
 
 
@@ -139,15 +138,14 @@ def chain(temporaries: tuple[int, int], order: tuple[int, ...] = (0, 1, 2)) -> P
     x, out, doubled, negated = range(4)
     read, written = USES[0], USES[1]
     calls = [(0, (x, x, doubled)), (1, (x, negated)), (0, (doubled, negated, out))]
-    steps = [Step(kernel, buffers, (0, 1)) for kernel, buffers in calls]
-    uses = [StepUse(LINE, (*[read] * (len(b) - 1), written)) for _, b in calls]
+    uses = [LaunchUse(LINE, (*[read] * (len(b) - 1), written)) for _, b in calls]
+    steps = [Launch(kernel, b, (0, 1), use=use) for (kernel, b), use in zip(calls, uses)]
     return replace(
         program(ADD),
         temporaries=tuple(map(Temporary, temporaries)),
         arena=256,
         kernels=(ADD, NEGATE),
         steps=tuple(steps[i] for i in order),
-        uses=tuple(uses[i] for i in order),
     )
 
 
@@ -176,8 +174,8 @@ def test_the_programs_own_errors_stay() -> None:
     uses = (USES[0], USES[1])
     checked = replace(
         program(CHECK, uses),
-        sites=(Site("user.py:9: x[i]", "bad"),),
-        steps=(Step(0, (0, 1), (0, 1, 2)),),
+        sites=(Site(OutOfBoundsError, "user.py:9: x[i]", "bad"),),
+        steps=(Launch(0, (0, 1), (0, 1, 2), use=LaunchUse(LINE, uses)),),
     )
     executable = load(checked)
     executable.run([np.float32([1, 2])])
@@ -187,7 +185,7 @@ def test_the_programs_own_errors_stay() -> None:
 
 
 def test_unwatched_programs_run_bare() -> None:
-    assert not add_program(4).uses
+    assert not add_program(4).is_watched
     x = np.float32([1, 2, 3, 4])
     [out] = load(add_program(4)).run([x, x])
     assert array.to_numpy(out).tolist() == [2, 4, 6, 8]

@@ -16,7 +16,7 @@ from tests.runtime.programs import N, spec
 from weftrt import array
 from weftrt.cpu import threads
 from weftrt.cpu.executable import Executable, load
-from weftrt.program import KernelCode, Program, Step
+from weftrt.program import KernelCode, Launch, Program
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer here")
 
@@ -74,7 +74,7 @@ def sleeping(microseconds: int, steps: int = 1) -> Executable:
             temporaries=(),
             arena=0,
             kernels=(KernelCode("test_sleeping", SLEEPING),),
-            steps=(Step(0, (0, 1), (0, 1)),) * steps,
+            steps=(Launch(0, (0, 1), (0, 1)),) * steps,
             sites=(),
             results=(0,),
             work=10**10,

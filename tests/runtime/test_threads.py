@@ -16,7 +16,7 @@ from weftrt import array
 from weftrt.cpu import threads
 from weftrt.cpu.executable import load
 from weftrt.errors import UsageError
-from weftrt.program import KernelCode, Program, Step
+from weftrt.program import KernelCode, Launch, Program
 
 # out[i] = x[i] * x[i] in pieces of at least `grain`; a piece can split itself again.
 PARALLEL = """
@@ -87,7 +87,7 @@ def program(grain=1, nested=False, work=0):
         temporaries=(),
         arena=0,
         kernels=(KernelCode(symbol, text),),
-        steps=(Step(0, (0, 1), (0,)),),
+        steps=(Launch(0, (0, 1), (0,)),),
         sites=(),
         results=(0,),
         work=work,

@@ -9,9 +9,9 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
-from weftrt import dtypes
+from weftrt import dtypes, errors
 from weftrt import program as parts
 from weftrt.cache.store import Store, default_store
 from weftrt.program import Program
@@ -51,17 +51,18 @@ def _load(entry: str, store: Store) -> Program | None:
 
 
 _PARTS: tuple[type, ...] = (
+    *get_args(parts.Instruction),
     parts.ArraySpec,
     parts.BufferUse,
     parts.KernelCode,
+    parts.LaunchUse,
     parts.Program,
     parts.Role,
     parts.Site,
     parts.SizeSlot,
-    parts.Step,
-    parts.StepUse,
     parts.Temporary,
 )
+_ERRORS = {kind.__name__: kind for kind in (errors.CheckError, errors.OutOfBoundsError)}
 _FINDS = {(part.__module__, part.__name__): part for part in _PARTS}
 
 
@@ -72,7 +73,7 @@ class _ProgramUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == (dtypes.__name__, dtypes.by_name.__name__):
             return dtypes.by_name
-        found = _FINDS.get((module, name))
+        found = _FINDS.get((module, name)) or _ERRORS.get(name)  # whose module may be its heir's
         if found is None:
             raise pickle.UnpicklingError(f"a program holds no {module}.{name}")
         return found

@@ -12,20 +12,20 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from weftrt import array
+from weftrt.cpu.instructions import encode, encode_size, widest_launch
 from weftrt.cpu.linker import Code, default
 from weftrt.cpu.memory_check.checker import Checker
-from weftrt.cpu.native.executor import ArrayTable, ProgramTable, StepTable
+from weftrt.cpu.native.executor import ArrayTable, ProgramTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
-from weftrt.errors import DTypeError, OutOfBoundsError, OutOfMemoryError, ShapeError
-from weftrt.program import ArraySpec, KernelCode, Polynomial, Program, SizeSlot, Step
+from weftrt.errors import DTypeError, OutOfMemoryError, ShapeError
+from weftrt.program import ArraySpec, Instruction, KernelCode, Polynomial, Program, SizeSlot
 from weftrt.sizes import byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
 
 _Program = mirror(ProgramTable)
 _Array = mirror(ArrayTable)
-_Step = mirror(StepTable)
 
 
 def load(program: Program) -> Executable:
@@ -43,9 +43,12 @@ class Executable:
         self.program = program
         self.kernels = kernels
         self._kept: list[object] = []
-        addresses = [kernels[program.kernels[s.kernel].symbol].address for s in program.steps]
-        self._checker = Checker(program, addresses) if program.uses else None
-        self.table = self._program_table(self._checker.addresses if self._checker else addresses)
+        addresses = [kernels[kernel.symbol].address for kernel in program.kernels]
+        self._checker = Checker(program, addresses) if program.is_watched else None
+        if self._checker is None:
+            self.table = self._program_table(program.steps, addresses)
+        else:
+            self.table = self._program_table(self._checker.steps, self._checker.addresses)
         self.address = ctypes.addressof(self.table)
 
     def run(self, inputs: Sequence[Input]) -> tuple[array.Array, ...]:
@@ -63,11 +66,13 @@ class Executable:
         if self._checker is not None:
             self._checker.raise_found()
         failed = self.program.sites[site]
+        if element < 0:
+            raise failed.kind(f"{failed.location}: {failed.message}")
         index = "an index"
         if failed.indices is not None:
             index = f"the index {self._element(failed.indices, element, buffers)}"
         message = failed.message.format(index=index)
-        raise OutOfBoundsError(f"{failed.location}: {message} (element {element})")
+        raise failed.kind(f"{failed.location}: {message} (element {element})")
 
     def _element(self, number: int, element: int, buffers: int) -> int:
         """An element of an integer input."""
@@ -96,8 +101,9 @@ class Executable:
         places = program.places or ("",) * len(needs)
         return [(size, place, error) for place, (size, error) in zip(places, needs, strict=True)]
 
-    def _program_table(self, kernels: Sequence[int]) -> Any:
+    def _program_table(self, steps: Sequence[Instruction], kernels: Sequence[int]) -> Any:
         program = self.program
+        code = encode(steps, kernels)
         buffers = len(program.inputs) + len(program.outputs) + len(program.temporaries)
         return _Program(
             owner=id(self),
@@ -114,9 +120,9 @@ class Executable:
             size_count=len(program.symbols) + len(program.derived),
             arena=encode_size(program.arena),
             work=encode_size(program.work),
-            step_count=len(program.steps),
-            steps=self._steps(program, kernels),
-            widest_step=max((len(s.buffers) + len(s.sizes) for s in program.steps), default=0),
+            code_length=len(code),
+            code=self._numbers(code),
+            widest_launch=widest_launch(steps),
         )
 
     def _keep(self, structure: Any) -> int:
@@ -129,31 +135,11 @@ class Executable:
     def _specs(self, specs: Sequence[ArraySpec]) -> int:
         return self._keep((_Array * len(specs))(*map(encode_spec, specs)))
 
-    def _steps(self, program: Program, kernels: Sequence[int]) -> int:
-        rows = list(map(self._step, program.steps, kernels))
-        return self._keep((_Step * len(rows))(*rows))
-
-    def _step(self, step: Step, kernel: int) -> Any:
-        return _Step(
-            kernel=kernel,
-            buffer_count=len(step.buffers),
-            buffers=self._numbers(step.buffers),
-            size_count=len(step.sizes),
-            sizes=self._numbers(step.sizes),
-            site=step.site,
-            elements=encode_size(step.elements),
-        )
-
 
 def link_kernels(kernels: Sequence[KernelCode]) -> dict[str, Code]:
     """Kernels in memory, by symbol."""
     linker = default()
     return {kernel.symbol: linker.link(kernel.symbol, kernel.llvm) for kernel in kernels}
-
-
-def encode_size(size: int | SizeSlot) -> int:
-    """A size as the native tables have it: itself, or ~slot."""
-    return ~size.index if isinstance(size, SizeSlot) else fits_word(size)
 
 
 def evaluate(polynomial: Polynomial, sizes: Sequence[int]) -> int:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import ctypes
 import threading
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -22,7 +23,21 @@ from weftrt.cpu.memory_check.guarded import GUARD, PATTERNS, Block, Room, Rooms,
 from weftrt.cpu.memory_check.report import Zone, faults_reported
 from weftrt.errors import MemoryCheckError
 from weftrt.forks import ForkLock
-from weftrt.program import BufferUse, Program, Role, StepUse
+from weftrt.program import (
+    Branch,
+    BufferUse,
+    Copy,
+    Count,
+    Increment,
+    Instruction,
+    Jump,
+    Launch,
+    LaunchUse,
+    Point,
+    Program,
+    Role,
+    Rotate,
+)
 
 _Kernel = ctypes.CFUNCTYPE(
     None,
@@ -40,20 +55,41 @@ _MOST_RUNS = 64
 """Runs that a program may have under way; of the others, the oldest is forgotten."""
 
 
-Written: TypeAlias = dict[int, tuple[str, int]]
-"""For each buffer that a run has written so far: the kernel, and a digest of the content."""
+@dataclass(frozen=True)
+class Writing:
+    """Who wrote a buffer, and a digest of its content then; None where that may change."""
+
+    symbol: str
+    content: int | None
+
+
+_UNKNOWN = Writing("", None)
+
+Written: TypeAlias = dict[int, Writing]
+"""For each buffer that a run has written so far, by number."""
 
 
 class Checker:
-    """Stands in for the kernels of one program. `addresses` has, for each step, what the executor
-    calls in place of its kernel."""
+    """Stands in for the kernels of one program: `steps` are its instructions, and more that keep
+    account of what is written; `addresses` are what they launch."""
 
     def __init__(self, program: Program, kernels: Sequence[int]) -> None:
         self._found = threading.local()
-        self._runs: dict[int, tuple[int, Written]] = {}
-        watched = [_Watched.of(program, i, _Kernel(kernel)) for i, kernel in enumerate(kernels)]
-        self._calls = [_Kernel(self._guarded(i, item)) for i, item in enumerate(watched)]
-        self.addresses = [ctypes.cast(call, ctypes.c_void_p).value or 0 for call in self._calls]
+        self._runs: dict[int, Written] = {}
+        self._calls: list[Any] = []
+        self._inputs = len(program.inputs)
+        steps: list[Instruction] = [self._account(lambda _: {})]
+        places = []
+        for step in program.steps:
+            places.append(len(steps))
+            if isinstance(step, Launch):
+                watched = _Watched.of(program, step, _Kernel(kernels[step.kernel]))
+                steps.append(replace(step, kernel=self._call(watched.run)))
+            else:
+                steps += [self._account(partial(self._follow, step)), step]
+        places.append(len(steps))
+        self.steps = [retargeted(step, places) for step in steps]
+        self.addresses = [ctypes.cast(c, ctypes.c_void_p).value or 0 for c in self._calls]
 
     def raise_found(self) -> None:
         """Raise what was found in the run that has just failed, if that is why it failed."""
@@ -62,38 +98,77 @@ class Checker:
         if error is not None:
             raise error
 
-    def _guarded(self, index: int, step: _Watched) -> Kernel:
-        """A step as a kernel; no exception passes through native code, so it fails, and tells."""
+    def _account(self, note: Callable[[Written], Written]) -> Launch:
+        """A launch that brings the account of what is written up to date."""
+
+        def run(buffers: Any, sizes: Any, written: Written) -> int:
+            now = dict(note(written))
+            written.clear()
+            written.update(now)
+            return _DONE
+
+        return Launch(self._call(run), (), ())
+
+    def _call(self, run: Callable[[Any, Any, Written], int]) -> int:
+        """The number of a kernel that calls this; no exception passes through native code, so it
+        fails, and tells."""
 
         def call(buffers: Any, sizes: Any, status: Any) -> None:
             try:
                 with _lock:
-                    written = self._written(index, ctypes.addressof(status.contents))
-                    status[0] = step.run(buffers, sizes, written)
+                    status[0] = run(
+                        buffers, sizes, self._written(ctypes.addressof(status.contents))
+                    )
             except BaseException as error:
                 self._found.error = error
                 status[0] = 0
 
-        return call
+        self._calls.append(_Kernel(call))
+        return len(self._calls) - 1
 
-    def _written(self, index: int, space: int) -> Written:
-        """What the run that calls step `index` has written. A run calls its steps in order, all
-        with the same space for their status, which no other run under way has."""
-        last, written = self._runs.pop(space, (-1, {}))
-        if index <= last:
-            written = {}
-        self._runs[space] = (index, written)
+    def _written(self, space: int) -> Written:
+        """The account of a run: all its launches have the same space for their status, which no
+        other run under way has."""
+        written = self._runs.pop(space, {})
+        self._runs[space] = written
         if len(self._runs) > _MOST_RUNS:
             del self._runs[next(iter(self._runs))]
         return written
 
+    def _follow(self, step: Instruction, written: Written) -> Written:
+        """The account after an instruction that is no launch."""
+        match step:
+            case Point(buffer, other) | Copy(other, buffer):
+                return self._moved(written, {buffer: other})
+            case Rotate(read, now, spare):
+                return self._moved(written, {read: now, now: spare, spare: now})
+            case Increment(counter):
+                return written | {counter: _UNKNOWN}
+        return written
+
+    def _moved(self, written: Written, sources: Mapping[int, int]) -> Written:
+        """The account after buffers have become others, or copies of them."""
+        given = dict.fromkeys(range(self._inputs), _UNKNOWN) | written
+        kept = {number: who for number, who in written.items() if number not in sources}
+        return kept | {new: given[old] for new, old in sources.items() if old in given}
+
+
+def retargeted(step: Instruction, places: Sequence[int]) -> Instruction:
+    """The same instruction in a program where number n is at places[n]."""
+    match step:
+        case Jump(target) | Count(_, _, target):
+            return replace(step, target=places[target])
+        case Branch(_, _, targets):
+            return replace(step, targets=tuple(places[target] for target in targets))
+    return step
+
 
 @dataclass(frozen=True)
 class _Watched:
-    """One step: its kernel, and what is known of its buffers."""
+    """One launch: its kernel, and what is known of its buffers."""
 
     symbol: str
-    use: StepUse
+    use: LaunchUse
     kernel: Kernel
     numbers: tuple[int, ...]
     """Of its buffers, in the program."""
@@ -101,11 +176,11 @@ class _Watched:
     """Buffers that the program is given; the others are its own to write."""
 
     @staticmethod
-    def of(program: Program, index: int, kernel: Kernel) -> _Watched:
-        """Step number `index`."""
-        step = program.steps[index]
-        symbol = program.kernels[step.kernel].symbol
-        return _Watched(symbol, program.uses[index], kernel, step.buffers, len(program.inputs))
+    def of(program: Program, launch: Launch, kernel: Kernel) -> _Watched:
+        """What `launch` runs."""
+        assert launch.use is not None
+        symbol = program.kernels[launch.kernel].symbol
+        return _Watched(symbol, launch.use, kernel, launch.buffers, len(program.inputs))
 
     def run(self, buffers: Any, sizes: Any, written: Written) -> int:
         """Run on copies, and copy the outputs back; the status of the kernel."""
@@ -124,19 +199,20 @@ class _Watched:
                     self._compare(use, results[index], blocks[index].elements)
                     ctypes.memmove(buffers[index], results[index].ctypes.data, lengths[index])
                     content = _digest(buffers[index], lengths[index])
-                    written[self.numbers[index]] = (self.symbol, content)
+                    written[self.numbers[index]] = Writing(self.symbol, content)
         return status
 
     def _check_inputs(self, buffers: Any, lengths: Sequence[int], written: Written) -> None:
         """What other steps have to write is written, and still there."""
         for index, (number, use) in enumerate(zip(self.numbers, self.use.buffers)):
             if use.role is Role.READ and number >= self.inputs and lengths[index] > 0:
-                writer, content = written.get(number, ("", 0))
-                if not writer:
+                last = written.get(number)
+                if last is None:
                     self._fail(f"reads {_name(use)}, which no kernel has written")
-                if _digest(buffers[index], lengths[index]) != content:
+                if last.content not in (None, _digest(buffers[index], lengths[index])):
                     self._fail(
-                        f"reads {_name(use)}, which was overwritten after {writer} had written it"
+                        f"reads {_name(use)}, which was overwritten after {last.symbol} had "
+                        "written it"
                     )
 
     def _blocks(self, rooms: Sequence[Room], lengths: Sequence[int], side: Side) -> list[Block]:

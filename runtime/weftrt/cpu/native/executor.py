@@ -1,13 +1,15 @@
-"""Runs a program: sizes, outputs, arena, kernels, status. One routine for all programs.
+"""Runs a program: sizes, outputs, arena, instructions. One routine for all programs.
 
 A size in a table is the size itself where it is not negative, else ~slot.
 """
 
 from __future__ import annotations
 
+from weftrt import dtypes
 from weftrt.cpu.native.arrays import ArrayObject, array_new
 from weftrt.cpu.native.intrinsics import (
     cast,
+    copy_bytes,
     default_float_mode,
     float_mode,
     invoke,
@@ -28,11 +30,26 @@ from weftrt.cpu.native.python import (
     raise_by,
 )
 from weftrt.cpu.native.signals import interrupted, is_watched, release_lock, take_lock
-from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Records, Struct, inline, native
+from weftrt.cpu.native.types import (
+    I32,
+    I64,
+    U8,
+    Bool,
+    Pointer,
+    Ptr,
+    Records,
+    Struct,
+    inline,
+    native,
+)
 
 RELEASE_NANOSECONDS = 10_000
 SITE_SHIFT = 48
 ELEMENT_MASK = (1 << 48) - 1
+LAUNCH, JUMP, BRANCH, COUNT, INCREMENT, POINT, ROTATE, COPY, CHECK = range(9)
+UINT32, UINT64 = dtypes.uint32.code, dtypes.uint64.code
+INT32, INT64 = dtypes.int32.code, dtypes.int64.code
+MOST_INT64 = (1 << 63) - 1
 
 
 class ArrayTable(Struct):
@@ -43,21 +60,9 @@ class ArrayTable(Struct):
     shape: Pointer[I64] = inline(8)
 
 
-class StepTable(Struct):
-    """Step, with the address of its kernel."""
-
-    kernel: Ptr
-    buffer_count: I64
-    buffers: Pointer[I64]
-    size_count: I64
-    sizes: Pointer[I64]
-    site: I64
-    elements: I64
-
-
 class Failure(Struct):
-    """What stopped a program: a number in Program.sites, and the element it complains of; -1 and
-    nothing where a signal did."""
+    """What stopped a program: a number in Program.sites (-1 where an exception is set), and the
+    element that it complains of (-1 where it is about none)."""
 
     site: I64
     element: I64
@@ -65,7 +70,8 @@ class Failure(Struct):
 
 class ProgramTable(Struct):
     """Program. `derived` is a list of polynomials: terms, then per term coefficient, factors,
-    slots."""
+    slots. `code` are its instructions: each has its operation, the place of the next one, and its
+    operands (weftrt.cpu.instructions writes them)."""
 
     owner: Ptr
     input_count: I64
@@ -81,9 +87,9 @@ class ProgramTable(Struct):
     size_count: I64
     arena: I64
     work: I64
-    step_count: I64
-    steps: Records[StepTable]
-    widest_step: I64
+    code_length: I64
+    code: Pointer[I64]
+    widest_launch: I64
 
 
 @native
@@ -153,37 +159,143 @@ def drop_outputs(outputs: Pointer[ArrayObject], count: I64) -> None:
 
 
 @native
-def run_step(step: StepTable, buffers: Pointer[Ptr], sizes: Pointer[I64], space: Ptr) -> I64:
-    """Call one kernel; `space` has room for its buffers, sizes and status."""
+def call_kernel(at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64], space: Ptr) -> I64:
+    """Call the kernel of a launch; `space` has room for its buffers, sizes and status, which is
+    the result."""
     status = cast(Pointer[I64], space)
     status[0] = -1
     given: Pointer[Ptr] = space + 8
-    for index in range(step.buffer_count):
-        given[index] = buffers[step.buffers[index]]
-    extents: Pointer[I64] = space + (8 + step.buffer_count * 8)
-    for index in range(step.size_count):
-        extents[index] = sizes[step.sizes[index]]
-    invoke(None, step.kernel, given, extents, status)
+    buffer_count = at[5]
+    for index in range(buffer_count):
+        given[index] = buffers[at[7 + index]]
+    extents: Pointer[I64] = space + (8 + buffer_count * 8)
+    slots = at + (7 + buffer_count)
+    for index in range(at[6]):
+        extents[index] = sizes[slots[index]]
+    invoke(None, cast(Ptr, at[2]), given, extents, status)
     return status[0]
+
+
+@native
+def launch(
+    at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64], space: Ptr, failure: Failure
+) -> Bool:
+    """Launch: kernel, elements, site, counts of buffers and sizes, their numbers. False where it
+    fails."""
+    if resolve_size(at[3], sizes) == 0:
+        return True
+    status = call_kernel(at, buffers, sizes, space)
+    if status == -1:
+        return True
+    failure.site = at[4] + (status >> SITE_SHIFT)
+    failure.element = status & ELEMENT_MASK
+    return False
+
+
+@native
+def integer_at(place: Ptr, dtype: I64) -> I64:
+    """The bool or integer at a place, as far as 64 bits with a sign hold it."""
+    if dtype == UINT64:
+        value = cast(Pointer[I64], place)[0]
+        return value if value >= 0 else MOST_INT64
+    if dtype == INT64:
+        return cast(Pointer[I64], place)[0]
+    if dtype == INT32:
+        return cast(I64, cast(Pointer[I32], place)[0])
+    if dtype == UINT32:
+        return cast(I64, cast(Pointer[I32], place)[0]) & 0xFFFFFFFF
+    return cast(I64, cast(Pointer[U8], place)[0])
+
+
+@native
+def branch_target(at: Pointer[I64], buffers: Pointer[Ptr]) -> I64:
+    """Branch: buffer, dtype, count of targets, the targets."""
+    value = integer_at(buffers[at[2]], at[3])
+    last = at[4] - 1
+    value = value if value < last else last
+    return at[5 + (value if value > 0 else 0)]
+
+
+@native
+def counter_at(buffer: Ptr) -> Pointer[I64]:
+    """An int64 in memory."""
+    return cast(Pointer[I64], buffer)
+
+
+@native
+def rotate(at: Pointer[I64], buffers: Pointer[Ptr]) -> None:
+    """Rotate: read, written, spare."""
+    written = buffers[at[3]]
+    buffers[at[2]] = written
+    buffers[at[3]] = buffers[at[4]]
+    buffers[at[4]] = written
+
+
+@native
+def copy(at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64]) -> None:
+    """Copy: source, target, elements, bytes of one."""
+    source = buffers[at[2]]
+    target = buffers[at[3]]
+    if source != target:
+        copy_bytes(target, source, resolve_size(at[4], sizes) * at[5])
+
+
+@native
+def holds(at: Pointer[I64], buffers: Pointer[Ptr], failure: Failure) -> Bool:
+    """Check: buffer, site. False where it fails."""
+    if cast(Pointer[U8], buffers[at[2]])[0] != 0:
+        return True
+    failure.site = at[3]
+    failure.element = -1
+    return False
+
+
+@native
+def follow(at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure) -> I64:
+    """Carry out an instruction that calls nothing: the place of the next one; -1 where it fails."""
+    operation = at[0]
+    if operation == JUMP:
+        return at[2]
+    if operation == BRANCH:
+        return branch_target(at, buffers)
+    if operation == COUNT:
+        more: Bool = counter_at(buffers[at[2]])[0] < counter_at(buffers[at[3]])[0]
+        return at[1] if more else at[4]
+    if operation == INCREMENT:
+        counter_at(buffers[at[2]])[0] += 1
+    elif operation == POINT:
+        buffers[at[2]] = buffers[at[3]]
+    elif operation == ROTATE:
+        rotate(at, buffers)
+    elif operation == COPY:
+        copy(at, buffers, sizes)
+    elif not holds(at, buffers, failure):
+        return -1
+    return at[1]
 
 
 @native
 def run_all(
     program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
 ) -> Bool:
-    """Call the kernels in order, up to the first that fails, or until a signal ends it."""
+    """Carry out the instructions, up to one that fails, or until a signal ends it."""
     failure.site = -1
     watched = is_watched()
-    space = stack(I64, program.widest_step + 1)
-    for index in range(program.step_count):
-        step = program.steps[index]
-        if resolve_size(step.elements, sizes) != 0:
-            status = run_step(step, buffers, sizes, space)
+    space = stack(I64, program.widest_launch + 1)
+    place = 0
+    while place < program.code_length:
+        at = program.code + place
+        if at[0] == LAUNCH:
+            done = launch(at, buffers, sizes, space, failure)
             if watched and interrupted():
+                failure.site = -1
                 return False
-            if status != -1:
-                failure.site = step.site + (status >> SITE_SHIFT)
-                failure.element = status & ELEMENT_MASK
+            if not done:
+                return False
+            place = at[1]
+        else:
+            place = follow(at, buffers, sizes, failure)
+            if place < 0:
                 return False
     return True
 

@@ -1,0 +1,93 @@
+"""Instructions as the words that the native executor reads: operation, place of the next, operands.
+
+Operands have a fixed order for each kind; targets come last, as places of words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weftrt.cpu.native import executor
+from weftrt.program import (
+    Branch,
+    Check,
+    Copy,
+    Count,
+    Increment,
+    Instruction,
+    Jump,
+    Launch,
+    Point,
+    Rotate,
+    SizeSlot,
+)
+from weftrt.sizes import fits_word
+
+OPERATIONS: dict[type[Instruction], int] = {
+    Launch: executor.LAUNCH,
+    Jump: executor.JUMP,
+    Branch: executor.BRANCH,
+    Count: executor.COUNT,
+    Increment: executor.INCREMENT,
+    Point: executor.POINT,
+    Rotate: executor.ROTATE,
+    Copy: executor.COPY,
+    Check: executor.CHECK,
+}
+
+
+def encode(steps: Sequence[Instruction], kernels: Sequence[int]) -> list[int]:
+    """The words of a program; `kernels` are the addresses of its kernels."""
+    operands = [_operands(step, kernels) for step in steps]
+    places = [0]
+    for step, values in zip(steps, operands):
+        places.append(places[-1] + 2 + len(values) + len(targets(step)))
+    words: list[int] = []
+    for step, values, following in zip(steps, operands, places[1:]):
+        words += [OPERATIONS[type(step)], following, *values]
+        words += [places[target] for target in targets(step)]
+    return words
+
+
+def widest_launch(steps: Sequence[Instruction]) -> int:
+    """The most buffers and sizes that a launch passes on."""
+    return max((len(s.buffers) + len(s.sizes) for s in steps if isinstance(s, Launch)), default=0)
+
+
+def targets(step: Instruction) -> tuple[int, ...]:
+    """The instructions, by number, where it may go on besides at the next one."""
+    match step:
+        case Jump(target) | Count(_, _, target):
+            return (target,)
+        case Branch(_, _, numbers):
+            return numbers
+    return ()
+
+
+def _operands(step: Instruction, kernels: Sequence[int]) -> tuple[int, ...]:
+    """All operands but the targets."""
+    match step:
+        case Launch(kernel, buffers, sizes, site, elements):
+            counts = (len(buffers), len(sizes))
+            return (kernels[kernel], encode_size(elements), site, *counts, *buffers, *sizes)
+        case Jump():
+            return ()
+        case Branch(buffer, dtype, numbers):
+            return (buffer, dtype.code, len(numbers))
+        case Count(counter, upper):
+            return (counter, upper)
+        case Increment(counter):
+            return (counter,)
+        case Point(buffer, other):
+            return (buffer, other)
+        case Rotate(read, written, spare):
+            return (read, written, spare)
+        case Copy(source, target, elements, itemsize):
+            return (source, target, encode_size(elements), itemsize)
+        case Check(buffer, site):
+            return (buffer, site)
+
+
+def encode_size(size: int | SizeSlot) -> int:
+    """A size as the native tables have it: itself, or ~slot."""
+    return ~size.index if isinstance(size, SizeSlot) else fits_word(size)
