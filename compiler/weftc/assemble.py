@@ -9,7 +9,8 @@ from weftc import buffer_uses
 from weftc.compiled import Compiled
 from weftc.fusion.kernel import Kernel, MemoryPlan
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Size, TensorType, lone_symbol
+from weftc.ir.sizes import Dim, Size, lone_symbol
+from weftc.ir.types import TensorType
 from weftc.schedule.lowered import Lowered
 from weftrt.errors import CompileError, OutOfBoundsError, OutOfMemoryError
 from weftrt.program import (
@@ -65,7 +66,7 @@ class _Sizes:
 
     def _polynomial(self, size: Size) -> Polynomial:
         terms = size.terms if isinstance(size, Dim) else (((), size),)
-        return tuple((c, tuple(self.symbols[name] for name in m)) for m, c in terms)
+        return tuple((c, tuple(self.symbols[str(name)] for name in m)) for m, c in terms)
 
 
 @dataclass

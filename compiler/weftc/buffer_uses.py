@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
-from weftc.ir.types import Size
+from weftc.ir.sizes import Size
 from weftc.loop.ir import Buffer
 from weftc.schedule.lowered import Lowered
 from weftrt.program import BufferUse, KernelCode, LaunchUse, Role

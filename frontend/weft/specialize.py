@@ -13,9 +13,12 @@ from weft.calls import Call, Leaf
 from weft.promotion import as_strong
 from weft.tracing import INT64, SCALAR_DTYPES, Range, Trace, Tracer, array_dtype, lift, tracing
 from weft.tree import Structure
+from weftc.ir.constraints import Assumptions, assuming, solved
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Size, TensorType, lone_symbol, static_shape, substitute, unifying
+from weftc.ir.size_functions import substitute
+from weftc.ir.sizes import Dim, Size, lone_symbol, static_shape
+from weftc.ir.types import TensorType
 from weftc.ops import TABLE
 from weftrt.array import Array
 from weftrt.errors import TraceError, WeftError
@@ -53,45 +56,26 @@ def trace(function: Callable[..., Any], name: str, call: Call) -> Traced:
 def trace_symbolic(function: Callable[..., Any], name: str, call: Call) -> Traced | None:
     """Trace with a symbol for every size but 1, equal only where the function needs it.
 
-    None if the function needs the sizes themselves, or too many are independent. The first pass
-    finds which symbols must be equal; the second traces with these merged.
+    None if the function needs the sizes themselves, or too many are independent. Where sizes had
+    to be equal it is traced again, with one symbol for them.
     """
     values: dict[str, int] = {}
     types = [_symbolic(leaf, values) for leaf in call.leaves]
-    merged = _Merger(values)
     try:
-        with unifying(merged.unify):
-            _trace(function, name, call, types, locate=False)
-        final = [t.with_shape(tuple(merged.size(s) for s in t.shape)) for t in types]
-        if len({size for t in final for size in t.shape if isinstance(size, Dim)}) > _MOST_SYMBOLS:
-            return None
-        return _trace(function, name, call, final, locate=False)
+        while True:
+            assumptions = Assumptions(values=values)
+            with assuming(assumptions):
+                traced = _trace(function, name, call, types, locate=False)
+            equal = solved(tuple(assumptions.recorded))
+            if not all(lone_symbol(size) for size in equal.values()):
+                return None
+            if not equal:
+                break
+            types = [t.with_shape(tuple(substitute(s, equal) for s in t.shape)) for t in types]
     except WeftError:
         return None
-
-
-class _Merger:
-    """Symbols that had to be equal, merged if they were."""
-
-    def __init__(self, values: dict[str, int]) -> None:
-        self._values = values
-        self._names = {name: name for name in values}
-
-    def unify(self, a: Size, b: Size) -> bool:
-        a, b = self.size(a), self.size(b)
-        if a == b:
-            return True
-        first, second = lone_symbol(a), lone_symbol(b)
-        if first is None or second is None or self._values[first] != self._values[second]:
-            return False
-        for name, now in self._names.items():
-            if now == second:
-                self._names[name] = first
-        return True
-
-    def size(self, size: Size) -> Size:
-        """`size` in merged symbols."""
-        return substitute(size, {name: Dim.symbol(to) for name, to in self._names.items()})
+    sizes = {size for t in types for size in t.shape if isinstance(size, Dim)}
+    return None if assumptions.recorded or len(sizes) > _MOST_SYMBOLS else traced
 
 
 def _fixed(leaf: Leaf) -> TensorType:

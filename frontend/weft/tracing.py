@@ -13,7 +13,7 @@ from weft import diagnostics, names
 from weft.methods import TracerMethods
 from weftc.ir import location as locations
 from weftc.ir.node import Node
-from weftc.ir.types import Dim, Shape, Size
+from weftc.ir.sizes import Dim, Shape, Size
 from weftc.ops import TABLE
 from weftrt import dtypes
 from weftrt.array import MAXIMUM_RANK, Array

@@ -55,3 +55,8 @@ def fits_word(number: int) -> int:
     if -(1 << 63) <= number < 1 << 63:
         return number
     raise OutOfMemoryError(f"a size of {number:,} is more than any memory can hold")
+
+
+def floor_quotient(dividend: int, divisor: int) -> int:
+    """A quotient of sizes, rounded down; 0 where the divisor is not positive."""
+    return dividend // divisor if divisor > 0 else 0

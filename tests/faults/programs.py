@@ -6,7 +6,7 @@ from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import columns, full, matmul, op, rows, softmax
 
 from weftc.ir.node import Node
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftc.ops import build
 from weftrt import dtypes
 

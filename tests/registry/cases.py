@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from weftc.ir.opdef import Attrs, Family, OpDef
-from weftc.ir.types import Dim, Shape, Size, TensorType, static_shape
+from weftc.ir.sizes import Dim, Shape, Size, static_shape
+from weftc.ir.types import TensorType
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import DTypeError, ShapeError

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weftc.ir.node import Node
-from weftc.ir.types import Size
+from weftc.ir.sizes import Size
 from weftc.loop import scalar
 from weftc.loop.ir import INDEX, Expr, LoopType, Scalar, Var, apply, const
 from weftrt import dtypes

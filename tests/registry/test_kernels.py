@@ -14,7 +14,7 @@ from weftc.fusion.clusters import fuse
 from weftc.ir.interpret import concrete_type
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import OpDef
-from weftc.ir.types import Dim, static_shape
+from weftc.ir.sizes import Dim, static_shape
 from weftc.loop import interpret as loops
 from weftc.loop.ir import LoopFunction
 from weftc.loop.simplify import simplify

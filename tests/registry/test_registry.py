@@ -13,7 +13,8 @@ from tests.registry.numpy_puller import pulled
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family, OpDef
-from weftc.ir.types import TensorType, static_shape
+from weftc.ir.sizes import static_shape
+from weftc.ir.types import TensorType
 from weftc.loop import scalar
 from weftc.loop.ir import LoopType, Var
 from weftc.ops import TABLE

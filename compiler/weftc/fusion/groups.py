@@ -16,7 +16,7 @@ from weftc.fusion.kernel import KernelKind
 from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Shape, product
+from weftc.ir.sizes import Shape, product
 
 LARGEST: Final = 512
 """Nodes in a group."""

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Size
+from weftc.ir.sizes import Size
 
 
 class KernelKind(Enum):

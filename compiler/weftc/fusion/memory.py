@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from weftc.fusion.kernel import KernelPlan, MemoryPlan
 from weftc.ir.node import Node
-from weftc.ir.types import Size
+from weftc.ir.sizes import Size
 
 ALIGNMENT = 64
 

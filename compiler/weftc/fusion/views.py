@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Shape, Size
+from weftc.ir.sizes import Shape, Size
 
 
 class Way(Enum):

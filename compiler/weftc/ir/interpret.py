@@ -9,7 +9,8 @@ import numpy as np
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr, Attrs
-from weftc.ir.types import Dim, TensorType
+from weftc.ir.sizes import Dim
+from weftc.ir.types import TensorType
 from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import linecache
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from types import CodeType
+
+from weftc.ir.tracing_state import state
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,19 @@ class Location:
         return f"{file}:{line}: {text}" if text else f"{file}:{line}"
 
 
-class _State(threading.local):
-    provider: Callable[[], Location | None] | None = None
-
-
-_state = _State()
-
-
 def current() -> Location | None:
     """The location that a node made now belongs to."""
-    return _state.provider() if _state.provider else None
+    return state.provider() if state.provider else None
 
 
 @contextmanager
 def provided_by(provider: Callable[[], Location | None]) -> Iterator[None]:
     """While open, new nodes ask `provider` where they come from."""
-    before, _state.provider = _state.provider, provider
+    before, state.provider = state.provider, provider
     try:
         yield
     finally:
-        _state.provider = before
+        state.provider = before
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from weftc.ir.types import Size, TensorType
+from weftc.ir.sizes import Size
+from weftc.ir.types import TensorType
 from weftrt.errors import VerifyError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import re
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import TABLE, Attr, Attrs
 from weftc.ir.print import WORDS
-from weftc.ir.types import Dim, Size, TensorType
+from weftc.ir.sizes import Dim, Size
+from weftc.ir.types import TensorType
 from weftrt.dtypes import BY_SHORT
 from weftrt.errors import ShapeError, VerifyError
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import VerifyError

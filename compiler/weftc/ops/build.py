@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attr
-from weftc.ir.types import Shape, TensorType
+from weftc.ir.sizes import Shape
+from weftc.ir.types import TensorType
 from weftrt.dtypes import DType
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from weftc.ir.types import Shape, Size, TensorType, same
+from weftc.ir.constraints import assume_equal
+from weftc.ir.sizes import Shape, Size
+from weftc.ir.types import TensorType
 from weftrt.dtypes import Kind
 from weftrt.errors import DTypeError, ShapeError
 
@@ -70,7 +72,7 @@ def same_dtype(name: str, types: Sequence[TensorType]) -> None:
 
 def same_sizes(a: Shape, b: Shape) -> bool:
     """Whether two shapes are equal, by form or by a recorded guard."""
-    return a == b or (len(a) == len(b) and all(same(x, y) for x, y in zip(a, b)))
+    return a == b or (len(a) == len(b) and all(assume_equal(x, y) for x, y in zip(a, b)))
 
 
 def same_shape(name: str, types: Sequence[TensorType]) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
-from weftc.ir.types import Size, TensorType
+from weftc.ir.sizes import Size
+from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Scalar, add, apply, cast, const, mul
 from weftc.ops import build, check
 from weftrt import dtypes

@@ -11,9 +11,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
-from weftc.ir.types import Shape, TensorType, product, same
+from weftc.ir.sizes import Shape, product
+from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
 from weftc.ops import build, check
 from weftc.ops.pieces import concat, pad, slice
@@ -40,7 +42,8 @@ def _infer_broadcast(types: Types, attrs: Attrs) -> TensorType:
     axes = attrs["axes"]
     check.axes("broadcast", axes, result)
     fits = len(axes) == operand.rank and all(
-        size == 1 or same(size, result.shape[axis]) for axis, size in zip(axes, operand.shape)
+        size == 1 or assume_equal(size, result.shape[axis])
+        for axis, size in zip(axes, operand.shape)
     )
     if not fits:
         raise ShapeError(
@@ -110,7 +113,7 @@ broadcast = TABLE.add(
 def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     check.arity("reshape", types, 1)
     result = types[0].with_shape(attrs["shape"])
-    if not same(types[0].size, result.size):
+    if not assume_equal(types[0].size, result.size):
         raise ShapeError(
             f"reshape: {check.describe(types[0])} has {types[0].size} elements, "
             f"the shape {check.shape_text(result.shape)} has {result.size}"

@@ -10,7 +10,8 @@ import numpy as np
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
-from weftc.ir.types import Dim, Shape, Size, TensorType, static_shape
+from weftc.ir.sizes import Dim, Shape, Size, static_shape
+from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
 from weftc.ops import build, check
 from weftrt import dtypes

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any, TypeAlias
 
+from weftc.ir.constraints import assume_equal
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family
-from weftc.ir.types import same
 from weftc.ops import elementary, movement, pointwise
 from weftc.ops.source import constant
 from weftrt.dtypes import Kind
@@ -246,7 +246,7 @@ def drop_empty_pad(node: Node) -> Node | None:
     """pad(x) -> x where nothing is added"""
     x = node.inputs[0]
     added = (*node["low"], *node["high"], *node["interior"])
-    return x if all(same(a, 0) for a in added) else None
+    return x if all(assume_equal(a, 0) for a in added) else None
 
 
 def undo_flip(node: Node) -> Node | None:

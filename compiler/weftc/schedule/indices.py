@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from weftc.ir.types import Dim, Shape, Size, product
+from weftc.ir.sizes import Dim, Shape, Size, product
 from weftc.loop.build import Builder
 from weftc.loop.ir import Const, Expr, Op, Scalar, Var, add, apply, const, mul
 from weftc.loop.walk import operands

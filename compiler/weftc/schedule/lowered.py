@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from weftc.ir.node import Node
-from weftc.ir.types import Size
+from weftc.ir.sizes import Size
 from weftc.loop.ir import LoopFunction
 
 

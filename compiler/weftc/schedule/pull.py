@@ -15,7 +15,7 @@ from weftc.fusion.kernel import Kernel
 from weftc.fusion.views import reshape_groups
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Shape, Size
+from weftc.ir.sizes import Shape, Size
 from weftc.loop.build import Builder, Loop, Reduction, load
 from weftc.loop.ir import Buffer, Const, Expr, Scalar, Var, apply, const
 from weftc.loop.walk import operands

@@ -9,7 +9,7 @@ from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan
 from weftc.fusion.views import squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Dim, Shape, Size
+from weftc.ir.sizes import Dim, Shape, Size
 from weftc.schedule.lowered import Lowered
 
 Complaint: TypeAlias = "str | None"

@@ -12,7 +12,8 @@ import numpy as np
 from weftc.ir.interpret import concrete_type, evaluate, interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import TensorType, static_shape
+from weftc.ir.sizes import static_shape
+from weftc.ir.types import TensorType
 from weftc.validate.plans import symbol_sizes
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import OutOfBoundsError

@@ -14,7 +14,7 @@ from weftc.fusion.kernel import Kernel, KernelPlan
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.print import print_graph
-from weftc.ir.types import static_shape
+from weftc.ir.sizes import static_shape
 from weftc.loop.ir import LoopFunction
 from weftc.loop.print import print_function
 from weftrt.cpu import linker

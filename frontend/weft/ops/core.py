@@ -23,7 +23,9 @@ from weft.tracing import (
     scalar_item,
     state,
 )
-from weftc.ir.types import Dim, Shape, Size, TensorType, check_size, same, static_shape
+from weftc.ir.constraints import assume_equal
+from weftc.ir.sizes import Dim, Shape, Size, static_shape
+from weftc.ir.types import TensorType, check_size
 from weftrt import array
 from weftrt.array import Array
 from weftrt.dtypes import DType
@@ -136,7 +138,7 @@ def broadcast_shapes(name: str, operands: Sequence[Tracer], trailing: int = 0) -
         for axis, size in enumerate(operand.shape[:lead], rank - lead):
             if result[axis] == 1:
                 result[axis] = size
-            elif size != 1 and not same(result[axis], size):
+            elif size != 1 and not assume_equal(result[axis], size):
                 diagnostics.fail(
                     ShapeError,
                     name,

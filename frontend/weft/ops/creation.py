@@ -22,7 +22,7 @@ from weft.tracing import (
     scalar_item,
     state,
 )
-from weftc.ir.types import Dim, Shape, static_shape
+from weftc.ir.sizes import Dim, Shape, static_shape
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType

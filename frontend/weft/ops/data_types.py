@@ -11,7 +11,7 @@ from weft import diagnostics
 from weft.ops import core
 from weft.promotion import dtype_of, promote_dtypes
 from weft.tracing import Tracer, array_dtype
-from weftc.ir.types import static_shape
+from weftc.ir.sizes import static_shape
 from weftrt import dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType, Kind

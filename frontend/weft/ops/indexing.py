@@ -14,7 +14,7 @@ from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, dtype_of
 from weft.tracing import Trace, Tracer, apply, lift, state, tracing
-from weftc.ir.types import Dim, Size, product
+from weftc.ir.sizes import Dim, Size, product
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import Kind

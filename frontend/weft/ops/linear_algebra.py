@@ -10,7 +10,7 @@ from weft.ops import core, elementwise, movement, reductions
 from weft.ops.core import operation
 from weft.promotion import as_strong, promoted
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.types import same
+from weftc.ir.constraints import assume_equal
 from weftrt.errors import ShapeError, UsageError
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
@@ -60,7 +60,7 @@ def matmul(x1: Any, x2: Any, /) -> Tracer:
     if not a.ndim or not b.ndim:
         diagnostics.fail(ShapeError, "matmul", [a, b], "both must have an axis; use * for scalars")
     inner = b.ndim - 2 if b.ndim > 1 else 0
-    if not same(a.shape[-1], b.shape[inner]):
+    if not assume_equal(a.shape[-1], b.shape[inner]):
         place = "the first axis" if b.ndim <= 2 else "the second last axis"
         problem = (
             f"the last axis of {{0}} ({a.shape[-1]}) must equal {place} of {{1}} ({b.shape[inner]})"
@@ -91,7 +91,7 @@ def tensordot(x1: Any, x2: Any, /, axes: Any = 2) -> Tracer:
     a, b = promoted("tensordot", as_strong(lift(x1)), as_strong(lift(x2)))
     left, right = _contracted(a, b, axes)
     pairs = list(zip(left, right))
-    if len(left) != len(right) or not all(same(a.shape[i], b.shape[j]) for i, j in pairs):
+    if len(left) != len(right) or not all(assume_equal(a.shape[i], b.shape[j]) for i, j in pairs):
         problem = f"axes {left} of {{0}} and {right} of {{1}} must have equal sizes"
         diagnostics.fail(ShapeError, "tensordot", [a, b], problem)
     return contraction(a, b, ((), ()), (left, right))
@@ -120,7 +120,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tracer:
     """The sum of products along `axis`, which counts from the end and has one size in both."""
     a, b = as_strong(lift(x1)), as_strong(lift(x2))
     sizes = [x.shape[core.axis_of("vecdot", x, axis)] for x in (a, b)]
-    if not same(*sizes):
+    if not assume_equal(*sizes):
         problem = f"axis {axis} of {{0}} ({sizes[0]}) must equal that of {{1}} ({sizes[1]})"
         diagnostics.fail(ShapeError, "vecdot", [a, b], problem)
     a, b = core.matched("vecdot", a, b)
@@ -181,7 +181,7 @@ def _parse(subscripts: str, values: Sequence[Tracer]) -> tuple[list[str], str]:
             problem = f"writes {term!r} for an operand with {value.ndim} axes"
             raise _subscripts_error(subscripts, problem + " (each letter once)")
         for letter, size in zip(term, value.shape, strict=True):
-            if not same(sizes.setdefault(letter, size), size):
+            if not assume_equal(sizes.setdefault(letter, size), size):
                 problem = f"{subscripts!r} has sizes {sizes[letter]} and {size} for {letter}"
                 diagnostics.fail(ShapeError, "einsum", values, problem)
     if len(set(result)) != len(result) or not set(result) <= set(sizes):

@@ -12,7 +12,8 @@ from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, promoted
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.types import Shape, Size, product, same, static_shape
+from weftc.ir.constraints import assume_equal
+from weftc.ir.sizes import Shape, Size, product, static_shape
 from weftrt.array import Array
 from weftrt.errors import ShapeError, UsageError
 
@@ -23,7 +24,7 @@ def reshape(x: Any, /, shape: Any) -> Any:
     sizes = core.shape_of("reshape", shape, unknown=True)
     if -1 in sizes:
         sizes = _worked_out(value, sizes)
-    if not same(product(sizes), value.size):
+    if not assume_equal(product(sizes), value.size):
         problem = f"{{0}} has {value.size} elements, which do not make shape {sizes}"
         diagnostics.fail(ShapeError, "reshape", [value], problem)
     return core.reshaped(value, sizes)
@@ -93,7 +94,7 @@ def broadcast_to(x: Any, /, shape: Any) -> Tracer:
     sizes = core.shape_of("broadcast_to", shape)
     lead = len(sizes) - value.ndim
     fits = lead >= 0 and all(
-        own == 1 or same(own, new) for own, new in zip(value.shape, sizes[max(lead, 0) :])
+        own == 1 or assume_equal(own, new) for own, new in zip(value.shape, sizes[max(lead, 0) :])
     )
     if not fits:
         problem = f"{{0}} does not broadcast to {sizes}"
@@ -158,7 +159,7 @@ def _several(name: str, arrays: Any) -> list[Tracer]:
 
 def _check_concat(first: Tracer, other: Tracer, axis: int, number: int) -> None:
     fits = other.ndim == first.ndim and all(
-        place == axis or same(a, b)
+        place == axis or assume_equal(a, b)
         for place, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
     )
     if not fits:
@@ -173,7 +174,7 @@ def stack(arrays: Any, /, axis: int = 0) -> Tracer:
     first = values[0]
     place = core.axis_of("stack", first, axis, first.ndim + 1)
     for number, value in enumerate(values):
-        if value.ndim != first.ndim or not all(map(same, first.shape, value.shape)):
+        if value.ndim != first.ndim or not all(map(assume_equal, first.shape, value.shape)):
             problem = "the shapes must be equal"
             diagnostics.fail(ShapeError, "stack", [first, value], problem, places=(0, number))
     shape: tuple[Size, ...] = (*first.shape[:place], 1, *first.shape[place:])

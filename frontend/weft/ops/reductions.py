@@ -11,7 +11,7 @@ from weft.ops import core, elementwise
 from weft.ops.core import operation
 from weft.promotion import as_float, as_strong, convert, dtype_of
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.types import Size, product
+from weftc.ir.sizes import Size, product
 from weftrt import dtypes
 from weftrt.dtypes import Kind
 from weftrt.errors import UsageError

@@ -28,7 +28,7 @@ from weftc import schedule
 from weftc.codegen.cuda import emit
 from weftc.fusion.clusters import fuse
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftc.loop import ir
 from weftc.loop.interpret import Order, interpret
 from weftc.loop.ir import (

@@ -20,7 +20,7 @@ from tests.compiler.schedule.networks import (
 from weftc.fusion.clusters import fuse
 from weftc.fusion.kernel import KernelKind, KernelPlan
 from weftc.ir.node import Node
-from weftc.ir.types import Dim, Shape
+from weftc.ir.sizes import Dim, Shape
 from weftc.ops import TABLE, build
 from weftc.transforms.vjp import vjp
 from weftrt import dtypes

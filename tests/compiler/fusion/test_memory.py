@@ -12,7 +12,7 @@ import weft as wf
 from weft import specialize
 from weft.calls import Reader
 from weftc import pipeline
-from weftc.ir.types import Dim, Size
+from weftc.ir.sizes import Dim, Size
 from weftrt.cpu.host import host
 
 

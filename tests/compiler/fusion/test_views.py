@@ -8,7 +8,7 @@ from tests.compiler.schedule.networks import op
 
 from weftc.fusion.views import View, Way, direct, through
 from weftc.ir.node import Node
-from weftc.ir.types import Shape
+from weftc.ir.sizes import Shape
 from weftc.ops import build
 
 

@@ -8,7 +8,7 @@ import pytest
 from weftc.ir.interpret import interpret
 from weftc.ir.location import Location, at
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftc.ops import get
 from weftrt import dtypes
 from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError

@@ -15,7 +15,8 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family, OpDef
 from weftc.ir.parse import parse_graph
 from weftc.ir.print import print_attr, print_graph
-from weftc.ir.types import Dim, TensorType
+from weftc.ir.sizes import Dim
+from weftc.ir.types import TensorType
 from weftc.ir.verify import verify
 from weftc.ops import TABLE, get
 from weftrt import dtypes

@@ -13,7 +13,8 @@ from tests.registry.cases import draw
 from tests.registry.numpy_puller import pulled
 
 from weftc.ir.node import Node
-from weftc.ir.types import Dim, TensorType
+from weftc.ir.sizes import Dim
+from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Op, Scalar
 from weftc.ops import get
 from weftc.ops.movement import broadcast, concat, flip, pad, reshape, slice, transpose

@@ -11,7 +11,7 @@ from weftc import schedule
 from weftc.fusion.clusters import fuse
 from weftc.fusion.kernel import KernelPlan
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Shape, Size
+from weftc.ir.sizes import Dim, Shape, Size
 from weftc.loop.interpret import NO_REPORT, interpret
 from weftc.loop.simplify import simplify
 from weftc.loop.widen import widen

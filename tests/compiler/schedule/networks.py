@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftc.ir.node import Node
-from weftc.ir.types import Shape, Size
+from weftc.ir.sizes import Shape, Size
 from weftc.ops import build
 from weftrt import dtypes
 

@@ -17,7 +17,7 @@ from tests.compiler.codegen import native
 from weftc.fusion.kernel import Kernel, KernelKind
 from weftc.ir.interpret import interpret as interpret_graph
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim, Shape, Size
+from weftc.ir.sizes import Dim, Shape, Size
 from weftc.loop.interpret import interpret as interpret_loops
 from weftc.loop.simplify import simplify
 from weftc.loop.verify import verify

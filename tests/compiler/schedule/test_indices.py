@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weftc.ir.types import Dim, product
+from weftc.ir.sizes import Dim, product
 from weftc.loop.build import Builder
 from weftc.loop.ir import INDEX, Const, Expr, Scalar, Var, apply, const
 from weftc.schedule.indices import Indices

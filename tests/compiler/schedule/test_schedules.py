@@ -21,7 +21,7 @@ from weftc import schedule
 from weftc.fusion.clusters import fuse
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftc.loop.ir import For, LoopKind, Store
 from weftc.loop.walk import statements
 from weftc.ops import build

@@ -11,7 +11,7 @@ from tests.compiler.schedule.networks import matmul, op, softmax
 from weftc import pipeline
 from weftc.fusion.clusters import fuse
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftc.validate import FormValidator, Miscompiled
 from weftc.validate.plans import check_memory, check_plan
 

@@ -7,7 +7,7 @@ from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import matmul, op
 
 from weftc.ir.node import Graph
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftc.ops import build
 from weftc.validate import samples
 from weftrt import dtypes

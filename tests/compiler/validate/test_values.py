@@ -18,7 +18,7 @@ import weft as wf
 from weftc import pipeline
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import OpDef
-from weftc.ir.types import Dim
+from weftc.ir.sizes import Dim
 from weftc.validate.values import Native, ValueValidator
 from weftrt import dtypes
 from weftrt.cpu import trial

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Shape, Size
+from weftc.ir.sizes import Shape, Size
 from weftc.loop.build import Builder
 from weftc.loop.ir import Expr, Var, add
 from weftc.loop.walk import operands

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.opdef import Family
-from weftc.ir.types import Dim, Size, product
+from weftc.ir.sizes import Dim, Size, product
 from weftc.loop import ir
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Const, Expr, LoopKind, Scalar, const

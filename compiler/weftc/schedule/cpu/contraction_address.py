@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weftc.ir.types import Shape
+from weftc.ir.sizes import Shape
 from weftc.loop import ir
 from weftc.loop.ir import Const, Expr, Scalar, const
 from weftc.schedule.cpu.contraction_problem import Operand, Strided, merged_stride

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from weftc.ir.types import Size
+from weftc.ir.sizes import Size
 from weftc.loop import ir
 from weftc.loop.build import load
 from weftc.loop.ir import Buffer, Expr, LoopKind, Scalar, Space, const

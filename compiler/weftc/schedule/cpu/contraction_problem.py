@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from weftc.ir.node import Node
-from weftc.ir.types import Shape, Size, product
+from weftc.ir.sizes import Shape, Size, product
 from weftrt.dtypes import DType
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from weftc.ir.types import Size, product
+from weftc.ir.sizes import Size, product
 from weftc.schedule.cpu.contraction_problem import Problem, batches
 from weftrt.target import Target
 

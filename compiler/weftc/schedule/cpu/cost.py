@@ -7,7 +7,7 @@ from typing import Final
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Dim, Size
+from weftc.ir.sizes import Dim, Size
 from weftrt.target import Target
 
 VECTOR_OP: Final = 0.17

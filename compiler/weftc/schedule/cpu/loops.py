@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from weftc.ir.types import Shape, Size, product
+from weftc.ir.sizes import Shape, Size, product
 from weftc.loop.build import Builder
 from weftc.loop.ir import Const, Expr, LoopKind, Scalar, Var, add, apply, const, mul
 from weftc.schedule.cpu import cost

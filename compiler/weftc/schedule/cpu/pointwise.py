@@ -15,7 +15,7 @@ from typing import Final
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Size, product
+from weftc.ir.sizes import Size, product
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Expr, Scalar, add, apply, const, mul
 from weftc.schedule.cpu import axes, cost, loops

@@ -12,7 +12,7 @@ from typing import Final
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.opdef import Family
-from weftc.ir.types import Shape, Size, product
+from weftc.ir.sizes import Shape, Size, product
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Expr, Scalar, Space, add, apply, const, mul
 from weftc.loop.reductions import BLOCK

@@ -21,7 +21,7 @@ from weftc.fusion.kernel import Kernel
 from weftc.fusion.views import squeezed
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.types import Shape, Size, product
+from weftc.ir.sizes import Shape, Size, product
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Expr, LoopKind, Scalar
 from weftc.schedule.cpu import cost, loops

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from weftc.fusion.kernel import Kernel
-from weftc.ir.types import Size, product
+from weftc.ir.sizes import Size, product
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Expr, Scalar, apply
 from weftc.ops.indexing import resolve

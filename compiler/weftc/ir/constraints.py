@@ -1,0 +1,195 @@
+"""What is assumed of sizes, and who records it.
+
+A rule that needs two sizes to be equal, or one to be at least 1, asks `assume`. What cannot be
+shown for all sizes is recorded by the trace that is open on this thread, if it is so for the call
+at hand; a program then runs only where all that its trace recorded holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from weftc.ir import location as locations
+from weftc.ir.location import Location
+from weftc.ir.size_functions import mod, substitute
+from weftc.ir.size_order import never_negative
+from weftc.ir.sizes import Dim, Size, value_of
+from weftc.ir.tracing_state import state
+
+
+@dataclass(frozen=True)
+class Equal:
+    """a == b."""
+
+    a: Size
+    b: Size
+
+    def __str__(self) -> str:
+        return f"{self.a} == {self.b}"
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """a >= b."""
+
+    a: Size
+    b: Size
+
+    def __str__(self) -> str:
+        return f"{self.a} >= {self.b}"
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """a <= b."""
+
+    a: Size
+    b: Size
+
+    def __str__(self) -> str:
+        return f"{self.a} <= {self.b}"
+
+
+@dataclass(frozen=True)
+class Divides:
+    """a % divisor == 0."""
+
+    divisor: Size
+    a: Size
+
+    def __str__(self) -> str:
+        return f"{self.a} % {self.divisor} == 0"
+
+
+Constraint: TypeAlias = Equal | AtLeast | AtMost | Divides
+
+
+def zero_of(constraint: Constraint) -> Size | None:
+    """The size that is 0 just where `constraint` holds; None where it is an inequality."""
+    if isinstance(constraint, Equal):
+        return constraint.a - constraint.b
+    return mod(constraint.a, constraint.divisor) if isinstance(constraint, Divides) else None
+
+
+def excess_of(constraint: Constraint) -> Size:
+    """The size that is 0, or for an inequality 0 or more, just where `constraint` holds."""
+    zero = zero_of(constraint)
+    if zero is not None:
+        return zero
+    assert isinstance(constraint, AtLeast | AtMost)
+    difference = constraint.a - constraint.b
+    return difference if isinstance(constraint, AtLeast) else -1 * difference
+
+
+def holds(constraint: Constraint, sizes: Mapping[str, int]) -> bool:
+    """Whether `constraint` is so for these sizes of its symbols."""
+    excess = value_of(excess_of(constraint), sizes)
+    return excess == 0 if zero_of(constraint) is not None else excess >= 0
+
+
+class Assumptions:
+    """What is taken for granted of sizes: what was `known` before, and what was recorded since,
+    with the user's line that needed it. `values` are the sizes of the call at hand; without them
+    nothing is recorded, and an inequality that cannot be told passes: who rewrites a node makes it
+    again with sizes that were checked before."""
+
+    def __init__(
+        self, known: Sequence[Constraint] = (), values: Mapping[str, int] | None = None
+    ) -> None:
+        self.values = values
+        self.recorded: dict[Constraint, Location | None] = {}
+        self._zeros: set[Size] = set()
+        self._excesses: list[Size] = []
+        for constraint in known:
+            self._learn(constraint)
+
+    def shows(self, constraint: Constraint) -> bool:
+        """Whether `constraint` follows from what is assumed."""
+        zero = zero_of(constraint)
+        if zero is None:
+            return never_negative(excess_of(constraint), self._excesses)
+        return zero == 0 or zero in self._zeros
+
+    def assume(self, constraint: Constraint) -> bool:
+        """Whether `constraint` may be taken for granted; recorded where it is not shown."""
+        if self.shows(constraint):
+            return True
+        if self.values is None:
+            excess = excess_of(constraint)
+            return zero_of(constraint) is None and isinstance(excess, Dim)
+        if not holds(constraint, self.values):
+            return False
+        self.recorded[constraint] = locations.current()
+        self._learn(constraint)
+        return True
+
+    def fix(self, size: Size) -> int:
+        """The value of `size` in the call at hand, which every call must have then."""
+        value = value_of(size, self.values or {})
+        self.assume(Equal(size, value))
+        return value
+
+    def _learn(self, constraint: Constraint) -> None:
+        zero = zero_of(constraint)
+        if zero is None:
+            self._excesses.append(excess_of(constraint))
+        else:
+            self._zeros |= {zero, -1 * zero}
+
+
+@contextmanager
+def assuming(assumptions: Assumptions | None) -> Iterator[None]:
+    """While open on this thread, rules ask these."""
+    before, state.assumptions = state.assumptions, assumptions
+    try:
+        yield
+    finally:
+        state.assumptions = before
+
+
+_NOTHING = Assumptions()
+
+
+def assume(constraint: Constraint) -> bool:
+    """Whether a rule may take `constraint` for granted on this thread."""
+    return (state.assumptions or _NOTHING).assume(constraint)
+
+
+def assume_equal(a: Size, b: Size) -> bool:
+    """Whether two sizes are equal, by form or by what is assumed."""
+    return a == b or assume(Equal(a, b))
+
+
+def solution(constraint: Constraint) -> tuple[str, Size] | None:
+    """(symbol, size) where an equality says that a symbol is a size without it, that is never
+    negative."""
+    zero = zero_of(constraint)
+    if not isinstance(zero, Dim):
+        return None
+    for monomial, coefficient in reversed(zero.terms):
+        symbol = monomial[0] if len(monomial) == 1 else None
+        if isinstance(symbol, str) and abs(coefficient) == 1:
+            size = Dim.symbol(symbol) - zero * coefficient
+            if never_negative(size) and symbol not in symbols_of(size):
+                return symbol, size
+    return None
+
+
+def symbols_of(size: Size) -> frozenset[str]:
+    """The symbols that a size mentions."""
+    return size.symbols() if isinstance(size, Dim) else frozenset()
+
+
+def solved(constraints: Sequence[Constraint]) -> dict[str, Size]:
+    """Sizes for symbols, in which none of these symbols occurs, that make equalities true."""
+    found: dict[str, Size] = {}
+    for constraint in constraints:
+        zero = zero_of(constraint)
+        if zero is not None:
+            step = solution(Equal(substitute(zero, found), 0))
+            if step is not None:
+                found = {n: substitute(s, dict([step])) for n, s in found.items()} | dict([step])
+    return found

@@ -1,0 +1,69 @@
+"""What is assumed of sizes: shown, recorded, or refused."""
+
+from __future__ import annotations
+
+from weftc.ir.constraints import (
+    Assumptions,
+    AtLeast,
+    AtMost,
+    Divides,
+    Equal,
+    assume,
+    assume_equal,
+    assuming,
+    holds,
+    solved,
+)
+from weftc.ir.size_functions import floor_div, minimum
+from weftc.ir.sizes import Dim
+
+N, M, K = map(Dim.symbol, "nmk")
+
+
+def test_what_holds_for_all_sizes_is_not_recorded() -> None:
+    assumptions = Assumptions(values={"n": 5, "m": 5})
+    with assuming(assumptions):
+        assert assume(AtLeast(N, 0))
+        assert assume(AtMost(minimum(N, 4), N))
+        assert assume(Divides(4, N * 8))
+        assert assume_equal(N + M, M + N)
+    assert not assumptions.recorded
+
+
+def test_what_holds_for_this_call_is_recorded_once() -> None:
+    assumptions = Assumptions(values={"n": 6, "m": 6})
+    with assuming(assumptions):
+        assert assume_equal(N, M)
+        assert assume_equal(M, N)
+        assert assume(AtLeast(N, 2))
+        assert assume(AtLeast(N * 3, 4))
+        assert assume(Divides(3, N))
+        assert not assume(Divides(4, N))
+        assert not assume(AtMost(N, 5))
+    assert list(map(str, assumptions.recorded)) == ["n == m", "n >= 2", "n % 3 == 0"]
+    assert all(holds(c, {"n": 6, "m": 6}) for c in assumptions.recorded)
+
+
+def test_without_a_trace_only_what_can_be_refuted_is_refused() -> None:
+    assert not assume_equal(N, M)
+    assert assume(AtMost(N, M))
+    assert not assume(AtLeast(N, N + 1))
+    with assuming(Assumptions([Equal(N, M)])):
+        assert assume_equal(N, M)
+        assert not assume_equal(N, K)
+
+
+def test_a_fixed_size_is_an_equality() -> None:
+    assumptions = Assumptions(values={"n": 5})
+    assert assumptions.fix(N * 2) == 10
+    assert solved(tuple(assumptions.recorded)) == {}
+    assert assumptions.fix(N) == 5
+    assert solved(tuple(assumptions.recorded)) == {"n": 5}
+
+
+def test_equalities_are_solved_for_symbols() -> None:
+    assert solved([Equal(N, M)]) == {"n": M}
+    assert solved([Equal(N + M, K)]) == {"k": N + M}
+    assert solved([Equal(K, floor_div(N, 2)), Equal(N, M)]) == {"k": floor_div(M, 2), "n": M}
+    assert solved([Equal(N, M), Equal(M, K), Equal(K, 4)]) == {"n": 4, "m": 4, "k": 4}
+    assert solved([Equal(N * M, K * K), AtLeast(N, 1)]) == {}
