@@ -12,7 +12,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from functools import cache, partial
@@ -88,9 +88,16 @@ HELD_BYTES = 1 << 30
 """Unused memory that the pool keeps at most, unless told otherwise."""
 
 
+def translated(
+    modules: tuple[ModuleType, ...], triple: str, constants: Mapping[str, int] | None = None
+) -> str:
+    """LLVM IR of native modules, in which some names are other constants."""
+    return translate.translate(modules, intrinsics.table(triple), constants or {})
+
+
 def written_text(triple: str, symbol: str) -> str:
     """LLVM IR of the whole native runtime; `symbol` is the table of its exports."""
-    text = translate.translate(MODULES, intrinsics.table(triple))
+    text = translated(MODULES, triple)
     names = [*exported(), "STATE"]
     entries = ", ".join(f"ptr @{name}" for name in names)
     return f"{text}@{symbol} = constant [{len(names)} x ptr] [{entries}]\n"
@@ -98,7 +105,11 @@ def written_text(triple: str, symbol: str) -> str:
 
 def source_text(triple: str, symbol: str, thorough: bool = True) -> str:
     """written_text, optimized."""
-    text = written_text(triple, symbol)
+    return optimized(written_text(triple, symbol), triple, thorough)
+
+
+def optimized(text: str, triple: str, thorough: bool = True) -> str:
+    """LLVM IR after LLVM's passes, or after a few quick ones."""
     with deferred():
         return _optimized(text, triple, thorough)
 
@@ -185,7 +196,8 @@ def library() -> Library:
     functions["set_threads"](knobs.threads(), futex_number())
     _watch_main_thread(functions["watch"])
     forks.repair_in_child(partial(_watch_main_thread, functions["watch"]))
-    linker.provide("weft_parallel", addresses["weft_parallel"])
+    for name in ("weft_parallel", "weft_interrupted"):
+        linker.provide(name, addresses[name])
     return Library(**types, state=state, **functions)
 
 

@@ -114,6 +114,12 @@ def interrupted() -> Bool:
 
 
 @export
+def weft_interrupted() -> Bool:
+    """Whether to give up, for a long routine outside of this library."""
+    return is_watched() and interrupted()
+
+
+@export
 def weft_watch(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """watch(identity of the main thread, number of a monotonic clock)."""
     thread = PyLong_AsLongLong(arguments[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn
@@ -73,6 +73,7 @@ class Unit:
     """What the functions of one library declare along the way."""
 
     intrinsics: dict[Any, Intrinsic]
+    constants: dict[str, int] = field(default_factory=dict)
     declarations: dict[str, None] = field(default_factory=dict)
     strings: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[int, ast.FunctionDef]] = field(default_factory=dict)
@@ -94,9 +95,14 @@ class Unit:
         return self.strings.setdefault(text, f"@string.{len(self.strings)}")
 
 
-def translate(modules: Iterable[ModuleType], intrinsics: dict[Any, Intrinsic]) -> str:
-    """LLVM IR of all the native functions and statics that these modules define."""
-    unit = Unit(intrinsics)
+def translate(
+    modules: Iterable[ModuleType],
+    intrinsics: dict[Any, Intrinsic],
+    constants: Mapping[str, int] | None = None,
+) -> str:
+    """LLVM IR of all the native functions and statics that these modules define; `constants` are
+    what some of their globals mean instead."""
+    unit = Unit(intrinsics, dict(constants or {}))
     statics: dict[str, str] = {}  # by name: modules import those of others
     functions: list[str] = []
     for module in modules:
@@ -133,7 +139,7 @@ class FunctionTranslator:
     def __init__(self, unit: Unit, function: FunctionType) -> None:
         self.unit = unit
         self.function = function
-        self.names: dict[str, Any] = function.__globals__
+        self.names: dict[str, Any] = function.__globals__ | unit.constants
         self.locals: dict[str, Value] = {}
         self.allocas: list[str] = []
         self.lines: list[str] = []
