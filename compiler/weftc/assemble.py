@@ -12,7 +12,7 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Dim, Size, lone_symbol
 from weftc.ir.types import TensorType
 from weftc.schedule.lowered import Lowered
-from weftrt.errors import CompileError, OutOfBoundsError, OutOfMemoryError
+from weftrt.errors import CompileError, OutOfMemoryError
 from weftrt.program import (
     MOST_SITES,
     ArraySpec,
@@ -167,12 +167,12 @@ def _largest_place(memory: MemoryPlan) -> str:
 
 
 def _site(node: Node, numbers: Mapping[object, int]) -> Site:
-    """What goes wrong at a node with indices, in the user's words."""
-    axis, indices = node["axis"], node.inputs[1]
-    size = node.inputs[0].type.shape[axis]
-    message = f"{node.op.name}: {{index}} is out of bounds for axis {axis} of size {size}"
-    while indices.op.name in ("convert", "reshape", "identity"):
+    """What goes wrong at a node that may fail, in the user's words."""
+    assert node.op.fails is not None
+    failure = node.op.fails(node)
+    indices = failure.indices
+    while indices is not None and indices.op.name in ("convert", "reshape", "identity"):
         indices = indices.inputs[0]
-    given = indices.op.name == "input" and indices.type.dtype.is_integer
+    given = indices is not None and indices.op.name == "input" and indices.type.dtype.is_integer
     element = numbers[indices] if given else None
-    return Site(OutOfBoundsError, str(node.location or "?"), message, element)
+    return Site(failure.kind, str(node.location or "?"), failure.message, element)

@@ -13,6 +13,7 @@ from weftc.fusion import clusters, memory
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region
 from weftc.ir.digest import digest
 from weftc.ir.node import Graph
+from weftc.ir.opdef import ON_TENSORS
 from weftc.loop.ir import LoopFunction
 from weftc.loop.simplify import simplify as simplify_loops
 from weftc.loop.widen import widen
@@ -24,6 +25,7 @@ from weftc.passes.simplify import simplify
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
 from weftc.validate import Validator
+from weftrt.errors import CompileError
 from weftrt.lazy import lazy
 from weftrt.program import KernelCode, Program
 from weftrt.target import Target
@@ -72,6 +74,7 @@ class Stages:
 
     @lazy
     def plan(self) -> KernelPlan:
+        _check_families(self.optimized)
         plan = clusters.fuse(self.optimized)
         self.validator.fusion(plan)
         return plan
@@ -184,6 +187,13 @@ def _scratch(low: Lowered) -> dict[str, memory.Scratch]:
         buffer.name: memory.Scratch(size, buffer.dtype.itemsize)
         for buffer, size in zip(low.function.scratch, low.scratch, strict=True)
     }
+
+
+def _check_families(graph: Graph) -> None:
+    """CompileError for a node that no kernel computes."""
+    for node in graph.nodes():
+        if node.op.family not in ON_TENSORS:
+            raise CompileError(f"{node.op.name} cannot be compiled yet (at {node.location})")
 
 
 def stages(graph: Graph, target: Target, validator: Validator | None = None) -> Stages:

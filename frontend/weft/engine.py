@@ -15,7 +15,7 @@ from weft import verification
 from weft.inspect import stages
 from weftc import pipeline
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import Family
+from weftc.ir.types import TensorType
 from weftrt import forks, knobs
 from weftrt.cache import programs
 from weftrt.cpu import executable as executables
@@ -142,7 +142,7 @@ forks.repair_in_child(_collect_in_child)
 def _key(graph: Graph, target: Target) -> Key:
     """Two graphs with one key compute the same and fail at the same lines."""
     watched = _watched()
-    sites = tuple(n.location for n in graph.nodes() if watched or _may_fail(n))
+    sites = tuple(n.location for n in graph.all_nodes() if watched or _may_fail(n))
     return pipeline.program_key(graph, target), graph.name if sites else "", sites, watched
 
 
@@ -152,7 +152,8 @@ def _watched() -> bool:
 
 def _may_fail(node: Node) -> bool:
     """Whether a run may stop at this node: an index out of bounds, no memory for its value."""
-    return node.op.family is Family.INDEXING or node.type.is_large
+    type_ = node.value_type
+    return node.op.fails is not None or (isinstance(type_, TensorType) and type_.is_large)
 
 
 def _slot(key: Key) -> _Slot:

@@ -123,9 +123,9 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     "pass eliminate_common_subexpressions": (
         Fault(
             "nodes that differ in attributes are one",
-            "weftc.passes.cse:eliminate_common_subexpressions",
-            "attrs_text(node))",
-            '"" if node.op.name == "slice" else attrs_text(node))',
+            "weftc.passes.cse:_merged",
+            "writer.attrs(rebuilt))",
+            '"" if node.op.name == "slice" else writer.attrs(rebuilt))',
             programs.two_slices,
         ),
     ),

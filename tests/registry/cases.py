@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from weftc.ir.opdef import Attrs, Family, OpDef
+from weftc.ir.opdef import ON_TENSORS, Attrs, Family, OpDef
 from weftc.ir.sizes import Dim, Shape, Size, static_shape
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, TupleType, ValueType
+from weftc.ops import TABLE
 from weftrt import dtypes
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import DTypeError, ShapeError
@@ -19,12 +20,18 @@ from weftrt.errors import DTypeError, ShapeError
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
-class Case(NamedTuple):
-    """Inputs of one op. The arrays have the types' dtypes and shapes."""
+OPS = [op for op in TABLE.all() if op.name != "input"]
+ON_ARRAYS = [op for op in OPS if op.family in ON_TENSORS]
+"""Those that kernels compute."""
 
-    types: tuple[TensorType, ...]
+
+class Case(NamedTuple):
+    """Inputs of one op. The arrays have the types' dtypes and shapes; a tuple is a tuple of arrays,
+    a token None."""
+
+    types: tuple[Any, ...]
     attrs: Attrs
-    arrays: list[Array]
+    arrays: list[Any]
 
 
 _FLOAT_EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3e38)
@@ -59,6 +66,15 @@ def draw(dtype: DType, shape: Sequence[int], random: np.random.Generator) -> Arr
     return np.asarray(np.where(odd, random.choice(edges(dtype), shape), values))
 
 
+def draw_value(type_: ValueType, random: np.random.Generator) -> Any:
+    """A random value of a type."""
+    if isinstance(type_, TupleType):
+        return tuple(draw_value(item, random) for item in type_.items)
+    if isinstance(type_, TensorType):
+        return draw(type_.dtype, static_shape(type_.shape), random)
+    return None
+
+
 def indices(type_: TensorType, size: int, random: np.random.Generator) -> Array:
     """Random indices into an axis, negative ones too."""
     low = -size if type_.dtype.is_signed else 0
@@ -88,7 +104,9 @@ def _pointwise_cases(op: OpDef, random: np.random.Generator) -> Iterator[Case]:
 
 def _sample_cases(op: OpDef, random: np.random.Generator) -> Iterator[Case]:
     for types, attrs in op.samples() if op.samples else ():
-        arrays = [draw(t.dtype, static_shape(t.shape), random) for t in types]
+        arrays = [draw_value(t, random) for t in types]
+        if op.name == "fori":
+            arrays[:2] = [np.asarray(random.integers(-2, 5)) for _ in range(2)]
         if op.family is Family.INDEXING:
             arrays[1] = indices(types[1], arrays[0].shape[attrs["axis"]], random)
         yield Case(types, attrs, arrays)

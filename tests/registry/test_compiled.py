@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
-from tests.registry.cases import Case, op_cases
+from tests.registry.cases import ON_ARRAYS, Case, op_cases
 
 from weftc import pipeline
 from weftc.ir.node import Graph, Node
@@ -17,8 +17,6 @@ from weftc.ops import TABLE
 from weftrt import array
 from weftrt.cpu.executable import load
 from weftrt.cpu.host import host
-
-OPS = [op for op in TABLE.all() if op.name != "input"]
 
 
 def graph_of(op: OpDef, cases: Sequence[Case]) -> Graph:
@@ -40,7 +38,7 @@ def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
     return [array.to_numpy(o) for o in executable.run(given)]
 
 
-@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", ON_ARRAYS, ids=lambda op: op.name)
 def test_compiled_ops_give_the_bits_of_the_reference(op: OpDef) -> None:
     cases = [c for c in op_cases(op) if sum(a.size for a in c.arrays) < 1500]
     found = run(graph_of(op, cases), [a for case in cases for a in case.arrays])

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
-from tests.registry.cases import Case, indices, op_cases
+from tests.registry.cases import OPS, Case, indices, op_cases
 from tests.registry.numpy_puller import pulled
 
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import Family, OpDef
+from weftc.ir.opdef import ON_TENSORS, Family, OpDef
 from weftc.ir.sizes import static_shape
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, TupleType, ValueType
 from weftc.loop import scalar
 from weftc.loop.ir import LoopType, Var
 from weftc.ops import TABLE
 from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 
-OPS = [op for op in TABLE.all() if op.name != "input"]
 POINTWISE = [op for op in OPS if op.family is Family.POINTWISE]
 PULLED = [op for op in OPS if op.pull is not None]
 DIFFERENTIABLE = [op for op in OPS if op.vjp is not None]
@@ -30,6 +30,10 @@ DIFFERENTIABLE = [op for op in OPS if op.vjp is not None]
 def inputs_of(types: tuple[TensorType, ...]) -> list[Node]:
     named = enumerate(types)
     return [TABLE["input"](index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in named]
+
+
+def has_float(types: tuple[TensorType, ...]) -> bool:
+    return any(t.dtype.is_float for t in types)
 
 
 def node_of(op: OpDef, case: Case) -> Node:
@@ -52,20 +56,35 @@ def test_record_is_complete(op: OpDef) -> None:
         assert op.combine is not None
     for case in cases:
         result = op.infer(case.types, case.attrs)
-        if result.dtype.is_float and any(t.dtype.is_float for t in case.types):
+        if op.family in ON_TENSORS and result.dtype.is_float and has_float(case.types):
             assert op.vjp is not None, "an op from floats to floats needs a gradient"
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_reference_has_the_inferred_type_and_keeps_its_inputs(op: OpDef) -> None:
     for case in op_cases(op):
-        before = [a.copy() for a in case.arrays]
+        before = copy.deepcopy(case.arrays)
         type_ = op.infer(case.types, case.attrs)
-        value = op.reference(case.arrays, case.attrs, type_)
-        assert value.shape == type_.shape, case
-        assert value.dtype == type_.dtype.dtype, case
-        for array, kept in zip(case.arrays, before):
+        check_type(op.reference(case.arrays, case.attrs, type_), type_)
+        for array, kept in zip(flat(case.arrays), flat(before), strict=True):
             assert_same_bits(array, kept)
+
+
+def check_type(value: Any, type_: ValueType) -> None:
+    if isinstance(type_, TupleType):
+        for item, item_type in zip(value, type_.items, strict=True):
+            check_type(item, item_type)
+    elif isinstance(type_, TensorType):
+        assert (value.shape, value.dtype) == (type_.shape, type_.dtype.dtype)
+    else:
+        assert value is None
+
+
+def flat(values: Any) -> list[Any]:
+    """The arrays among values, out of their tuples."""
+    if isinstance(values, (list, tuple)):
+        return [array for value in values for array in flat(value)]
+    return [] if values is None else [values]
 
 
 @pytest.mark.parametrize("op", POINTWISE, ids=lambda op: op.name)

@@ -312,4 +312,4 @@ def _visits(group: Group, node: Node, view: View) -> bool:
 
 def _reports(group: Group) -> bool:
     """Whether the group checks indices, which a reduction's inner loop cannot."""
-    return any(n.op.family is Family.INDEXING for n in group.members)
+    return any(n.op.fails is not None for n in group.members)

@@ -69,7 +69,7 @@ class Recompute:
         """What computing one element of `node` from memory takes."""
         cost, count, depth = node.op.cost, 1, 0
         flat, looks_up = True, node.op.family is Family.INDEXING
-        reports = looks_up
+        reports = node.op.fails is not None
         for operand in node.inputs:
             steps = self._groups.depth.get(operand, 0) + looks_up
             for view in self._groups.views[operand]:

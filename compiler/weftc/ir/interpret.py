@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr, Attrs
 from weftc.ir.sizes import Dim
-from weftc.ir.types import TensorType
+from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
 from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -19,30 +19,66 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 def interpret(
     graph: Graph, arrays: Sequence[Array], sizes: Mapping[str, int] | None = None
 ) -> list[Array]:
-    """The outputs of `graph` for `arrays`. Size symbols are read from the input shapes; `sizes`
-    gives those that are not there. OutOfBoundsError names the node's location."""
+    """The outputs of `graph` for `arrays`; None for a token. Size symbols are read from the input
+    shapes; `sizes` gives those that are not there. OutOfBoundsError names the node's location."""
     bound = _bind(graph, arrays, sizes or {})
-    values: dict[Node, Array] = dict(zip(graph.inputs, arrays))
+    found = _outputs(graph, arrays, bound)
+    tokens = (o.value_type is TOKEN for o in graph.outputs)
+    return [f if token else np.array(f, order="C") for f, token in zip(found, tokens)]
+
+
+def call(graph: Graph, arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """The outputs of a graph of fixed sizes that a node holds; they may share memory with `arrays`,
+    and with each other."""
+    return _outputs(graph, arrays, {})
+
+
+def _outputs(graph: Graph, arrays: Sequence[Any], sizes: Mapping[str, int]) -> tuple[Any, ...]:
+    values: dict[Node, Any] = dict(zip(graph.inputs, arrays, strict=True))
     for node in graph.nodes():
         if node not in values:
-            values[node] = evaluate(node, [values[i] for i in node.inputs], bound)
-    return [np.array(values[o], order="C") for o in graph.outputs]
+            values[node] = evaluate(node, [values[i] for i in node.inputs], sizes)
+    return tuple(values[o] for o in graph.outputs)
 
 
-def evaluate(node: Node, arrays: Sequence[Array], sizes: Mapping[str, int]) -> Array:
-    """The value of one node for the values of its inputs."""
-    type_ = concrete_type(node.type, sizes)
+def evaluate(node: Node, arrays: Sequence[Any], sizes: Mapping[str, int]) -> Any:
+    """The value of one node for the values of its inputs: an array, a tuple of them, or None for a
+    token."""
+    type_ = concrete_type(node.value_type, sizes)
     try:
         value = node.op.reference(arrays, concrete_attrs(node.attrs, sizes), type_)
     except OutOfBoundsError as error:
-        raise OutOfBoundsError(f"{node.op.name} at {node.location}: {error}") from None
-    assert value.shape == type_.shape and value.dtype == type_.dtype.dtype, (node, value)
+        if error.is_located:  # by a node of a graph that this one holds
+            raise
+        located = OutOfBoundsError(f"{node.op.name} at {node.location}: {error}")
+        located.is_located = True
+        raise located from None
+    assert _fits(value, type_), (node, value)
     return value
 
 
-def concrete_type(type_: TensorType, sizes: Mapping[str, int]) -> TensorType:
+def _fits(value: Any, type_: ValueType) -> bool:
+    if isinstance(type_, TupleType):
+        return len(value) == len(type_.items) and all(map(_fits, value, type_.items))
+    if isinstance(type_, TokenType):
+        return value is None
+    return bool(value.shape == type_.shape and value.dtype == type_.dtype.dtype)
+
+
+@overload
+def concrete_type(type_: TensorType, sizes: Mapping[str, int]) -> TensorType: ...
+
+
+@overload
+def concrete_type(type_: ValueType, sizes: Mapping[str, int]) -> ValueType: ...
+
+
+def concrete_type(type_: ValueType, sizes: Mapping[str, int]) -> ValueType:
     """`type_` with its symbolic sizes evaluated."""
-    if type_.is_static:
+    if isinstance(type_, TupleType):
+        items = [concrete_type(t, sizes) if isinstance(t, TensorType) else t for t in type_.items]
+        return TupleType(tuple(items))
+    if isinstance(type_, TokenType) or type_.is_static:
         return type_
     return type_.with_shape(
         tuple(s.evaluate(sizes) if isinstance(s, Dim) else s for s in type_.shape)
@@ -50,14 +86,27 @@ def concrete_type(type_: TensorType, sizes: Mapping[str, int]) -> TensorType:
 
 
 def concrete_attrs(attrs: Attrs, sizes: Mapping[str, int]) -> Attrs:
-    """`attrs` with their symbolic sizes evaluated."""
+    """`attrs` with their symbolic sizes evaluated, those in graphs too."""
 
     def concrete(value: Attr) -> Attr:
         if isinstance(value, Dim):
             return value.evaluate(sizes)
+        if isinstance(value, Graph):
+            return _concrete_graph(value, sizes) if sizes else value
         return tuple(map(concrete, value)) if isinstance(value, tuple) else value
 
     return {name: concrete(value) for name, value in attrs.items()}
+
+
+def _concrete_graph(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+    new: dict[Node, Node] = {}
+    for node in graph.nodes():
+        inputs = tuple([new[i] for i in node.inputs])
+        attrs, type_ = concrete_attrs(node.attrs, sizes), concrete_type(node.value_type, sizes)
+        new[node] = Node(node.op, inputs, attrs, type_, node.location)
+    return Graph(
+        graph.name, tuple([new[i] for i in graph.inputs]), tuple([new[o] for o in graph.outputs])
+    )
 
 
 def _bind(graph: Graph, arrays: Sequence[Array], sizes: Mapping[str, int]) -> dict[str, int]:

@@ -2,39 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import is_
+from typing import TYPE_CHECKING, Any, Final
 
 from weftc.ir import location as locations
 from weftc.ir.location import Location
-from weftc.ir.opdef import Attrs, OpDef
-from weftc.ir.types import TensorType, check_size
+from weftc.ir.opdef import Attr, Attrs, OpDef
+from weftc.ir.types import TensorType, ValueType, check_size
+from weftrt.errors import VerifyError
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One value: an op applied to inputs. Made by calling an OpDef; never changed."""
+    """One value: an op applied to inputs. Made by calling an OpDef; never changed. `type` is what
+    `value_type` is if the value is a tensor; VerifyError if it is a tuple or a token."""
 
-    op: OpDef
-    inputs: tuple[Node, ...]
-    attrs: Attrs
-    type: TensorType
-    location: Location | None
+    __slots__ = ("attrs", "inputs", "location", "op", "type", "value_type")
+
+    def __init__(
+        self,
+        op: OpDef,
+        inputs: tuple[Node, ...],
+        attrs: Attrs,
+        value_type: ValueType,
+        location: Location | None,
+    ) -> None:
+        self.op: Final = op
+        self.inputs: Final = inputs
+        self.attrs: Final = attrs
+        self.value_type: Final = value_type
+        self.location: Final = location
+        if isinstance(value_type, TensorType):
+            self.type: Final = value_type
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "type":
+                raise AttributeError(f"a node has no attribute {name!r}")
+            raise VerifyError(f"{self!r} is no tensor")
 
     def __repr__(self) -> str:
-        return f"<{self.op.name} {self.type}>"
+        return f"<{self.op.name} {self.value_type}>"
 
     def __getitem__(self, name: str) -> Any:
         """The attribute `name`."""
         return self.attrs[name]
 
+    def rebuilt(self, inputs: tuple[Node, ...]) -> Node:
+        """This node over other inputs of the same types; itself if they are the same nodes."""
+        if all(map(is_, inputs, self.inputs)):
+            return self
+        return Node(self.op, inputs, self.attrs, self.value_type, self.location)
+
+    def graphs(self) -> Iterator[Graph]:
+        """The graphs that its attributes hold."""
+        if self.op.holds_graphs:
+            for value in self.attrs.values():
+                yield from _graphs(value)
+
+    def with_graphs(self, change: Callable[[Graph], Graph]) -> Node:
+        """This node with `change(graph)` for each graph that its attributes hold."""
+        if not self.op.holds_graphs:
+            return self
+        attrs = {name: _changed(value, change) for name, value in self.attrs.items()}
+        if all(attrs[name] is value for name, value in self.attrs.items()):
+            return self
+        return Node(self.op, self.inputs, attrs, self.value_type, self.location)
+
+
+def _graphs(value: Attr) -> Iterator[Graph]:
+    if isinstance(value, Graph):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _graphs(item)
+
+
+def _changed(value: Attr, change: Callable[[Graph], Graph]) -> Attr:
+    if isinstance(value, Graph):
+        return change(value)
+    if isinstance(value, tuple):
+        items = tuple([_changed(item, change) for item in value])
+        return value if all(map(is_, items, value)) else items
+    return value
+
 
 def make(op: OpDef, inputs: tuple[Node, ...], attrs: Attrs, at: Location | None = None) -> Node:
     """A node, typed by the op's rule; ShapeError or DTypeError when the inputs do not fit,
     OutOfMemoryError when the value fits no memory."""
-    type_ = op.infer(tuple(i.type for i in inputs), attrs)
-    check_size(type_)
+    type_ = op.infer(tuple([i.value_type for i in inputs]), attrs)
+    if isinstance(type_, TensorType):
+        check_size(type_)
     return Node(op, inputs, attrs, type_, at if at is not None else locations.current())
 
 
@@ -49,6 +109,19 @@ class Graph:
     def nodes(self) -> list[Node]:
         """Inputs first, then every node the outputs need, producers before consumers."""
         return toposort(self.outputs, self.inputs)
+
+    def all_nodes(self) -> Iterator[Node]:
+        """`nodes`, each followed by those of the graphs that it holds."""
+        for node in self.nodes():
+            yield node
+            for inner in node.graphs():
+                yield from inner.all_nodes()
+
+    def returning(self, outputs: Sequence[Node]) -> Graph:
+        """This graph with other outputs; itself if they are the same nodes."""
+        if len(outputs) == len(self.outputs) and all(map(is_, outputs, self.outputs)):
+            return self
+        return Graph(self.name, self.inputs, tuple(outputs))
 
 
 def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:
@@ -75,25 +148,28 @@ def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:
 
 
 def rewrite(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
-    """Rebuild `graph` bottom up. `rule` sees each node with its inputs already rewritten and
-    returns a replacement or None to keep it; unchanged nodes are kept by identity."""
+    """Rebuild `graph` and the graphs in it bottom up. `rule` sees each node with its inputs and its
+    graphs already rewritten and returns a replacement or None to keep it; what does not change is
+    kept by identity."""
     new: dict[Node, Node] = {}
     for node in graph.nodes():
-        inputs = tuple(new[i] for i in node.inputs)
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        rebuilt = node if same else Node(node.op, inputs, node.attrs, node.type, node.location)
+        rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))
+        if node.op.holds_graphs:
+            rebuilt = rebuilt.with_graphs(lambda inner: rewrite(inner, rule))
         new[node] = rule(rebuilt) or rebuilt
-    return Graph(graph.name, graph.inputs, tuple(new[o] for o in graph.outputs))
+    return graph.returning([new[o] for o in graph.outputs])
 
 
 def substitute(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
-    """`graph` with some nodes replaced (and what depends on them rebuilt)."""
+    """`graph` with some nodes, of it or of the graphs in it, replaced (and what depends on them
+    rebuilt)."""
     new: dict[Node, Node] = {}
     for node in graph.nodes():
         if node in replacements:
             new[node] = replacements[node]
             continue
-        inputs = tuple(new[i] for i in node.inputs)
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[node] = node if same else Node(node.op, inputs, node.attrs, node.type, node.location)
-    return Graph(graph.name, graph.inputs, tuple(new[o] for o in graph.outputs))
+        rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))
+        new[node] = rebuilt.with_graphs(lambda inner: substitute(inner, replacements))
+    return Graph(
+        graph.name, tuple([new[i] for i in graph.inputs]), tuple([new[o] for o in graph.outputs])
+    )

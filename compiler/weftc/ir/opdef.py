@@ -7,29 +7,56 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
-
-from weftc.ir.sizes import Size
-from weftc.ir.types import TensorType
-from weftrt.errors import VerifyError
+from weftc.ir.sizes import Dim, Size
+from weftc.ir.types import ValueType
+from weftrt.dtypes import DType
+from weftrt.errors import VerifyError, WeftError
 
 if TYPE_CHECKING:
     from weftc.ir.location import Location
-    from weftc.ir.node import Node
+    from weftc.ir.node import Graph, Node
     from weftc.loop.ir import Expr
-    from weftrt.dtypes import DType
 
-Attr: TypeAlias = Any
-"""Hashable and printable: int, float, bool, str, DType, Size, None, or tuples of them."""
-Attrs: TypeAlias = "dict[str, Attr]"
-
-Infer: TypeAlias = Callable[[tuple[TensorType, ...], Attrs], TensorType]
-Reference: TypeAlias = (
-    "Callable[[Sequence[np.ndarray[Any, Any]], Attrs, TensorType], np.ndarray[Any, Any]]"
+Attr: TypeAlias = (
+    "bool | int | float | str | DType | Dim | Graph | HostFunction | tuple[Attr, ...] | None"
 )
+"""What an attribute may be: hashable, printable data."""
+Attrs: TypeAlias = dict[str, Any]
+"""Attributes by name, each an `Attr`; the rules of an op know which kind its own are."""
+
+Infer: TypeAlias = Callable[[tuple[Any, ...], Attrs], ValueType]
+Reference: TypeAlias = Callable[[Sequence[Any], Attrs, Any], Any]
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
-Vjp: TypeAlias = "Callable[[Node, Node], tuple[Node | None, ...]]"
+Vjp: TypeAlias = "Callable[..., tuple[Node | None, ...]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
+
+
+@dataclass(frozen=True, eq=False)
+class HostFunction:
+    """A Python function that a program calls. Two are equal if they hold the same object."""
+
+    function: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """What the function is called in its source."""
+        return getattr(self.function, "__qualname__", type(self.function).__qualname__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HostFunction) and self.function is other.function
+
+    def __hash__(self) -> int:
+        return id(self.function)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a node fails at run time: the error, and its message, with {index} where the index that
+    the failing element of `indices` holds belongs."""
+
+    kind: type[WeftError]
+    message: str
+    indices: Node | None = None
 
 
 class Puller(Protocol):
@@ -57,6 +84,23 @@ class Family(Enum):
     INDEXING = "indexing"  # gathers and scatters: data-dependent index, bounds checked
     REDUCTION = "reduction"  # attrs: axes (adjacent, ascending), removed from the shape
     CONTRACTION = "contraction"  # attrs: batch, contract (pairs of axis tuples)
+    STRUCTURE = "structure"  # project, token: parts of tuples, and order; nothing is computed
+    CONTROL = "control"  # branch, while, fori: attrs hold the graphs that run
+    EXTERN = "extern"  # a routine of the runtime, called with whole arrays
+    EFFECT = "effect"  # a token first in and last out: what happens in order
+
+
+ON_TENSORS = frozenset(
+    {
+        Family.SOURCE,
+        Family.POINTWISE,
+        Family.MOVEMENT,
+        Family.INDEXING,
+        Family.REDUCTION,
+        Family.CONTRACTION,
+    }
+)
+"""Families of ops from tensors to one tensor, which kernels are made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +108,14 @@ class OpDef:
     """One op: its type rule, its meaning in NumPy, its gradient, its scalar term, its names.
 
     `infer(types, attrs)` gives the result type or raises ShapeError/DTypeError in user's words.
-    `reference(arrays, attrs, type)` computes it literally to the numerics contract, bit for bit.
+    `reference(arrays, attrs, type)` computes it literally to the numerics contract, bit for bit; a
+    tuple is a tuple of arrays, a token None.
     `lower(scalars, dtype, attrs)` builds the scalar term (POINTWISE only; pulled elementwise).
     `pull(node, index, puller)` builds the element at `index` (SOURCE, MOVEMENT and INDEXING): a
     transpose permutes the index, a pad guards it.
-    `vjp(node, cotangent)` gives one cotangent per input, None where there is none; None for the
-    whole rule means the op is not differentiable (integer, boolean or piecewise constant).
+    `vjp(node, *cotangents)` takes one cotangent per result, None for a result that has none, and
+    gives one per input, None where there is none; None for the whole rule means the op is not
+    differentiable (integer, boolean or piecewise constant).
     """
 
     name: str
@@ -80,6 +126,12 @@ class OpDef:
     pull: Pull | None = None
     vjp: Vjp | None = None
     commutative: bool = False
+    fails: Callable[[Node], Failure] | None = None
+    """How a node of this op fails at run time; None for ops that cannot."""
+    effect: bool = False
+    """Whether a run does more than compute: it takes a token first, and gives one last."""
+    holds_graphs: bool = False
+    """Whether attributes are graphs, or hold some."""
     cost: int = 1
     """Rough work per element in simple vector instructions (exp: 15, divide: 5)."""
     identity: float | None = None
@@ -90,12 +142,12 @@ class OpDef:
     """Whether NumPy's result is exact everywhere, so that constant folding may use `reference`."""
     array_api: str | None = None
     onnx: str | None = None
-    samples: Callable[[], Sequence[tuple[tuple[TensorType, ...], Attrs]]] | None = None
+    samples: Callable[[], Sequence[tuple[tuple[Any, ...], Attrs]]] | None = None
     """Input types and attrs the registry test tries besides those it derives from the family."""
     domain: tuple[float, float] = field(default=(-3.0, 3.0))
     """Where the registry test draws inputs for the gradient check."""
 
-    def __call__(self, *inputs: Node, at: Location | None = None, **attrs: Attr) -> Node:
+    def __call__(self, *inputs: Node, at: Location | None = None, **attrs: Any) -> Node:
         """A new node of this op. `at` defaults to the location in force (weftc.ir.location)."""
         from weftc.ir.node import make
 

@@ -4,71 +4,86 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import TABLE, Attr, Attrs
+from weftc.ir.opdef import TABLE, Attr, Attrs, HostFunction
 from weftc.ir.print import WORDS
 from weftc.ir.sizes import Dim, Size
-from weftc.ir.types import TensorType
+from weftc.ir.types import TOKEN, TensorType, TupleType, ValueType
 from weftrt.dtypes import BY_SHORT
-from weftrt.errors import ShapeError, VerifyError
+from weftrt.errors import DTypeError, ShapeError, VerifyError
 
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")
-         |(?P<number>\d+\.?\d*(?:e[+-]?\d+)?)
-         |(?P<word>[A-Za-z_]\w*)
-         |(?P<value>%\d+)
-         |(?P<sign>[-+*(){}\[\],=:]))""",
+    r"""(?P<string>"(?:[^"\\]|\\.)*")
+        |(?P<number>\d+\.?\d*(?:e[+-]?\d+)?)
+        |(?P<word>[A-Za-z_]\w*)
+        |(?P<value>%\d+)
+        |(?P<host>\#\d+)
+        |(?P<sign>[-+*(){}\[\],=:])
+        |(?P<skipped>\#[^\n]*|[^\S\n]+)
+        |(?P<line>\n)
+        |(?P<unknown>.)""",
     re.VERBOSE,
 )
-_COMMENT = re.compile(r'^((?:[^"#]|"(?:[^"\\]|\\.)*")*)#.*$')
+_HEAD = re.compile(r"\A(?:\s*(?:\#.*)?\n)*\s*graph (?P<name>.*)(?:\n|\Z)")
 
 
-def parse_graph(text: str) -> Graph:
-    """The graph that `text` describes; VerifyError, with the line, where it describes none."""
-    name, outputs = "", None
-    nodes: dict[str, Node] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        source = _COMMENT.sub(r"\1", line).strip()
-        try:
-            reader = _Reader(source)
-            if source.startswith("graph "):
-                name = source.removeprefix("graph ").strip()
-            elif source.startswith("return"):
-                outputs = reader.returned(nodes)
-            elif source:
-                target, node = reader.node(nodes)
-                nodes[target] = node
-        except (KeyError, VerifyError, ShapeError, TypeError) as error:
-            raise VerifyError(f"line {number}: {line.strip()}\n  {error}") from error
-    if not name or outputs is None:
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    line: int
+
+
+def parse_graph(text: str, functions: Sequence[Callable[..., Any]] = ()) -> Graph:
+    """The graph that `text` describes; VerifyError, with the line, where it describes none.
+    Function number k of the text is `functions[k]`, or one that cannot be called."""
+    head = _HEAD.match(text)
+    name = head["name"].strip() if head is not None else ""
+    if head is None or not name:
         raise VerifyError("a graph starts with 'graph <name>' and ends with 'return'")
-    inputs = tuple(n for n in nodes.values() if n.op.name == "input")
-    return Graph(name, inputs, outputs)
+    first = head[0].count("\n") + 1
+    reader = _Reader(list(_tokens(text[head.end() :], first)), functions)
+    try:
+        graph = reader.graph(name)
+        reader.end()
+    except (KeyError, VerifyError, ShapeError, DTypeError, TypeError) as error:
+        line = text.splitlines()[reader.line - 1].strip() if reader.line else ""
+        raise VerifyError(f"line {reader.line}: {line}\n  {error}") from error
+    return graph
+
+
+def _tokens(text: str, line: int) -> Iterator[_Token]:
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup
+        assert kind is not None
+        if kind == "line":
+            line += 1
+        elif kind != "skipped":
+            yield _Token(kind, match[kind], line)
 
 
 class _Reader:
-    """A line's tokens, read from left to right."""
+    """A text's tokens, read from left to right. `line` is where what is read now begins."""
 
-    def __init__(self, source: str) -> None:
-        self._tokens: list[tuple[str, str]] = []
+    def __init__(self, tokens: Sequence[_Token], functions: Sequence[Callable[..., Any]]) -> None:
+        self._tokens = tokens
         self._next = 0
-        position, source = 0, source if not source.startswith("graph ") else ""
-        while position < len(source):
-            match = _TOKEN.match(source, position)
-            if match is None or match.lastgroup is None:
-                raise VerifyError(f"cannot read {source[position:]!r}")
-            self._tokens.append((match.lastgroup, match[match.lastgroup]))
-            position = match.end()
+        self._hosts = dict(enumerate(functions))
+        self.line = 0
 
     def _peek(self) -> str:
-        return self._tokens[self._next][1] if self._next < len(self._tokens) else ""
+        return self._tokens[self._next].text if self._next < len(self._tokens) else ""
 
-    def _take(self) -> tuple[str, str]:
+    def _take(self) -> _Token:
         if self._next == len(self._tokens):
-            raise VerifyError("the line ends too early")
+            raise VerifyError("the text ends too early; a graph ends with 'return'")
+        token = self._tokens[self._next]
+        if token.kind == "unknown":
+            raise VerifyError(f"cannot read {token.text!r}")
         self._next += 1
-        return self._tokens[self._next - 1]
+        return token
 
     def _accept(self, sign: str) -> bool:
         if self._peek() != sign:
@@ -77,34 +92,49 @@ class _Reader:
         return True
 
     def _expect(self, sign: str) -> None:
-        if not self._accept(sign):
-            raise VerifyError(f"expected {sign!r}, found {self._peek()!r}")
+        found = self._take().text
+        if found != sign:
+            raise VerifyError(f"expected {sign!r}, found {found!r}")
 
-    def returned(self, nodes: dict[str, Node]) -> tuple[Node, ...]:
-        """return %1, %2"""
-        self._expect("return")
-        return self._values(nodes, "")
+    def end(self) -> None:
+        """Nothing may be left."""
+        if self._next < len(self._tokens):
+            self.line = self._tokens[self._next].line
+            raise VerifyError(f"expected the end, found {self._peek()!r}")
 
-    def node(self, nodes: dict[str, Node]) -> tuple[str, Node]:
+    def graph(self, name: str) -> Graph:
+        """The lines of a graph."""
+        nodes: dict[str, Node] = {}
+        while self._peek() != "return":
+            if self._next < len(self._tokens):
+                self.line = self._tokens[self._next].line
+            target, node = self._node(nodes)
+            nodes[target] = node
+        self.line = self._take().line
+        outputs = self._values(nodes)
+        inputs = tuple(n for n in nodes.values() if n.op.name == "input")
+        return Graph(name, inputs, outputs)
+
+    def _node(self, nodes: dict[str, Node]) -> tuple[str, Node]:
         """%3 = op(%1, %2) {attr=1} : f32[4]"""
-        target = self._take()[1]
+        target = self._take().text
         self._expect("=")
-        op = TABLE[self._take()[1]]
+        op = TABLE[self._take().text]
         self._expect("(")
-        inputs = self._values(nodes, ")")
+        inputs = self._values(nodes)
         self._expect(")")
         attrs = self._attrs() if self._accept("{") else {}
         self._expect(":")
         written = self._type()
         node = op(*inputs, **attrs)
-        if node.type != written:
-            raise VerifyError(f"the type of {op.name} here is {node.type}, not {written}")
+        if node.value_type != written:
+            raise VerifyError(f"the type of {op.name} here is {node.value_type}, not {written}")
         return target, node
 
-    def _values(self, nodes: dict[str, Node], end: str) -> tuple[Node, ...]:
+    def _values(self, nodes: dict[str, Node]) -> tuple[Node, ...]:
         values: list[Node] = []
-        while self._peek() != end:
-            values.append(nodes[self._take()[1]])
+        while self._peek().startswith("%"):
+            values.append(nodes[self._take().text])
             if not self._accept(","):
                 break
         return tuple(values)
@@ -112,14 +142,26 @@ class _Reader:
     def _attrs(self) -> Attrs:
         attrs: Attrs = {}
         while not self._accept("}"):
-            name = self._take()[1]
+            name = self._take().text
             self._expect("=")
             attrs[name] = self._attr()
             self._accept(",")
         return attrs
 
-    def _type(self) -> TensorType:
-        dtype = BY_SHORT[self._take()[1]]
+    def _type(self) -> ValueType:
+        if not self._accept("("):
+            return self._part()
+        items: list[TensorType | Any] = []
+        while not self._accept(")"):
+            items.append(self._part())
+            self._accept(",")
+        return TupleType(tuple(items))
+
+    def _part(self) -> ValueType:
+        word = self._take().text
+        if word == "token":
+            return TOKEN
+        dtype = BY_SHORT[word]
         self._expect("[")
         shape: list[Size] = []
         while not self._accept("]"):
@@ -134,17 +176,38 @@ class _Reader:
                 items.append(self._attr())
                 self._accept(",")
             return tuple(items)
-        kind, text = self._tokens[self._next]
+        kind, text, _ = self._tokens[self._next]
         if kind == "string":
-            return json.loads(self._take()[1])
-        if text in WORDS:
-            return WORDS[self._take()[1]]
+            return self._string()
+        if kind == "word":
+            following = self._tokens[self._next + 1].kind
+            if text in _NESTED and following == "string":
+                self._take()
+                return _NESTED[text](self)
+            if text in WORDS:
+                return WORDS[self._take().text]
         negative = text == "-"
-        kind, text = self._tokens[self._next + negative]
+        kind, text, _ = self._tokens[self._next + negative]
         if text == "inf" or (kind == "number" and not text.isdigit()):
             self._next += 1 + negative
             return -float(text) if negative else float(text)
         return self._size()
+
+    def _string(self) -> str:
+        return str(json.loads(self._take().text))
+
+    def _nested(self) -> Graph:
+        """graph "name" { ... }"""
+        name, line = self._string(), self.line
+        self._expect("{")
+        graph, self.line = self.graph(name), line
+        self._expect("}")
+        return graph
+
+    def _host(self) -> HostFunction:
+        """host "name" #0"""
+        name, number = self._string(), int(self._take().text[1:])
+        return HostFunction(self._hosts.setdefault(number, _unknown(name)))
 
     def _size(self) -> Size:
         """4*m*m+1-2*n"""
@@ -153,7 +216,7 @@ class _Reader:
             sign = -1 if self._accept("-") else 1
             term: Size = sign
             while True:
-                kind, text = self._take()
+                kind, text, _ = self._take()
                 if kind not in ("number", "word"):
                     raise VerifyError(f"expected a size, found {text!r}")
                 term = term * (int(text) if kind == "number" else Dim.symbol(text))
@@ -162,3 +225,14 @@ class _Reader:
             total = total + term
             if not self._accept("+") and self._peek() != "-":
                 return total
+
+
+_NESTED: dict[str, Callable[[_Reader], Attr]] = {"graph": _Reader._nested, "host": _Reader._host}
+
+
+def _unknown(name: str) -> Callable[..., Any]:
+    def function(*arguments: Any) -> Any:
+        raise VerifyError(f"the function {name} is known by its name only")
+
+    function.__qualname__ = name
+    return function

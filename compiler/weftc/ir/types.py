@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
 
 from weftc.ir.sizes import Shape, Size, product, static_shape
 from weftrt.dtypes import DType
@@ -54,6 +55,35 @@ class TensorType:
         return f"{self.dtype.short}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class TokenType:
+    """The type of a value without data, which orders effects."""
+
+    def __str__(self) -> str:
+        return "token"
+
+    __repr__ = __str__
+
+
+TOKEN = TokenType()
+
+
+@dataclass(frozen=True)
+class TupleType:
+    """The types of an op's several results; `project` nodes are the results themselves."""
+
+    items: tuple[TensorType | TokenType, ...]
+
+    def __str__(self) -> str:
+        inside = ", ".join(map(str, self.items))
+        return f"({inside},)" if len(self.items) == 1 else f"({inside})"
+
+    __repr__ = __str__
+
+
+ValueType: TypeAlias = "TensorType | TupleType | TokenType"
 
 
 def check_size(type_: TensorType) -> None:

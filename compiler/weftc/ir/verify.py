@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import TABLE
 from weftc.ir.print import print_attr, print_node
+from weftc.ir.types import TOKEN
 from weftrt.errors import VerifyError, WeftError
 
 _CONTEXT = 3
@@ -14,7 +15,8 @@ _CONTEXT = 3
 
 def verify(graph: Graph) -> None:
     """VerifyError, with the lines around the first bad node, unless `graph` is well formed: known
-    ops, the types their rules give, printable attributes, every input listed, none twice."""
+    ops, the types their rules give, printable attributes, every input listed, none twice, and
+    every graph that a node holds well formed too."""
     if len(set(graph.inputs)) != len(graph.inputs):
         raise VerifyError(f"graph {graph.name}: an input is listed twice")
     nodes = graph.nodes()
@@ -36,10 +38,16 @@ def _problem(node: Node, listed: set[Node]) -> str | None:
         for value in node.attrs.values():
             print_attr(value)
             hash(value)
-        wanted = node.op.infer(tuple(i.type for i in node.inputs), node.attrs)
-    except (WeftError, KeyError, TypeError) as error:
+        for graph in node.graphs():
+            verify(graph)
+        wanted = node.op.infer(tuple(i.value_type for i in node.inputs), node.attrs)
+    except (WeftError, KeyError, TypeError, AttributeError) as error:
         return f"{type(error).__name__}: {error}"
-    return None if wanted == node.type else f"its type is {wanted}, but it has {node.type}"
+    if wanted != node.value_type:
+        return f"its type is {wanted}, but it has {node.value_type}"
+    if node.op.effect and not (node.inputs and node.inputs[0].value_type is TOKEN):
+        return "an effect takes a token first"
+    return None
 
 
 def _excerpt(nodes: Sequence[Node], bad: int) -> str:

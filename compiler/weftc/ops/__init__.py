@@ -3,6 +3,7 @@
 from weftc.ir.opdef import TABLE, OpDef
 from weftc.ops import (
     contraction,
+    control,
     elementary,
     indexing,
     movement,
@@ -10,11 +11,13 @@ from weftc.ops import (
     power,
     reduction,
     source,
+    structure,
 )
 
 __all__ = [
     "TABLE",
     "contraction",
+    "control",
     "elementary",
     "get",
     "indexing",
@@ -23,6 +26,7 @@ __all__ = [
     "power",
     "reduction",
     "source",
+    "structure",
 ]
 
 

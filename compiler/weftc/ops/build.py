@@ -6,15 +6,16 @@ Looking up by name keeps the families free of import cycles: a gradient may use 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attr
+from weftc.ir.opdef import TABLE
 from weftc.ir.sizes import Shape
 from weftc.ir.types import TensorType
 from weftrt.dtypes import DType
 
 
-def call(name: str, *inputs: Node, **attrs: Attr) -> Node:
+def call(name: str, *inputs: Node, **attrs: Any) -> Node:
     """A node of the op called `name`."""
     return TABLE[name](*inputs, **attrs)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
+from weftc.ir.opdef import TABLE, Attrs, Failure, Family, OpDef, Puller
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Scalar, add, apply, cast, const, mul
@@ -54,6 +54,13 @@ def _resolve_array(indices: Array, size: int) -> Array:
 def _check_index(name: str, x: TensorType, indices: TensorType, axis: int) -> None:
     check.axis(name, axis, x)
     check.kind(f"{name} (indices)", indices, check.INTEGERS)
+
+
+def _failure(node: Node) -> Failure:
+    axis = node["axis"]
+    size = node.inputs[0].type.shape[axis]
+    message = f"{node.op.name}: {{index}} is out of bounds for axis {axis} of size {size}"
+    return Failure(OutOfBoundsError, message, node.inputs[1])
 
 
 def _taken(x: TensorType, indices: TensorType, axis: int) -> TensorType:
@@ -129,6 +136,7 @@ take = TABLE.add(
         reference=_reference_take,
         pull=_pull_take,
         vjp=_vjp_take,
+        fails=_failure,
         cost=4,
         array_api="take",
         onnx="Gather",
@@ -191,6 +199,7 @@ scatter_add = TABLE.add(
         infer=_infer_scatter_add,
         reference=_reference_scatter_add,
         vjp=_vjp_scatter_add,
+        fails=_failure,
         cost=4,
         onnx="ScatterElements",
         samples=_samples_scatter_add,

@@ -9,7 +9,7 @@ import numpy as np
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
-from weftc.ir.types import TensorType
+from weftc.ir.types import TOKEN, TensorType, TokenType
 from weftc.loop.ir import Expr, cast, const
 from weftc.ops import check
 from weftrt import dtypes
@@ -21,12 +21,14 @@ Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 
 
 # ---------------------------------------------------------------------------------------------
-# input(index, name, dtype, shape)
+# input(index, name, dtype, shape): without a dtype, a token
 # ---------------------------------------------------------------------------------------------
 
 
-def _infer_input(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
+def _infer_input(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType | TokenType:
     check.arity("input", types, 0)
+    if attrs["dtype"] is None:
+        return TOKEN
     return TensorType(attrs["dtype"], attrs["shape"])
 
 

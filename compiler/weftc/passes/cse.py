@@ -9,23 +9,29 @@ Values are numbered in topological order (a recursive hash of a shared DAG would
 
 from __future__ import annotations
 
-from weftc.ir.digest import attrs_text
 from weftc.ir.node import Graph, Node
+from weftc.ir.print import Canonical
 
 
 def eliminate_common_subexpressions(graph: Graph) -> Graph:
-    """Merge nodes of the same op over the same inputs with the same attributes; the first in
-    program order stays, with its location. `input` nodes are never merged."""
+    """Merge nodes of the same op over the same inputs with the same attributes, in `graph` and in
+    each graph in it; the first in program order stays, with its location. `input` nodes are never
+    merged."""
+    return _merged(graph, Canonical())
+
+
+def _merged(graph: Graph, writer: Canonical) -> Graph:
     number: dict[Node, int] = {}
     known: dict[tuple[str, tuple[int, ...], str], Node] = {}
     new: dict[Node, Node] = {}
     for node in graph.nodes():
-        inputs = tuple(new[i] for i in node.inputs)
-        unchanged = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        rebuilt = node if unchanged else Node(node.op, inputs, node.attrs, node.type, node.location)
+        inputs = tuple([new[i] for i in node.inputs])
+        rebuilt = node.rebuilt(inputs)
+        if node.op.holds_graphs:
+            rebuilt = rebuilt.with_graphs(lambda inner: _merged(inner, writer))
         if node.op.name != "input":
-            key = (node.op.name, tuple(number[i] for i in inputs), attrs_text(node))
+            key = (node.op.name, tuple([number[i] for i in inputs]), writer.attrs(rebuilt))
             rebuilt = known.setdefault(key, rebuilt)
         number.setdefault(rebuilt, len(number))
         new[node] = rebuilt
-    return Graph(graph.name, graph.inputs, tuple(new[o] for o in graph.outputs))
+    return graph.returning([new[o] for o in graph.outputs])

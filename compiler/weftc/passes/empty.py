@@ -4,7 +4,7 @@
     %2 = sum(%1) {axes=(0,)} : f32[3]   ->    %2 = broadcast(0.0) : f32[3]
 
 A value of no elements may be any constant; a reduction of none is its identity, a product over none
-is 0. What may fail (take, scatter_add) is left alone.
+is 0. What may fail, or holds graphs, is left alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family
 from weftc.ops import build
 
+_REPLACED = (Family.POINTWISE, Family.MOVEMENT, Family.REDUCTION, Family.CONTRACTION)
+
 
 def replace_empty(graph: Graph) -> Graph:
     """Replace every node without elements, and every node that combines no elements."""
@@ -20,7 +22,7 @@ def replace_empty(graph: Graph) -> Graph:
 
 
 def _replace(node: Node) -> Node | None:
-    if node.op.family in (Family.SOURCE, Family.INDEXING) or _is_constant(node):
+    if node.op.family not in _REPLACED or _is_constant(node):
         return None
     if _is_empty(node):
         return build.full(node.type.dtype.dtype.type(0).item(), node.type)

@@ -40,7 +40,7 @@ class Puller:
         self.buffers: dict[Node, Buffer] = {}
         self.reads: list[Expr] = []
         self.pinned: list[Expr] = []
-        self.sites = tuple(n for n in kernel.nodes if n.op.family is Family.INDEXING)
+        self.sites = tuple(n for n in kernel.nodes if n.op.fails is not None)
         self._values: dict[_Key, Expr] = {}
         self._recalled: dict[tuple[Node, Index], Expr] = {}
         self._depths: dict[Expr, int] = {}

@@ -65,6 +65,10 @@ def test_parsing_gives_the_graph_back() -> None:
 def test_every_sample_of_every_op_round_trips() -> None:
     for op in TABLE.all():
         for types, attrs in op.samples() if op.samples else ():
+            if (
+                op.name == "project"
+            ):  # of what only other ops make: tests/compiler/ir/test_graphs.py
+                continue
             inputs = tuple(make_input(i, *t.shape, dtype=t.dtype) for i, t in enumerate(types))
             text = print_graph(Graph("f", inputs, (op(*inputs, **attrs),)))
             assert print_graph(parse_graph(text)) == text

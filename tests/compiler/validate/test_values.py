@@ -11,8 +11,8 @@ from tests.compiler.codegen import native
 from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import cross_entropy, layer_norm, matmul, op, softmax
 from tests.golden.test_golden import CASES as NETWORKS
-from tests.registry.cases import Case, op_cases, symbolic
-from tests.registry.test_compiled import OPS, graph_of
+from tests.registry.cases import ON_ARRAYS, Case, op_cases, symbolic
+from tests.registry.test_compiled import graph_of
 
 import weft as wf
 from weftc import pipeline
@@ -27,7 +27,7 @@ from weftrt.program import KernelCode
 from weftrt.target import Target
 
 N = Dim.symbol("n")
-WITHOUT_SIZES = [o for o in OPS if o.name not in ("reshape", "slice")]
+WITHOUT_SIZES = [o for o in ON_ARRAYS if o.name not in ("reshape", "slice")]
 """Ops whose attributes name no sizes but the shape of the result."""
 COUNT = 4
 """Cases of each op: enough for every dtype kind and for no elements."""
@@ -60,7 +60,7 @@ def sample_of(op: OpDef) -> list[Case]:
     return cases[:: max(len(cases) // COUNT, 1)]
 
 
-@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", ON_ARRAYS, ids=lambda op: op.name)
 def test_ops(op: OpDef) -> None:
     assert check(graph_of(op, sample_of(op))) == []
 

@@ -1,0 +1,205 @@
+"""branch, while and fori: ops that run the graphs they hold.
+
+Each graph takes all operands, one by one, and is closed: what a body reads from outside is an
+operand. The state of a loop comes first; what follows it is the same in every iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from weftc.ir.interpret import call
+from weftc.ir.node import Graph
+from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
+from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
+from weftc.ops import check
+from weftc.ops.pointwise import add, lt, neg
+from weftc.ops.source import constant, input
+from weftrt import dtypes
+from weftrt.dtypes import DType
+from weftrt.errors import DTypeError, ShapeError
+
+Arrays: TypeAlias = Sequence[Any]
+Types: TypeAlias = tuple[TensorType | TokenType, ...]
+Samples: TypeAlias = list[tuple[Types, Attrs]]
+
+
+def alike(a: ValueType, b: ValueType) -> bool:
+    """Whether two types are equal, by form or by a recorded guard."""
+    if isinstance(a, TensorType) and isinstance(b, TensorType):
+        return a.dtype is b.dtype and check.same_sizes(a.shape, b.shape)
+    return bool(a == b)
+
+
+def _check_all(what: str, found: Sequence[ValueType], wanted: Sequence[ValueType]) -> None:
+    if len(found) != len(wanted) or not all(map(alike, found, wanted)):
+        raise ShapeError(f"{what} {_listed(found)}, but should be {_listed(wanted)}")
+
+
+def _listed(types: Sequence[ValueType]) -> str:
+    return f"({', '.join(map(str, types))})"
+
+
+def _check_inputs(name: str, graph: Graph, types: Sequence[ValueType]) -> None:
+    _check_all(f"{name}: the inputs of {graph.name} are", _types(graph.inputs), types)
+
+
+def _check_scalar(name: str, what: str, type_: ValueType, dtype: DType) -> None:
+    if type_ != TensorType(dtype, ()):
+        raise DTypeError(f"{name}: {what} is {type_}, but should be {dtype.short}[]")
+
+
+def _types(nodes: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple([node.value_type for node in nodes])
+
+
+# ---------------------------------------------------------------------------------------------
+# branch(branches; index, *operands): the results of branch number `index`, which is a bool or an
+# integer and counts as the first or last branch where it is outside
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_branch(types: Types, attrs: Attrs) -> TupleType:
+    index, *operands = types
+    if not isinstance(index, TensorType) or index.shape or index.dtype.is_float:
+        raise DTypeError(f"branch: the index is {index}, but should be a scalar bool or integer")
+    first, *others = attrs["branches"]
+    results = _types(first.outputs)
+    for graph in (first, *others):
+        _check_inputs("branch", graph, operands)
+        _check_all(f"branch: the results of {graph.name} are", _types(graph.outputs), results)
+    return TupleType(results)
+
+
+def _reference_branch(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Any, ...]:
+    (index, *operands), branches = arrays, attrs["branches"]
+    return call(branches[min(max(int(index), 0), len(branches) - 1)], operands)
+
+
+def _inputs(*types: TensorType) -> tuple[Any, ...]:
+    named = enumerate(types)
+    return tuple(input(index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in named)
+
+
+_VECTOR = TensorType(dtypes.float64, (3,))
+_SCALAR = TensorType(dtypes.float32, ())
+_COUNTER = TensorType(dtypes.uint8, ())
+_INT = TensorType(dtypes.int64, ())
+
+
+def _samples_branch() -> Samples:
+    x, y = _inputs(_VECTOR, _SCALAR)
+    same = Graph("same", (x, y), (x, y))
+    negative = Graph("negative", (x, y), (neg(x), neg(y)))
+    twice = Graph("twice", (x, y), (add(x, x), y))
+    return [
+        ((TensorType(dtype, ()), _VECTOR, _SCALAR), {"branches": branches})
+        for dtype in (dtypes.bool_, dtypes.int64, dtypes.int32, dtypes.uint64)
+        for branches in ((same,), (same, negative), (twice, same, negative))
+    ]
+
+
+branch = TABLE.add(
+    OpDef(
+        "branch",
+        Family.CONTROL,
+        infer=_infer_branch,
+        reference=_reference_branch,
+        holds_graphs=True,
+        samples=_samples_branch,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# while(condition, body, carried; *operands): the state, the first `carried` operands, as it is when
+# the condition fails
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_state(name: str, body: Graph, types: Types, carried: int) -> TupleType:
+    state = types[:carried]
+    if len(state) < carried:
+        raise ShapeError(f"{name}: {len(types)} operands hold no state of {carried}")
+    _check_all(f"{name}: the results of {body.name} are", _types(body.outputs), state)
+    return TupleType(state)
+
+
+def _infer_while(types: Types, attrs: Attrs) -> TupleType:
+    condition, body = attrs["condition"], attrs["body"]
+    _check_inputs("while", condition, types)
+    _check_inputs("while", body, types)
+    (holds,) = _types(condition.outputs)
+    _check_scalar("while", "the condition", holds, dtypes.bool_)
+    return _infer_state("while", body, types, attrs["carried"])
+
+
+def _reference_while(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Any, ...]:
+    carried = attrs["carried"]
+    state, rest = tuple(arrays[:carried]), tuple(arrays[carried:])
+    while call(attrs["condition"], (*state, *rest))[0]:
+        state = call(attrs["body"], (*state, *rest))
+    return state
+
+
+def _samples_while() -> Samples:
+    operands = (_COUNTER, _VECTOR, _VECTOR)
+    count, x, step = _inputs(*operands)
+    three, one = (constant(value=value, dtype=dtypes.uint8) for value in (3, 1))
+    condition = Graph("condition", (count, x, step), (lt(count, three),))
+    body = Graph("body", (count, x, step), (add(count, one), add(x, step)))
+    return [(operands, {"condition": condition, "body": body, "carried": 2})]
+
+
+while_ = TABLE.add(
+    OpDef(
+        "while",
+        Family.CONTROL,
+        infer=_infer_while,
+        reference=_reference_while,
+        holds_graphs=True,
+        samples=_samples_while,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# fori(body, carried; lower, upper, *operands): the state after body(i, *operands) for each int64 i
+# from lower to upper - 1
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_fori(types: Types, attrs: Attrs) -> TupleType:
+    lower, upper, *operands = types
+    _check_scalar("fori", "the lower bound", lower, dtypes.int64)
+    _check_scalar("fori", "the upper bound", upper, dtypes.int64)
+    _check_inputs("fori", attrs["body"], (lower, *operands))
+    return _infer_state("fori", attrs["body"], tuple(operands), attrs["carried"])
+
+
+def _reference_fori(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Any, ...]:
+    (lower, upper, *operands), carried = arrays, attrs["carried"]
+    state, rest = tuple(operands[:carried]), tuple(operands[carried:])
+    for i in range(int(lower), int(upper)):
+        state = call(attrs["body"], (dtypes.int64.dtype.type(i).reshape(()), *state, *rest))
+    return state
+
+
+def _samples_fori() -> Samples:
+    operands = (_VECTOR, _SCALAR, _VECTOR)
+    i, x, y, step = _inputs(_INT, *operands)
+    body = Graph("body", (i, x, y, step), (add(x, step), neg(y)))
+    return [((_INT, _INT, *operands), {"body": body, "carried": 2})]
+
+
+fori = TABLE.add(
+    OpDef(
+        "fori",
+        Family.CONTROL,
+        infer=_infer_fori,
+        reference=_reference_fori,
+        holds_graphs=True,
+        samples=_samples_fori,
+    )
+)
