@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from weftc import assemble, schedule
+from weftc import schedule
+from weftc.assembly import program as programs
+from weftc.assembly.compiled import Compiled
 from weftc.codegen import cuda, llvm
-from weftc.compiled import Compiled
 from weftc.fusion import clusters, memory
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region
 from weftc.ir.digest import digest
@@ -176,7 +177,7 @@ class Stages:
     @lazy
     def program(self) -> Program:
         key = program_key(self.graph, self.target)
-        program = assemble.assemble(self.compiled, key, self.watched)
+        program = programs.assemble(self.compiled, key, self.watched)
         self.validator.program(program)
         return program
 

@@ -43,7 +43,7 @@ _LLVM = "weftc.codegen.llvm"
 _CUDA = "weftc.schedule.cuda"
 _CUDA_TEXT = "weftc.codegen.cuda.emit"
 _MEMORY = "weftc.fusion.memory"
-_ASSEMBLE = "weftc.assemble"
+_ASSEMBLY = "weftc.assembly"
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
     "pass simplify": (
@@ -584,21 +584,21 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     "assembly": (
         Fault(
             "buffers of a step in reverse",
-            f"{_ASSEMBLE}:_Steps.add",
+            f"{_ASSEMBLY}.instructions:Instructions._launch",
             "for node in low.buffers]",
             "for node in low.buffers[::-1]]",
             lambda x: op("exp", x(9)),
         ),
         Fault(
             "one output for all",
-            f"{_ASSEMBLE}:assemble",
+            f"{_ASSEMBLY}.program:assemble",
             "outputs.index(o)",
             "0",
             programs.two_outputs,
         ),
         Fault(
             "a factor of a size is dropped",
-            f"{_ASSEMBLE}:_Sizes._polynomial",
+            f"{_ASSEMBLY}.size_slots:SizeSlots._polynomial",
             "(c, tuple",
             "(1, tuple",
             programs.sizes,

@@ -1,0 +1,8 @@
+"""Compiled plans -> a Program: values become numbered buffers, sizes numbered slots, regions jumps.
+
+program       the program, and what it says of itself
+instructions  kernels and regions in order; which buffer holds which value
+control       branches and loops as jumps between the steps of their bodies
+size_slots    sizes by number
+compiled      what the stages hand over
+"""

@@ -1,0 +1,76 @@
+"""A compiled graph -> a Program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weftc.assembly.compiled import Compiled
+from weftc.assembly.control import CONTROL, work
+from weftc.assembly.instructions import Instructions
+from weftc.assembly.size_slots import SizeSlots
+from weftc.ir.node import Node
+from weftc.ir.sizes import Size
+from weftrt.errors import OutOfMemoryError
+from weftrt.program import Program, Temporary
+from weftrt.sizes import MOST_BYTES, no_arena
+
+MOST_WORK = 1 << 62
+"""Nanoseconds: an estimate past all counting."""
+
+
+def assemble(compiled: Compiled, key: str, watched: bool = False) -> Program:
+    """The Program of a compiled graph. If it is `watched`, it describes its buffers."""
+    graph = compiled.plan.graph
+    outputs = tuple(dict.fromkeys(graph.outputs))
+    sizes = SizeSlots()
+    sizes.bind(graph.inputs)
+    run = Instructions(graph.name, len(graph.inputs), len(outputs), sizes, CONTROL, watched)
+    run.run(compiled, {node: number for number, node in enumerate((*graph.inputs, *outputs))})
+    return Program(
+        name=graph.name,
+        key=key,
+        inputs=tuple(sizes.spec(n.type) for n in graph.inputs),
+        outputs=tuple(sizes.spec(n.type) for n in outputs),
+        temporaries=tuple(Temporary(sizes.value(t)) for t in run.temporaries),
+        arena=sizes.value(_checked_arena(compiled)),
+        work=sizes.value(_bounded(work(compiled))),
+        kernels=tuple(code for _, code in run.kernels.values()),
+        steps=tuple(run.code),
+        sites=tuple(run.sites),
+        results=tuple(outputs.index(o) for o in graph.outputs),
+        symbols=tuple(sizes.sources),
+        derived=sizes.polynomials(),
+        places=(*map(_place, outputs), _largest_place(compiled)),
+    )
+
+
+def _bounded(work: Size) -> Size:
+    return min(work, MOST_WORK) if isinstance(work, int) else work
+
+
+def _checked_arena(compiled: Compiled) -> Size:
+    """The size of the arena; OutOfMemoryError where no memory is so large."""
+    arena = compiled.memory.arena
+    if isinstance(arena, int) and arena >= MOST_BYTES:
+        error = no_arena(compiled.plan.graph.name, arena)
+        raise OutOfMemoryError(f"{_largest_place(compiled)}\n  {error}".strip())
+    return arena
+
+
+def _place(node: Node) -> str:
+    """The user's line that makes a value so large that it may not be had."""
+    return str(node.location or "") if node.type.is_large else ""
+
+
+def _largest_place(compiled: Compiled) -> str:
+    """The place of the largest value of fixed size in the arena."""
+    fixed = [node for node in _in_arena(compiled) if node.type.is_large]
+    return _place(max(fixed, key=lambda n: n.type.bytes)) if fixed else ""
+
+
+def _in_arena(compiled: Compiled) -> Iterator[Node]:
+    """The values in the arena, those of bodies among them."""
+    yield from compiled.memory.offsets
+    for bodies in compiled.bodies.values():
+        for body in bodies:
+            yield from _in_arena(body)
