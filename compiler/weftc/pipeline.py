@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from weftc import schedule
+from weftc import cluster
 from weftc.assembly import program as programs
 from weftc.assembly.compiled import Compiled
-from weftc.codegen import cuda, llvm
+from weftc.cluster import Cluster, Clusters
+from weftc.codegen import cuda
 from weftc.fusion import clusters, memory
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region
 from weftc.ir.digest import digest
 from weftc.ir.node import Graph
 from weftc.ir.opdef import ON_TENSORS
 from weftc.loop.ir import LoopFunction
-from weftc.loop.simplify import simplify as simplify_loops
-from weftc.loop.widen import widen
 from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.empty import replace_empty
 from weftc.passes.fold import fold_constants
@@ -44,10 +43,6 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 """Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""
 
 
-_UNNAMED = "kernel.unnamed"
-"""The symbol of a kernel until its text is known; no name of the loop IR holds a dot."""
-
-
 def optimize(graph: Graph, validator: Validator | None = None) -> Graph:
     """Run PASSES over `graph`, each checked by `validator`."""
     validator = validator or Validator()
@@ -65,6 +60,7 @@ class Stages:
     graph: Graph
     target: Target
     validator: Validator
+    known: Clusters
     watched: bool = False
     prefix: str = ""
     """What the names of kernels start with: the region that this is a body of."""
@@ -91,7 +87,7 @@ class Stages:
 
     def _body(self, graph: Graph, step: int) -> Stages:
         prefix = f"{self.prefix}{step}_"
-        return Stages(graph, self.target, self.validator.nested(), self.watched, prefix)
+        return Stages(graph, self.target, self.validator.nested(), self.known, self.watched, prefix)
 
     def all(self) -> Iterator[Stages]:
         """These stages, then those of all bodies."""
@@ -105,12 +101,18 @@ class Stages:
         return self.plan.kernels
 
     @lazy
+    def clusters(self) -> tuple[Cluster, ...]:
+        """What each kernel has in common with equal ones."""
+        return tuple(self.known.of(kernel, self.target) for kernel in self.kernels)
+
+    @lazy
     def lowered(self) -> tuple[Lowered, ...]:
-        return tuple(
-            schedule.lower(step, self.target, f"{step.kind.value}_{self.prefix}{index}")
-            for index, step in enumerate(self.plan.steps)
-            if isinstance(step, Kernel)
-        )
+        return tuple(map(Cluster.lowered_for, self.clusters, self.kernels, self._names()))
+
+    def _names(self) -> Iterator[str]:
+        for index, step in enumerate(self.plan.steps):
+            if isinstance(step, Kernel):
+                yield f"{step.kind.value}_{self.prefix}{index}"
 
     @lazy
     def loops(self) -> tuple[LoopFunction, ...]:
@@ -120,14 +122,14 @@ class Stages:
 
     @lazy
     def widened(self) -> tuple[LoopFunction, ...]:
-        return tuple(map(self._widened, self.loops, self.kernels, self.lowered))
+        return tuple(map(self._widened, self.loops, self.clusters, self.kernels, self.lowered))
 
-    def _widened(self, function: LoopFunction, kernel: Kernel, low: Lowered) -> LoopFunction:
-        function = widen(function, self.target)
-        self.validator.loops("widening", kernel, low, function)
-        function = simplify_loops(function)
-        self.validator.loops("simplify", kernel, low, function)
-        return function
+    def _widened(
+        self, written: LoopFunction, shared: Cluster, kernel: Kernel, low: Lowered
+    ) -> LoopFunction:
+        self.validator.loops("widening", kernel, low, shared.widened)
+        self.validator.loops("simplify", kernel, low, shared.simplified)
+        return replace(shared.simplified, name=written.name)
 
     @lazy
     def memory(self) -> MemoryPlan:
@@ -142,14 +144,10 @@ class Stages:
     @lazy
     def codes(self) -> tuple[KernelCode, ...]:
         """LLVM IR per kernel, under a symbol that names its content: equal kernels are one."""
-        return tuple(map(self._code, self.kernels, self.lowered, self.widened))
-
-    def _code(self, kernel: Kernel, low: Lowered, function: LoopFunction) -> KernelCode:
-        text = llvm.emit(function, self.target, _UNNAMED)
-        symbol = f"{kernel.kind.value}_{sha256(text.encode()).hexdigest()[:24]}"
-        code = KernelCode(symbol, text.replace(_UNNAMED, symbol))
-        self.validator.emission(kernel, low, code)
-        return code
+        assert len(self.widened) == len(self.clusters)  # what was checked before
+        for kernel, low, shared in zip(self.kernels, self.lowered, self.clusters, strict=True):
+            self.validator.emission(kernel, low, shared.code)
+        return tuple(shared.code for shared in self.clusters)
 
     @property
     def llvm(self) -> tuple[str, ...]:
@@ -197,16 +195,21 @@ def _check_families(graph: Graph) -> None:
             raise CompileError(f"{node.op.name} cannot be compiled yet (at {node.location})")
 
 
-def stages(graph: Graph, target: Target, validator: Validator | None = None) -> Stages:
-    """The stages of compiling `graph` for `target`, lazily, each checked by `validator`."""
-    return Stages(graph, target, validator or Validator())
+def stages(
+    graph: Graph, target: Target, validator: Validator | None = None, watched: bool = False
+) -> Stages:
+    """The stages of compiling `graph` for `target`, lazily, each checked by `validator`. Where
+    something is checked, nothing is used that was compiled for another program."""
+    validator = validator or Validator()
+    known = Clusters() if validator.checks else cluster.SHARED
+    return Stages(graph, target, validator, known, watched)
 
 
 def compile(
     graph: Graph, target: Target, validator: Validator | None = None, watched: bool = False
 ) -> Program:
     """Compile `graph` for `target`; a program that is to be watched describes its buffers."""
-    return Stages(graph, target, validator or Validator(), watched).program
+    return stages(graph, target, validator, watched).program
 
 
 def program_key(graph: Graph, target: Target) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import weft as wf
-from weftc import pipeline
+from weftc import cluster
 from weftrt import knobs
 from weftrt.cpu.memory_check import checker
 from weftrt.errors import MemoryCheckError
@@ -80,12 +80,12 @@ def test_large_outputs_are_streamed(launches: list[int]) -> None:
 
 
 def test_a_store_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    emit = pipeline.llvm.emit
+    emit = cluster.llvm.emit
 
     def without_stores(*arguments: Any) -> str:
         return re.sub(r"(?m)^ *store .*$", "", emit(*arguments))
 
-    monkeypatch.setattr(pipeline.llvm, "emit", without_stores)
+    monkeypatch.setattr(cluster.llvm, "emit", without_stores)
     with knobs.scope(check_memory=1):
         function = wf.jit(lambda x: wf.sqrt(x) * 3.25)
         with pytest.raises(MemoryCheckError) as caught:
@@ -98,7 +98,7 @@ def test_a_store_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stride_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every other element of each vector goes astray; the run that starts at a guard tells."""
-    emit = pipeline.llvm.emit
+    emit = cluster.llvm.emit
 
     def shifted(*arguments: Any) -> str:
         text = emit(*arguments)
@@ -112,7 +112,7 @@ def test_a_stride_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         line = f"  %off = getelementptr float, ptr {place[1]}, i64 -1\n"
         return text[: place.start()] + line + text[place.start() :]
 
-    monkeypatch.setattr(pipeline.llvm, "emit", shifted)
+    monkeypatch.setattr(cluster.llvm, "emit", shifted)
     with knobs.scope(check_memory=1):
         function = wf.jit(lambda x: wf.sqrt(x) * 5.25)
         with pytest.raises(MemoryCheckError, match="writes before the start of its output"):

@@ -11,7 +11,7 @@ import pytest
 
 import weft as wf
 from weft import engine
-from weftc import pipeline
+from weftc import cluster, pipeline
 from weftc.loop.ir import LoopFunction
 from weftc.validate import Miscompiled
 from weftrt import knobs
@@ -67,13 +67,13 @@ def test_a_key_that_two_programs_share_is_found(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_wrong_stage_is_named_with_the_users_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = pipeline.widen
+    right = cluster.widen
 
     def nothing(function: LoopFunction, target: Target) -> LoopFunction:
         wide = right(function, target)
         return LoopFunction(wide.name, wide.buffers, wide.sizes, ())
 
-    monkeypatch.setattr(pipeline, "widen", nothing)
+    monkeypatch.setattr(cluster, "widen", nothing)
     with pytest.raises(Miscompiled, match=r"after widening: .*test_verification.py") as caught:
         wf.jit(_first)(X)
     assert caught.value.stage == "widening"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan
 from weftc.ir import verify as graphs
@@ -27,6 +28,9 @@ class Miscompiled(VerifyError):
 
 class Validator:
     """What the pipeline tells about each stage. This one checks nothing."""
+
+    checks: ClassVar[bool] = False
+    """Whether anything is checked."""
 
     def nested(self) -> Validator:
         """A validator of the same level for a graph within the graph."""
@@ -63,6 +67,8 @@ class Validator:
 
 class FormValidator(Validator):
     """Level 1: whether what a stage made is well formed."""
+
+    checks = True
 
     def begin(self, graph: Graph) -> None:
         self._graph("tracing", graph)
