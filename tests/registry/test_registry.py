@@ -19,6 +19,7 @@ from weftc.ir.types import TensorType, TupleType, ValueType
 from weftc.loop import scalar
 from weftc.loop.ir import LoopType, Var
 from weftc.ops import TABLE
+from weftc.ops.structure import project
 from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 
@@ -129,7 +130,7 @@ def gradient_case(op: OpDef, case: Case, random: np.random.Generator) -> Case:
     return case._replace(arrays=arrays)
 
 
-def numeric_gradient(op: OpDef, case: Case, cotangent: Any, operand: int) -> Any:
+def numeric_gradient(op: OpDef, case: Case, cotangents: list[Any], operand: int) -> Any:
     step = 1e-6
     result = np.zeros_like(case.arrays[operand])
     for place in np.ndindex(result.shape):
@@ -137,34 +138,47 @@ def numeric_gradient(op: OpDef, case: Case, cotangent: Any, operand: int) -> Any
         for sign in (1, -1):
             arrays = [a.copy() for a in case.arrays]
             arrays[operand][place] += sign * step
-            sides.append(np.sum(cotangent * referenced(op, case._replace(arrays=arrays))))
+            values = flat([referenced(op, case._replace(arrays=arrays))])
+            sides.append(sum(np.sum(c * v) for c, v in zip(cotangents, values, strict=True)))
         result[place] = (sides[0] - sides[1]) / (2 * step)
     return result
+
+
+def results_of(type_: ValueType) -> list[TensorType]:
+    """The types of the tensors that a node gives."""
+    items = type_.items if isinstance(type_, TupleType) else (type_,)
+    return [item for item in items if isinstance(item, TensorType)]
 
 
 def check_gradient(op: OpDef, case: Case, random: np.random.Generator) -> None:
     inputs = inputs_of(case.types)
     node = op(*inputs, **case.attrs)
-    cotangent = random.standard_normal(static_shape(node.type.shape))
-    g = inputs_of((node.type,))[0]
-    found = vjp([node], [g], inputs)
+    types = results_of(node.value_type)
+    parts = [node] if len(types) == 1 else [project(node, index=i) for i in range(len(types))]
+    floats = [t if t.dtype.is_float else TensorType(dtypes.float64, ()) for t in types]
+    cotangents = [
+        random.standard_normal(static_shape(f.shape)) * (f is t) for f, t in zip(floats, types)
+    ]
+    given = inputs_of((*case.types, *floats))
+    gs = given[len(inputs) :]
+    found = vjp(parts, [g if t.dtype.is_float else None for g, t in zip(gs, types)], inputs)
     wanted = [f for f in found if f is not None]
-    graph = Graph("gradient", (*inputs, g), tuple(wanted))
-    values = iter(interpret(graph, [*case.arrays, cotangent]))
+    graph = Graph("gradient", (*inputs, *gs), tuple(wanted))
+    values = iter(interpret(graph, [*case.arrays, *cotangents]))
     for operand, part in enumerate(found):
         if case.types[operand].dtype is not dtypes.float64:
             assert part is None
             continue
-        numeric = numeric_gradient(op, case, cotangent, operand)
+        numeric = numeric_gradient(op, case, cotangents, operand)
         value = next(values) if part is not None else np.zeros_like(numeric)
         assert value.shape == numeric.shape
         np.testing.assert_allclose(value, numeric, rtol=2e-6, atol=2e-7, err_msg=f"{op} {operand}")
 
 
 def is_small_and_smooth(op: OpDef, case: Case) -> bool:
-    result = op.infer(case.types, case.attrs)
+    results = results_of(op.infer(case.types, case.attrs))
     return (
-        result.dtype is dtypes.float64
+        any(result.dtype is dtypes.float64 for result in results)
         and any(t.dtype is dtypes.float64 for t in case.types)
         and sum(a.size for a in case.arrays) <= 60
     )

@@ -59,6 +59,16 @@ class Failure:
     indices: Node | None = None
 
 
+@dataclass(frozen=True)
+class ExternCall:
+    """The routine of the runtime that computes a node from the buffers of its inputs into those of
+    its results, the sizes it is told, and the nanoseconds it takes, about."""
+
+    function: str
+    sizes: tuple[Size, ...]
+    work: Size
+
+
 class Puller(Protocol):
     """What a `pull` rule may ask of the schedule that lowers its node."""
 
@@ -126,6 +136,8 @@ class OpDef:
     pull: Pull | None = None
     vjp: Vjp | None = None
     commutative: bool = False
+    extern: Callable[[Node], ExternCall] | None = None
+    """For EXTERN: which routine of the runtime computes a node."""
     fails: Callable[[Node], Failure] | None = None
     """How a node of this op fails at run time; None for ops that cannot."""
     effect: bool = False

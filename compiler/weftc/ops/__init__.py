@@ -10,6 +10,7 @@ from weftc.ops import (
     pointwise,
     power,
     reduction,
+    sorting,
     source,
     structure,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "pointwise",
     "power",
     "reduction",
+    "sorting",
     "source",
     "structure",
 ]

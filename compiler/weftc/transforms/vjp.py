@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from weftc.ir import location as locations
 from weftc.ir.node import Node, toposort
 from weftc.ir.opdef import TABLE
+from weftc.ir.types import TensorType, TupleType, ValueType
 from weftrt.errors import TraceError
 
 
@@ -23,36 +24,67 @@ def vjp(
     """
     order = toposort(outputs, inputs)
     active = _active(order, inputs)
-    gathered: dict[Node, Node] = {}
+    gathered = _Gathered()
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if cotangent is not None and output in active:
-            _gather(gathered, output, cotangent)
+            gathered.add(output, 0, cotangent)
     stops = set(inputs)
     for node in reversed(order):
         if node in gathered and node not in stops:
             with locations.at(node.location):
-                _pull_back(node, gathered[node], active, gathered)
-    return [gathered.get(node) for node in inputs]
+                _pull_back(node, active, gathered)
+    return [gathered.of(node)[0] for node in inputs]
+
+
+class _Gathered:
+    """The cotangents that have reached the results of nodes."""
+
+    def __init__(self) -> None:
+        self._parts: dict[Node, list[Node | None]] = {}
+
+    def __contains__(self, node: Node) -> bool:
+        return node in self._parts
+
+    def of(self, node: Node) -> list[Node | None]:
+        """One for each result of `node`."""
+        return self._parts.get(node) or [None] * _results(node)
+
+    def add(self, node: Node, index: int, cotangent: Node) -> None:
+        """One more for result `index` of `node`."""
+        parts = self._parts.setdefault(node, [None] * _results(node))
+        before = parts[index]
+        parts[index] = cotangent if before is None else TABLE["add"](before, cotangent)
+
+
+def _results(node: Node) -> int:
+    return len(node.value_type.items) if isinstance(node.value_type, TupleType) else 1
+
+
+def _has_float(type_: ValueType) -> bool:
+    if isinstance(type_, TupleType):
+        return any(map(_has_float, type_.items))
+    return isinstance(type_, TensorType) and type_.dtype.is_float
 
 
 def _active(order: Sequence[Node], inputs: Sequence[Node]) -> set[Node]:
-    """Float nodes that depend on a float among `inputs` through floats."""
-    active = {node for node in inputs if node.type.dtype.is_float}
+    """Nodes of floats that depend on a float among `inputs` through floats."""
+    active = {node for node in inputs if _has_float(node.value_type)}
     for node in order:
-        if node.type.dtype.is_float and not active.isdisjoint(node.inputs):
+        if _has_float(node.value_type) and not active.isdisjoint(node.inputs):
             active.add(node)
     return active
 
 
-def _gather(gathered: dict[Node, Node], node: Node, cotangent: Node) -> None:
-    before = gathered.get(node)
-    gathered[node] = cotangent if before is None else TABLE["add"](before, cotangent)
-
-
-def _pull_back(node: Node, g: Node, active: set[Node], gathered: dict[Node, Node]) -> None:
+def _pull_back(node: Node, active: set[Node], gathered: _Gathered) -> None:
     """Add the cotangents that `node` sends to its inputs, where they are wanted."""
+    cotangents = gathered.of(node)
+    if node.op.name == "project":
+        (cotangent,) = cotangents
+        assert cotangent is not None
+        gathered.add(node.inputs[0], node["index"], cotangent)
+        return
     if node.op.vjp is None:
         raise TraceError(f"{node.op.name} has no gradient (at {node.location or 'unknown place'})")
-    for operand, cotangent in zip(node.inputs, node.op.vjp(node, g), strict=True):
+    for operand, cotangent in zip(node.inputs, node.op.vjp(node, *cotangents), strict=True):
         if cotangent is not None and operand in active:
-            _gather(gathered, operand, cotangent)
+            gathered.add(operand, 0, cotangent)

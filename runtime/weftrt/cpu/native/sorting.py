@@ -7,7 +7,7 @@ costs nothing. Few of many are kept sorted while the row is read; of more, the l
 found by its digits, the highest first, and only what comes before it is sorted. Rows are shared out
 to the threads.
 
-This is translated once for each kind of elements that programs sort (weftrt.cpu.externs), with
+This is translated once for each kind of elements that programs sort (weftrt.cpu.sorts), with
 constants of its own.
 """
 
@@ -15,13 +15,10 @@ from __future__ import annotations
 
 from weftrt.cpu.native.intrinsics import below, cast, record, stack
 from weftrt.cpu.native.types import I32, I64, U8, Bool, Pointer, Ptr, Struct, extern, native
+from weftrt.orders import ASCENDING, LARGEST, PLACES, VALUES
 
 ITEMSIZE, IS_FLOAT, HAS_PLACES = 4, True, True
 """What is sorted, and whether the places of elements come along: what a translation sets."""
-ASCENDING, DESCENDING, LARGEST = 0, 1, 2
-"""Orders: NaN is last, but in LARGEST (the order of top_k) it is first."""
-VALUES, PLACES = 1, 2
-"""Results; both together are 3."""
 
 SHORT = 64
 """Rows of as many elements are sorted by insertion."""
@@ -336,8 +333,8 @@ def set_order(rows: Rows, signed: Bool, order: I64) -> None:
 @native
 def sort(buffers: Pointer[Ptr], sizes: Pointer[I64], context: Ptr) -> I64:
     """Sort: the source and the wanted results; the number of rows, their length, how many of a row
-    are written, which results, whether elements are signed, the order. 1 where there is no memory,
-    or where places in a row so long do not fit half a word."""
+    are written, which results, whether elements are signed, the order. -1, or 0 where there is no
+    memory, or where places in a row so long do not fit half a word."""
     rows = record(Rows)
     rows.source = buffers[0]
     rows.length = sizes[1]
@@ -351,4 +348,4 @@ def sort(buffers: Pointer[Ptr], sizes: Pointer[I64], context: Ptr) -> I64:
     if rows.kept > 0 and rows.failed == 0:
         grain = PIECE_NANOSECONDS // (rows.length * ELEMENT_NANOSECONDS)
         weft_parallel(sort_rows, rows, sizes[0], grain if grain > 1 else 1)
-    return rows.failed
+    return -1 if rows.failed == 0 else 0

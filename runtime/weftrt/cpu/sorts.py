@@ -1,7 +1,7 @@
-"""C functions that programs call by name: `int64 fn(void **buffers, int64 *sizes, void *context)`.
+"""The C functions that sort: `int64 fn(void **buffers, int64 *sizes, void *context)`.
 
-They are native code with constants of its own, translated and compiled when a program first needs
-one, through the object cache, and kept for good.
+Each is weftrt.cpu.native.sorting with constants of its own, translated and compiled when a program
+first needs it, through the object cache, and kept for good.
 """
 
 from __future__ import annotations
@@ -14,15 +14,12 @@ from weftrt.cpu import linker
 from weftrt.cpu.host import host
 from weftrt.cpu.native import library, sorting
 
-NO_MEMORY = 1
-"""What a function returns that lacks memory; 0 where all went well."""
-
 
 def _sort(itemsize: int, is_float: bool, has_places: bool = True) -> Mapping[str, int]:
     return {"ITEMSIZE": itemsize, "IS_FLOAT": is_float, "HAS_PLACES": has_places}
 
 
-FUNCTIONS: Mapping[str, Mapping[str, int]] = {
+ROUTINES: Mapping[str, Mapping[str, int]] = {
     "weft_sort_u8": _sort(1, False),
     "weft_sort_i32": _sort(4, False),
     "weft_sort_f32": _sort(4, True),
@@ -31,13 +28,13 @@ FUNCTIONS: Mapping[str, Mapping[str, int]] = {
     "weft_sort_i64_values": _sort(8, False, has_places=False),
     "weft_sort_f64_values": _sort(8, True, has_places=False),
 }
-"""The functions, by the constants of `weftrt.cpu.native.sorting`, which says what they take."""
+"""Their names, and their constants; `sorting.sort` says what they take."""
 
 
 @cache
 def address(name: str) -> int:
     """The address of the function called `name`; KeyError if there is none."""
-    constants = FUNCTIONS[name]
+    constants = ROUTINES[name]
     library.library()  # provides what the functions call
     identity = f"{name} {library.source_digest()}"
     build = partial(_text, name, host().triple, constants)
