@@ -1,8 +1,9 @@
 """A compiled program as data: what the compiler hands to the runtime.
 
-A program is a list of instructions over numbered buffers: kernel calls, and the jumps, loops and
-tests between them. The runtime owns the one native routine that walks it (weftrt.cpu.native): no
-code is generated per program, only per kernel, and equal kernels are shared between programs.
+A program is a list of instructions over numbered buffers: calls of kernels, of C functions and of
+Python, and the jumps, loops and tests between them. The runtime owns the one native routine that
+walks it (weftrt.cpu.native): no code is generated per program, only per kernel, and equal kernels
+are shared between programs.
 
 Buffers are numbered: inputs, then outputs, then temporaries. Sizes are numbered: the symbols (read
 from input shapes by the call guard), then the derived sizes, each a polynomial over the symbols.
@@ -109,6 +110,29 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Extern:
+    """One call of a C function, by the name that weftrt.cpu.externs knows it by. What it gives back
+    is the element at fault at site number `site`, or -1."""
+
+    function: str
+    buffers: tuple[int, ...]
+    sizes: tuple[int, ...]
+    site: int = 0
+
+
+@dataclass(frozen=True)
+class Callback:
+    """One call of host function number `function`: it is given an Array for each (buffer, spec) of
+    `operands`, and gives back as many as there are `results`. What it raises ends the program.
+    `location` is the user's line."""
+
+    function: int
+    operands: tuple[tuple[int, ArraySpec], ...]
+    results: tuple[tuple[int, ArraySpec], ...]
+    location: str
+
+
+@dataclass(frozen=True)
 class Jump:
     """Go on at instruction number `target`, which may be the end of the program."""
 
@@ -135,10 +159,13 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Increment:
-    """Add one to the int64 in `counter`."""
+class Next:
+    """The end of a counting loop: add one to the int64 in `counter`, and go on at `target` if it is
+    below that in `upper`."""
 
     counter: int
+    upper: int
+    target: int
 
 
 @dataclass(frozen=True)
@@ -179,7 +206,9 @@ class Check:
     site: int
 
 
-Instruction: TypeAlias = Launch | Jump | Branch | Count | Increment | Point | Rotate | Copy | Check
+Instruction: TypeAlias = (
+    Launch | Extern | Callback | Check | Copy | Jump | Branch | Count | Next | Point | Rotate
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,10 +14,19 @@ import pytest
 from tests.runtime import test_threads
 from tests.runtime.programs import N, spec
 
-from weftrt import array
+from weftrt import array, dtypes
 from weftrt.cpu import threads
 from weftrt.cpu.executable import Executable, load
-from weftrt.program import KernelCode, Launch, Program
+from weftrt.program import (
+    ArraySpec,
+    Copy,
+    Instruction,
+    KernelCode,
+    Launch,
+    Next,
+    Program,
+    Temporary,
+)
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer here")
 
@@ -114,6 +124,7 @@ def test_a_handler_that_raises_ends_the_program(thread_count, executable, count)
     def handler() -> None:
         seen.append(1)
         if len(seen) == 3:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise StopHere
 
     x = np.zeros(count, "f4")
@@ -156,6 +167,67 @@ def test_what_a_handler_catches_does_not_end_the_program_around_it(thread_count)
         [out] = slow.run([np.zeros(100, "f4")])
     np.testing.assert_array_equal(array.to_numpy(out), np.arange(100, dtype="f4"))
     assert caught
+
+
+def endless(*body: Instruction, work: int) -> Executable:
+    """Counts from 0 to 2^62, which takes forever, around what is given."""
+    zero, upper, _out, counter = range(4)
+    number = ArraySpec(dtypes.int64, ())
+    return load(
+        Program(
+            name="endless",
+            key="endless",
+            inputs=(number, number),
+            outputs=(spec(2),),
+            symbols=(),
+            derived=(((2, ()),), ((1, ()),)),
+            temporaries=(Temporary(0),),
+            arena=64,
+            kernels=(KernelCode("test_sleeping", SLEEPING),),
+            steps=(Copy(zero, counter, 1, 8), *body, Next(counter, upper, 1)),
+            sites=(),
+            results=(0,),
+            work=work,
+        )
+    )
+
+
+@pytest.mark.parametrize("body", [(), (Launch(0, (0, 2), (0, 1)),)], ids=["nothing", "a kernel"])
+@pytest.mark.parametrize("work", [0, 10**6, 10**10])
+def test_an_endless_loop(thread_count, work, body):
+    """Handlers run, and one ends it, whatever was estimated; other threads run meanwhile."""
+    seen: list[int] = []
+    turns: list[int] = []
+
+    def handler() -> None:
+        seen.append(len(turns))
+        if seen[0] < seen[-1] or len(seen) == 500:
+            raise StopHere
+
+    def other() -> None:
+        while not seen or seen[0] == seen[-1]:
+            turns.append(1)
+
+    thread = threading.Thread(target=other)
+    with pytest.raises(StopHere), every_20_milliseconds(handler):
+        thread.start()
+        endless(*body, work=work).run([0, 1 << 62])
+    assert seen[0] < seen[-1], "a loop keeps the GIL"
+    thread.join()
+
+
+def test_a_handler_may_run_short_programs(thread_count):
+    """Which hold the GIL, while the program around them is watched."""
+    slow, short = sleeping(5000), load(replace(test_threads.program(), work=0))
+    seen = []
+
+    def handler() -> None:
+        seen.append(1)
+        test_threads.check(short, 100, repeats=3)
+
+    with every_20_milliseconds(handler):
+        slow.run([np.zeros(200, "f4")])
+    assert seen
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -12,14 +12,23 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from weftrt import array
-from weftrt.cpu.instructions import encode, encode_size, widest_launch
+from weftrt.cpu.callbacks import HostFunction, call_back
+from weftrt.cpu.instructions import encode, encode_size, most_words
 from weftrt.cpu.linker import Code, default
 from weftrt.cpu.memory_check.checker import Checker
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
 from weftrt.errors import DTypeError, OutOfMemoryError, ShapeError
-from weftrt.program import ArraySpec, Instruction, KernelCode, Polynomial, Program, SizeSlot
+from weftrt.program import (
+    ArraySpec,
+    Callback,
+    Instruction,
+    KernelCode,
+    Polynomial,
+    Program,
+    SizeSlot,
+)
 from weftrt.sizes import byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
@@ -28,27 +37,30 @@ _Program = mirror(ProgramTable)
 _Array = mirror(ArrayTable)
 
 
-def load(program: Program) -> Executable:
-    """Link a program's kernels and build its tables. The kernels' text, which is most of a program,
-    is not kept."""
+def load(program: Program, functions: Sequence[HostFunction] = ()) -> Executable:
+    """Link a program's kernels and build its tables; `functions` are what its callbacks call. The
+    kernels' text, which is most of a program, is not kept."""
     linked = link_kernels(program.kernels)
     symbols = tuple(KernelCode(kernel.symbol, "") for kernel in program.kernels)
-    return Executable(replace(program, kernels=symbols), linked)
+    return Executable(replace(program, kernels=symbols), linked, functions)
 
 
 class Executable:
     """A program ready to run. It owns the native tables, which hold its own address."""
 
-    def __init__(self, program: Program, kernels: dict[str, Code]) -> None:
+    def __init__(
+        self, program: Program, kernels: dict[str, Code], functions: Sequence[HostFunction]
+    ) -> None:
         self.program = program
         self.kernels = kernels
+        self._functions = functions
         self._kept: list[object] = []
         addresses = [kernels[kernel.symbol].address for kernel in program.kernels]
         self._checker = Checker(program, addresses) if program.is_watched else None
-        if self._checker is None:
-            self.table = self._program_table(program.steps, addresses)
-        else:
-            self.table = self._program_table(self._checker.steps, self._checker.addresses)
+        self._steps: Sequence[Instruction] = program.steps
+        if self._checker is not None:
+            self._steps, addresses = self._checker.steps, self._checker.addresses
+        self.table = self._program_table(addresses)
         self.address = ctypes.addressof(self.table)
 
     def run(self, inputs: Sequence[Input]) -> tuple[array.Array, ...]:
@@ -73,6 +85,12 @@ class Executable:
             index = f"the index {self._element(failed.indices, element, buffers)}"
         message = failed.message.format(index=index)
         raise failed.kind(f"{failed.location}: {message} (element {element})")
+
+    def call_back(self, number: int, buffers: int, sizes: int) -> None:
+        """Carry out instruction `number`, a callback, for the native executor."""
+        step = self._steps[number]
+        assert isinstance(step, Callback)
+        call_back(step, self._functions[step.function], buffers, sizes)
 
     def _element(self, number: int, element: int, buffers: int) -> int:
         """An element of an integer input."""
@@ -101,9 +119,9 @@ class Executable:
         places = program.places or ("",) * len(needs)
         return [(size, place, error) for place, (size, error) in zip(places, needs, strict=True)]
 
-    def _program_table(self, steps: Sequence[Instruction], kernels: Sequence[int]) -> Any:
+    def _program_table(self, kernels: Sequence[int]) -> Any:
         program = self.program
-        code = encode(steps, kernels)
+        code = encode(self._steps, kernels)
         buffers = len(program.inputs) + len(program.outputs) + len(program.temporaries)
         return _Program(
             owner=id(self),
@@ -122,7 +140,7 @@ class Executable:
             work=encode_size(program.work),
             code_length=len(code),
             code=self._numbers(code),
-            widest_launch=widest_launch(steps),
+            call_words=most_words(self._steps),
         )
 
     def _keep(self, structure: Any) -> int:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weftrt.cpu import externs
 from weftrt.cpu.native import executor
 from weftrt.program import (
     Branch,
+    Callback,
     Check,
     Copy,
     Count,
-    Increment,
+    Extern,
     Instruction,
     Jump,
     Launch,
+    Next,
     Point,
     Rotate,
     SizeSlot,
@@ -25,20 +28,22 @@ from weftrt.sizes import fits_word
 
 OPERATIONS: dict[type[Instruction], int] = {
     Launch: executor.LAUNCH,
+    Extern: executor.EXTERN,
+    Callback: executor.CALLBACK,
+    Check: executor.CHECK,
+    Copy: executor.COPY,
     Jump: executor.JUMP,
     Branch: executor.BRANCH,
     Count: executor.COUNT,
-    Increment: executor.INCREMENT,
+    Next: executor.NEXT,
     Point: executor.POINT,
     Rotate: executor.ROTATE,
-    Copy: executor.COPY,
-    Check: executor.CHECK,
 }
 
 
 def encode(steps: Sequence[Instruction], kernels: Sequence[int]) -> list[int]:
     """The words of a program; `kernels` are the addresses of its kernels."""
-    operands = [_operands(step, kernels) for step in steps]
+    operands = [_operands(number, step, kernels) for number, step in enumerate(steps)]
     places = [0]
     for step, values in zip(steps, operands):
         places.append(places[-1] + 2 + len(values) + len(targets(step)))
@@ -49,35 +54,39 @@ def encode(steps: Sequence[Instruction], kernels: Sequence[int]) -> list[int]:
     return words
 
 
-def widest_launch(steps: Sequence[Instruction]) -> int:
-    """The most buffers and sizes that a launch passes on."""
-    return max((len(s.buffers) + len(s.sizes) for s in steps if isinstance(s, Launch)), default=0)
+def most_words(steps: Sequence[Instruction]) -> int:
+    """How many words a call of a kernel or C function passes on at most: buffers, sizes, status."""
+    calls = (step for step in steps if isinstance(step, Launch | Extern))
+    return max((len(call.buffers) + len(call.sizes) + 1 for call in calls), default=0)
 
 
 def targets(step: Instruction) -> tuple[int, ...]:
     """The instructions, by number, where it may go on besides at the next one."""
     match step:
-        case Jump(target) | Count(_, _, target):
+        case Jump(target) | Count(_, _, target) | Next(_, _, target):
             return (target,)
         case Branch(_, _, numbers):
             return numbers
     return ()
 
 
-def _operands(step: Instruction, kernels: Sequence[int]) -> tuple[int, ...]:
+def _operands(number: int, step: Instruction, kernels: Sequence[int]) -> tuple[int, ...]:
     """All operands but the targets."""
     match step:
         case Launch(kernel, buffers, sizes, site, elements):
             counts = (len(buffers), len(sizes))
             return (kernels[kernel], encode_size(elements), site, *counts, *buffers, *sizes)
+        case Extern(function, buffers, sizes, site):
+            routine, counts = externs.routine(function), (len(buffers), len(sizes))
+            return (routine.address, routine.context, site, *counts, *buffers, *sizes)
+        case Callback():
+            return (number,)
         case Jump():
             return ()
         case Branch(buffer, dtype, numbers):
             return (buffer, dtype.code, len(numbers))
-        case Count(counter, upper):
+        case Count(counter, upper) | Next(counter, upper):
             return (counter, upper)
-        case Increment(counter):
-            return (counter,)
         case Point(buffer, other):
             return (buffer, other)
         case Rotate(read, written, spare):

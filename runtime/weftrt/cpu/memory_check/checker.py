@@ -26,13 +26,15 @@ from weftrt.forks import ForkLock
 from weftrt.program import (
     Branch,
     BufferUse,
+    Callback,
     Copy,
     Count,
-    Increment,
+    Extern,
     Instruction,
     Jump,
     Launch,
     LaunchUse,
+    Next,
     Point,
     Program,
     Role,
@@ -142,8 +144,12 @@ class Checker:
                 return self._moved(written, {buffer: other})
             case Rotate(read, now, spare):
                 return self._moved(written, {read: now, now: spare, spare: now})
-            case Increment(counter):
+            case Next(counter):
                 return written | {counter: _UNKNOWN}
+            case Callback(_, _, results):
+                return written | {number: _UNKNOWN for number, _ in results}
+            case Extern(_, buffers):
+                return written | dict.fromkeys(buffers, _UNKNOWN)
         return written
 
     def _moved(self, written: Written, sources: Mapping[int, int]) -> Written:
@@ -156,7 +162,7 @@ class Checker:
 def retargeted(step: Instruction, places: Sequence[int]) -> Instruction:
     """The same instruction in a program where number n is at places[n]."""
     match step:
-        case Jump(target) | Count(_, _, target):
+        case Jump(target) | Count(_, _, target) | Next(_, _, target):
             return replace(step, target=places[target])
         case Branch(_, _, targets):
             return replace(step, targets=tuple(places[target] for target in targets))

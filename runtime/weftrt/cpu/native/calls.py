@@ -75,6 +75,7 @@ def weft_run(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """run(program address, tuple of Arrays): a tuple of Arrays; None where they do not fit."""
     program = cast(ProgramTable, PyLong_AsLongLong(arguments[0]))
     words = program.buffer_count + program.size_count + program.output_count
+    words += program.call_words
     space = stack(I64, ON_STACK)
     if words <= ON_STACK:
         return run_in(program, arguments[1], space)

@@ -204,7 +204,7 @@ def attempt(entry: EntryTable, given: Given) -> Ptr:
     """Run one entry if the call matches it: the result, NULL with an exception, or MISS."""
     program = entry.program
     words = program.buffer_count + program.size_count + program.output_count
-    words += 2 * program.input_count
+    words += 2 * program.input_count + program.call_words
     space = stack(I64, ON_STACK)
     if words <= ON_STACK:
         return attempt_in(entry, given, space)

@@ -27,9 +27,18 @@ from weftrt.cpu.native.python import (
     PyErr_Occurred,
     PyTuple_New,
     SizedObject,
+    call_by,
     raise_by,
 )
-from weftrt.cpu.native.signals import interrupted, is_watched, release_lock, take_lock
+from weftrt.cpu.native.signals import (
+    Hold,
+    begin,
+    end,
+    enter_python,
+    interrupted,
+    leave_python,
+    tired,
+)
 from weftrt.cpu.native.types import (
     I32,
     I64,
@@ -43,10 +52,11 @@ from weftrt.cpu.native.types import (
     native,
 )
 
-RELEASE_NANOSECONDS = 10_000
 SITE_SHIFT = 48
 ELEMENT_MASK = (1 << 48) - 1
-LAUNCH, JUMP, BRANCH, COUNT, INCREMENT, POINT, ROTATE, COPY, CHECK = range(9)
+LAUNCH, EXTERN, CALLBACK, CHECK, COPY = range(5)
+"""Operations that may fail or take long; the others only choose what comes next."""
+JUMP, BRANCH, COUNT, NEXT, POINT, ROTATE = range(5, 11)
 UINT32, UINT64 = dtypes.uint32.code, dtypes.uint64.code
 INT32, INT64 = dtypes.int32.code, dtypes.int64.code
 MOST_INT64 = (1 << 63) - 1
@@ -61,11 +71,22 @@ class ArrayTable(Struct):
 
 
 class Failure(Struct):
-    """What stopped a program: a number in Program.sites (-1 where an exception is set), and the
-    element that it complains of (-1 where it is about none)."""
+    """What stopped a program, unless an exception did: a number in Program.sites, and the element
+    that it complains of, -1 where it is about none."""
 
     site: I64
     element: I64
+
+
+class Run(Struct):
+    """A program under way: what the call gave it, and room for what a launch passes on."""
+
+    owner: Ptr
+    buffers: Pointer[Ptr]
+    sizes: Pointer[I64]
+    space: Ptr
+    failure: Failure
+    hold: Hold
 
 
 class ProgramTable(Struct):
@@ -89,7 +110,7 @@ class ProgramTable(Struct):
     work: I64
     code_length: I64
     code: Pointer[I64]
-    widest_launch: I64
+    call_words: I64
 
 
 @native
@@ -159,37 +180,95 @@ def drop_outputs(outputs: Pointer[ArrayObject], count: I64) -> None:
 
 
 @native
-def call_kernel(at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64], space: Ptr) -> I64:
-    """Call the kernel of a launch; `space` has room for its buffers, sizes and status, which is
-    the result."""
-    status = cast(Pointer[I64], space)
-    status[0] = -1
-    given: Pointer[Ptr] = space + 8
-    buffer_count = at[5]
+def pass_on(run: Run, counts: Pointer[I64], target: Pointer[Ptr]) -> Pointer[I64]:
+    """Write the buffers, then the sizes of an instruction to `target`, where the sizes begin is the
+    result; `counts` are how many of each, and their numbers."""
+    buffer_count = counts[0]
+    numbers = counts + 2
     for index in range(buffer_count):
-        given[index] = buffers[at[7 + index]]
-    extents: Pointer[I64] = space + (8 + buffer_count * 8)
-    slots = at + (7 + buffer_count)
-    for index in range(at[6]):
-        extents[index] = sizes[slots[index]]
-    invoke(None, cast(Ptr, at[2]), given, extents, status)
-    return status[0]
+        target[index] = run.buffers[numbers[index]]
+    extents = cast(Pointer[I64], target + buffer_count)
+    numbers = numbers + buffer_count
+    for index in range(counts[1]):
+        extents[index] = run.sizes[numbers[index]]
+    return extents
 
 
 @native
-def launch(
-    at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64], space: Ptr, failure: Failure
-) -> Bool:
+def launch(run: Run, at: Pointer[I64]) -> Bool:
     """Launch: kernel, elements, site, counts of buffers and sizes, their numbers. False where it
     fails."""
-    if resolve_size(at[3], sizes) == 0:
+    if resolve_size(at[3], run.sizes) == 0:
         return True
-    status = call_kernel(at, buffers, sizes, space)
-    if status == -1:
+    status = cast(Pointer[I64], run.space)
+    status[0] = -1
+    given: Pointer[Ptr] = run.space + 8
+    extents = pass_on(run, at + 5, given)
+    invoke(None, cast(Ptr, at[2]), given, extents, status)
+    if status[0] == -1:
         return True
-    failure.site = at[4] + (status >> SITE_SHIFT)
-    failure.element = status & ELEMENT_MASK
+    run.failure.site = at[4] + (status[0] >> SITE_SHIFT)
+    run.failure.element = status[0] & ELEMENT_MASK
     return False
+
+
+@native
+def call_extern(run: Run, at: Pointer[I64]) -> Bool:
+    """Extern: function, context, site, counts of buffers and sizes, their numbers. False where it
+    fails."""
+    given: Pointer[Ptr] = run.space
+    extents = pass_on(run, at + 5, given)
+    element: I64 = invoke(I64, cast(Ptr, at[2]), given, extents, cast(Ptr, at[3]))
+    run.failure.site = at[4]
+    run.failure.element = element
+    return element == -1
+
+
+@native
+def call_back(run: Run, at: Pointer[I64]) -> Bool:
+    """Callback: its number among the instructions. False with an exception."""
+    enter_python(run.hold)
+    done = call_by(STATE.call_back, run.owner, at[2], cast(I64, run.buffers), cast(I64, run.sizes))
+    leave_python(run.hold)
+    set_float_mode(default_float_mode())
+    return done
+
+
+@native
+def holds(run: Run, at: Pointer[I64]) -> Bool:
+    """Check: buffer, site. False where it fails."""
+    run.failure.site = at[3]
+    run.failure.element = -1
+    return cast(Pointer[U8], run.buffers[at[2]])[0] != 0
+
+
+@native
+def copy(run: Run, at: Pointer[I64]) -> None:
+    """Copy: source, target, elements, bytes of one."""
+    source = run.buffers[at[2]]
+    target = run.buffers[at[3]]
+    if source != target:
+        copy_bytes(target, source, resolve_size(at[4], run.sizes) * at[5])
+
+
+@native
+def perform(run: Run, at: Pointer[I64]) -> Bool:
+    """Carry out an instruction; False where it ends the program."""
+    operation = at[0]
+    done = True
+    if operation == LAUNCH:
+        done = launch(run, at)
+    elif operation == EXTERN:
+        done = call_extern(run, at)
+    elif operation == CALLBACK:
+        done = call_back(run, at)
+    elif operation == CHECK:
+        done = holds(run, at)
+    else:
+        copy(run, at)
+    if run.hold.watched != 0 and done:
+        done = not interrupted(run.hold)
+    return done
 
 
 @native
@@ -217,9 +296,13 @@ def branch_target(at: Pointer[I64], buffers: Pointer[Ptr]) -> I64:
 
 
 @native
-def counter_at(buffer: Ptr) -> Pointer[I64]:
-    """An int64 in memory."""
-    return cast(Pointer[I64], buffer)
+def is_below(at: Pointer[I64], buffers: Pointer[Ptr], step: I64) -> Bool:
+    """Count, Next: counter, upper bound. Whether the counter, advanced by `step`, is below it."""
+    counter = cast(Pointer[I64], buffers[at[2]])
+    count = counter[0] + step
+    if step != 0:
+        counter[0] = count
+    return count < cast(Pointer[I64], buffers[at[3]])[0]
 
 
 @native
@@ -232,100 +315,68 @@ def rotate(at: Pointer[I64], buffers: Pointer[Ptr]) -> None:
 
 
 @native
-def copy(at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64]) -> None:
-    """Copy: source, target, elements, bytes of one."""
-    source = buffers[at[2]]
-    target = buffers[at[3]]
-    if source != target:
-        copy_bytes(target, source, resolve_size(at[4], sizes) * at[5])
-
-
-@native
-def holds(at: Pointer[I64], buffers: Pointer[Ptr], failure: Failure) -> Bool:
-    """Check: buffer, site. False where it fails."""
-    if cast(Pointer[U8], buffers[at[2]])[0] != 0:
-        return True
-    failure.site = at[3]
-    failure.element = -1
-    return False
-
-
-@native
-def follow(at: Pointer[I64], buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure) -> I64:
-    """Carry out an instruction that calls nothing: the place of the next one; -1 where it fails."""
+def follow(at: Pointer[I64], buffers: Pointer[Ptr]) -> I64:
+    """Carry out an instruction that only chooses what comes next: the place of that."""
     operation = at[0]
     if operation == JUMP:
         return at[2]
     if operation == BRANCH:
         return branch_target(at, buffers)
     if operation == COUNT:
-        more: Bool = counter_at(buffers[at[2]])[0] < counter_at(buffers[at[3]])[0]
-        return at[1] if more else at[4]
-    if operation == INCREMENT:
-        counter_at(buffers[at[2]])[0] += 1
-    elif operation == POINT:
+        return at[1] if is_below(at, buffers, 0) else at[4]
+    if operation == NEXT:
+        return at[4] if is_below(at, buffers, 1) else at[1]
+    if operation == POINT:
         buffers[at[2]] = buffers[at[3]]
-    elif operation == ROTATE:
+    else:
         rotate(at, buffers)
-    elif operation == COPY:
-        copy(at, buffers, sizes)
-    elif not holds(at, buffers, failure):
-        return -1
     return at[1]
 
 
 @native
-def run_all(
-    program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
-) -> Bool:
+def may_turn(hold: Hold) -> Bool:
+    """Whether a loop may go on to its next turn."""
+    hold.patience -= 1
+    return hold.patience >= 0 or not tired(hold)
+
+
+@native
+def run_all(program: ProgramTable, run: Run) -> Bool:
     """Carry out the instructions, up to one that fails, or until a signal ends it."""
-    failure.site = -1
-    watched = is_watched()
-    space = stack(I64, program.widest_launch + 1)
     place = 0
     while place < program.code_length:
         at = program.code + place
-        if at[0] == LAUNCH:
-            done = launch(at, buffers, sizes, space, failure)
-            if watched and interrupted():
-                failure.site = -1
-                return False
-            if not done:
+        if at[0] <= COPY:
+            if not perform(run, at):
                 return False
             place = at[1]
         else:
-            place = follow(at, buffers, sizes, failure)
-            if place < 0:
+            before = place
+            place = follow(at, run.buffers)
+            if place <= before and not may_turn(run.hold):
                 return False
     return True
 
 
 @native
-def run_steps(
-    program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
-) -> Bool:
+def run_in_default_mode(program: ProgramTable, run: Run) -> Bool:
     """run_all in the default float mode."""
     mode = float_mode()
     changed = not is_default_float_mode(mode)
     if changed:
         set_float_mode(default_float_mode())
-    done = run_all(program, buffers, sizes, failure)
+    done = run_all(program, run)
     if changed:
         set_float_mode(mode)
     return done
 
 
 @native
-def run_without_lock(
-    program: ProgramTable, buffers: Pointer[Ptr], sizes: Pointer[I64], failure: Failure
-) -> Bool:
-    """run_steps; the GIL is released if that is worth it."""
-    work = resolve_size(program.work, sizes)
-    if work <= RELEASE_NANOSECONDS:
-        return run_steps(program, buffers, sizes, failure)
-    thread = release_lock(work)
-    done = run_steps(program, buffers, sizes, failure)
-    return take_lock(thread, work) and done
+def run_program(program: ProgramTable, run: Run) -> Bool:
+    """Carry out the instructions, without the GIL if that is worth it."""
+    begin(run.hold, resolve_size(program.work, run.sizes))
+    done = run_in_default_mode(program, run)
+    return end(run.hold) and done
 
 
 @native
@@ -342,7 +393,8 @@ def execute(
     sizes: Pointer[I64],
     outputs: Pointer[ArrayObject],
 ) -> Bool:
-    """Run with the inputs in `buffers` and the symbols in `sizes`; False with an exception."""
+    """Run with the inputs in `buffers` and the symbols in `sizes`; False with an exception. Behind
+    the outputs there is room for what a launch passes on."""
     if not derive_sizes(program, sizes):
         return refuse(program, sizes)
     if not allocate_outputs(program, buffers, sizes, outputs):
@@ -359,14 +411,21 @@ def execute(
     first = program.input_count + program.output_count
     for index in range(program.temporary_count):
         buffers[first + index] = arena + resolve_size(program.temporaries[index], sizes)
-    failure = record(Failure)
-    done = run_without_lock(program, buffers, sizes, failure)
+    run = record(Run)
+    run.owner = program.owner
+    run.buffers = buffers
+    run.sizes = sizes
+    run.space = cast(Ptr, outputs + program.output_count)
+    run.failure = record(Failure)
+    run.hold = record(Hold)
+    done = run_program(program, run)
     if arena is not None:
         pool_give(arena, capacity)
     if not done:
         drop_outputs(outputs, program.output_count)
         if PyErr_Occurred() is None:
-            raise_by(STATE.raise_failure, program.owner, cast(I64, failure), cast(I64, buffers))
+            failure = cast(I64, run.failure)
+            raise_by(STATE.raise_failure, program.owner, failure, cast(I64, buffers))
     return done
 
 

@@ -311,6 +311,10 @@ def _raise_failure(executable: Any, failure: int, buffers: int) -> None:
     executable.fail(failed.site, failed.element, buffers)
 
 
+def _call_back(executable: Any, number: int, buffers: int, sizes: int) -> None:
+    executable.call_back(number, buffers, sizes)
+
+
 def _raise_no_memory(executable: Any, count: int, sizes: int) -> None:
     executable.refuse(_numbers_at(sizes, count))
 
@@ -339,6 +343,7 @@ def _fill_state(address: int, types: dict[str, type]) -> Any:
         "buffer_error": BufferError,
         "runtime_error": RuntimeError,
         "raise_failure": _raise_failure,
+        "call_back": _call_back,
         "equal": signature.equal,
         "raise_no_memory": _raise_no_memory,
         "raise_no_array": _raise_no_array,

@@ -34,11 +34,11 @@ from weftrt.cpu.native.python import (
 )
 from weftrt.cpu.native.signals import (
     LOOK_NANOSECONDS,
-    WATCH,
+    Hold,
     getpid,
     interrupted,
-    is_watched,
     nanoseconds,
+    watched_program,
 )
 from weftrt.cpu.native.types import (
     I32,
@@ -86,7 +86,8 @@ class ThreadState(Struct):
     body: Ptr
     context: Ptr
     count: I64
-    cut: I64
+    grain: I64
+    hold: Hold
 
 
 THREADS = static(ThreadState)
@@ -106,14 +107,17 @@ def wake(place: Pointer[I32], count: I64) -> None:
 
 
 @native
-def run_range(body: Ptr, context: Ptr, begin: I64, end: I64, cut: I64) -> None:
-    """Run a part of a loop: at once, or where it can be interrupted (`cut` is not 0) in cuts of so
-    many iterations that grow until they take CUT_NANOSECONDS."""
-    if cut == 0:
+def run_range(
+    body: Ptr, context: Ptr, begin: I64, end: I64, grain: I64, hold: Hold, watched: Bool
+) -> None:
+    """Run a part of a loop: at once, or where the program can be interrupted (`hold` is not NULL)
+    in cuts of so many iterations that grow until they take CUT_NANOSECONDS. Who is `watched` looks
+    for signals."""
+    if hold is None:
         invoke(None, body, context, begin, end)
         return
-    watched = is_watched()
-    while begin < end and WATCH.interrupted == 0:
+    cut = grain if grain > 1 else 1
+    while begin < end and hold.interrupted == 0:
         stop = begin + cut if cut < end - begin else end
         start = nanoseconds()
         invoke(None, body, context, begin, stop)
@@ -121,7 +125,7 @@ def run_range(body: Ptr, context: Ptr, begin: I64, end: I64, cut: I64) -> None:
             cut = cut * 2
         begin = stop
         if watched:
-            interrupted()
+            interrupted(hold)
 
 
 @native
@@ -138,7 +142,9 @@ def run_claimed(word: I64) -> None:
     piece = next_piece(word)
     begin = count * piece // pieces
     end = count * (piece + 1) // pieces
-    run_range(THREADS.body, THREADS.context, begin, end, THREADS.cut)
+    hold = THREADS.hold
+    watched = hold is not None and watched_program() == hold
+    run_range(THREADS.body, THREADS.context, begin, end, THREADS.grain, hold, watched)
     last = atomic_add(THREADS.remaining, -1) == 1
     if last and atomic_load(address_of(THREADS.caller_sleeps)) != 0:
         wake(THREADS.remaining, 1)
@@ -226,6 +232,7 @@ def wait_for_workers() -> None:
     asleep = cast(Pointer[I32], address_of(THREADS.caller_sleeps))
     atomic_store(asleep, 1)
     lock = cast(Pointer[I64], address_of(THREADS.lock))
+    hold = THREADS.hold
     limit = stack(I64, 2)
     limit[0] = 0
     limit[1] = LOOK_NANOSECONDS
@@ -234,18 +241,19 @@ def wait_for_workers() -> None:
         if left == 0:
             break
         sleep_while(THREADS.remaining, left, limit)
-        if THREADS.cut != 0 and interrupted() and atomic_load(lock) >> 1 != cast(I64, getpid()):
+        if hold is not None and interrupted(hold) and atomic_load(lock) >> 1 != cast(I64, getpid()):
             break
     atomic_store(asleep, 0)
 
 
 @native
-def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64, cut: I64) -> None:
+def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64, grain: I64, hold: Hold) -> None:
     """Offer the pieces, run what nobody else takes, wait for the others. The pool is ours."""
     THREADS.body = body
     THREADS.context = context
     THREADS.count = count
-    THREADS.cut = cut
+    THREADS.grain = grain
+    THREADS.hold = hold
     atomic_store(THREADS.remaining, pieces)
     region = (THREADS.word[0] + 1) & REGION_MASK
     atomic_store(THREADS.word, region | (pieces << PIECES_SHIFT))
@@ -259,21 +267,19 @@ def run_region(body: Ptr, context: Ptr, count: I64, pieces: I64, cut: I64) -> No
 def weft_parallel(body: Ptr, context: Ptr, count: I64, grain: I64) -> None:
     """Call body(context, begin, end) for pieces of [0, count), in parallel where there is work of
     at least `grain` for two threads."""
-    cut = 0
-    if is_watched():
-        if WATCH.interrupted != 0:
-            return
-        cut = grain if grain > 1 else 1
+    hold = watched_program()
+    if hold is not None and hold.interrupted != 0:
+        return
     pieces = count // grain if grain > 1 else count
     pieces = pieces if pieces < THREADS.threads else THREADS.threads
     process = cast(I64, getpid()) if pieces > 1 else 0
     if pieces <= 1 or not acquire(process):
-        run_range(body, context, 0, count, cut)
+        run_range(body, context, 0, count, grain, hold, hold is not None)
         return
     if THREADS.started + 1 < pieces:
         start_workers(pieces - 1)
     available = cast(I64, THREADS.started + 1)
-    run_region(body, context, count, pieces if pieces < available else available, cut)
+    run_region(body, context, count, pieces if pieces < available else available, grain, hold)
     atomic_store(cast(Pointer[I64], address_of(THREADS.lock)), process * 2)
 
 

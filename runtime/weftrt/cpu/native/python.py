@@ -162,6 +162,7 @@ class PythonState(Struct):
     buffer_error: Ptr
     runtime_error: Ptr
     raise_failure: Ptr
+    call_back: Ptr
     equal: Ptr
     raise_no_memory: Ptr
     raise_no_array: Ptr
@@ -203,6 +204,23 @@ def has_dtype(descriptor: Descriptor, code: I64) -> Bool:
         return False
     number = cast(I64, descriptor.number)
     return number == cast(I64, known.number) or number == STATE.synonyms[code]
+
+
+@native
+def call_by(function: Ptr, first: Ptr, second: I64, third: I64, fourth: I64) -> Bool:
+    """Call function(first, second, third, fourth); False with its exception."""
+    arguments = stack(Ptr, 4)
+    arguments[0] = first
+    arguments[1] = PyLong_FromLongLong(second)
+    arguments[2] = PyLong_FromLongLong(third)
+    arguments[3] = PyLong_FromLongLong(fourth)
+    result: Ptr = None
+    if arguments[1] is not None and arguments[2] is not None and arguments[3] is not None:
+        result = PyObject_Vectorcall(function, arguments, 4, None)
+    for index in range(3):
+        Py_DecRef(arguments[1 + index])
+    Py_DecRef(result)
+    return result is not None
 
 
 @native

@@ -1,8 +1,10 @@
-"""Signals while a long program runs: its thread looks now and then whether Python has some.
+"""What a program that runs has of Python: the GIL or not, and signals.
 
-Python runs signal handlers on the main thread only, so only that thread looks, and only while it
-runs a program whose estimate is long: between steps, and between pieces of a parallel loop. A
-handler may call Weft: programs nest. One that raises (Ctrl-C) ends the program it interrupted.
+A program starts with the GIL. One that is estimated to take long runs without it, and so does one
+whose loops turn more often than was to be expected. Python runs signal handlers on the main thread
+only, so only that thread looks for signals, and only while it runs a program that is long or turns
+often: between instructions, and between pieces of a parallel loop. A handler may call Weft, as a
+callback may: programs nest. One that raises (Ctrl-C) ends the program it interrupted.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ from weftrt.cpu.native.types import (
     static,
 )
 
+RELEASE_NANOSECONDS = 10_000
+"""Programs that are estimated to take longer run without the GIL."""
 LONG_NANOSECONDS = 5_000_000
 """Programs that are estimated to take longer can be interrupted."""
+FIRST_TURNS, TURNS = 100, 1000
+"""Turns of loops before the clock is looked at for the first time, and between two looks."""
 LOOK_NANOSECONDS = 50_000_000
 """How often to look; it takes the GIL."""
 SECOND = 1_000_000_000
@@ -41,15 +47,23 @@ clock_gettime = extern("i32 clock_gettime(i32, ptr)")
 pthread_self = extern("i64 pthread_self()")
 
 
+class Hold(Struct):
+    """A program under way on this thread. `thread` is what takes the GIL again, NULL where it is
+    held. Loops may turn `patience` times before somebody looks how long this takes."""
+
+    thread: Ptr
+    watched: I64
+    interrupted: I64
+    patience: I64
+
+
 class WatchState(Struct):
-    """The main thread, and what it runs."""
+    """The main thread; the program that it runs and that is watched, NULL while it runs Python."""
 
     thread: I64
     clock: I64
-    depth: I64
-    interrupted: I64
     due: I64
-    python: Ptr
+    hold: Hold
 
 
 WATCH = static(WatchState)
@@ -64,59 +78,100 @@ def nanoseconds() -> I64:
 
 
 @native
-def is_watched() -> Bool:
-    """Whether this thread runs a program that can be interrupted."""
-    return WATCH.depth != 0 and pthread_self() == WATCH.thread
+def watched_program() -> Hold:
+    """The program on this thread that can be interrupted; NULL where there is none."""
+    none: Hold = None  # type: ignore[assignment]
+    return WATCH.hold if pthread_self() == WATCH.thread else none
 
 
 @native
-def release_lock(work: I64) -> Ptr:
-    """Release the GIL for so many nanoseconds of work; what take_lock needs. Long work of the main
-    thread is watched from here on."""
-    python: Ptr = PyEval_SaveThread()
-    if work > LONG_NANOSECONDS and pthread_self() == WATCH.thread:
-        WATCH.python = python
-        WATCH.depth += 1
-        WATCH.due = nanoseconds() + LOOK_NANOSECONDS
-    return python
+def begin(hold: Hold, work: I64) -> None:
+    """Start a program that is estimated to take so many nanoseconds."""
+    hold.thread = None
+    hold.watched = 0
+    hold.interrupted = 0
+    hold.patience = FIRST_TURNS
+    if work > RELEASE_NANOSECONDS:
+        hold.thread = PyEval_SaveThread()
+        if work > LONG_NANOSECONDS:
+            watch(hold)
 
 
 @native
-def take_lock(python: Ptr, work: I64) -> Bool:
-    """Take the GIL again; False, with an exception, if the work was interrupted."""
-    PyEval_RestoreThread(python)
-    if work <= LONG_NANOSECONDS or pthread_self() != WATCH.thread:
-        return True
-    WATCH.depth -= 1
-    interrupted = WATCH.interrupted
-    WATCH.interrupted = 0
-    return interrupted == 0
+def watch(hold: Hold) -> None:
+    """Look for signals from here on, if this is the main thread; the GIL is released."""
+    if pthread_self() != WATCH.thread:
+        return
+    hold.watched = 1
+    WATCH.hold = hold
+    WATCH.due = nanoseconds() + LOOK_NANOSECONDS
 
 
 @native
-def interrupted() -> Bool:
-    """On a watched thread: whether to give up. Looks for signals when that is due. A child that a
+def end(hold: Hold) -> Bool:
+    """Take the GIL again; False, with an exception, if the program was interrupted."""
+    if hold.watched != 0:
+        WATCH.hold = None  # type: ignore[assignment]
+    if hold.thread is not None:
+        PyEval_RestoreThread(hold.thread)
+    return hold.interrupted == 0
+
+
+@native
+def interrupted(hold: Hold) -> Bool:
+    """Whether a watched program is to give up. Looks for signals when that is due. A child that a
     handler forked gives up too: it lacks the threads that are at work."""
-    if WATCH.interrupted != 0:
+    if hold.interrupted != 0:
         return True
     if nanoseconds() < WATCH.due:
         return False
     process = getpid()
-    PyEval_RestoreThread(WATCH.python)
+    enter_python(hold)
     raised: Bool = PyErr_CheckSignals() != 0
     if not raised and getpid() != process:
         raise_text(STATE.runtime_error, "a fork in a signal handler leaves this program unfinished")
         raised = True
-    WATCH.python = PyEval_SaveThread()
+    leave_python(hold)
     WATCH.due = nanoseconds() + LOOK_NANOSECONDS
-    WATCH.interrupted = 1 if raised else 0
+    hold.interrupted = 1 if raised else 0
     return raised
+
+
+@native
+def enter_python(hold: Hold) -> None:
+    """Make this thread ready to run Python in the middle of a program."""
+    if hold.thread is not None:
+        PyEval_RestoreThread(hold.thread)
+    if hold.watched != 0:
+        WATCH.hold = None  # type: ignore[assignment]
+
+
+@native
+def leave_python(hold: Hold) -> None:
+    """Go on with the program, as it was before enter_python."""
+    if hold.watched != 0:
+        WATCH.hold = hold
+    if hold.thread is not None:
+        hold.thread = PyEval_SaveThread()
+
+
+@native
+def tired(hold: Hold) -> Bool:
+    """After many turns of loops: whether to give up. From here on the program runs without the GIL,
+    and looks for signals."""
+    hold.patience = TURNS
+    if hold.thread is None:
+        hold.thread = PyEval_SaveThread()
+    if hold.watched == 0:
+        watch(hold)
+    return hold.watched != 0 and interrupted(hold)
 
 
 @export
 def weft_interrupted() -> Bool:
     """Whether to give up, for a long routine outside of this library."""
-    return is_watched() and interrupted()
+    hold = watched_program()
+    return hold is not None and interrupted(hold)
 
 
 @export
@@ -124,8 +179,7 @@ def weft_watch(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """watch(identity of the main thread, number of a monotonic clock)."""
     thread = PyLong_AsLongLong(arguments[0])
     if thread != WATCH.thread:
-        WATCH.depth = 0
-        WATCH.interrupted = 0
+        WATCH.hold = None  # type: ignore[assignment]
     WATCH.thread = thread
     WATCH.clock = PyLong_AsLongLong(arguments[1])
     return new_none()

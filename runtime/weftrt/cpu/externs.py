@@ -1,0 +1,50 @@
+"""C functions that programs call by name.
+
+Each is `int64_t function(void **buffers, int64_t *sizes, void *context)`: it reads and writes the
+buffers that the instruction names, may be called without the GIL and from several threads at once,
+and gives back -1, or the element that it finds at fault. `context` is a pointer of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from weftrt.cpu import sorts
+from weftrt.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Routine:
+    """A C function, what it is given as its context, and an owner that keeps both alive."""
+
+    address: int
+    context: int = 0
+    owner: object = None
+
+
+def _sorting(name: str) -> Routine:
+    return Routine(sorts.address(name))
+
+
+_finders: dict[str, Callable[[], Routine]] = {
+    name: partial(_sorting, name) for name in sorts.ROUTINES
+}
+_found: dict[str, Routine] = {}
+
+
+def register(name: str, find: Callable[[], Routine]) -> None:
+    """Make a C function known under `name`; `find` is asked for it by the first program that calls
+    it. Such functions stay for as long as the process lives."""
+    _finders[name] = find
+
+
+def routine(name: str) -> Routine:
+    """The C function of this name."""
+    found = _found.get(name)
+    if found is None:
+        if name not in _finders:
+            raise UsageError(f"a program calls {name}, a C function that nobody has registered")
+        found = _found.setdefault(name, _finders[name]())
+    return found
