@@ -107,6 +107,8 @@ def _sample_cases(op: OpDef, random: np.random.Generator) -> Iterator[Case]:
         arrays = [draw_value(t, random) for t in types]
         if op.name == "fori":
             arrays[:2] = [np.asarray(random.integers(-2, 5)) for _ in range(2)]
+        if op.name == "check":
+            arrays[1] = np.asarray(True)
         if op.family is Family.INDEXING:
             arrays[1] = indices(types[1], arrays[0].shape[attrs["axis"]], random)
         yield Case(types, attrs, arrays)

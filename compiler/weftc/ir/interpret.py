@@ -11,7 +11,7 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr, Attrs
 from weftc.ir.sizes import Dim
 from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
-from weftrt.errors import DTypeError, OutOfBoundsError, ShapeError
+from weftrt.errors import CheckError, DTypeError, OutOfBoundsError, ShapeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -47,10 +47,10 @@ def evaluate(node: Node, arrays: Sequence[Any], sizes: Mapping[str, int]) -> Any
     type_ = concrete_type(node.value_type, sizes)
     try:
         value = node.op.reference(arrays, concrete_attrs(node.attrs, sizes), type_)
-    except OutOfBoundsError as error:
+    except (OutOfBoundsError, CheckError) as error:
         if error.is_located:  # by a node of a graph that this one holds
             raise
-        located = OutOfBoundsError(f"{node.op.name} at {node.location}: {error}")
+        located = type(error)(f"{node.op.name} at {node.location}: {error}")
         located.is_located = True
         raise located from None
     assert _fits(value, type_), (node, value)

@@ -4,6 +4,7 @@ from weftc.ir.opdef import TABLE, OpDef
 from weftc.ops import (
     contraction,
     control,
+    effects,
     elementary,
     indexing,
     movement,
@@ -19,6 +20,7 @@ __all__ = [
     "TABLE",
     "contraction",
     "control",
+    "effects",
     "elementary",
     "get",
     "indexing",
