@@ -14,6 +14,7 @@ from typing import Any
 from weft import verification
 from weft.inspect import stages
 from weftc import pipeline
+from weftc.ir.hosts import host_functions
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import TensorType
 from weftrt import forks, knobs
@@ -65,15 +66,15 @@ class Origin(Enum):
 
 def executable(graph: Graph) -> tuple[Executable, Origin]:
     """The program of `graph`, and where it came from."""
-    target = host()
+    target, functions = host(), host_functions(graph)
     key = _key(graph, target)
-    slot = _slot(key)
+    slot = _slot((*key, functions))
     with _turn(slot):
         if slot.executable is not None:
             verification.check_shared(graph, slot.executable)
             return slot.executable, Origin.SHARED
         program, origin = _program(graph, target, key)
-        slot.executable = executables.load(program)
+        slot.executable = executables.load(program, [f.function for f in functions])
         return slot.executable, origin
 
 
@@ -140,7 +141,8 @@ forks.repair_in_child(_collect_in_child)
 
 
 def _key(graph: Graph, target: Target) -> Key:
-    """Two graphs with one key compute the same and fail at the same lines."""
+    """Two graphs with one key compute the same and fail at the same lines, if they call the same
+    Python functions."""
     watched = _watched()
     sites = tuple(n.location for n in graph.all_nodes() if watched or _may_fail(n))
     return pipeline.program_key(graph, target), graph.name if sites else "", sites, watched
@@ -151,9 +153,10 @@ def _watched() -> bool:
 
 
 def _may_fail(node: Node) -> bool:
-    """Whether a run may stop at this node: an index out of bounds, no memory for its value."""
+    """Whether a run may stop at this node: an index out of bounds, an effect, no memory."""
     type_ = node.value_type
-    return node.op.fails is not None or (isinstance(type_, TensorType) and type_.is_large)
+    large = isinstance(type_, TensorType) and type_.is_large
+    return node.op.fails is not None or node.op.effect or large
 
 
 def _slot(key: Key) -> _Slot:

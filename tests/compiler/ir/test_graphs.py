@@ -9,6 +9,7 @@ import pytest
 from tests.bits import assert_same_bits
 
 from weftc.ir.digest import digest
+from weftc.ir.hosts import host_functions
 from weftc.ir.interpret import interpret
 from weftc.ir.location import Location, at
 from weftc.ir.node import Graph, Node, rewrite, substitute
@@ -196,6 +197,8 @@ def test_digest_tells_host_functions_apart_by_their_order_only() -> None:
         return Graph("f", (), (token,))
 
     assert digest(graph(shout, print)) == digest(graph(print, shout))
+    found = host_functions(graph(print, shout, print))
+    assert found == (HostFunction(print), HostFunction(shout))
     assert digest(graph(shout, shout)) != digest(graph(shout, print))
 
 
