@@ -11,7 +11,7 @@ entry:
   %2 = icmp slt i64 %0, %1
   br i1 %2, label %loop.1, label %after.2
 loop.1:
-  %3 = phi i64 [ %0, %entry ], [ %12, %loop.1 ]
+  %3 = phi i64 [ %0, %entry ], [ %11, %loop.1 ]
   %4 = getelementptr float, ptr %"x", i64 %3
   %5 = load <8 x float>, ptr %4, align 4
   %6 = fmul <8 x float> %5, splat (float 0x4004000000000000)
@@ -19,11 +19,10 @@ loop.1:
   %8 = load <8 x float>, ptr %7, align 4
   %9 = fadd <8 x float> %6, %8
   %10 = call <8 x float> @llvm.maximum.v8f32(<8 x float> %9, <8 x float> splat (float 0xBFF0000000000000))
-  %11 = getelementptr float, ptr %"y", i64 %3
-  store <8 x float> %10, ptr %11, align 4
-  %12 = add i64 %3, 8
-  %13 = icmp slt i64 %12, %1
-  br i1 %13, label %loop.1, label %after.2
+  store <8 x float> %10, ptr %7, align 4
+  %11 = add i64 %3, 8
+  %12 = icmp slt i64 %11, %1
+  br i1 %12, label %loop.1, label %after.2
 after.2:
   ret void
 }

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from weftc.codegen.llvm import text
+from weftc.codegen.llvm.addresses import Linear
 from weftc.codegen.llvm.expressions import ExpressionWriter, first_index
 from weftc.codegen.llvm.function import Binding, FunctionWriter
 from weftc.loop.ir import (
+    INDEX,
     Alloc,
     Block,
     Call,
@@ -99,9 +101,8 @@ class StatementWriter:
 
     def scoped(self, block: Block) -> None:
         """A block whose names end with it."""
-        outside = self.out.environment.copy()
-        self.block(block)
-        self.out.environment = outside
+        with self.out.scope():
+            self.block(block)
 
     def bind(self, name: str, operand: str, type_: str) -> None:
         self.out.environment[name] = Binding(operand, type_)
@@ -109,8 +110,10 @@ class StatementWriter:
     # -- simple statements -----------------------------------------------------------------------
 
     def _let(self, statement: Let) -> None:
-        operand = self.expressions.operand(statement.value)
-        binding = Binding(operand, text.of(statement.var.type), statement.value)
+        value = statement.value
+        operand = self.expressions.operand(value)
+        form = self.expressions.linear(value) if value.type == INDEX else None
+        binding = Binding(operand, text.of(statement.var.type), value, form)
         self.out.environment[statement.var.name] = binding
 
     def _store(self, statement: Store) -> None:
@@ -237,15 +240,15 @@ class StatementWriter:
         if not (isinstance(loop.start, Const) and isinstance(loop.stop, Const)):
             raise CompileError("an unrolled loop needs constant bounds")
         values = [self.expressions.operand(carry.init) for carry in loop.carried]
-        outside = self.out.environment.copy()
         index = text.of(loop.var.type)
         for number in range(int(loop.start.value), int(loop.stop.value), loop.step):
-            self.bind(loop.var.name, str(number), index)
-            for carry, value in zip(loop.carried, values, strict=True):
-                self.bind(carry.var.name, value, text.of(carry.var.type))
-            self.block(loop.body)
-            values = self._next_values(loop.carried)
-        self.out.environment = outside
+            with self.out.scope():
+                literal = Binding(str(number), index, linear=Linear(frozenset(), number))
+                self.out.environment[loop.var.name] = literal
+                for carry, value in zip(loop.carried, values, strict=True):
+                    self.bind(carry.var.name, value, text.of(carry.var.type))
+                self.block(loop.body)
+                values = self._next_values(loop.carried)
         for carry, value in zip(loop.carried, values, strict=True):
             self.bind(carry.result.name, value, text.of(carry.result.type))
 
@@ -267,17 +270,20 @@ class StatementWriter:
         body, after = out.label("loop"), out.label("after")
         before = out.block
         if never_empty:
+            ahead = out.open_line()
             out.jump(body)
         else:
-            out.branch(out.value(f"icmp slt {index} {start}, {stop}"), body, after)
+            runs = out.value(f"icmp slt {index} {start}, {stop}")
+            ahead = out.open_line()
+            out.branch(runs, body, after)
         out.start(body)
-        phis = [out.placeholder() for _ in range(1 + len(loop.carried))]
-        outside = out.environment.copy()
-        self.bind(loop.var.name, phis[0][0], index)
-        for carry, (name, _) in zip(loop.carried, phis[1:], strict=True):
-            self.bind(carry.var.name, name, text.of(carry.var.type))
-        self.block(loop.body)
-        values = self._next_values(loop.carried)
+        with out.looping(ahead):
+            phis = [out.placeholder() for _ in range(1 + len(loop.carried))]
+            self.bind(loop.var.name, phis[0][0], index)
+            for carry, (name, _) in zip(loop.carried, phis[1:], strict=True):
+                self.bind(carry.var.name, name, text.of(carry.var.type))
+            self.block(loop.body)
+            values = self._next_values(loop.carried)
         values.insert(0, out.value(f"add {index} {phis[0][0]}, {loop.step}"))
         types = [index, *(text.of(carry.var.type) for carry in loop.carried)]
         rows = zip(phis, types, [start, *inits], values, strict=True)
@@ -286,7 +292,6 @@ class StatementWriter:
             out.fill(name, line, f"phi {type_} {incoming}")
         out.branch(out.value(f"icmp slt {index} {values[0]}, {stop}"), body, after)
         last = out.block
-        out.environment = outside
         out.start(after)
         for carry, init, value in zip(loop.carried, inits, values[1:], strict=True):
             type_ = text.of(carry.result.type)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeGuard
 
 from weftc.codegen.llvm import text
+from weftc.codegen.llvm.addresses import Linear, Terms, linear, of_operand, offset
 from weftc.codegen.llvm.function import FunctionWriter
 from weftc.codegen.llvm.scalar import RULES, scale_exponent
 from weftc.loop.ir import (
+    INDEX,
     Buffer,
     Const,
     Expr,
@@ -159,7 +162,54 @@ class ExpressionWriter:
         if isinstance(first, Const) and first.value == 0 and first.type.lanes == 1:
             return base
         element = text.MEMORY[buffer.dtype]
-        return self.out.value(f"getelementptr {element}, ptr {base}, {self.typed(first)}")
+        if first.type != INDEX:
+            return self.out.value(f"getelementptr {element}, ptr {base}, {self.typed(first)}")
+        return self._offset(base, element, first)
+
+    def _offset(self, base: str, element: str, index: Expr) -> str:
+        """`base` and `index` elements, by way of an address a constant apart if one is at hand."""
+        out, form = self.out, self.linear(index)
+        terms, loop = form.terms, out.loop
+        if loop is not None:
+            inner = frozenset(term for term in terms if loop.varies(term[0]))
+            if inner and inner != terms:
+                return self._inside(base, element, inner, Linear(terms - inner, form.constant))
+        anchor = out.anchors.get((base, terms))
+        if anchor is None:
+            pointer = out.value(f"getelementptr {element}, ptr {base}, {self.typed(index)}")
+            out.anchors[base, terms] = pointer, form.constant
+            return pointer
+        return self._moved(anchor[0], element, offset(form, anchor[1]))
+
+    def _moved(self, pointer: str, element: str, distance: int) -> str:
+        if not distance:
+            return pointer
+        return self.out.value(f"getelementptr {element}, ptr {pointer}, i64 {distance}")
+
+    def _inside(self, base: str, element: str, inner: Terms, outer: Linear) -> str:
+        """An address of which a loop changes only a part: the other is computed before it, and
+        frozen, so that LLVM does not look at the whole for every loop around this one."""
+        out = self.out
+        assert out.loop is not None
+        start = out.loop.starts.get((base, outer.terms))
+        if start is None:
+            write = partial(out.insert, out.loop.line)
+            start = write(f"getelementptr {element}, ptr {base}, i64 {_sum(outer.terms, write)}")
+            start = out.loop.starts[base, outer.terms] = write(f"freeze ptr {start}")
+        anchor = out.anchors.get((start, inner))
+        if anchor is None:
+            pointer = f"getelementptr {element}, ptr {start}, i64 {_sum(inner, out.value)}"
+            anchor = out.anchors[start, inner] = out.value(pointer), 0
+        return self._moved(anchor[0], element, offset(outer, 0))
+
+    def linear(self, expr: Expr) -> Linear:
+        """An int64 expression in terms of operands."""
+        return linear(expr, self._leaf)
+
+    def _leaf(self, expr: Expr) -> Linear:
+        operand = self.operand(expr)
+        known = self.out.lookup(expr.name).linear if isinstance(expr, Var) else None
+        return known or of_operand(operand)
 
     def _load(self, expr: Load) -> str:
         out, dtype, lanes = self.out, expr.type.dtype, expr.type.lanes
@@ -241,6 +291,15 @@ class ExpressionWriter:
         ]
         name = f"llvm.masked.gather.v{lanes}{_suffix(scalar)}.v{lanes}p0"
         return self.out.call(name, memory, operands)
+
+
+def _sum(terms: Terms, write: Callable[[str], str]) -> str:
+    """The value of terms of an index, written by `write`."""
+    total = ""
+    for operand, factor in sorted(terms):
+        part = operand if factor == 1 else write(f"mul i64 {operand}, {factor}")
+        total = write(f"add i64 {total}, {part}") if total else part
+    return total
 
 
 def _suffix(scalar: str) -> str:

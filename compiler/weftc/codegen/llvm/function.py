@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from weftc.codegen.llvm import text
+from weftc.codegen.llvm.addresses import Linear, Terms
 from weftc.loop.ir import Expr, LoopType, Var
 from weftrt.errors import CompileError
 from weftrt.target import Target
@@ -13,12 +15,27 @@ from weftrt.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a name of the loop IR is in LLVM: an operand, and its type there; and the value that
-    a Let gave it."""
+    """What a name of the loop IR is in LLVM: an operand, and its type there; the value that a Let
+    gave it; and what an integer is in terms of other operands."""
 
     operand: str
     type: str
     value: Expr | None = None
+    linear: Linear | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPlace:
+    """A loop under way: the open line before it, and the number of its first value."""
+
+    line: int
+    first: int
+    starts: dict[tuple[str, Terms], str] = field(default_factory=dict)
+    """Addresses computed before the loop, by buffer and terms."""
+
+    def varies(self, operand: str) -> bool:
+        """Whether an operand is computed in the loop: such have numbers."""
+        return operand[1:].isdigit() and int(operand[1:]) >= self.first
 
 
 @dataclass
@@ -34,9 +51,13 @@ class FunctionWriter:
     entry: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     captured: dict[str, Binding] = field(default_factory=dict)
+    anchors: dict[tuple[str, Terms], tuple[str, int]] = field(default_factory=dict)
+    """Addresses at hand, by buffer and terms of their index: a pointer, and its constant."""
+    loop: LoopPlace | None = None
     block: str = "entry"
     _values: int = 0
     _labels: int = 0
+    _inserted: int = 0
 
     # -- names ----------------------------------------------------------------------------------
 
@@ -109,6 +130,34 @@ class FunctionWriter:
         if name not in self.declarations:
             self.declarations[name] = f"declare {result} @{name}({', '.join(parameters)})"
 
+    def open_line(self) -> int:
+        """A line that may be written to later on (`insert`)."""
+        self.lines.append("")
+        return len(self.lines) - 1
+
+    def insert(self, line: int, instruction: str) -> str:
+        """Append an instruction to an open line; its result has a name."""
+        name = f"%at.{self._inserted}"
+        self._inserted += 1
+        written = f"  {name} = {instruction}"
+        self.lines[line] += f"\n{written}" if self.lines[line] else written
+        return name
+
+    @contextmanager
+    def looping(self, line: int) -> Iterator[None]:
+        """Meanwhile what is written belongs to a loop behind the open `line`."""
+        outer, self.loop = self.loop, LoopPlace(line, self._values)
+        with self.scope():
+            yield
+        self.loop = outer
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """What gets a name or an address meanwhile is not known after it."""
+        environment, anchors = self.environment.copy(), self.anchors.copy()
+        yield
+        self.environment, self.anchors = environment, anchors
+
     # -- blocks ---------------------------------------------------------------------------------
 
     def label(self, name: str) -> str:
@@ -162,4 +211,5 @@ class FunctionWriter:
 
     def render(self, signature: str) -> str:
         """The whole function."""
-        return "\n".join((f"{signature} {{", "entry:", *self.entry, *self.lines, "}"))
+        lines = filter(None, self.lines)  # open ones may be empty
+        return "\n".join((f"{signature} {{", "entry:", *self.entry, *lines, "}"))
