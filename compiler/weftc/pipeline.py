@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -11,21 +11,20 @@ from weftc.assembly import program as programs
 from weftc.assembly.compiled import Compiled
 from weftc.cluster import Cluster, Clusters
 from weftc.codegen import cuda
-from weftc.fusion import clusters, memory
-from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region
+from weftc.fusion import clusters, memory, regions
+from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region, Step
+from weftc.fusion.memory import Scratch
 from weftc.ir.digest import digest
 from weftc.ir.node import Graph
-from weftc.ir.opdef import ON_TENSORS
 from weftc.loop.ir import LoopFunction
 from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.empty import replace_empty
 from weftc.passes.fold import fold_constants
-from weftc.passes.own_outputs import own_outputs
+from weftc.passes.own_outputs import own_each_output, own_outputs
 from weftc.passes.simplify import simplify
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
 from weftc.validate import Validator
-from weftrt.errors import CompileError
 from weftrt.lazy import lazy
 from weftrt.program import KernelCode, Program
 from weftrt.target import Target
@@ -42,12 +41,19 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 )
 """Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""
 
+BODY_PASSES = (*PASSES[:-1], own_each_output)
+"""The same for the body of a region."""
 
-def optimize(graph: Graph, validator: Validator | None = None) -> Graph:
-    """Run PASSES over `graph`, each checked by `validator`."""
+
+def optimize(
+    graph: Graph,
+    validator: Validator | None = None,
+    passes: Sequence[Callable[[Graph], Graph]] = PASSES,
+) -> Graph:
+    """Run `passes` over `graph`, each checked by `validator`."""
     validator = validator or Validator()
     validator.begin(graph)
-    for run in PASSES:
+    for run in passes:
         graph = run(graph)
         validator.after(run.__name__, graph)
     return graph
@@ -63,15 +69,15 @@ class Stages:
     known: Clusters
     watched: bool = False
     prefix: str = ""
-    """What the names of kernels start with: the region that this is a body of."""
+    """What the numbers of kernels start with: those of the regions that this is a body of."""
 
     @lazy
     def optimized(self) -> Graph:
-        return optimize(self.graph, self.validator)
+        passes = BODY_PASSES if self.prefix else PASSES
+        return optimize(self.graph, self.validator, passes)
 
     @lazy
     def plan(self) -> KernelPlan:
-        _check_families(self.optimized)
         plan = clusters.fuse(self.optimized)
         self.validator.fusion(plan)
         return plan
@@ -80,14 +86,14 @@ class Stages:
     def bodies(self) -> dict[Region, tuple[Stages, ...]]:
         """The stages of the bodies of each region."""
         return {
-            step: tuple(self._body(body, index) for body in step.bodies)
+            step: tuple(self._body(body, f"{index}_{k}_") for k, body in enumerate(step.bodies))
             for index, step in enumerate(self.plan.steps)
             if isinstance(step, Region)
         }
 
-    def _body(self, graph: Graph, step: int) -> Stages:
-        prefix = f"{self.prefix}{step}_"
-        return Stages(graph, self.target, self.validator.nested(), self.known, self.watched, prefix)
+    def _body(self, graph: Graph, place: str) -> Stages:
+        validator, prefix = self.validator.nested(), self.prefix + place
+        return Stages(graph, self.target, validator, self.known, self.watched, prefix)
 
     def all(self) -> Iterator[Stages]:
         """These stages, then those of all bodies."""
@@ -115,6 +121,10 @@ class Stages:
                 yield f"{step.kind.value}_{self.prefix}{index}"
 
     @lazy
+    def lowered_of(self) -> dict[Kernel, Lowered]:
+        return dict(zip(self.kernels, self.lowered, strict=True))
+
+    @lazy
     def loops(self) -> tuple[LoopFunction, ...]:
         for kernel, low in zip(self.kernels, self.lowered, strict=True):
             self.validator.loops("schedule", kernel, low, low.function)
@@ -133,13 +143,21 @@ class Stages:
 
     @lazy
     def memory(self) -> MemoryPlan:
-        lowered = dict(zip(self.kernels, self.lowered, strict=True))
-        scratch = [
-            _scratch(lowered[step]) if isinstance(step, Kernel) else {} for step in self.plan.steps
-        ]
-        places = memory.plan(self.plan, scratch)
-        self.validator.memory(self.plan, self.lowered, places)
+        places = memory.plan(self.plan, self.scratch)
+        self.validator.memory(self.plan, self.scratch, places)
         return places
+
+    @lazy
+    def scratch(self) -> tuple[dict[str, Scratch], ...]:
+        """What each step needs while it runs, by name."""
+        return tuple(map(self._scratch, self.plan.steps))
+
+    def _scratch(self, step: Step) -> dict[str, Scratch]:
+        if isinstance(step, Region):
+            return regions.scratch(step, [body.memory.arena for body in self.bodies[step]])
+        low = self.lowered_of[step]
+        pairs = zip(low.function.scratch, low.scratch, strict=True)
+        return {b.name: Scratch(size, b.dtype.itemsize) for b, size in pairs}
 
     @lazy
     def codes(self) -> tuple[KernelCode, ...]:
@@ -167,7 +185,7 @@ class Stages:
         return Compiled(
             self.plan,
             self.memory,
-            dict(zip(self.kernels, self.lowered, strict=True)),
+            self.lowered_of,
             dict(zip(self.kernels, self.codes, strict=True)),
             {region: tuple(b.compiled for b in bodies) for region, bodies in self.bodies.items()},
         )
@@ -178,21 +196,6 @@ class Stages:
         program = programs.assemble(self.compiled, key, self.watched)
         self.validator.program(program)
         return program
-
-
-def _scratch(low: Lowered) -> dict[str, memory.Scratch]:
-    """The scratch buffers of a kernel by name."""
-    return {
-        buffer.name: memory.Scratch(size, buffer.dtype.itemsize)
-        for buffer, size in zip(low.function.scratch, low.scratch, strict=True)
-    }
-
-
-def _check_families(graph: Graph) -> None:
-    """CompileError for a node that no kernel computes."""
-    for node in graph.nodes():
-        if node.op.family not in ON_TENSORS:
-            raise CompileError(f"{node.op.name} cannot be compiled yet (at {node.location})")
 
 
 def stages(

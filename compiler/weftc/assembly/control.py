@@ -1,17 +1,161 @@
-"""Regions as instructions: branches and loops over the steps of their bodies."""
+"""Regions as instructions: branches and loops over the steps of their bodies.
+
+The state of a loop is a pointer to what a turn reads, one to what it writes, and one to what it
+will write next; a turn ends with their exchange. The buffers behind the last two are that of the
+result and a spare one, and what is read first is the initial value itself:
+
+    read, written, spare = initial, result, scratch
+    each turn: write `written` from `read`; read, written, spare = written, spare, written
+    copy what is read last to the result, unless it is there
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from weftc.assembly.compiled import Compiled
-from weftc.assembly.instructions import Emit
+from weftc.assembly.instructions import Emit, Frame, Instructions
+from weftc.fusion.kernel import Region
+from weftc.fusion.regions import CONDITION, COUNTER, result_types, spare
+from weftc.ir.node import Node
 from weftc.ir.sizes import Size
+from weftc.ir.types import TensorType
+from weftrt import dtypes
+from weftrt.program import Branch, Copy, Count, Increment, Jump, Point, Rotate
 
-CONTROL: Final[dict[str, Emit]] = {}
+LONG: Final = 1 << 20
+"""Turns of a loop whose number is not known: it may be long, so it can be interrupted."""
+TURN_NANOSECONDS: Final = 20
+
+
+def branch(run: Instructions, frame: Frame) -> None:
+    """Jump to the steps of the branch that the first operand chooses; all write to one place."""
+    chosen, *operands = frame.operands
+    assert chosen is not None
+    start = run.reserve()
+    targets, ends = [], []
+    for number in range(len(frame.bodies)):
+        targets.append(run.here)
+        run.body(frame, number, operands, frame.results)
+        ends.append(run.reserve())
+    index = frame.region.node.inputs[0]
+    run.code[start] = Branch(chosen, index.type.dtype, tuple(targets))
+    for end in ends:
+        run.code[end] = Jump(run.here)
+
+
+def while_loop(run: Instructions, frame: Frame) -> None:
+    """The condition on the initial state, then turns, each of which ends with the condition."""
+    go = frame.scratch[CONDITION]
+    state = _states(run, frame, frame.operands)
+    rest = frame.operands[len(state) :]
+    run.body(frame, 0, (*_read(state), *rest), (go,))
+    first = run.reserve()
+    turn = run.here
+    run.body(frame, 1, (*_read(state), *rest), (*_written(state), go))
+    _rotate(run, state)
+    end = run.here + 1
+    run.code[first] = again = Branch(go, dtypes.bool_, (end, turn))
+    run.code.append(again)
+    _finish(run, state)
+
+
+def fori(run: Instructions, frame: Frame) -> None:
+    """Turns that count from the first operand to below the second."""
+    lower, upper, *operands = frame.operands
+    assert lower is not None and upper is not None
+    counter = frame.scratch[COUNTER]
+    run.code.append(Copy(lower, counter, 1, dtypes.int64.itemsize))
+    state = _states(run, frame, operands)
+    turn = run.reserve()
+    run.body(frame, 0, (counter, *_read(state), *operands[len(state) :]), _written(state))
+    _rotate(run, state)
+    run.code += [Increment(counter), Jump(turn)]
+    run.code[turn] = Count(counter, upper, run.here)
+    _finish(run, state)
+
+
+CONTROL: Final[dict[str, Emit]] = {"branch": branch, "while": while_loop, "fori": fori}
 """How each op that is a region is written."""
+
+
+# -- the state of loops ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _State:
+    """The pointers of one array of the state, and where its last value belongs."""
+
+    type: TensorType
+    read: int
+    written: int
+    spare: int
+    result: int
+
+
+def _states(run: Instructions, frame: Frame, operands: Sequence[int | None]) -> list[_State | None]:
+    """The state of a loop, pointing to where it starts; None for a token."""
+    rows = zip(result_types(frame.region.node), operands, frame.results)
+    return [
+        _state(run, type_, first, result, frame.scratch[spare(number)])
+        if isinstance(type_, TensorType) and first is not None and result is not None
+        else None
+        for number, (type_, first, result) in enumerate(rows)
+    ]
+
+
+def _state(run: Instructions, type_: TensorType, first: int, result: int, other: int) -> _State:
+    state = _State(type_, run.temporary(), run.temporary(), run.temporary(), result)
+    pointed = ((state.read, first), (state.written, result), (state.spare, other))
+    run.code += [Point(pointer, buffer) for pointer, buffer in pointed]
+    return state
+
+
+def _read(state: Iterable[_State | None]) -> list[int | None]:
+    return [None if s is None else s.read for s in state]
+
+
+def _written(state: Iterable[_State | None]) -> list[int | None]:
+    return [None if s is None else s.written for s in state]
+
+
+def _rotate(run: Instructions, state: Iterable[_State | None]) -> None:
+    run.code += [Rotate(s.read, s.written, s.spare) for s in state if s is not None]
+
+
+def _finish(run: Instructions, state: Iterable[_State | None]) -> None:
+    """Let the results hold what the last turn wrote."""
+    for s in state:
+        if s is not None:
+            elements = run.sizes.value(s.type.size)
+            run.code.append(Copy(s.read, s.result, elements, s.type.dtype.itemsize))
+
+
+# -- estimates -------------------------------------------------------------------------------------
 
 
 def work(compiled: Compiled) -> Size:
     """The estimate for all steps, in nanoseconds."""
-    return sum((low.work for low in compiled.lowered.values()), start=0)
+    total: Size = sum((low.work for low in compiled.lowered.values()), start=0)
+    for region, bodies in compiled.bodies.items():
+        turn: Size = sum(map(work, bodies), start=TURN_NANOSECONDS)
+        total = total + turn * _turns(region)
+    return total
+
+
+def _turns(region: Region) -> int:
+    """How often a region runs its bodies."""
+    if region.node.op.name == "branch":
+        return 1
+    if region.node.op.name == "fori":
+        lower, upper = map(_constant, region.node.inputs[:2])
+        if lower is not None and upper is not None:
+            return max(upper - lower, 0)
+    return LONG
+
+
+def _constant(node: Node) -> int | None:
+    value: int | None = node["value"] if node.op.name == "constant" else None
+    return value

@@ -85,7 +85,8 @@ class Instructions:
                 continue
             bodies = compiled.bodies[step]
             inner = arena + memory.scratch.get((index, BODIES), 0)
-            self.emit[step.node.op.name](self, Frame(step, held, scratch[index], bodies, inner))
+            emit = self.emit.get(step.node.op.name, _refuse)
+            emit(self, Frame(step, held, scratch[index], bodies, inner))
 
     def _launch(
         self,
@@ -155,6 +156,11 @@ class Instructions:
         """The number of an instruction that is written later, when its target is known."""
         self.code.append(Jump(self.here + 1))
         return self.here - 1
+
+
+def _refuse(run: Instructions, frame: Frame) -> None:
+    node = frame.region.node
+    raise CompileError(f"{node.op.name} cannot be compiled yet (at {node.location})")
 
 
 def _written(kernel: Kernel) -> Size:

@@ -1,4 +1,5 @@
-"""Fusion: a graph -> kernels in order, with a reason for every value that goes through memory.
+"""Fusion: a graph -> kernels and regions in order, with a reason for every value that a kernel
+reads from memory.
 
 groups     which nodes share loops (weftc.fusion.groups)
 recompute  which values are written, which are computed where they are read
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from weftc.fusion.groups import Groups
-from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Unfused
+from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Step, Unfused
 from weftc.fusion.reasons import reason
 from weftc.fusion.recompute import Recompute
+from weftc.fusion.regions import region_of
 from weftc.ir.node import Graph, Node
 
 MOST_OUTPUTS: Final = 64
@@ -25,30 +27,35 @@ MOST_OUTPUTS: Final = 64
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A kernel before its order is known; `outputs` in graph order."""
+    """A step before its order is known; `outputs` in graph order. A region has no kind, is its own
+    first output, and reads tokens too."""
 
-    kind: KernelKind
+    kind: KernelKind | None
     outputs: tuple[Node, ...]
     nodes: frozenset[Node]
     inputs: frozenset[Node]
 
 
 def fuse(graph: Graph) -> KernelPlan:
-    """The kernels that compute `graph`, in execution order."""
+    """The steps that compute `graph`, in execution order."""
     order = graph.nodes()
     place = {node: position for position, node in enumerate(order)}
     groups = Groups(graph, order)
-    kept = Recompute(graph, order, groups).kept
+    kept = Recompute(order, groups).kept
     drafts = _merge(_drafts(groups, kept, place), place)
-    kernels = tuple(_kernel(draft, place) for draft in _sorted(drafts, place))
-    return KernelPlan(graph, kernels, tuple(_unfused(kernels)))
+    steps = tuple(_step(draft, place) for draft in _sorted(drafts, place))
+    kernels = [step for step in steps if isinstance(step, Kernel)]
+    return KernelPlan(graph, steps, tuple(_unfused(kernels)))
 
 
 def _drafts(groups: Groups, kept: set[Node], place: dict[Node, int]) -> list[_Draft]:
     drafts = []
     for group in groups.all:
         outputs = tuple(sorted((n for n in group.members if n in kept), key=place.__getitem__))
-        if outputs:
+        if group.kind is None:
+            node = outputs[0]
+            drafts.append(_Draft(None, outputs, frozenset(group.members), frozenset(node.inputs)))
+        elif outputs:
             own = set(group.members)
             nodes, inputs = _cone(outputs, {n for n in kept if n not in own and groups.stops(n)})
             drafts.append(_Draft(group.kind, outputs, nodes, inputs))
@@ -153,7 +160,9 @@ def _sorted(drafts: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:
     return result
 
 
-def _kernel(draft: _Draft, place: dict[Node, int]) -> Kernel:
+def _step(draft: _Draft, place: dict[Node, int]) -> Step:
+    if draft.kind is None:
+        return region_of(draft.outputs[0], draft.outputs[1:])
     key = place.__getitem__
     nodes, inputs = sorted(draft.nodes, key=key), sorted(draft.inputs, key=key)
     return Kernel(draft.kind, tuple(nodes), tuple(inputs), draft.outputs)

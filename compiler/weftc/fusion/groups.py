@@ -3,11 +3,13 @@
 A computing node joins a group that one of its operands is in, when the loops of that group visit it
 at the right index and nothing it needs is computed after that group (else the kernels would wait
 for one another). Movement belongs to no group: it is index arithmetic in whatever reads through it.
+A region (control flow, a routine of the runtime, an effect) is a group of its own, with the results
+that are projected from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,8 +17,9 @@ from weftc.fusion import views
 from weftc.fusion.kernel import KernelKind
 from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import Family
+from weftc.ir.opdef import ON_TENSORS, Family
 from weftc.ir.sizes import Shape, product
+from weftc.ir.types import TOKEN, TensorType
 
 LARGEST: Final = 512
 """Nodes in a group."""
@@ -31,14 +34,15 @@ FEW_ROWS: Final = 8
 
 @dataclass(eq=False)
 class Group:
-    """A kernel in the making. `before` has the bit of every group it waits for.
+    """A step in the making: a kernel, or a region, which has no kind. `before` has the bit of every
+    group it waits for.
 
     A ROWWISE group visits `rows` and, for each, `columns` (axes of size 1 left out); any other
     visits the elements of one `shape`.
     """
 
     number: int
-    kind: KernelKind
+    kind: KernelKind | None
     shape: Shape
     rows: Shape = ()
     columns: Shape = ()
@@ -65,12 +69,15 @@ class Groups:
         """How many movement nodes a reader of a movement node looks through."""
         self._pieces: dict[Node, int] = {}
         self._rowwise: dict[tuple[Shape, Shape], list[Group]] = {}
-        self._outputs = set(graph.outputs)
+        self.written = {*graph.outputs, *read_by_regions(order)}
+        """What has to be in memory, whoever else reads it."""
         for node in order:
             _PLACE[node.op.family](self, node)
 
     def reads(self, node: Node) -> list[View]:
         """What a computing `node` reads, through movement."""
+        if node.op.family not in ON_TENSORS:
+            return [views.direct(i) for i in node.inputs if is_tensor(i)]
         return [view for operand in node.inputs for view in self.views[operand]]
 
     def stops(self, node: Node) -> bool:
@@ -82,10 +89,10 @@ class Groups:
 
     def source(self, node: Node) -> None:
         if node.op.name == "input":
-            self.views[node] = (views.direct(node),)
+            self.views[node] = _itself(node)
             return
         self.views[node] = ()
-        if node in self._outputs:
+        if node in self.written:
             self._start(KernelKind.POINTWISE, node)
 
     def movement(self, node: Node) -> None:
@@ -99,7 +106,7 @@ class Groups:
             self.views[node] = (views.direct(node),)
             self._start(KernelKind.POINTWISE, node).closed = True
             return
-        if node in self._outputs and not self._adopt(node, seen):
+        if node in self.written and not self._adopt(node, seen):
             self._start(KernelKind.POINTWISE, node).closed = True
         self.views[node] = seen
         self.depth[node], self._pieces[node] = depth, pieces
@@ -143,6 +150,24 @@ class Groups:
             home.kind, home.rows, home.columns = KernelKind.ROWWISE, rows, columns
             self._rowwise.setdefault(frame, []).append(home)
         self._join(home, node, waits)
+
+    def region(self, node: Node) -> None:
+        group = Group(len(self.all), None, (), closed=True)
+        self.all.append(group)
+        self._place_result(group, node)
+
+    def structure(self, node: Node) -> None:
+        """A result belongs to what it is projected from; the first token to nothing."""
+        if node.inputs:
+            self._place_result(self.of[node.inputs[0]], node)
+
+    def _place_result(self, group: Group, node: Node) -> None:
+        self.views[node] = _itself(node)
+        tokens = [self.of[i] for i in node.inputs if i.value_type is TOKEN and i in self.of]
+        before = 0
+        for other in tokens:
+            before |= other.bit | other.before
+        self._join(group, node, before | self._waits(self.reads(node)))
 
     # -- joining ----------------------------------------------------------------------------------
 
@@ -268,7 +293,12 @@ def _same_loops(group: Group, other: Group, node: Node, view: View) -> bool:
     return fits and _visits(group, node, view)
 
 
-_RANK: Final = {
+def _itself(node: Node) -> tuple[View, ...]:
+    """What reading a node in memory reads."""
+    return (views.direct(node),) if is_tensor(node) else ()
+
+
+_RANK: Final[dict[KernelKind | None, int]] = {
     KernelKind.POINTWISE: 0,
     KernelKind.SCATTER: 0,
     KernelKind.CONTRACTION: 1,
@@ -283,7 +313,26 @@ _PLACE: Final = {
     Family.INDEXING: Groups.indexing,
     Family.REDUCTION: Groups.reduction,
     Family.CONTRACTION: Groups.contraction,
+    Family.STRUCTURE: Groups.structure,
+    Family.CONTROL: Groups.region,
+    Family.EXTERN: Groups.region,
+    Family.EFFECT: Groups.region,
 }
+
+
+def is_tensor(node: Node) -> bool:
+    """Whether the value of `node` is an array: it can have a buffer."""
+    return isinstance(node.value_type, TensorType)
+
+
+def is_region(node: Node) -> bool:
+    """Whether `node` is a step of its own, which reads whole arrays."""
+    return node.op.family not in ON_TENSORS and node.op.family is not Family.STRUCTURE
+
+
+def read_by_regions(order: Iterable[Node]) -> Iterator[Node]:
+    """The arrays that regions read."""
+    return (i for node in order if is_region(node) for i in node.inputs if is_tensor(i))
 
 
 def row_frame(node: Node) -> tuple[Shape, Shape] | None:

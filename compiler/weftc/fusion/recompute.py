@@ -9,7 +9,7 @@ from typing import Final
 from weftc.fusion.groups import DEEPEST, LARGEST, Group, Groups
 from weftc.fusion.kernel import KernelKind
 from weftc.fusion.views import View, Way, squeezed
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 
 CHEAP: Final = 6
@@ -32,27 +32,26 @@ class Use:
 
 
 class Recompute:
-    """`kept` holds the nodes that are written to memory. The other computing nodes are part of
-    every kernel that reads them."""
+    """`kept` holds the nodes that are written to memory, regions and their results among them. The
+    other computing nodes are part of every kernel that reads them."""
 
-    def __init__(self, graph: Graph, order: Sequence[Node], groups: Groups) -> None:
+    def __init__(self, order: Sequence[Node], groups: Groups) -> None:
         self._groups = groups
-        self._outputs = set(graph.outputs)
-        self.kept: set[Node] = set()
+        self.kept: set[Node] = {n for n in order if n in groups.of and not groups.of[n].kind}
         self._cost: dict[Node, int] = {}
         self._count: dict[Node, int] = {}
         self._depth: dict[Node, int] = {}
         self._flat: dict[Node, bool] = {}
         self._reports: dict[Node, bool] = {}
-        order = [n for n in order if n in groups.of]
-        self._uses: dict[Node, list[Use]] = {n: [] for n in order}
+        order = [n for n in order if n in groups.of and n not in self.kept]
+        self._uses: dict[Node, list[Use]] = {n: [] for n in groups.of}
         self._at_home: set[Node] = set()
         """Values that their own group reads too."""
         for node in order:
             self._collect(node)
         for node in order:
             self._measure(node)
-            if node in self._outputs or self._is_kept(node):
+            if node in groups.written or self._is_kept(node):
                 self.kept.add(node)
 
     def _collect(self, reader: Node) -> None:

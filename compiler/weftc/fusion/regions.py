@@ -9,12 +9,92 @@ turn, the body with the condition on what it returns, so that they share kernels
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from weftc.fusion.kernel import Region
+from weftc.fusion.memory import ALIGNMENT, Scratch
+from weftc.ir.node import Graph, Node
+from weftc.ir.size_functions import maximum
+from weftc.ir.sizes import Size
+from weftc.ir.types import TensorType, TokenType, TupleType
 
 BODIES: Final = "bodies"
 """The scratch of a region that is the arena of its bodies, of which one runs at a time."""
+CONDITION: Final = "condition"
+"""The scratch of `while` that tells whether there is another turn."""
+COUNTER: Final = "counter"
+"""The scratch of `fori` that its body reads as the number of the turn."""
+_LOOPS: Final = ("while", "fori")
 
 
 def result(number: int) -> str:
     """The scratch of a region that is a result which nobody reads."""
     return f"result_{number}"
+
+
+def spare(number: int) -> str:
+    """The scratch of a loop that its state is written to every other turn."""
+    return f"spare_{number}"
+
+
+def region_of(node: Node, results: Sequence[Node]) -> Region:
+    """The step of `node`; `results` are projected from it, unless it is an array itself."""
+    arrays = dict.fromkeys(i for i in node.inputs if isinstance(i.value_type, TensorType))
+    owners = {r["index"]: r for r in results if isinstance(r.value_type, TensorType)}
+    if isinstance(node.value_type, TensorType):
+        owners[0] = node
+    found = tuple(owners.get(number) for number in range(len(result_types(node))))
+    return Region(node, tuple(arrays), found, _bodies(node))
+
+
+def result_types(node: Node) -> tuple[TensorType | TokenType, ...]:
+    """The types of what a region gives."""
+    type_ = node.value_type
+    return type_.items if isinstance(type_, TupleType) else (type_,)
+
+
+def is_loop(node: Node) -> bool:
+    """Whether a region runs its body again and again, on a state."""
+    return node.op.name in _LOOPS
+
+
+def _bodies(node: Node) -> tuple[Graph, ...]:
+    if node.op.name == "while":
+        return node["condition"], _turn(node["body"], node["condition"])
+    return tuple(node.graphs())
+
+
+def _turn(body: Graph, condition: Graph) -> Graph:
+    """The body of a loop, and whether its condition holds for what the body returns."""
+    operands = (*body.outputs, *body.inputs[len(body.outputs) :])
+    return Graph(body.name, body.inputs, (*body.outputs, *inlined(condition, operands)))
+
+
+def inlined(graph: Graph, operands: Sequence[Node]) -> list[Node]:
+    """The outputs of `graph` for these inputs."""
+    new = dict(zip(graph.inputs, operands, strict=True))
+    for node in graph.nodes():
+        if node not in new:
+            new[node] = node.rebuilt(tuple([new[i] for i in node.inputs]))
+    return [new[output] for output in graph.outputs]
+
+
+def scratch(region: Region, arenas: Sequence[Size]) -> dict[str, Scratch]:
+    """The memory that a region needs while it runs, by name; `arenas` are those of its bodies."""
+    needs: dict[str, Scratch] = {}
+    for number, type_ in enumerate(result_types(region.node)):
+        if isinstance(type_, TensorType):
+            room = Scratch(type_.size * type_.dtype.itemsize, type_.dtype.itemsize)
+            if region.results[number] is None:
+                needs[result(number)] = room
+            if is_loop(region.node):
+                needs[spare(number)] = room
+    if region.node.op.name == "while":
+        needs[CONDITION] = Scratch(1, 1)
+    if region.node.op.name == "fori":
+        needs[COUNTER] = Scratch(8, 8)
+    arena: Size = 0
+    for other in arenas:
+        arena = maximum(arena, other)
+    return {BODIES: Scratch(arena, ALIGNMENT), **needs} if arena != 0 else needs

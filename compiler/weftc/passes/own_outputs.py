@@ -8,13 +8,26 @@ Runs last: simplification would remove the copy again.
 
 from __future__ import annotations
 
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, Node
+from weftc.ir.types import TensorType
 from weftc.ops.pointwise import identity
 
 
 def own_outputs(graph: Graph) -> Graph:
     """Wrap every output that is an `input` node in an `identity` node."""
-    outputs = tuple(
-        identity(o, at=o.location) if o.op.name == "input" else o for o in graph.outputs
-    )
-    return Graph(graph.name, graph.inputs, outputs)
+    return graph.returning([_copy(o) if o.op.name == "input" else o for o in graph.outputs])
+
+
+def own_each_output(graph: Graph) -> Graph:
+    """The same, and every output is another node: the results of a body each have their buffer."""
+    seen: set[Node] = set(graph.inputs)
+    outputs: list[Node] = []
+    for node in graph.outputs:
+        outputs.append(_copy(node) if node in seen else node)
+        seen.add(node)
+    return graph.returning(outputs)
+
+
+def _copy(node: Node) -> Node:
+    is_tensor = isinstance(node.value_type, TensorType)
+    return identity(node, at=node.location) if is_tensor else node

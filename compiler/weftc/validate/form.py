@@ -11,7 +11,7 @@ from weftc.ir.node import Graph
 from weftc.loop import verify as loops
 from weftc.loop.ir import LoopFunction
 from weftc.schedule.lowered import Lowered
-from weftc.validate.plans import check_memory, check_plan
+from weftc.validate.plans import Room, check_memory, check_plan
 from weftrt.errors import VerifyError
 from weftrt.program import KernelCode, Program
 
@@ -49,8 +49,8 @@ class Validator:
         """Check `function`, what `stage` made of the kernel: "schedule" writes `low.function`,
         every other stage a widened one."""
 
-    def memory(self, plan: KernelPlan, lowered: Sequence[Lowered], memory: MemoryPlan) -> None:
-        """Check where values live."""
+    def memory(self, plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan) -> None:
+        """Check where values live, and the scratch of each step."""
 
     def emission(self, kernel: Kernel, low: Lowered, code: KernelCode) -> None:
         """Check the code of a kernel."""
@@ -87,8 +87,8 @@ class FormValidator(Validator):
         except VerifyError as error:
             raise Miscompiled(stage, str(error)) from None
 
-    def memory(self, plan: KernelPlan, lowered: Sequence[Lowered], memory: MemoryPlan) -> None:
-        complaint = check_memory(plan, lowered, memory)
+    def memory(self, plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan) -> None:
+        complaint = check_memory(plan, scratch, memory)
         if complaint is not None:
             raise Miscompiled("memory", complaint)
 

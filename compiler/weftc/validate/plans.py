@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan
+from weftc.fusion.groups import is_tensor
+from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan, Region, Step
+from weftc.fusion.memory import Scratch
+from weftc.fusion.regions import result_types
 from weftc.fusion.views import squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Dim, Shape, Size
-from weftc.schedule.lowered import Lowered
+from weftc.ir.types import ValueType
 
 Complaint: TypeAlias = "str | None"
+Room: TypeAlias = Mapping[str, Scratch]
+"""The scratch of a step, by name."""
 
 
 # -- kernels --------------------------------------------------------------------------------------
 
 
 def check_plan(plan: KernelPlan) -> Complaint:
-    """What is wrong with the kernels: each reads what is written by then and computes what it
-    needs, once; together they write every output; each is of the form that its kind promises."""
+    """What is wrong with the steps: each reads what is written by then and computes what it
+    needs, once; together they write every output; each kernel is of the form that its kind
+    promises, and each region follows the effects that come before it."""
     written = set(plan.graph.inputs)
-    for number, kernel in enumerate(plan.kernels):
-        name = kernel_name(number, kernel)
-        found = _check_kernel(kernel, written) or _FORMS[kernel.kind](kernel)
+    for number, step in enumerate(plan.steps):
+        found = _check_step(step, written)
         if found is not None:
-            return f"the kernel {name} {found}"
-        written.update(kernel.outputs)
+            return f"{step_name(number, step)} {found}"
+        written.update(step.outputs if isinstance(step, Kernel) else (step.node, *step.outputs))
     for node in plan.graph.outputs:
-        if node not in written:
-            return f"no kernel writes {describe(node)}"
+        if is_tensor(node) and node not in written:
+            return f"no step writes {describe(node)}"
     return None
 
 
-def kernel_name(number: int, kernel: Kernel) -> str:
-    """How the pipeline calls kernel number `number`."""
-    return f"{kernel.kind.value}_{number}"
+def step_name(number: int, step: Step) -> str:
+    """How the pipeline calls step number `number`."""
+    if isinstance(step, Region):
+        return f"the region {step.node.op.name}_{number}"
+    return f"the kernel {step.kind.value}_{number}"
 
 
 def describe(node: Node) -> str:
@@ -44,10 +51,38 @@ def describe(node: Node) -> str:
     return node.op.name if node.location is None else f"{node.op.name} ({node.location})"
 
 
-def _check_kernel(kernel: Kernel, written: set[Node]) -> Complaint:
-    for node in kernel.inputs:
+def _check_step(step: Step, written: set[Node]) -> Complaint:
+    for node in step.inputs:
         if node not in written:
             return f"reads {describe(node)} before it is written"
+    for node in step.outputs:
+        if node in written:
+            return f"writes {describe(node)} a second time"
+    if isinstance(step, Region):
+        return _check_region(step, written)
+    return _check_kernel(step) or _FORMS[step.kind](step)
+
+
+def _check_region(region: Region, written: set[Node]) -> Complaint:
+    for operand in region.node.inputs:
+        if is_tensor(operand) and operand not in region.inputs:
+            return f"runs without {describe(operand)}"
+        effect = operand.inputs[0] if operand.op.name == "project" else operand
+        if not is_tensor(operand) and operand.op.name != "token" and effect not in written:
+            return f"runs before {describe(effect)}"
+    types = result_types(region.node)
+    for number, (type_, owner) in enumerate(zip(types, region.results, strict=True)):
+        if owner is not None and not _is_result(owner, region.node, number, type_):
+            return f"writes {describe(owner)} in place of result {number}"
+    return None
+
+
+def _is_result(owner: Node, node: Node, number: int, type_: ValueType) -> bool:
+    projected = owner.inputs == (node,) and owner["index"] == number
+    return owner.value_type == type_ and (owner is node or projected)
+
+
+def _check_kernel(kernel: Kernel) -> Complaint:
     known = set(kernel.inputs)
     for node in kernel.nodes:
         for operand in node.inputs:
@@ -57,8 +92,6 @@ def _check_kernel(kernel: Kernel, written: set[Node]) -> Complaint:
     for node in kernel.outputs:
         if node not in known:
             return f"writes {describe(node)}, which it does not compute"
-        if node in written:
-            return f"writes {describe(node)} a second time"
     return None
 
 
@@ -164,18 +197,18 @@ def evaluate(size: Size, sizes: dict[str, int]) -> int:
     return size.evaluate(sizes) if isinstance(size, Dim) else size
 
 
-def check_memory(plan: KernelPlan, lowered: Sequence[Lowered], memory: MemoryPlan) -> Complaint:
-    """What is wrong with the places of values, found by running over them: what a kernel writes
+def check_memory(plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan) -> Complaint:
+    """What is wrong with the places of values, found by running over them: what a step writes
     takes its bytes from who had them, and what it reads must have its own still."""
     sizes = symbol_sizes(plan.graph, SIZE)
     arena = evaluate(memory.arena, sizes)
     ranges: dict[_Owner, _Range] = {}
-    for number, (kernel, low) in enumerate(zip(plan.kernels, lowered, strict=True)):
-        for node in kernel.inputs:
+    for number, (step, room) in enumerate(zip(plan.steps, scratch, strict=True)):
+        for node in step.inputs:
             if node in memory.offsets and node not in ranges:
-                return f"{describe(node)} is overwritten before {kernel_name(number, kernel)}"
-        own: list[_Owner] = [n for n in kernel.inputs if n in ranges]
-        for owner, start, size, itemsize in _taken(number, kernel, low, memory, sizes):
+                return f"{describe(node)} is overwritten before {step_name(number, step)}"
+        own: list[_Owner] = [n for n in step.inputs if n in ranges]
+        for owner, start, size, itemsize in _taken(number, step, room, memory, sizes):
             stop = start + size
             if start % itemsize or start < 0 or stop > arena:
                 return f"{_owner_name(owner)} is outside the arena or not aligned"
@@ -189,19 +222,18 @@ def check_memory(plan: KernelPlan, lowered: Sequence[Lowered], memory: MemoryPla
 
 
 def _taken(
-    number: int, kernel: Kernel, low: Lowered, memory: MemoryPlan, sizes: dict[str, int]
+    number: int, step: Step, room: Room, memory: MemoryPlan, sizes: dict[str, int]
 ) -> Iterator[tuple[_Owner, int, int, int]]:
-    """(owner, first byte, bytes, bytes of an element) of all in the arena that a kernel writes."""
-    for node in kernel.outputs:
+    """(owner, first byte, bytes, bytes of an element) of all in the arena that a step writes."""
+    for node in step.outputs:
         if node in memory.offsets:
             itemsize = node.type.dtype.itemsize
             size = evaluate(node.type.size, sizes) * itemsize
             yield node, evaluate(memory.offsets[node], sizes), size, itemsize
-    for buffer, size_ in zip(low.function.scratch, low.scratch, strict=True):
-        owner = number, buffer.name
-        start = evaluate(memory.scratch[owner], sizes)
-        yield owner, start, evaluate(size_, sizes), buffer.dtype.itemsize
+    for name, need in room.items():
+        start = evaluate(memory.scratch[number, name], sizes)
+        yield (number, name), start, evaluate(need.size, sizes), need.itemsize
 
 
 def _owner_name(owner: _Owner) -> str:
-    return describe(owner) if isinstance(owner, Node) else f"{owner[1]} of kernel {owner[0]}"
+    return describe(owner) if isinstance(owner, Node) else f"{owner[1]} of step {owner[0]}"

@@ -39,7 +39,7 @@ def test_order_inputs_and_outputs() -> None:
     assert "without exp" in str(check_plan(_without(plan, 1, inputs=())))
     first: Kernel = plan.kernels[0]
     assert "without" in str(check_plan(_without(plan, 0, nodes=first.nodes[-1:])))
-    assert "no kernel writes div" in str(check_plan(replace(plan, steps=plan.steps[:-1])))
+    assert "no step writes div" in str(check_plan(replace(plan, steps=plan.steps[:-1])))
     twice = replace(plan, steps=(first, *plan.steps))
     assert "a second time" in str(check_plan(twice))
     alien = _without(plan, 0, outputs=plan.graph.outputs)
@@ -59,13 +59,13 @@ def test_places_in_the_arena(rows: int | Dim) -> None:
     x = Inputs()
     a, w = x(rows, 30), x(30, 30)
     stages = pipeline.stages(x.graph(matmul(matmul(matmul(a, w), w), w)), TARGET)
-    plan, lowered, memory = stages.plan, stages.lowered, stages.memory
-    assert check_memory(plan, lowered, memory) is None
+    plan, scratch, memory = stages.plan, stages.scratch, stages.memory
+    assert check_memory(plan, scratch, memory) is None
     one_place = MemoryPlan(dict.fromkeys(memory.offsets, 0), memory.scratch, memory.arena)
-    assert "lies over contract" in str(check_memory(plan, lowered, one_place))
-    assert "arena" in str(check_memory(plan, lowered, replace(memory, arena=64)))
+    assert "lies over contract" in str(check_memory(plan, scratch, one_place))
+    assert "arena" in str(check_memory(plan, scratch, replace(memory, arena=64)))
     crooked = {node: place + 2 for node, place in memory.offsets.items()}
-    assert "aligned" in str(check_memory(plan, lowered, replace(memory, offsets=crooked)))
+    assert "aligned" in str(check_memory(plan, scratch, replace(memory, offsets=crooked)))
 
 
 def test_the_stage_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
