@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from weftc.fusion.kernel import Region
-from weftc.fusion.memory import ALIGNMENT, Scratch
+from weftc.fusion.memory import Scratch
 from weftc.ir.node import Graph, Node
 from weftc.ir.size_functions import maximum
 from weftc.ir.sizes import Size
@@ -25,6 +25,8 @@ CONDITION: Final = "condition"
 """The scratch of `while` that tells whether there is another turn."""
 COUNTER: Final = "counter"
 """The scratch of `fori` that its body reads as the number of the turn."""
+WIDEST: Final = 8
+"""Bytes of the widest elements: an arena within another starts at a multiple of them."""
 _LOOPS: Final = ("while", "fori")
 
 
@@ -97,4 +99,4 @@ def scratch(region: Region, arenas: Sequence[Size]) -> dict[str, Scratch]:
     arena: Size = 0
     for other in arenas:
         arena = maximum(arena, other)
-    return {BODIES: Scratch(arena, ALIGNMENT), **needs} if arena != 0 else needs
+    return {BODIES: Scratch(arena, WIDEST), **needs} if arena != 0 else needs
