@@ -15,6 +15,7 @@ from weftc.fusion import clusters, memory, regions
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region, Step
 from weftc.fusion.memory import Scratch
 from weftc.ir.digest import digest
+from weftc.ir.hosts import host_functions
 from weftc.ir.node import Graph
 from weftc.loop.ir import LoopFunction
 from weftc.passes.cse import eliminate_common_subexpressions
@@ -193,7 +194,7 @@ class Stages:
     @lazy
     def program(self) -> Program:
         key = program_key(self.graph, self.target)
-        program = programs.assemble(self.compiled, key, self.watched)
+        program = programs.assemble(self.compiled, key, host_functions(self.graph), self.watched)
         self.validator.program(program)
         return program
 

@@ -2,7 +2,8 @@
 
 program       the program, and what it says of itself
 instructions  kernels and regions in order; which buffer holds which value
-control       branches and loops as jumps between the steps of their bodies
+regions       what regions become; control: branches and loops as jumps between steps of bodies
+estimate      how long all that runs, about
 size_slots    sizes by number
 compiled      what the stages hand over
 """

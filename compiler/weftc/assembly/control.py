@@ -13,21 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from weftc.assembly.compiled import Compiled
-from weftc.assembly.instructions import Emit, Frame, Instructions
-from weftc.fusion.kernel import Region
+from weftc.assembly.instructions import Frame, Instructions
 from weftc.fusion.regions import CONDITION, COUNTER, result_types, spare
-from weftc.ir.node import Node
-from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType
 from weftrt import dtypes
-from weftrt.program import Branch, Copy, Count, Increment, Jump, Point, Rotate
-
-LONG: Final = 1 << 20
-"""Turns of a loop whose number is not known: it may be long, so it can be interrupted."""
-TURN_NANOSECONDS: Final = 20
+from weftrt.program import Branch, Copy, Count, Jump, Next, Point, Rotate
 
 
 def branch(run: Instructions, frame: Frame) -> None:
@@ -69,16 +60,13 @@ def fori(run: Instructions, frame: Frame) -> None:
     counter = frame.scratch[COUNTER]
     run.code.append(Copy(lower, counter, 1, dtypes.int64.itemsize))
     state = _states(run, frame, operands)
-    turn = run.reserve()
+    first = run.reserve()
+    turn = run.here
     run.body(frame, 0, (counter, *_read(state), *operands[len(state) :]), _written(state))
     _rotate(run, state)
-    run.code += [Increment(counter), Jump(turn)]
-    run.code[turn] = Count(counter, upper, run.here)
+    run.code.append(Next(counter, upper, turn))
+    run.code[first] = Count(counter, upper, run.here)
     _finish(run, state)
-
-
-CONTROL: Final[dict[str, Emit]] = {"branch": branch, "while": while_loop, "fori": fori}
-"""How each op that is a region is written."""
 
 
 # -- the state of loops ----------------------------------------------------------------------------
@@ -131,31 +119,3 @@ def _finish(run: Instructions, state: Iterable[_State | None]) -> None:
         if s is not None:
             elements = run.sizes.value(s.type.size)
             run.code.append(Copy(s.read, s.result, elements, s.type.dtype.itemsize))
-
-
-# -- estimates -------------------------------------------------------------------------------------
-
-
-def work(compiled: Compiled) -> Size:
-    """The estimate for all steps, in nanoseconds."""
-    total: Size = sum((low.work for low in compiled.lowered.values()), start=0)
-    for region, bodies in compiled.bodies.items():
-        turn: Size = sum(map(work, bodies), start=TURN_NANOSECONDS)
-        total = total + turn * _turns(region)
-    return total
-
-
-def _turns(region: Region) -> int:
-    """How often a region runs its bodies."""
-    if region.node.op.name == "branch":
-        return 1
-    if region.node.op.name == "fori":
-        lower, upper = map(_constant, region.node.inputs[:2])
-        if lower is not None and upper is not None:
-            return max(upper - lower, 0)
-    return LONG
-
-
-def _constant(node: Node) -> int | None:
-    value: int | None = node["value"] if node.op.name == "constant" else None
-    return value

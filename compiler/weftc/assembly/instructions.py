@@ -12,6 +12,7 @@ from weftc.assembly.size_slots import SizeSlots
 from weftc.fusion.kernel import Kernel, Region
 from weftc.fusion.regions import BODIES, result
 from weftc.ir.node import Node
+from weftc.ir.opdef import HostFunction
 from weftc.ir.sizes import Size
 from weftrt.errors import CompileError
 from weftrt.program import MOST_SITES, Instruction, Jump, KernelCode, Launch, Site
@@ -47,13 +48,15 @@ class Frame:
 class Instructions:
     """Collects the instructions of a program, its kernels, each once, the places where it may fail
     (of which `name` complains if they are too many), and the offsets of its temporaries, whose
-    numbers follow those of `inputs` and outputs. `emit` has how to write each kind of region."""
+    numbers follow those of `inputs` and outputs. `functions` are those that it can call back;
+    `emit` writes regions."""
 
     name: str
     inputs: int
     outputs: int
     sizes: SizeSlots
-    emit: Mapping[str, Emit]
+    functions: Sequence[HostFunction]
+    emit: Emit
     watched: bool
     kernels: dict[str, tuple[int, KernelCode]] = field(default_factory=dict)
     code: list[Instruction] = field(default_factory=list)
@@ -85,8 +88,7 @@ class Instructions:
                 continue
             bodies = compiled.bodies[step]
             inner = arena + memory.scratch.get((index, BODIES), 0)
-            emit = self.emit.get(step.node.op.name, _refuse)
-            emit(self, Frame(step, held, scratch[index], bodies, inner))
+            self.emit(self, Frame(step, held, scratch[index], bodies, inner))
 
     def _launch(
         self,
@@ -112,17 +114,19 @@ class Instructions:
     def _add_sites(self, nodes: Sequence[Node], held: Mapping[Node, int]) -> None:
         if len(nodes) > MOST_SITES:
             raise CompileError(f"{self.name}: one kernel has {len(nodes):,} places to fail")
-        self.sites += [self._site(node, held) for node in nodes]
+        for node in nodes:
+            self.site(node, held)
 
-    def _site(self, node: Node, held: Mapping[Node, int]) -> Site:
-        """What goes wrong at a node that may fail, in the user's words."""
+    def site(self, node: Node, held: Mapping[Node, int]) -> int:
+        """The number of the place where a node may fail: what goes wrong, in the user's words."""
         assert node.op.fails is not None
         failure = node.op.fails(node)
         indices = failure.indices
         while indices is not None and indices.op.name in ("convert", "reshape", "identity"):
             indices = indices.inputs[0]
         where = str(node.location or "?")
-        return Site(failure.kind, where, failure.message, self._given(indices, held))
+        self.sites.append(Site(failure.kind, where, failure.message, self._given(indices, held)))
+        return len(self.sites) - 1
 
     def _given(self, indices: Node | None, held: Mapping[Node, int]) -> int | None:
         """The input of the program that `indices` are, if they are one."""
@@ -156,11 +160,6 @@ class Instructions:
         """The number of an instruction that is written later, when its target is known."""
         self.code.append(Jump(self.here + 1))
         return self.here - 1
-
-
-def _refuse(run: Instructions, frame: Frame) -> None:
-    node = frame.region.node
-    raise CompileError(f"{node.op.name} cannot be compiled yet (at {node.location})")
 
 
 def _written(kernel: Kernel) -> Size:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from weftc.assembly.compiled import Compiled
-from weftc.assembly.control import CONTROL, work
+from weftc.assembly.estimate import work
 from weftc.assembly.instructions import Instructions
+from weftc.assembly.regions import emit
 from weftc.assembly.size_slots import SizeSlots
+from weftc.fusion.groups import is_tensor
 from weftc.ir.node import Node
+from weftc.ir.opdef import HostFunction
 from weftc.ir.sizes import Size
 from weftrt.errors import OutOfMemoryError
 from weftrt.program import Program, Temporary
@@ -18,13 +21,18 @@ MOST_WORK = 1 << 62
 """Nanoseconds: an estimate past all counting."""
 
 
-def assemble(compiled: Compiled, key: str, watched: bool = False) -> Program:
-    """The Program of a compiled graph. If it is `watched`, it describes its buffers."""
+def assemble(
+    compiled: Compiled, key: str, functions: Sequence[HostFunction] = (), watched: bool = False
+) -> Program:
+    """The Program of a compiled graph, which calls some of the `functions`. If it is `watched`, it
+    describes its buffers."""
     graph = compiled.plan.graph
-    outputs = tuple(dict.fromkeys(graph.outputs))
+    returned = [node for node in graph.outputs if is_tensor(node)]
+    outputs = tuple(dict.fromkeys(returned))
     sizes = SizeSlots()
     sizes.bind(graph.inputs)
-    run = Instructions(graph.name, len(graph.inputs), len(outputs), sizes, CONTROL, watched)
+    counts = len(graph.inputs), len(outputs)
+    run = Instructions(graph.name, *counts, sizes, functions, emit, watched)
     run.run(compiled, {node: number for number, node in enumerate((*graph.inputs, *outputs))})
     return Program(
         name=graph.name,
@@ -37,7 +45,7 @@ def assemble(compiled: Compiled, key: str, watched: bool = False) -> Program:
         kernels=tuple(code for _, code in run.kernels.values()),
         steps=tuple(run.code),
         sites=tuple(run.sites),
-        results=tuple(outputs.index(o) for o in graph.outputs),
+        results=tuple(outputs.index(o) for o in returned),
         symbols=tuple(sizes.sources),
         derived=sizes.polynomials(),
         places=(*map(_place, outputs), _largest_place(compiled)),

@@ -86,7 +86,7 @@ def _reference_check(arrays: Sequence[Any], attrs: Attrs, type_: TokenType) -> N
 
 
 def _fails(node: Node) -> Failure:
-    return Failure(CheckError, node["message"].replace("{", "{{").replace("}", "}}"))
+    return Failure(CheckError, node["message"])
 
 
 check = TABLE.add(

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Shape
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, ValueType
 from weftc.ops.control import branch, fori, while_
 from weftc.ops.movement import broadcast
 from weftc.ops.source import constant, input
@@ -19,12 +19,16 @@ Body: TypeAlias = Callable[..., Sequence[Node]]
 SCALAR = TensorType(dtypes.int64, ())
 
 
-def graph(name: str, body: Body, *types: TensorType) -> Graph:
+def graph(name: str, body: Body, *types: ValueType) -> Graph:
     """What `body` computes of inputs of these types."""
-    inputs = tuple(
-        input(index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in enumerate(types)
-    )
+    inputs = tuple(_input(number, type_) for number, type_ in enumerate(types))
     return Graph(name, inputs, tuple(body(*inputs)))
+
+
+def _input(number: int, type_: ValueType) -> Node:
+    if isinstance(type_, TensorType):
+        return input(index=number, name=f"x{number}", dtype=type_.dtype, shape=type_.shape)
+    return input(index=number, name=f"x{number}", dtype=None, shape=None)
 
 
 def full(value: float, dtype: DType, shape: Shape) -> Node:
@@ -45,20 +49,20 @@ def parts(node: Node) -> list[Node]:
 def loop(lower: Node, upper: Node, state: Sequence[Node], body: Body, *rest: Node) -> list[Node]:
     """The state after body(i, *state, *rest) for each i."""
     operands = (*state, *rest)
-    inner = graph("turn", body, SCALAR, *(n.type for n in operands))
+    inner = graph("turn", body, SCALAR, *(n.value_type for n in operands))
     return parts(fori(lower, upper, *operands, body=inner, carried=len(state)))
 
 
 def repeat(condition: Body, state: Sequence[Node], body: Body, *rest: Node) -> list[Node]:
     """The state once the condition fails."""
     operands = (*state, *rest)
-    types = [n.type for n in operands]
+    types = [n.value_type for n in operands]
     holds, turn = graph("condition", condition, *types), graph("turn", body, *types)
     return parts(while_(*operands, condition=holds, body=turn, carried=len(state)))
 
 
 def choose(index: Node, operands: Sequence[Node], *bodies: Body) -> list[Node]:
     """The results of one of the bodies."""
-    types = [n.type for n in operands]
+    types = [n.value_type for n in operands]
     graphs = tuple(graph(f"branch{k}", body, *types) for k, body in enumerate(bodies))
     return parts(branch(index, *operands, branches=graphs))

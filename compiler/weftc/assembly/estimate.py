@@ -1,0 +1,42 @@
+"""How long a compiled graph runs, about: the GIL is let go, and signals are looked for, by it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from weftc.assembly.compiled import Compiled
+from weftc.fusion.kernel import Region
+from weftc.ir.node import Node
+from weftc.ir.sizes import Size
+
+LONG: Final = 1 << 20
+"""Turns of a loop whose number is not known: it may be long, so it can be interrupted."""
+STEP_NANOSECONDS: Final = 20
+"""What a region takes besides its bodies."""
+
+
+def work(compiled: Compiled) -> Size:
+    """The estimate for all steps, in nanoseconds."""
+    total: Size = sum((low.work for low in compiled.lowered.values()), start=0)
+    for region, bodies in compiled.bodies.items():
+        total = total + _own(region.node) + sum(map(work, bodies), start=0) * _turns(region)
+    return total
+
+
+def _own(node: Node) -> Size:
+    return STEP_NANOSECONDS if node.op.extern is None else node.op.extern(node).work
+
+
+def _turns(region: Region) -> int:
+    """How often a region runs its bodies."""
+    if region.node.op.name == "while":
+        return LONG
+    if region.node.op.name == "fori":
+        lower, upper = map(_constant, region.node.inputs[:2])
+        return LONG if lower is None or upper is None else max(upper - lower, 0)
+    return 1
+
+
+def _constant(node: Node) -> int | None:
+    value: int | None = node["value"] if node.op.name == "constant" else None
+    return value
