@@ -9,8 +9,8 @@ from weftc.fusion.kernel import Region
 from weftc.ir.node import Node
 from weftc.ir.sizes import Size
 
-LONG: Final = 1 << 20
-"""Turns of a loop whose number is not known: it may be long, so it can be interrupted."""
+FEW: Final = 16
+"""Turns of a loop whose number is not known; one that turns more often notices it itself."""
 STEP_NANOSECONDS: Final = 20
 """What a region takes besides its bodies."""
 
@@ -30,10 +30,10 @@ def _own(node: Node) -> Size:
 def _turns(region: Region) -> int:
     """How often a region runs its bodies."""
     if region.node.op.name == "while":
-        return LONG
+        return FEW
     if region.node.op.name == "fori":
         lower, upper = map(_constant, region.node.inputs[:2])
-        return LONG if lower is None or upper is None else max(upper - lower, 0)
+        return FEW if lower is None or upper is None else max(upper - lower, 0)
     return 1
 
 

@@ -205,7 +205,13 @@ def _watch_main_thread(watch: Callable[[int, int], None]) -> None:
     """Tell native code which thread handles signals; in a child it is the one that forked."""
     ident = threading.main_thread().ident
     assert ident is not None
-    watch(ident, time.CLOCK_MONOTONIC)
+    watch(ident, watch_clock())
+
+
+def watch_clock() -> int:
+    """The monotonic clock that is cheapest to read: Linux's CLOCK_MONOTONIC_COARSE, which goes
+    forward every few milliseconds."""
+    return 6 if sys.platform.startswith("linux") else time.CLOCK_MONOTONIC
 
 
 def huge_page_advice() -> int:
