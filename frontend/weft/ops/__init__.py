@@ -107,6 +107,7 @@ from weft.ops.reductions import (
     sum,
     var,
 )
+from weft.ops.sorting import argsort, sort, top_k
 
 __all__ = [
     "abs",
@@ -117,6 +118,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "argsort",
     "asarray",
     "asin",
     "astype",
@@ -200,6 +202,7 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "sort",
     "sqrt",
     "square",
     "squeeze",
@@ -211,6 +214,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensordot",
+    "top_k",
     "transpose",
     "trunc",
     "var",
