@@ -37,6 +37,10 @@ class CheckError(WeftError, AssertionError):
     """A condition that a program was asked to check, and that did not hold."""
 
 
+class DonatedError(WeftError, RuntimeError):
+    """The use of an array whose memory was given to a function that was to have it."""
+
+
 class OutOfMemoryError(WeftError, MemoryError):
     """Memory that cannot be had: more than there is, or more than any array can take."""
 

@@ -245,6 +245,9 @@ class Program:
     it (two outputs that turned out to be the same value share one array)."""
     work: int | SizeSlot
     """Estimated nanoseconds of one run; the GIL is released above a threshold."""
+    aliases: tuple[tuple[int, int], ...] = ()
+    """(output, input): the output may take over the memory of the input, which the caller gives
+    up. No instruction reads the input after one has written to the output."""
     places: tuple[str, ...] = ()
     """For each output, then for the arena: the user's line that asks for most of it; "" where it is
     not known."""

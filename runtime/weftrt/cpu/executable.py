@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any, NoReturn, TypeAlias
@@ -19,7 +19,7 @@ from weftrt.cpu.memory_check.checker import Checker
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
-from weftrt.errors import DTypeError, OutOfMemoryError, ShapeError
+from weftrt.errors import DonatedError, DTypeError, OutOfMemoryError, ShapeError
 from weftrt.program import (
     ArraySpec,
     Callback,
@@ -32,6 +32,9 @@ from weftrt.program import (
 from weftrt.sizes import byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
+
+find_line: Callable[[], str] = str
+"""The user's line that calls a program now; the front end knows how to find it."""
 
 _Program = mirror(ProgramTable)
 _Array = mirror(ArrayTable)
@@ -86,6 +89,12 @@ class Executable:
         message = failed.message.format(index=index)
         raise failed.kind(f"{failed.location}: {message} (element {element})")
 
+    def donation_words(self) -> str:
+        """What Arrays say that a call of now is given for good."""
+        line = find_line()
+        place = f"{line}: this array was donated" if line else "this array was donated"
+        return f"{place} to {self.program.name}, and has no elements any more"
+
     def call_back(self, number: int, buffers: int, sizes: int) -> None:
         """Carry out instruction `number`, a callback, for the native executor."""
         step = self._steps[number]
@@ -121,7 +130,8 @@ class Executable:
 
     def _program_table(self, kernels: Sequence[int]) -> Any:
         program = self.program
-        code = encode(self._steps, kernels)
+        taken = {len(program.inputs) + output for output, _ in program.aliases}
+        code = encode(self._steps, kernels, taken)
         buffers = len(program.inputs) + len(program.outputs) + len(program.temporaries)
         return _Program(
             owner=id(self),
@@ -141,7 +151,15 @@ class Executable:
             code_length=len(code),
             code=self._numbers(code),
             call_words=most_words(self._steps),
+            takes=self._takes(),
         )
+
+    def _takes(self) -> int:
+        """For each output the input whose memory it may take over, or -1; NULL without aliases."""
+        inputs = dict(self.program.aliases)
+        if not inputs:
+            return 0
+        return self._numbers([inputs.get(k, -1) for k in range(len(self.program.outputs))])
 
     def _keep(self, structure: Any) -> int:
         self._kept.append(structure)
@@ -185,6 +203,8 @@ def encode_polynomial(polynomial: Polynomial) -> list[int]:
 
 def explain_mismatch(program: Program, given: Sequence[array.Array]) -> NoReturn:
     """Raise the error that says which input does not fit the program."""
+    for words in filter(None, map(library().words, given)):
+        raise DonatedError(words)
     if len(given) != len(program.inputs):
         raise ShapeError(f"{program.name} takes {len(program.inputs)} inputs, not {len(given)}")
     bound: dict[int, int] = {}

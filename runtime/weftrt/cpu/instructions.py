@@ -5,7 +5,7 @@ Operands have a fixed order for each kind; targets come last, as places of words
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from weftrt.cpu import externs
 from weftrt.cpu.native import executor
@@ -41,17 +41,41 @@ OPERATIONS: dict[type[Instruction], int] = {
 }
 
 
-def encode(steps: Sequence[Instruction], kernels: Sequence[int]) -> list[int]:
-    """The words of a program; `kernels` are the addresses of its kernels."""
+def encode(
+    steps: Sequence[Instruction], kernels: Sequence[int], taken: Set[int] = frozenset()
+) -> list[int]:
+    """The words of a program; `kernels` are the addresses of its kernels, `taken` the buffers that
+    may lie in the memory of donated inputs: before one is written to, the executor is told."""
     operands = [_operands(number, step, kernels) for number, step in enumerate(steps)]
+    told = [not taken.isdisjoint(_used(step)) for step in steps]
     places = [0]
-    for step, values in zip(steps, operands):
-        places.append(places[-1] + 2 + len(values) + len(targets(step)))
+    for step, values, tell in zip(steps, operands, told):
+        places.append(places[-1] + 2 * tell + 2 + len(values) + len(targets(step)))
     words: list[int] = []
-    for step, values, following in zip(steps, operands, places[1:]):
+    for step, values, tell, following in zip(steps, operands, told, places[1:]):
+        if tell:
+            words += [executor.TOUCH, len(words) + 2]
         words += [OPERATIONS[type(step)], following, *values]
         words += [places[target] for target in targets(step)]
     return words
+
+
+def _used(step: Instruction) -> tuple[int, ...]:
+    """The buffers that an instruction writes to, and others that it uses."""
+    match step:
+        case Launch(_, buffers) | Extern(_, buffers):
+            return buffers
+        case Callback(_, _, results):
+            return tuple(number for number, _ in results)
+        case Copy(_, target):
+            return (target,)
+        case Point(_, other):
+            return (other,)
+        case Next(counter):
+            return (counter,)
+        case Rotate(read, written, spare):
+            return (read, written, spare)
+    return ()
 
 
 def most_words(steps: Sequence[Instruction]) -> int:

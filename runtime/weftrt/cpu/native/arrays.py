@@ -43,7 +43,11 @@ WRITABLE, FORMAT, SHAPE, STRIDES = 0x1, 0x4, 0x8, 0x10
 
 
 class ArrayObject(Struct):
-    """An Array: C-contiguous data, of the pool (owner NULL) or of another object."""
+    """An Array: C-contiguous data, of the pool (owner NULL) or of another object.
+
+    `pins` counts who uses the memory beside the Array: views, exported buffers, calls. One that was
+    donated has no data, and says so in `words`; if its memory was pinned, `owner` still holds it.
+    """
 
     count: I64
     type: Ptr
@@ -56,6 +60,8 @@ class ArrayObject(Struct):
     capacity: I64
     owner: Ptr
     weak: Ptr
+    pins: I64
+    words: Ptr
 
 
 class BufferView(Struct):
@@ -86,6 +92,8 @@ def array_header(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
     array.data = None
     array.owner = None
     array.weak = None
+    array.pins = 0
+    array.words = None
     array.capacity = 0
     span = STATE.item_sizes[dtype]
     empty = False
@@ -106,20 +114,23 @@ def array_header(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
 
 
 @native
-def array_new(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
-    """An uninitialized Array with a block of the pool; NULL, without an exception, where there is
-    no memory."""
-    array = array_header(dtype, ndim, shape)
-    if array is None:
-        return array
+def with_block(array: ArrayObject) -> ArrayObject:
+    """An Array without data, given a block of the pool; NULL where there is no memory."""
     if array.bytes < LARGEST:
         array.capacity = pool_capacity(array.bytes)
         array.data = pool_take(array.capacity)
     if array.data is None:
-        array.capacity = 0
         Py_DecRef(array)
         return None  # type: ignore[return-value]
     return array
+
+
+@native
+def array_new(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
+    """An uninitialized Array with a block of the pool; NULL, without an exception, where there is
+    no memory."""
+    array = array_header(dtype, ndim, shape)
+    return with_block(array) if array is not None else array
 
 
 @native
@@ -131,15 +142,34 @@ def new_or_raise(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
     return array
 
 
+@native
+def pin(item: Ptr, change: I64) -> None:
+    """Note that one more uses the memory of an object, or one fewer, if it is an Array."""
+    if item is not None and type_of(item) == STATE.array_type:
+        array: ArrayObject = item
+        array.pins += change
+
+
+@native
+def is_whole(array: ArrayObject) -> Bool:
+    """Whether an Array still has its memory; else with DonatedError."""
+    if array.data is not None:
+        return True
+    raise_by(STATE.raise_donated, array.words, 0, 0)
+    return False
+
+
 @export
 def weft_array_dealloc(array: ArrayObject) -> None:
     """Give the block back to the pool, or the owner its reference."""
     if array.weak is not None:
         PyObject_ClearWeakRefs(array)
     if array.owner is not None:
+        pin(array.owner, -1)
         Py_DecRef(array.owner)
     elif array.data is not None:
         pool_give(array.data, array.capacity)
+    Py_DecRef(array.words)
     kind = array.type
     PyObject_Free(array)
     Py_DecRef(kind)
@@ -193,7 +223,11 @@ def weft_array_getbuffer(array: ArrayObject, view: BufferView, flags: I32) -> I3
         view.owner = None
         raise_text(STATE.buffer_error, "a weft Array is immutable")
         return -1
+    if not is_whole(array):
+        view.owner = None
+        return -1
     Py_IncRef(array)
+    array.pins += 1
     view.owner = array
     view.data = array.data
     view.bytes = array.bytes
@@ -207,6 +241,12 @@ def weft_array_getbuffer(array: ArrayObject, view: BufferView, flags: I32) -> I3
     view.suboffsets = None
     view.internal = None
     return 0
+
+
+@export
+def weft_array_releasebuffer(array: ArrayObject, view: BufferView) -> None:
+    """The end of what the buffer protocol gave."""
+    array.pins -= 1
 
 
 @native
@@ -251,6 +291,7 @@ def array_over(dtype: I64, ndim: I64, shape: Pointer[I64], data: Ptr, owner: Ptr
     array = array_header(dtype, ndim, shape)
     if array is not None:
         Py_IncRef(owner)
+        pin(owner, 1)
         array.owner = owner
         array.data = data
     return array
@@ -295,6 +336,8 @@ def weft_view(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     array: ArrayObject = arguments[0]
     if type_of(array) != STATE.array_type:
         return raise_text(STATE.type_error, "view takes an Array")
+    if not is_whole(array):
+        return None
     extents = stack(I64, 8)
     ndim = read_shape(arguments[1], extents)
     if ndim < 0:
@@ -305,6 +348,19 @@ def weft_view(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
         Py_DecRef(result)
         return raise_text(STATE.value_error, "a view has as many elements as its array")
     return result
+
+
+@export
+def weft_words(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """words(item): where an Array was donated; None for one that was not, and for anything else."""
+    item = arguments[0]
+    if type_of(item) != STATE.array_type:
+        return new_none()
+    array: ArrayObject = item
+    if array.words is None:
+        return new_none()
+    Py_IncRef(array.words)
+    return array.words
 
 
 @export

@@ -66,6 +66,8 @@ def bind_inputs(
         if not fits_array(program.inputs[index], inputs.items[index], sizes):
             return False
         array: ArrayObject = inputs.items[index]
+        if array.data is None:
+            return False
         buffers[index] = array.data
     return True
 
@@ -96,6 +98,6 @@ def run_in(program: ProgramTable, inputs: SizedObject, space: Pointer[I64]) -> P
     if not bind_inputs(program, inputs, buffers, sizes):
         return new_none()
     Py_IncRef(inputs)
-    done = execute(program, buffers, sizes, held)
+    done = execute(program, inputs.items, buffers, sizes, held)
     Py_DecRef(inputs)
     return outputs_tuple(held, program.output_count) if done else None

@@ -167,7 +167,7 @@ def run_matched(entry: EntryTable, frame: Frame, outputs: Pointer[ArrayObject]) 
     """Run the entry that a frame matches; gives up the frame's references."""
     program = entry.program
     done = frame.strided == 0 or gather_strided(frame)
-    done = done and execute(program, frame.buffers, frame.sizes, outputs)
+    done = done and execute(program, frame.held, frame.buffers, frame.sizes, outputs)
     release_held(frame)
     if not done:
         return None

@@ -6,7 +6,8 @@ A size in a table is the size itself where it is not negative, else ~slot.
 from __future__ import annotations
 
 from weftrt import dtypes
-from weftrt.cpu.native.arrays import ArrayObject, array_new
+from weftrt.cpu.native.arrays import ArrayObject, array_header, array_new, with_block
+from weftrt.cpu.native.donation import Donation, end_donation, start_donation, take_over
 from weftrt.cpu.native.intrinsics import (
     cast,
     copy_bytes,
@@ -56,7 +57,7 @@ SITE_SHIFT = 48
 ELEMENT_MASK = (1 << 48) - 1
 LAUNCH, EXTERN, CALLBACK, CHECK, COPY = range(5)
 """Operations that may fail or take long; the others only choose what comes next."""
-JUMP, BRANCH, COUNT, NEXT, POINT, ROTATE = range(5, 11)
+JUMP, BRANCH, COUNT, NEXT, POINT, ROTATE, TOUCH = range(5, 12)
 UINT32, UINT64 = dtypes.uint32.code, dtypes.uint64.code
 INT32, INT64 = dtypes.int32.code, dtypes.int64.code
 MOST_INT64 = (1 << 63) - 1
@@ -87,12 +88,14 @@ class Run(Struct):
     space: Ptr
     failure: Failure
     hold: Hold
+    donation: Donation
 
 
 class ProgramTable(Struct):
     """Program. `derived` is a list of polynomials: terms, then per term coefficient, factors,
     slots. `code` are its instructions: each has its operation, the place of the next one, and its
-    operands (weftrt.cpu.instructions writes them)."""
+    operands (weftrt.cpu.instructions writes them). `takes` has, for each output, the input whose
+    memory it may take over, or -1; NULL where there is none."""
 
     owner: Ptr
     input_count: I64
@@ -111,6 +114,7 @@ class ProgramTable(Struct):
     code_length: I64
     code: Pointer[I64]
     call_words: I64
+    takes: Pointer[I64]
 
 
 @native
@@ -146,12 +150,19 @@ def derive_sizes(program: ProgramTable, sizes: Pointer[I64]) -> Bool:
 
 
 @native
-def allocate_output(spec: ArrayTable, sizes: Pointer[I64]) -> ArrayObject:
-    """An Array for one output; NULL where there is no memory."""
+def allocate_output(
+    spec: ArrayTable, sizes: Pointer[I64], donation: Donation, number: I64
+) -> ArrayObject:
+    """An Array for an output; NULL where there is no memory."""
     extents = stack(I64, 8)
     for axis in range(spec.ndim):
         extents[axis] = resolve_size(spec.shape[axis], sizes)
-    return array_new(spec.dtype, spec.ndim, extents)
+    if donation.takes is None or donation.takes[number] < 0:
+        return array_new(spec.dtype, spec.ndim, extents)
+    result = array_header(spec.dtype, spec.ndim, extents)
+    if result is None or take_over(donation, number, result):
+        return result
+    return with_block(result)
 
 
 @native
@@ -159,16 +170,17 @@ def allocate_outputs(
     program: ProgramTable,
     buffers: Pointer[Ptr],
     sizes: Pointer[I64],
+    donation: Donation,
     outputs: Pointer[ArrayObject],
 ) -> Bool:
-    """Allocate all outputs, or none."""
+    """Allocate all outputs; False where there is no memory: those that are missing are NULL."""
     for index in range(program.output_count):
-        output = allocate_output(program.outputs[index], sizes)
-        if output is None:
-            drop_outputs(outputs, index)
+        outputs[index] = allocate_output(program.outputs[index], sizes, donation, index)
+        if outputs[index] is None:
+            for rest in range(index, program.output_count):
+                outputs[rest] = None  # type: ignore[assignment]
             return False
-        outputs[index] = output
-        buffers[program.input_count + index] = output.data
+        buffers[program.input_count + index] = outputs[index].data
     return True
 
 
@@ -235,7 +247,7 @@ def call_back(run: Run, at: Pointer[I64]) -> Bool:
 
 
 @native
-def holds(run: Run, at: Pointer[I64]) -> Bool:
+def is_true(run: Run, at: Pointer[I64]) -> Bool:
     """Check: buffer, site. False where it fails."""
     run.failure.site = at[3]
     run.failure.element = -1
@@ -263,7 +275,7 @@ def perform(run: Run, at: Pointer[I64]) -> Bool:
     elif operation == CALLBACK:
         done = call_back(run, at)
     elif operation == CHECK:
-        done = holds(run, at)
+        done = is_true(run, at)
     else:
         copy(run, at)
     if run.hold.watched != 0 and done:
@@ -315,9 +327,10 @@ def rotate(at: Pointer[I64], buffers: Pointer[Ptr]) -> None:
 
 
 @native
-def follow(at: Pointer[I64], buffers: Pointer[Ptr]) -> I64:
+def follow(run: Run, at: Pointer[I64]) -> I64:
     """Carry out an instruction that only chooses what comes next: the place of that."""
     operation = at[0]
+    buffers = run.buffers
     if operation == JUMP:
         return at[2]
     if operation == BRANCH:
@@ -328,8 +341,10 @@ def follow(at: Pointer[I64], buffers: Pointer[Ptr]) -> I64:
         return at[4] if is_below(at, buffers, 1) else at[1]
     if operation == POINT:
         buffers[at[2]] = buffers[at[3]]
-    else:
+    elif operation == ROTATE:
         rotate(at, buffers)
+    else:
+        run.donation.touched = 1
     return at[1]
 
 
@@ -352,7 +367,7 @@ def run_all(program: ProgramTable, run: Run) -> Bool:
             place = at[1]
         else:
             before = place
-            place = follow(at, run.buffers)
+            place = follow(run, at)
             if place <= before and not may_turn(run.hold):
                 return False
     return True
@@ -387,18 +402,8 @@ def refuse(program: ProgramTable, sizes: Pointer[I64]) -> Bool:
 
 
 @native
-def execute(
-    program: ProgramTable,
-    buffers: Pointer[Ptr],
-    sizes: Pointer[I64],
-    outputs: Pointer[ArrayObject],
-) -> Bool:
-    """Run with the inputs in `buffers` and the symbols in `sizes`; False with an exception. Behind
-    the outputs there is room for what a launch passes on."""
-    if not derive_sizes(program, sizes):
-        return refuse(program, sizes)
-    if not allocate_outputs(program, buffers, sizes, outputs):
-        return refuse(program, sizes)
+def run_in_arena(program: ProgramTable, run: Run, sizes: Pointer[I64]) -> Bool:
+    """Run with the temporaries in a block of the pool; False with an exception."""
     arena: Ptr = None
     capacity = 0
     bytes = resolve_size(program.arena, sizes)
@@ -406,11 +411,38 @@ def execute(
         capacity = pool_capacity(bytes)
         arena = pool_take(capacity) if bytes < LARGEST else None
         if arena is None:
-            drop_outputs(outputs, program.output_count)
             return refuse(program, sizes)
     first = program.input_count + program.output_count
     for index in range(program.temporary_count):
-        buffers[first + index] = arena + resolve_size(program.temporaries[index], sizes)
+        run.buffers[first + index] = arena + resolve_size(program.temporaries[index], sizes)
+    done = run_program(program, run)
+    if arena is not None:
+        pool_give(arena, capacity)
+    if not done and PyErr_Occurred() is None:
+        failure = cast(I64, run.failure)
+        raise_by(STATE.raise_failure, program.owner, failure, cast(I64, run.buffers))
+    return done
+
+
+@native
+def execute(
+    program: ProgramTable,
+    items: Pointer[Ptr],
+    buffers: Pointer[Ptr],
+    sizes: Pointer[I64],
+    outputs: Pointer[ArrayObject],
+) -> Bool:
+    """Run with the inputs `items`, which are in `buffers`, and the symbols in `sizes`; False with
+    an exception. Behind the outputs there is room for what a launch passes on."""
+    if not derive_sizes(program, sizes):
+        return refuse(program, sizes)
+    donation = record(Donation)
+    donation.items = items
+    donation.item_count = program.input_count
+    donation.takes = program.takes
+    donation.output_count = program.output_count
+    if not start_donation(donation, program.owner):
+        return False
     run = record(Run)
     run.owner = program.owner
     run.buffers = buffers
@@ -418,14 +450,14 @@ def execute(
     run.space = cast(Ptr, outputs + program.output_count)
     run.failure = record(Failure)
     run.hold = record(Hold)
-    done = run_program(program, run)
-    if arena is not None:
-        pool_give(arena, capacity)
+    run.donation = donation
+    if allocate_outputs(program, buffers, sizes, donation, outputs):
+        done = run_in_arena(program, run, sizes)
+    else:
+        done = refuse(program, sizes)
+    end_donation(donation, done, outputs)
     if not done:
         drop_outputs(outputs, program.output_count)
-        if PyErr_Occurred() is None:
-            failure = cast(I64, run.failure)
-            raise_by(STATE.raise_failure, program.owner, failure, cast(I64, buffers))
     return done
 
 

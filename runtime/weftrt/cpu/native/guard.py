@@ -118,6 +118,8 @@ def match_array(frame: Frame, item: Ptr) -> Bool:
         array: ArrayObject = item
         if not fits(spec, array.dtype, array.ndim, array.shape, frame.sizes):
             return False
+        if array.data is None:
+            return False
         frame.buffers[leaf] = array.data
     elif type_of(item) == STATE.ndarray_type:
         if not match_numpy(frame, spec, item):

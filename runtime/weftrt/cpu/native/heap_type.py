@@ -14,7 +14,7 @@ _API = ctypes.pythonapi
 _KEPT: list[object] = []
 """The C structures behind types and built-ins."""
 
-BUFFER_GET, TP_DEALLOC, TP_MEMBERS, TP_GETSET = 1, 52, 72, 73
+BUFFER_GET, BUFFER_RELEASE, TP_DEALLOC, TP_MEMBERS, TP_GETSET = 1, 2, 52, 72, 73
 TP_CALL, TP_CLEAR, TP_DESCR_GET, TP_TRAVERSE = 50, 51, 54, 71
 DEFAULT = 1 << 18
 DISALLOW_INSTANTIATION = 1 << 7

@@ -32,6 +32,7 @@ from weftrt.cpu.native import (
     boundary,
     calls,
     compiled,
+    donation,
     entries,
     executor,
     guard,
@@ -50,6 +51,7 @@ from weftrt.cpu.native import (
 from weftrt.cpu.native.layout import check_layout
 from weftrt.cpu.native.types import fields, mirror, size_of
 from weftrt.dtypes import DType
+from weftrt.errors import DonatedError
 from weftrt.interrupts import deferred
 from weftrt.sizes import no_memory
 
@@ -58,6 +60,7 @@ MODULES: tuple[ModuleType, ...] = (
     pool,
     arrays,
     signals,
+    donation,
     executor,
     calls,
     strided,
@@ -158,6 +161,7 @@ class Library:
     copy: Callable[[np.ndarray[Any, Any]], Any]
     borrow: Callable[[np.ndarray[Any, Any]], Any]
     view: Callable[[Any, tuple[int, ...]], Any]
+    words: Callable[[Any], str | None]
     pool_stats: Callable[[], tuple[int, ...]]
     pool_configure: Callable[[int, int], None]
     run: Callable[[int, tuple[Any, ...]], tuple[Any, ...] | None]
@@ -266,6 +270,7 @@ def _array_type(addresses: dict[str, int]) -> type:
     slots = {
         heap_type.TP_DEALLOC: addresses["weft_array_dealloc"],
         heap_type.BUFFER_GET: addresses["weft_array_getbuffer"],
+        heap_type.BUFFER_RELEASE: addresses["weft_array_releasebuffer"],
     }
     return heap_type.heap_type(
         "weft.Array",
@@ -329,6 +334,15 @@ def _raise_no_array(dtype: DType, rank: int, shape: int) -> None:
     raise no_memory("an array", dtype, _numbers_at(shape, rank))
 
 
+def _donation_words(executable: Any) -> str:
+    words: str = executable.donation_words()
+    return words
+
+
+def _raise_donated(words: str, _first: int, _second: int) -> None:
+    raise DonatedError(words)
+
+
 def _numbers_at(address: int, count: int) -> tuple[int, ...]:
     return tuple((ctypes.c_int64 * count).from_address(address))
 
@@ -353,6 +367,8 @@ def _fill_state(address: int, types: dict[str, type]) -> Any:
         "equal": signature.equal,
         "raise_no_memory": _raise_no_memory,
         "raise_no_array": _raise_no_array,
+        "raise_donated": _raise_donated,
+        "donation_words": _donation_words,
         "explained": EXPLAINED,
         "new_object": object.__new__,
         "trace_mark": TRACE_MARK,

@@ -166,6 +166,8 @@ class PythonState(Struct):
     equal: Ptr
     raise_no_memory: Ptr
     raise_no_array: Ptr
+    raise_donated: Ptr
+    donation_words: Ptr
     traceback_filter: Ptr
     explained: Ptr
     new_object: Ptr

@@ -58,12 +58,14 @@ class Hold(Struct):
 
 
 class WatchState(Struct):
-    """The main thread; the program that it runs and that is watched, NULL while it runs Python."""
+    """The main thread; the program that it runs and that is watched, NULL while it runs Python; and
+    how many programs are under way on all threads while Python runs."""
 
     thread: I64
     clock: I64
     due: I64
     hold: Hold
+    others: I64
 
 
 WATCH = static(WatchState)
@@ -92,9 +94,16 @@ def begin(hold: Hold, work: I64) -> None:
     hold.interrupted = 0
     hold.patience = FIRST_TURNS
     if work > RELEASE_NANOSECONDS:
-        hold.thread = PyEval_SaveThread()
+        release(hold)
         if work > LONG_NANOSECONDS:
             watch(hold)
+
+
+@native
+def release(hold: Hold) -> None:
+    """Go on without the GIL."""
+    WATCH.others += 1
+    hold.thread = PyEval_SaveThread()
 
 
 @native
@@ -114,6 +123,7 @@ def end(hold: Hold) -> Bool:
         WATCH.hold = None  # type: ignore[assignment]
     if hold.thread is not None:
         PyEval_RestoreThread(hold.thread)
+        WATCH.others -= 1
     return hold.interrupted == 0
 
 
@@ -142,6 +152,8 @@ def enter_python(hold: Hold) -> None:
     """Make this thread ready to run Python in the middle of a program."""
     if hold.thread is not None:
         PyEval_RestoreThread(hold.thread)
+    else:
+        WATCH.others += 1
     if hold.watched != 0:
         WATCH.hold = None  # type: ignore[assignment]
 
@@ -153,6 +165,8 @@ def leave_python(hold: Hold) -> None:
         WATCH.hold = hold
     if hold.thread is not None:
         hold.thread = PyEval_SaveThread()
+    else:
+        WATCH.others -= 1
 
 
 @native
@@ -161,7 +175,7 @@ def tired(hold: Hold) -> Bool:
     and looks for signals."""
     hold.patience = TURNS
     if hold.thread is None:
-        hold.thread = PyEval_SaveThread()
+        release(hold)
     if hold.watched == 0:
         watch(hold)
     return hold.watched != 0 and interrupted(hold)

@@ -1,0 +1,137 @@
+"""Donated inputs: a result takes over the memory of an Array that the caller gives up.
+
+It does where nobody else uses that memory: no view, no buffer that was exported, no other argument
+of the call, and no program under way beside it. Else the result has memory of its own. Either way
+the Array is no more once the call has succeeded. Where the call fails before it has written to the
+memory, the Array is as it was.
+"""
+
+from __future__ import annotations
+
+from weftrt.cpu.native.arrays import ArrayObject, array_header, pin
+from weftrt.cpu.native.intrinsics import cast, stack
+from weftrt.cpu.native.python import STATE, Py_DecRef, Py_IncRef, PyObject_Vectorcall, type_of
+from weftrt.cpu.native.signals import WATCH
+from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Struct, native
+
+
+class Donation(Struct):
+    """What a call was given, and which inputs it may take over: for each output the number of one,
+    or -1; NULL where it takes none. `words` say where it was called; `touched` is whether it may
+    have written to what it took."""
+
+    items: Pointer[Ptr]
+    item_count: I64
+    takes: Pointer[I64]
+    output_count: I64
+    words: Ptr
+    touched: I64
+
+
+@native
+def pin_all(donation: Donation, change: I64) -> None:
+    """Note that this call uses the memory of its inputs, or that it does not any more."""
+    for index in range(donation.item_count):
+        pin(donation.items[index], change)
+
+
+@native
+def start_donation(donation: Donation, owner: Ptr) -> Bool:
+    """Pin the inputs, and find the words; False with an exception."""
+    donation.touched = 0
+    if donation.takes is None:
+        return True
+    given = stack(Ptr, 1)
+    given[0] = owner
+    pin_all(donation, 1)
+    donation.words = PyObject_Vectorcall(STATE.donation_words, given, 1, None)
+    if donation.words is None:
+        pin_all(donation, -1)
+    return donation.words is not None
+
+
+@native
+def donated(donation: Donation, output: I64) -> ArrayObject:
+    """The Array that an output is to take over; NULL where none was given."""
+    none: ArrayObject = None  # type: ignore[assignment]
+    if donation.takes[output] < 0:
+        return none
+    item = donation.items[donation.takes[output]]
+    return item if item is not None and type_of(item) == STATE.array_type else none
+
+
+@native
+def is_free(array: ArrayObject) -> Bool:
+    """Whether nobody but this call uses the memory of an Array."""
+    if array is None or array.data is None or array.owner is not None:
+        return False
+    return array.pins == 1 and WATCH.others == 0
+
+
+@native
+def give_up(donation: Donation, array: ArrayObject) -> None:
+    """From here on an Array has no memory, and says why."""
+    array.data = None
+    Py_IncRef(donation.words)
+    array.words = donation.words
+
+
+@native
+def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
+    """Give the memory of an input to a result that has none; False where that cannot be."""
+    if donation.takes is None:
+        return False
+    array = donated(donation, output)
+    if not is_free(array) or array.bytes != result.bytes:
+        return False
+    result.data = array.data
+    result.capacity = array.capacity
+    give_up(donation, array)
+    return True
+
+
+@native
+def give_back(donation: Donation, results: Pointer[ArrayObject]) -> None:
+    """Let the inputs have again what the results took over."""
+    for output in range(donation.output_count):
+        array = donated(donation, output)
+        if array is not None and array.words == donation.words:
+            array.data = results[output].data
+            results[output].data = None
+            array.words = None
+            Py_DecRef(donation.words)
+
+
+@native
+def keep_apart(array: ArrayObject) -> Bool:
+    """Let another Array own the memory of one that is in use; False where there is no memory."""
+    if array.owner is None:
+        keeper = array_header(array.dtype, array.ndim, array.shape)
+        if keeper is None:
+            return False
+        keeper.data = array.data
+        keeper.capacity = array.capacity
+        array.owner = cast(Ptr, keeper)
+    return True
+
+
+@native
+def give_up_rest(donation: Donation) -> None:
+    """The donated Arrays that no result took over are given up too."""
+    for output in range(donation.output_count):
+        array = donated(donation, output)
+        if array is not None and array.data is not None and keep_apart(array):
+            give_up(donation, array)
+
+
+@native
+def end_donation(donation: Donation, done: Bool, results: Pointer[ArrayObject]) -> None:
+    """After the run, or what came of it: of its results some may be NULL."""
+    if donation.takes is None:
+        return
+    if done:
+        give_up_rest(donation)
+    elif donation.touched == 0:
+        give_back(donation, results)
+    pin_all(donation, -1)
+    Py_DecRef(donation.words)
