@@ -14,6 +14,7 @@ from weftc.codegen import cuda
 from weftc.fusion import clusters, memory, regions
 from weftc.fusion.kernel import Kernel, KernelPlan, MemoryPlan, Region, Step
 from weftc.fusion.memory import Scratch
+from weftc.ir.constraints import Assumptions, assuming
 from weftc.ir.digest import digest
 from weftc.ir.hosts import host_functions
 from weftc.ir.node import Graph
@@ -55,7 +56,8 @@ def optimize(
     validator = validator or Validator()
     validator.begin(graph)
     for run in passes:
-        graph = run(graph)
+        with assuming(Assumptions(graph.constraints)):
+            graph = run(graph)
         validator.after(run.__name__, graph)
     return graph
 

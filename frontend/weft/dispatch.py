@@ -28,6 +28,7 @@ from weftrt.errors import OutOfBoundsError, OutOfMemoryError
 from weftrt.forks import ForkLock
 from weftrt.log import log
 from weftrt.signature import Guard
+from weftrt.size_expressions import holds
 
 MOST_ENTRIES = 2048
 """Of one function; those that have not run for longest go first."""
@@ -64,7 +65,6 @@ class Entry:
     captured: tuple[Any, ...]
     result: Structure
     outputs: tuple[int, ...]
-    nonempty: bool
     shapes: tuple[tuple[int, ...], ...] | None
     native: callables.Entry | None = None
     obstacle: str | None = None
@@ -79,7 +79,7 @@ class Entry:
         return (
             len(leaves) == len(self.specs)
             and all(spec.fits(leaf, sizes) for spec, leaf in zip(self.specs, leaves))
-            and not (self.nonempty and 0 in sizes.values())
+            and all(holds(check, sizes) for check in self.executable.program.constraints)
             and self.call == call.structure
         )
 
@@ -97,7 +97,7 @@ class Entry:
         """Make the native entry, for calls like `call`."""
         self.obstacle = patterns.obstacle(call.structure, self.result, self.captured)
         if self.obstacle is None:
-            signature = patterns.signature(call, self.specs, self.guards, self.nonempty)
+            signature = patterns.signature(call, self.specs, self.guards)
             held = self.executable.program.results  # equal outputs share one array
             tree = patterns.output_tree(self.result, [held[index] for index in self.outputs])
             self.native = callables.Entry(signature, self.executable, self.captured, tree)
@@ -108,7 +108,7 @@ class Dispatcher:
 
     Weft's own operations are `symbolic`: compiled for symbolic sizes, lists among their static
     arguments count as tuples, and calls that fail are traced for their own sizes, so that the error
-    names these and the line. With `nonempty` symbolic sizes are never 0.
+    names these and the line.
     """
 
     def __init__(
@@ -116,14 +116,12 @@ class Dispatcher:
         function: Callable[..., Any],
         static: Sequence[str],
         symbolic: bool = False,
-        nonempty: bool = False,
     ) -> None:
         self.function = function
         self.name = getattr(function, "__name__", "function")
         self.records: deque[CompileRecord] = deque(maxlen=MOST_ENTRIES)
         self._reader = Reader(function, static, freeze=symbolic)
         self.symbolic = symbolic
-        self._nonempty = nonempty
         self._entries: tuple[Entry, ...] = ()
         self._lock = ForkLock()
         self._callables: list[Any] = []
@@ -165,7 +163,7 @@ class Dispatcher:
     def trace(self, call: Call) -> Traced:
         """The function's graph for `call`: with symbolic sizes for an eager operation."""
         found = None
-        if self.symbolic and not (self._nonempty and any(map(_is_empty, call.leaves))):
+        if self.symbolic:
             found = specialize.trace_symbolic(self.function, self.name, call)
         return found or specialize.trace(self.function, self.name, call)
 
@@ -247,7 +245,6 @@ class Dispatcher:
             traced.captured,
             traced.result,
             traced.outputs,
-            self._nonempty,
             None if traced.symbolic else call.shapes,
         )
         entry.connect(call)
@@ -270,10 +267,6 @@ class Dispatcher:
 
 def _listed(found: Sequence[Guard]) -> str:
     return ", ".join(sorted({guards.describe(guard) for guard in found})) or "its arguments only"
-
-
-def _is_empty(leaf: Any) -> bool:
-    return 0 in getattr(leaf, "shape", ())
 
 
 def _difference(entry: Entry, call: Call) -> str:

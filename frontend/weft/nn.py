@@ -72,7 +72,7 @@ def _shifted(name: str, x: Any, axis: Any) -> tuple[Tracer, tuple[int, ...]]:
     return binary("sub", name, value, largest), axes
 
 
-@operation("axis", fixed_if_empty=True)
+@operation("axis")
 def softmax(x: Any, /, axis: Any = -1) -> Tracer:
     """exp(x) / sum(exp(x)) along `axis`, without overflow."""
     shifted, axes = _shifted("softmax", x, axis)
@@ -80,7 +80,7 @@ def softmax(x: Any, /, axis: Any = -1) -> Tracer:
     return binary("div", "softmax", raised, reduce("sum", "softmax", raised, axes, True))
 
 
-@operation("axis", fixed_if_empty=True)
+@operation("axis")
 def log_softmax(x: Any, /, axis: Any = -1) -> Tracer:
     """log(softmax(x)), without overflow."""
     shifted, axes = _shifted("log_softmax", x, axis)
@@ -88,7 +88,7 @@ def log_softmax(x: Any, /, axis: Any = -1) -> Tracer:
     return binary("sub", "log_softmax", shifted, apply("log", total))
 
 
-@operation(fixed_if_empty=True)
+@operation()
 def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
     """-log_softmax(logits)[label] for each row of `logits`; `labels`, integers, have its shape
     without the last axis. A label that is negative, or not below the size of that axis, raises

@@ -14,8 +14,9 @@ from weft.tracing import SCALAR_DTYPES, Range, array_dtype
 from weft.tree import Structure
 from weftrt import signature as signatures
 from weftrt.array import Array
-from weftrt.program import ArraySpec, SizeSlot
+from weftrt.program import ArraySpec
 from weftrt.signature import Pattern
+from weftrt.size_expressions import SizeSlot
 
 NATIVE_DEPTH = 32
 """Trees of more branches one in another are left to Python: native code would need much stack."""
@@ -65,7 +66,7 @@ class LeafSpec:
 def _binds(size: int | SizeSlot, actual: int, sizes: dict[int, int]) -> bool:
     if not isinstance(size, SizeSlot):
         return size == actual
-    return actual != 1 and sizes.setdefault(size.index, actual) == actual
+    return sizes.setdefault(size.index, actual) == actual
 
 
 def leaf_specs(
@@ -80,9 +81,7 @@ def leaf_specs(
     )
 
 
-def signature(
-    call: Call, specs: Sequence[LeafSpec], guards: Sequence[Any], nonempty: bool
-) -> signatures.Signature:
+def signature(call: Call, specs: Sequence[LeafSpec], guards: Sequence[Any]) -> signatures.Signature:
     """The native guard's description of calls like `call`."""
     rest = iter(specs)
     positional, keywords = call.structure.children
@@ -90,7 +89,6 @@ def signature(
         tuple(_pattern(part, rest) for part in positional.children),
         tuple((k, _pattern(p, rest)) for k, p in zip(keywords.keys, keywords.children)),
         tuple(guards),
-        nonempty,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from weftc.ir.constraints import Assumptions, assuming, solved
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
 from weftc.ir.size_functions import substitute
-from weftc.ir.sizes import Dim, Size, lone_symbol, static_shape
+from weftc.ir.sizes import Dim, Size, static_shape
 from weftc.ir.types import TensorType
 from weftc.ops import TABLE
 from weftrt.array import Array
@@ -67,15 +67,15 @@ def trace_symbolic(function: Callable[..., Any], name: str, call: Call) -> Trace
             with assuming(assumptions):
                 traced = _trace(function, name, call, types, locate=False)
             equal = solved(tuple(assumptions.recorded))
-            if not all(lone_symbol(size) for size in equal.values()):
-                return None
             if not equal:
                 break
             types = [t.with_shape(tuple(substitute(s, equal) for s in t.shape)) for t in types]
     except WeftError:
         return None
     sizes = {size for t in types for size in t.shape if isinstance(size, Dim)}
-    return None if assumptions.recorded or len(sizes) > _MOST_SYMBOLS else traced
+    if len(sizes) > _MOST_SYMBOLS:
+        return None
+    return replace(traced, graph=replace(traced.graph, constraints=tuple(assumptions.recorded)))
 
 
 def _fixed(leaf: Leaf) -> TensorType:

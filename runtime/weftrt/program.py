@@ -6,7 +6,7 @@ walks it (weftrt.cpu.native): no code is generated per program, only per kernel,
 are shared between programs.
 
 Buffers are numbered: inputs, then outputs, then temporaries. Sizes are numbered: the symbols (read
-from input shapes by the call guard), then the derived sizes, each a polynomial over the symbols.
+from input shapes by the call guard), then the derived sizes, each an expression over the symbols.
 
 Each call has its own table of the addresses of its buffers, and an instruction may change it: a
 loop moves its state along by exchanging addresses, not by copying. A temporary that serves as such
@@ -28,12 +28,10 @@ from typing import TypeAlias
 
 from weftrt.dtypes import DType
 from weftrt.errors import WeftError
+from weftrt.size_expressions import SizeCheck, SizeExpression, SizeSlot
 
 MOST_SITES = 1 << 16
 """Sites that one kernel can tell apart."""
-
-Polynomial: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
-"""Sum of coefficient * product of size slots; ((12, ()),) is the constant 12."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +40,6 @@ class ArraySpec:
 
     dtype: DType
     shape: tuple[int | SizeSlot, ...]
-
-
-@dataclass(frozen=True)
-class SizeSlot:
-    """Size number `index` of the program."""
-
-    index: int
 
 
 @dataclass(frozen=True)
@@ -233,7 +224,7 @@ class Program:
     outputs: tuple[ArraySpec, ...]
     symbols: tuple[tuple[int, int], ...]
     """For each size symbol, the (input, axis) it is read from."""
-    derived: tuple[Polynomial, ...]
+    derived: tuple[SizeExpression, ...]
     temporaries: tuple[Temporary, ...]
     arena: int | SizeSlot
     kernels: tuple[KernelCode, ...]
@@ -248,6 +239,8 @@ class Program:
     aliases: tuple[tuple[int, int], ...] = ()
     """(output, input): the output may take over the memory of the input, which the caller gives
     up. No instruction reads the input after one has written to the output."""
+    constraints: tuple[SizeCheck, ...] = ()
+    """What the symbols must be like; another program is for what does not fit."""
     places: tuple[str, ...] = ()
     """For each output, then for the arena: the user's line that asks for most of it; "" where it is
     not known."""

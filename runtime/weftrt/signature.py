@@ -24,8 +24,7 @@ class ArrayPattern:
     """A weft Array or a native-order NumPy array of this dtype and shape; one that is not
     contiguous or aligned is copied.
 
-    A size slot is bound by the first (input, axis) that mentions it and compared by the others;
-    binding fails on size 1 (a symbolic size never broadcasts).
+    A size slot is bound by the first (input, axis) that mentions it and compared by the others.
     """
 
     spec: ArraySpec
@@ -205,12 +204,11 @@ Guard: TypeAlias = CellGuard | GlobalGuard | ContentGuard | FunctionGuard
 @dataclass(frozen=True, eq=False)
 class Signature:
     """What a call must look like, its arguments bound as far as they can be: `positional`, then
-    `keywords` in this order (sorted by name). With `nonempty` no symbolic size is 0."""
+    `keywords` in this order (sorted by name)."""
 
     positional: tuple[Pattern, ...]
     keywords: tuple[tuple[str, Pattern], ...]
     guards: tuple[Guard, ...]
-    nonempty: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,8 @@ from weftrt import dtypes
 from weftrt.cpu.executable import Executable, load
 from weftrt.dtypes import DType
 from weftrt.errors import OutOfBoundsError
-from weftrt.program import (
-    ArraySpec,
-    KernelCode,
-    Launch,
-    Polynomial,
-    Program,
-    Site,
-    SizeSlot,
-    Temporary,
-)
+from weftrt.program import ArraySpec, KernelCode, Launch, Program, Site, Temporary
+from weftrt.size_expressions import SizeExpression, SizeOp, SizeSlot
 
 F32 = dtypes.float32
 N, M = SizeSlot(0), SizeSlot(1)
@@ -80,10 +72,9 @@ CHECK = elementwise(
 def add_program(*shape: int | SizeSlot, work: int | SizeSlot = 10) -> Program:
     """out = x + y on flat arrays of this shape; size slots are read from x."""
     symbols = tuple((0, axis) for axis, s in enumerate(shape) if isinstance(s, SizeSlot))
-    count: Polynomial = ((1, ()),)
+    count: SizeExpression = (1,)
     for size in shape:
-        [(c, slots)] = count
-        count = ((c, (*slots, size.index)),) if isinstance(size, SizeSlot) else ((c * size, slots),)
+        count = (*count, size, SizeOp.MUL)
     return Program(
         name="add",
         key="add",
@@ -109,7 +100,7 @@ def chain_program() -> Program:
         inputs=(spec(N),),
         outputs=(spec(N), spec(N)),
         symbols=((0, 0),),
-        derived=(((4, (0,)), (64, ())),),
+        derived=((N, 4, SizeOp.MUL, 64, SizeOp.ADD),),
         temporaries=(Temporary(64),),
         arena=SizeSlot(1),
         kernels=(ADD, NEGATE),

@@ -16,7 +16,8 @@ import pytest
 from weftrt import dtypes, knobs
 from weftrt.cache import Store, default_store, programs
 from weftrt.errors import OutOfBoundsError
-from weftrt.program import ArraySpec, KernelCode, Launch, Program, Site, SizeSlot, Temporary
+from weftrt.program import ArraySpec, KernelCode, Launch, Program, Site, Temporary
+from weftrt.size_expressions import SizeOp, SizeSlot
 
 KEY = "ab" + "0" * 62
 
@@ -313,7 +314,7 @@ def example_program() -> Program:
         inputs=(spec,),
         outputs=(spec,),
         symbols=((0, 0),),
-        derived=(((4, (0,)),),),
+        derived=((SizeSlot(0), 4, SizeOp.MUL),),
         temporaries=(Temporary(0), Temporary(SizeSlot(1))),
         arena=SizeSlot(1),
         kernels=(KernelCode("kernel_1", "define void @kernel_1() { ret void }"),),

@@ -62,7 +62,7 @@ def test_denormals_are_kept_and_the_mode_is_restored(control_word):
         inputs=(spec(4),),
         outputs=(spec(4),),
         symbols=(),
-        derived=(((4, ()),),),
+        derived=((4,),),
         temporaries=(),
         arena=0,
         kernels=(HALVE,),

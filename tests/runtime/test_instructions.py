@@ -30,9 +30,9 @@ from weftrt.program import (
     Role,
     Rotate,
     Site,
-    SizeSlot,
     Temporary,
 )
+from weftrt.size_expressions import SizeSlot
 
 I64 = ArraySpec(dtypes.int64, ())
 X = np.float32([1, 2, 3])
@@ -62,7 +62,7 @@ def program(more_inputs: Sequence[ArraySpec], *steps: Instruction) -> Program:
         inputs=(spec(N), *more_inputs),
         outputs=(spec(N),),
         symbols=((0, 0),),
-        derived=(((1, (0,)),),),
+        derived=((N,),),
         temporaries=tuple(Temporary(ROOM * number) for number in range(6)),
         arena=6 * ROOM,
         kernels=(ADD, NEGATE, CHECK),

@@ -47,7 +47,8 @@ def assemble(
         sites=tuple(run.sites),
         results=tuple(outputs.index(o) for o in returned),
         symbols=tuple(sizes.sources),
-        derived=sizes.polynomials(),
+        derived=sizes.expressions(),
+        constraints=sizes.checks(graph.constraints),
         places=(*map(_place, outputs), _largest_place(compiled)),
     )
 

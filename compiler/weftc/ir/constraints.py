@@ -93,13 +93,17 @@ def holds(constraint: Constraint, sizes: Mapping[str, int]) -> bool:
 class Assumptions:
     """What is taken for granted of sizes: what was `known` before, and what was recorded since,
     with the user's line that needed it. `values` are the sizes of the call at hand; without them
-    nothing is recorded, and an inequality that cannot be told passes: who rewrites a node makes it
-    again with sizes that were checked before."""
+    nothing is recorded. Then an inequality that cannot be told passes unless they are `strict`: who
+    rewrites a node makes it again with sizes that were checked before."""
 
     def __init__(
-        self, known: Sequence[Constraint] = (), values: Mapping[str, int] | None = None
+        self,
+        known: Sequence[Constraint] = (),
+        values: Mapping[str, int] | None = None,
+        strict: bool = False,
     ) -> None:
         self.values = values
+        self._strict = strict
         self.recorded: dict[Constraint, Location | None] = {}
         self._zeros: set[Size] = set()
         self._excesses: list[Size] = []
@@ -118,8 +122,8 @@ class Assumptions:
         if self.shows(constraint):
             return True
         if self.values is None:
-            excess = excess_of(constraint)
-            return zero_of(constraint) is None and isinstance(excess, Dim)
+            told = zero_of(constraint) is not None or isinstance(excess_of(constraint), int)
+            return not (told or self._strict)
         if not holds(constraint, self.values):
             return False
         self.recorded[constraint] = locations.current()

@@ -104,9 +104,8 @@ def _concrete_graph(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         inputs = tuple([new[i] for i in node.inputs])
         attrs, type_ = concrete_attrs(node.attrs, sizes), concrete_type(node.value_type, sizes)
         new[node] = Node(node.op, inputs, attrs, type_, node.location)
-    return Graph(
-        graph.name, tuple([new[i] for i in graph.inputs]), tuple([new[o] for o in graph.outputs])
-    )
+    inputs, outputs = tuple([new[i] for i in graph.inputs]), [new[o] for o in graph.outputs]
+    return Graph(graph.name, inputs, tuple(outputs))
 
 
 def _bind(graph: Graph, arrays: Sequence[Array], sizes: Mapping[str, int]) -> dict[str, int]:

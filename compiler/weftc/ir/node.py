@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 from weftc.ir import location as locations
+from weftc.ir.constraints import Constraint
 from weftc.ir.location import Location
 from weftc.ir.opdef import Attr, Attrs, OpDef
 from weftc.ir.types import TensorType, ValueType, check_size
@@ -100,11 +101,13 @@ def make(op: OpDef, inputs: tuple[Node, ...], attrs: Attrs, at: Location | None 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Graph:
-    """A closed graph: every `input` node reachable from `outputs` is in `inputs`, in call order."""
+    """A closed graph: every `input` node reachable from `outputs` is in `inputs`, in call order. It
+    means something only for sizes that its `constraints` allow, and those of graphs around it."""
 
     name: str
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
+    constraints: tuple[Constraint, ...] = ()
 
     def nodes(self) -> list[Node]:
         """Inputs first, then every node the outputs need, producers before consumers."""
@@ -121,7 +124,7 @@ class Graph:
         """This graph with other outputs; itself if they are the same nodes."""
         if len(outputs) == len(self.outputs) and all(map(is_, outputs, self.outputs)):
             return self
-        return Graph(self.name, self.inputs, tuple(outputs))
+        return replace(self, outputs=tuple(outputs))
 
 
 def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:
@@ -170,6 +173,5 @@ def substitute(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
             continue
         rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))
         new[node] = rebuilt.with_graphs(lambda inner: substitute(inner, replacements))
-    return Graph(
-        graph.name, tuple([new[i] for i in graph.inputs]), tuple([new[o] for o in graph.outputs])
-    )
+    inputs, outputs = tuple([new[i] for i in graph.inputs]), [new[o] for o in graph.outputs]
+    return replace(graph, inputs=inputs, outputs=tuple(outputs))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from weftc.ir.constraints import Assumptions, AtLeast, AtMost, Constraint, Divides, Equal, assuming
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import TABLE, Attr, Attrs, HostFunction
 from weftc.ir.print import WORDS
+from weftc.ir.size_functions import floor_div, minimum
 from weftc.ir.sizes import Dim, Size
+from weftc.ir.tracing_state import state
 from weftc.ir.types import TOKEN, TensorType, TupleType, ValueType
 from weftrt.dtypes import BY_SHORT
 from weftrt.errors import DTypeError, ShapeError, VerifyError
@@ -21,12 +24,18 @@ _TOKEN = re.compile(
         |(?P<word>[A-Za-z_]\w*)
         |(?P<value>%\d+)
         |(?P<host>\#\d+)
-        |(?P<sign>[-+*(){}\[\],=:])
+        |(?P<sign>//|[<>=]=|[-+*(){}\[\],=:])
+        |(?P<rest>%)
         |(?P<skipped>\#[^\n]*|[^\S\n]+)
         |(?P<line>\n)
         |(?P<unknown>.)""",
     re.VERBOSE,
 )
+RELATIONS: Mapping[str, Callable[[Size, Size], Constraint]] = {
+    "==": Equal,
+    ">=": AtLeast,
+    "<=": AtMost,
+}
 _HEAD = re.compile(r"\A(?:\s*(?:\#.*)?\n)*\s*graph (?P<name>.*)(?:\n|\Z)")
 
 
@@ -104,16 +113,34 @@ class _Reader:
 
     def graph(self, name: str) -> Graph:
         """The lines of a graph."""
+        constraints = self._constraints() if self._accept("where") else ()
         nodes: dict[str, Node] = {}
-        while self._peek() != "return":
-            if self._next < len(self._tokens):
-                self.line = self._tokens[self._next].line
-            target, node = self._node(nodes)
-            nodes[target] = node
+        with assuming(Assumptions(constraints) if constraints else state.assumptions):
+            while self._peek() != "return":
+                if self._next < len(self._tokens):
+                    self.line = self._tokens[self._next].line
+                target, node = self._node(nodes)
+                nodes[target] = node
         self.line = self._take().line
         outputs = self._values(nodes)
         inputs = tuple(n for n in nodes.values() if n.op.name == "input")
-        return Graph(name, inputs, outputs)
+        return Graph(name, inputs, outputs, constraints)
+
+    def _constraints(self) -> tuple[Constraint, ...]:
+        """n >= 1, m % 4 == 0"""
+        found = [self._constraint()]
+        while self._accept(","):
+            found.append(self._constraint())
+        return tuple(found)
+
+    def _constraint(self) -> Constraint:
+        a = self._size()
+        if self._accept("%"):
+            divisor = self._size()
+            self._expect("==")
+            self._expect("0")
+            return Divides(divisor, a)
+        return RELATIONS[self._take().text](a, self._size())
 
     def _node(self, nodes: dict[str, Node]) -> tuple[str, Node]:
         """%3 = op(%1, %2) {attr=1} : f32[4]"""
@@ -171,11 +198,7 @@ class _Reader:
 
     def _attr(self) -> Attr:
         if self._accept("("):
-            items: list[Attr] = []
-            while not self._accept(")"):
-                items.append(self._attr())
-                self._accept(",")
-            return tuple(items)
+            return self._tuple()
         kind, text, _ = self._tokens[self._next]
         if kind == "string":
             return self._string()
@@ -209,22 +232,60 @@ class _Reader:
         name, number = self._string(), int(self._take().text[1:])
         return HostFunction(self._hosts.setdefault(number, _unknown(name)))
 
+    def _tuple(self) -> Attr:
+        """(1, n) or (1,), the parenthesis open; (n//2) is a size if it is part of one."""
+        items: list[Attr] = []
+        comma = False
+        while not self._accept(")"):
+            items.append(self._attr())
+            comma = self._accept(",")
+        if comma or len(items) != 1:
+            return tuple(items)
+        (size,) = items
+        if not isinstance(size, int | Dim):
+            raise VerifyError(f"a tuple of one is written ({size},)")
+        return self._sum(self._term(size))
+
     def _size(self) -> Size:
-        """4*m*m+1-2*n"""
-        total: Size = 0
-        while True:
-            sign = -1 if self._accept("-") else 1
-            term: Size = sign
-            while True:
-                kind, text, _ = self._take()
-                if kind not in ("number", "word"):
-                    raise VerifyError(f"expected a size, found {text!r}")
-                term = term * (int(text) if kind == "number" else Dim.symbol(text))
-                if not self._accept("*"):
-                    break
-            total = total + term
-            if not self._accept("+") and self._peek() != "-":
-                return total
+        """4*m*m+1-2*(n//2)"""
+        sign = -1 if self._accept("-") else 1
+        return self._sum(self._term(self._factor() * sign))
+
+    def _sum(self, total: Size) -> Size:
+        """The rest of a sum that starts with `total`."""
+        while self._peek() in ("+", "-"):
+            sign = -1 if self._take().text == "-" else 1
+            total = total + self._term(self._factor()) * sign
+        return total
+
+    def _term(self, size: Size) -> Size:
+        """The rest of a product or quotient that starts with `size`."""
+        while self._peek() in ("*", "//"):
+            if self._take().text == "*":
+                size = size * self._factor()
+            else:
+                size = floor_div(size, self._factor())
+        return size
+
+    def _factor(self) -> Size:
+        kind, text, _ = self._take()
+        if text == "(":
+            size = self._size()
+            self._expect(")")
+            return size
+        if kind == "number" and text.isdigit():
+            return int(text)
+        if kind != "word":
+            raise VerifyError(f"expected a size, found {text!r}")
+        return self._minimum() if text == "min" and self._accept("(") else Dim.symbol(text)
+
+    def _minimum(self) -> Size:
+        """min(n,4), the parenthesis open"""
+        a = self._size()
+        self._expect(",")
+        b = self._size()
+        self._expect(")")
+        return minimum(a, b)
 
 
 _NESTED: dict[str, Callable[[_Reader], Attr]] = {"graph": _Reader._nested, "host": _Reader._host}

@@ -5,6 +5,7 @@ graph softmax
   %1 = max(%0) {axes=(1,)} : f32[n]  # model.py:7: x.max(axis=1)
   return %1
 
+A line "where n >= 1, m % 4 == 0" before the nodes has the constraints of sizes.
 Graphs that attributes hold are written in braces, with numbers of their own:
 
   %2 = branch(%1, %0) {branches=(graph "negative" {
@@ -85,6 +86,8 @@ class Writer:
         """The lines of a graph, without its head."""
         numbers: dict[Node, int] = {}
         lines: list[str] = []
+        if graph.constraints:
+            lines.append(f"{self._indent}where {', '.join(map(str, graph.constraints))}")
         for number, node in enumerate(graph.nodes()):
             numbers[node] = number
             lines.append(self._indent + self.node(node, numbers))
@@ -134,7 +137,7 @@ class Canonical(Writer):
 
     def body(self, graph: Graph) -> str:
         numbers: dict[Node, str] = {}
-        lines: list[str] = []
+        lines = list(map(str, graph.constraints))
         for number, node in enumerate(graph.nodes()):
             numbers[node] = str(number)
             operands = ",".join([numbers[i] for i in node.inputs])

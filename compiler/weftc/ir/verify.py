@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weftc.ir.constraints import Assumptions, assuming
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import TABLE
 from weftc.ir.print import print_attr, print_node
@@ -16,7 +17,13 @@ _CONTEXT = 3
 def verify(graph: Graph) -> None:
     """VerifyError, with the lines around the first bad node, unless `graph` is well formed: known
     ops, the types their rules give, printable attributes, every input listed, none twice, and
-    every graph that a node holds well formed too."""
+    every graph that a node holds well formed too. What rules assume of sizes must follow from the
+    graph's constraints."""
+    with assuming(Assumptions(graph.constraints, strict=True)):
+        _verify(graph)
+
+
+def _verify(graph: Graph) -> None:
     if len(set(graph.inputs)) != len(graph.inputs):
         raise VerifyError(f"graph {graph.name}: an input is listed twice")
     nodes = graph.nodes()
@@ -39,7 +46,7 @@ def _problem(node: Node, listed: set[Node]) -> str | None:
             print_attr(value)
             hash(value)
         for graph in node.graphs():
-            verify(graph)
+            _verify(graph)
         wanted = node.op.infer(tuple(i.value_type for i in node.inputs), node.attrs)
     except (WeftError, KeyError, TypeError, AttributeError) as error:
         return f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from weftc.ir.constraints import assume_equal
+from weftc.ir.constraints import AtLeast, assume, assume_equal
 from weftc.ir.sizes import Shape, Size
 from weftc.ir.types import TensorType
 from weftrt.dtypes import Kind
@@ -73,6 +73,11 @@ def same_dtype(name: str, types: Sequence[TensorType]) -> None:
 def same_sizes(a: Shape, b: Shape) -> bool:
     """Whether two shapes are equal, by form or by a recorded guard."""
     return a == b or (len(a) == len(b) and all(assume_equal(x, y) for x, y in zip(a, b)))
+
+
+def has_elements(sizes: Sequence[Size]) -> bool:
+    """Whether every size is 1 or more, as is then assumed."""
+    return all(assume(AtLeast(size, 1)) for size in sizes)
 
 
 def same_shape(name: str, types: Sequence[TensorType]) -> None:

@@ -35,21 +35,18 @@ from weftrt.sizes import no_memory
 P = ParamSpec("P")
 
 
-def operation(
-    *static: str, fixed_if_empty: bool = False
-) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def operation(*static: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Make a public function of one that builds nodes.
 
     While a trace is open it is staged; else it is compiled once per kind of arguments: the static
-    arguments, the dtypes, the ranks, which axes have size 1 and which sizes had to be equal. The
-    sizes themselves are symbols, so that a new size needs no compile; functions that need them
-    (reshape with -1) are compiled for fixed ones. `static` names the parameters whose values, not
-    types, matter. With `fixed_if_empty` empty arguments are traced for their own sizes: an extreme
-    of no elements is an error, which symbolic sizes do not show.
+    arguments, the dtypes, the ranks, which axes have size 1 and what had to be so of the others'
+    sizes. The sizes themselves are symbols, so that a new size needs no compile; functions that
+    need them (reshape with -1) are compiled for fixed ones. `static` names the parameters whose
+    values, not types, matter.
     """
 
     def decorate(body: Callable[P, Any]) -> Callable[P, Any]:
-        dispatcher = Dispatcher(body, static, symbolic=True, nonempty=fixed_if_empty)
+        dispatcher = Dispatcher(body, static, symbolic=True)
         public: Callable[P, Any] = functools.update_wrapper(dispatcher.compiled, body, updated=())
         return public
 

@@ -65,13 +65,13 @@ def prod(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fal
     return reduce("prod", "prod", _accumulated(x, dtype), axis, keepdims)
 
 
-@operation("axis", "keepdims", fixed_if_empty=True)
+@operation("axis", "keepdims")
 def max(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """The largest element along `axis`; a NaN wins."""
     return reduce("max", "max", as_strong(lift(x)), axis, keepdims)
 
 
-@operation("axis", "keepdims", fixed_if_empty=True)
+@operation("axis", "keepdims")
 def min(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """The smallest element along `axis`; a NaN wins."""
     return reduce("min", "min", as_strong(lift(x)), axis, keepdims)
@@ -150,7 +150,7 @@ def std(x: Any, /, axis: Any = None, *, correction: float = 0, keepdims: bool = 
     return apply("sqrt", variance("std", as_float(lift(x)), axis, correction, keepdims))
 
 
-@operation("axis", "keepdims", fixed_if_empty=True)
+@operation("axis", "keepdims")
 def logsumexp(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
     """log(sum(exp(x))) over `axis`, without overflow."""
     value = as_float(lift(x))
@@ -190,13 +190,13 @@ def _arg(name: str, op: str, x: Any, axis: int | None, keepdims: bool) -> Tracer
     return result
 
 
-@operation("axis", "keepdims", fixed_if_empty=True)
+@operation("axis", "keepdims")
 def argmax(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Tracer:
     """The index of the first largest element along `axis` (of the flat array without one)."""
     return _arg("argmax", "max", x, axis, keepdims)
 
 
-@operation("axis", "keepdims", fixed_if_empty=True)
+@operation("axis", "keepdims")
 def argmin(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Tracer:
     """The index of the first smallest element along `axis` (of the flat array without one)."""
     return _arg("argmin", "min", x, axis, keepdims)

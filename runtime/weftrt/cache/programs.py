@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, get_args
 
-from weftrt import dtypes, errors
+from weftrt import dtypes, errors, size_expressions
 from weftrt import program as parts
 from weftrt.cache.store import Store, default_store
 from weftrt.program import Program
@@ -59,7 +59,9 @@ _PARTS: tuple[type, ...] = (
     parts.Program,
     parts.Role,
     parts.Site,
-    parts.SizeSlot,
+    size_expressions.SizeCheck,
+    size_expressions.SizeOp,
+    size_expressions.SizeSlot,
     parts.Temporary,
 )
 _ERRORS = {kind.__name__: kind for kind in (errors.CheckError, errors.OutOfBoundsError)}

@@ -68,7 +68,6 @@ class Entry:
             hidden_count=len(hidden),
             hidden=ctypes.addressof(arrays),
             results=ctypes.addressof(build),
-            nonempty=signature.nonempty,
         )
 
     @property

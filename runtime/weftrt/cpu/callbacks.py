@@ -10,7 +10,8 @@ import numpy as np
 
 from weftrt import array
 from weftrt.errors import DTypeError, ShapeError
-from weftrt.program import ArraySpec, Callback, SizeSlot
+from weftrt.program import ArraySpec, Callback
+from weftrt.size_expressions import SizeSlot
 
 HostFunction: TypeAlias = "Callable[..., Sequence[array.Array | np.ndarray[Any, Any]]]"
 """Takes an Array for each operand and gives back an array for each result."""

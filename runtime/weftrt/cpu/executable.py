@@ -6,7 +6,6 @@ import ctypes
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import prod
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -19,16 +18,10 @@ from weftrt.cpu.memory_check.checker import Checker
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
+from weftrt.cpu.size_words import encode_check, encode_expression
 from weftrt.errors import DonatedError, DTypeError, OutOfMemoryError, ShapeError
-from weftrt.program import (
-    ArraySpec,
-    Callback,
-    Instruction,
-    KernelCode,
-    Polynomial,
-    Program,
-    SizeSlot,
-)
+from weftrt.program import ArraySpec, Callback, Instruction, KernelCode, Program
+from weftrt.size_expressions import SizeSlot, evaluate, holds
 from weftrt.sizes import byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
@@ -143,8 +136,10 @@ class Executable:
             temporaries=self._numbers([encode_size(t.offset) for t in program.temporaries]),
             buffer_count=buffers,
             symbol_count=len(program.symbols),
+            constraint_count=len(program.constraints),
+            constraints=self._numbers([n for c in program.constraints for n in encode_check(c)]),
             derived_count=len(program.derived),
-            derived=self._numbers([n for p in program.derived for n in encode_polynomial(p)]),
+            derived=self._numbers([n for p in program.derived for n in encode_expression(p)]),
             size_count=len(program.symbols) + len(program.derived),
             arena=encode_size(program.arena),
             work=encode_size(program.work),
@@ -178,11 +173,6 @@ def link_kernels(kernels: Sequence[KernelCode]) -> dict[str, Code]:
     return {kernel.symbol: linker.link(kernel.symbol, kernel.llvm) for kernel in kernels}
 
 
-def evaluate(polynomial: Polynomial, sizes: Sequence[int]) -> int:
-    """The value of a derived size, exact however large."""
-    return sum(factor * prod(sizes[slot] for slot in slots) for factor, slots in polynomial)
-
-
 def _resolved(size: int | SizeSlot, sizes: Sequence[int]) -> int:
     return sizes[size.index] if isinstance(size, SizeSlot) else size
 
@@ -191,14 +181,6 @@ def encode_spec(spec: ArraySpec) -> Any:
     """An ArraySpec as a native ArrayTable."""
     shape = (ctypes.c_int64 * array.MAXIMUM_RANK)(*map(encode_size, spec.shape))
     return _Array(dtype=spec.dtype.code, ndim=len(spec.shape), shape=shape)
-
-
-def encode_polynomial(polynomial: Polynomial) -> list[int]:
-    """Terms, then for each its coefficient, the number of its factors, and their slots."""
-    numbers = [len(polynomial)]
-    for coefficient, slots in polynomial:
-        numbers += [coefficient, len(slots), *slots]
-    return numbers
 
 
 def explain_mismatch(program: Program, given: Sequence[array.Array]) -> NoReturn:
@@ -216,6 +198,10 @@ def explain_mismatch(program: Program, given: Sequence[array.Array]) -> NoReturn
             raise ShapeError(
                 f"input {index} of {program.name} has shape ({sizes}), not {item.shape}"
             )
+    for check in program.constraints:
+        if not holds(check, bound):
+            sizes = ", ".join(f"n{slot} = {size}" for slot, size in sorted(bound.items()))
+            raise ShapeError(f"{program.name} runs where {check.text}, not for {sizes}")
     raise ShapeError(f"the inputs do not fit {program.name}")
 
 
@@ -224,9 +210,8 @@ def _shape_fits(spec: ArraySpec, shape: tuple[int, ...], bound: dict[int, int]) 
         return False
     for wanted, extent in zip(spec.shape, shape):
         if isinstance(wanted, SizeSlot):
-            if extent == 1 or bound.setdefault(wanted.index, extent) != extent:
-                return False
-        elif wanted != extent:
+            wanted = bound.setdefault(wanted.index, extent)
+        if wanted != extent:
             return False
     return True
 

@@ -22,8 +22,8 @@ from weftrt.program import (
     Next,
     Point,
     Rotate,
-    SizeSlot,
 )
+from weftrt.size_expressions import SizeSlot
 from weftrt.sizes import fits_word
 
 OPERATIONS: dict[type[Instruction], int] = {

@@ -17,6 +17,7 @@ from weftrt.cpu.native.python import (
     new_none,
     type_of,
 )
+from weftrt.cpu.native.sizes import sizes_allowed
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native
 
 UNBOUND = -1
@@ -36,8 +37,6 @@ def fits(spec: ArrayTable, dtype: I64, ndim: I64, shape: Pointer[I64], sizes: Po
             if wanted != extent:
                 return False
         elif sizes[~wanted] == UNBOUND:
-            if extent == 1:
-                return False
             sizes[~wanted] = extent
         elif sizes[~wanted] != extent:
             return False
@@ -69,7 +68,7 @@ def bind_inputs(
         if array.data is None:
             return False
         buffers[index] = array.data
-    return True
+    return sizes_allowed(program.constraints, program.constraint_count, sizes)
 
 
 @export

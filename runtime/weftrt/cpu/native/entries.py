@@ -30,6 +30,7 @@ from weftrt.cpu.native.python import (
     type_of,
 )
 from weftrt.cpu.native.results import build
+from weftrt.cpu.native.sizes import sizes_allowed
 from weftrt.cpu.native.types import (
     I64,
     Bool,
@@ -62,7 +63,6 @@ class EntryTable(Struct):
     hidden_count: I64
     hidden: Pointer[Ptr]
     results: Pointer[I64]
-    nonempty: I64
     used: I64
 
 
@@ -138,16 +138,6 @@ def match_hidden(entry: EntryTable, frame: Frame) -> Bool:
 
 
 @native
-def sizes_allowed(entry: EntryTable, frame: Frame) -> Bool:
-    """Whether no symbol is 0 where that is another entry's."""
-    if entry.nonempty != 0:
-        for index in range(entry.program.symbol_count):
-            if frame.sizes[index] == 0:
-                return False
-    return True
-
-
-@native
 def match_call(entry: EntryTable, frame: Frame, given: Given) -> Bool:
     """Match a whole call: arguments, hidden inputs, guards."""
     if given.count != entry.positional_count:
@@ -159,7 +149,10 @@ def match_call(entry: EntryTable, frame: Frame, given: Given) -> Bool:
             return False
     if not match_keywords(entry, frame, given) or not match_hidden(entry, frame):
         return False
-    return sizes_allowed(entry, frame) and guards_hold(entry.guards, entry.guard_count)
+    program = entry.program
+    if not sizes_allowed(program.constraints, program.constraint_count, frame.sizes):
+        return False
+    return guards_hold(entry.guards, entry.guard_count)
 
 
 @native

@@ -15,11 +15,9 @@ from weftrt.cpu.native.intrinsics import (
     float_mode,
     invoke,
     is_default_float_mode,
-    product_overflows,
     record,
     set_float_mode,
     stack,
-    sum_overflows,
 )
 from weftrt.cpu.native.pool import LARGEST, pool_capacity, pool_give, pool_take
 from weftrt.cpu.native.python import (
@@ -40,6 +38,7 @@ from weftrt.cpu.native.signals import (
     leave_python,
     tired,
 )
+from weftrt.cpu.native.sizes import derive_sizes
 from weftrt.cpu.native.types import (
     I32,
     I64,
@@ -92,10 +91,10 @@ class Run(Struct):
 
 
 class ProgramTable(Struct):
-    """Program. `derived` is a list of polynomials: terms, then per term coefficient, factors,
-    slots. `code` are its instructions: each has its operation, the place of the next one, and its
-    operands (weftrt.cpu.instructions writes them). `takes` has, for each output, the input whose
-    memory it may take over, or -1; NULL where there is none."""
+    """Program. `constraints` and `derived` are as weftrt.cpu.native.sizes says. `code` are its
+    instructions: each has its operation, the place of the next one, and its operands
+    (weftrt.cpu.instructions writes them). `takes` has, for each output, the input whose memory it
+    may take over, or -1; NULL where there is none."""
 
     owner: Ptr
     input_count: I64
@@ -106,6 +105,8 @@ class ProgramTable(Struct):
     temporaries: Pointer[I64]
     buffer_count: I64
     symbol_count: I64
+    constraint_count: I64
+    constraints: Pointer[I64]
     derived_count: I64
     derived: Pointer[I64]
     size_count: I64
@@ -121,32 +122,6 @@ class ProgramTable(Struct):
 def resolve_size(size: I64, sizes: Pointer[I64]) -> I64:
     """The value of a size of a table."""
     return size if size >= 0 else sizes[~size]
-
-
-@native
-def derive_sizes(program: ProgramTable, sizes: Pointer[I64]) -> Bool:
-    """Evaluate the derived sizes; False where one does not fit 64 bits."""
-    code = program.derived
-    place = 0
-    for index in range(program.derived_count):
-        total = 0
-        terms = code[place]
-        place += 1
-        for _term in range(terms):
-            product = code[place]
-            factors = code[place + 1]
-            place += 2
-            for factor in range(factors):
-                size = sizes[code[place + factor]]
-                if product_overflows(product, size):
-                    return False
-                product = product * size
-            place += factors
-            if sum_overflows(total, product):
-                return False
-            total += product
-        sizes[program.symbol_count + index] = total
-    return True
 
 
 @native
@@ -434,7 +409,7 @@ def execute(
 ) -> Bool:
     """Run with the inputs `items`, which are in `buffers`, and the symbols in `sizes`; False with
     an exception. Behind the outputs there is room for what a launch passes on."""
-    if not derive_sizes(program, sizes):
+    if not derive_sizes(program.derived, program.derived_count, program.symbol_count, sizes):
         return refuse(program, sizes)
     donation = record(Donation)
     donation.items = items
