@@ -96,6 +96,7 @@ class Stages:
 
     def _body(self, graph: Graph, place: str) -> Stages:
         validator, prefix = self.validator.nested(), self.prefix + place
+        graph = replace(graph, constraints=self.graph.constraints)
         return Stages(graph, self.target, validator, self.known, self.watched, prefix)
 
     def all(self) -> Iterator[Stages]:

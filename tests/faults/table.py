@@ -221,7 +221,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             f"{_INDICES}.size",
             "return self._sizes[size]",
             "return next(iter(self._sizes.values()))",
-            programs.normal,
+            programs.sizes,
         ),
         Fault(
             "flip is off by one",
@@ -598,9 +598,9 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "a factor of a size is dropped",
-            f"{_ASSEMBLY}.size_slots:SizeSlots._polynomial",
-            "(c, tuple",
-            "(1, tuple",
+            f"{_ASSEMBLY}.size_slots:SizeSlots.expression",
+            "insert(0, (coefficient,))",
+            "insert(0, (1,))",
             programs.sizes,
         ),
     ),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
+from tests.constrained import constrained
 from tests.registry.cases import ON_ARRAYS, Case, op_cases
 
 from weftc import pipeline
@@ -29,7 +30,7 @@ def graph_of(op: OpDef, cases: Sequence[Case]) -> Graph:
             name, dtype, shape = f"x{position}", type_.dtype, type_.shape
             inputs.append(TABLE["input"](index=position, name=name, dtype=dtype, shape=shape))
         outputs.append(op(*inputs[first:], **case.attrs))
-    return Graph(op.name, tuple(inputs), tuple(outputs))
+    return constrained(Graph(op.name, tuple(inputs), tuple(outputs)))
 
 
 def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:

@@ -39,6 +39,7 @@ from weftrt.signature import (
     TupleOutput,
     TuplePattern,
 )
+from weftrt.size_expressions import SizeCheck, SizeOp
 
 FOUR = ArrayPattern(spec(4))
 
@@ -141,12 +142,20 @@ def test_keywords_in_any_order_and_not_interned():
 def test_symbolic_sizes():
     pattern = ArrayPattern(spec(N, M))
     function = make((pattern, pattern), program=add_program(N, M))
-    for shape in ((2, 3), (4, 4), (0, 5)):
+    for shape in ((2, 3), (4, 4), (0, 5), (1, 1)):
         x = np.ones(shape, "f4")
         same(function(x, x), x + x)
-    assert is_slow(function(np.ones((1, 3), "f4"), np.ones((1, 3), "f4")))
     assert is_slow(function(np.ones((2, 3), "f4"), np.ones((2, 4), "f4")))
     assert is_slow(function(np.ones((2, 3), "f4"), np.ones((3, 3), "f4")))
+
+
+def test_constraints_of_sizes():
+    check = SizeCheck((N, -3, SizeOp.ADD), False, "n >= 3")
+    program = dataclasses.replace(chain_program(), constraints=(check,))
+    function = make((ArrayPattern(spec(N)),), program=program)
+    x = np.ones(3, "f4")
+    same(function(x)[1], x + x)
+    assert is_slow(function(np.ones(2, "f4")))
 
 
 def test_nested_containers():

@@ -162,6 +162,15 @@ def assume(constraint: Constraint) -> bool:
     return (state.assumptions or _NOTHING).assume(constraint)
 
 
+def assume_is_one(size: Size) -> bool:
+    """Whether a size is 1. For one that is not known this is so or not in the call at hand, and
+    then assumed."""
+    assumptions = state.assumptions
+    if not isinstance(size, Dim) or assumptions is None or assumptions.values is None:
+        return size == 1
+    return not assumptions.assume(AtLeast(size, 2)) and assumptions.fix(size) == 1
+
+
 def assume_equal(a: Size, b: Size) -> bool:
     """Whether two sizes are equal, by form or by what is assumed."""
     return a == b or assume(Equal(a, b))

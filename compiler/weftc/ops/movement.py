@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from weftc.ir.constraints import assume_equal
+from weftc.ir.constraints import assume_equal, assume_is_one
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
 from weftc.ir.sizes import Shape, product
@@ -72,7 +72,8 @@ def _pull_broadcast(node: Node, index: Index, puller: Puller) -> Expr:
 
 
 def _vjp_broadcast(node: Node, g: Node) -> Cotangents:
-    kept = [a for a, s in zip(node["axes"], _stretched(node)) if not s]
+    pairs, result = zip(node["axes"], node.inputs[0].type.shape), node.type.shape
+    kept = [a for a, size in pairs if size != 1 or assume_is_one(result[a])]
     summed = build.reduce("sum", g, [a for a in range(node.type.rank) if a not in kept])
     return (build.reshape(summed, node.inputs[0].type.shape),)
 

@@ -10,9 +10,10 @@ from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan, Regi
 from weftc.fusion.memory import Scratch
 from weftc.fusion.regions import result_types
 from weftc.fusion.views import squeezed
+from weftc.ir.constraints import holds
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.sizes import Dim, Shape, Size
+from weftc.ir.sizes import Dim, Shape, value_of
 from weftc.ir.types import ValueType
 
 Complaint: TypeAlias = "str | None"
@@ -183,25 +184,41 @@ _Owner: TypeAlias = "Node | tuple[int, str]"
 _Range: TypeAlias = tuple[int, int]
 SIZE = 7
 """What the first symbol is where only one choice of sizes is tried."""
+_FARTHEST = 16
+"""By how much a size is changed to satisfy constraints."""
 
 
-def symbol_sizes(graph: Graph, first: int) -> dict[str, int]:
-    """A size for every symbol of the inputs, all different and greater than 1."""
+def symbol_sizes(graph: Graph, first: int) -> dict[str, int] | None:
+    """A size for every symbol of the inputs, near `first` and all different and greater than 1 if
+    the constraints of the graph allow this; None where none are found that they allow."""
     sizes = [size for node in graph.inputs for size in node.type.shape if isinstance(size, Dim)]
     names = sorted({name for size in sizes for name in size.symbols()})
-    return {name: first + 2 * position for position, name in enumerate(names)}
+    found = {name: first + 2 * position for position, name in enumerate(names)}
+    for _ in names:  # each time the best that changing one symbol after the other brings
+        if is_allowed(graph, found):
+            return found
+        for name in names:
+            near = sorted(range(found[name] + _FARTHEST), key=lambda n: abs(n - found[name]))
+            found[name] = min(near, key=lambda n: _broken(graph, {**found, name: n}))
+    return found if is_allowed(graph, found) else None
 
 
-def evaluate(size: Size, sizes: dict[str, int]) -> int:
-    """A size under concrete sizes of its symbols."""
-    return size.evaluate(sizes) if isinstance(size, Dim) else size
+def is_allowed(graph: Graph, sizes: dict[str, int]) -> bool:
+    """Whether a graph means something for these sizes."""
+    return _broken(graph, sizes) == 0
+
+
+def _broken(graph: Graph, sizes: dict[str, int]) -> int:
+    return sum(not holds(constraint, sizes) for constraint in graph.constraints)
 
 
 def check_memory(plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan) -> Complaint:
     """What is wrong with the places of values, found by running over them: what a step writes
     takes its bytes from who had them, and what it reads must have its own still."""
     sizes = symbol_sizes(plan.graph, SIZE)
-    arena = evaluate(memory.arena, sizes)
+    if sizes is None:
+        return None
+    arena = value_of(memory.arena, sizes)
     ranges: dict[_Owner, _Range] = {}
     for number, (step, room) in enumerate(zip(plan.steps, scratch, strict=True)):
         for node in step.inputs:
@@ -228,11 +245,11 @@ def _taken(
     for node in step.outputs:
         if node in memory.offsets:
             itemsize = node.type.dtype.itemsize
-            size = evaluate(node.type.size, sizes) * itemsize
-            yield node, evaluate(memory.offsets[node], sizes), size, itemsize
+            size = value_of(node.type.size, sizes) * itemsize
+            yield node, value_of(memory.offsets[node], sizes), size, itemsize
     for name, need in room.items():
-        start = evaluate(memory.scratch[number, name], sizes)
-        yield (number, name), start, evaluate(need.size, sizes), need.itemsize
+        start = value_of(memory.scratch[number, name], sizes)
+        yield (number, name), start, value_of(need.size, sizes), need.itemsize
 
 
 def _owner_name(owner: _Owner) -> str:

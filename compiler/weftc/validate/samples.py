@@ -14,7 +14,7 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import static_shape
 from weftc.ir.types import TensorType
-from weftc.validate.plans import symbol_sizes
+from weftc.validate.plans import is_allowed, symbol_sizes
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import OutOfBoundsError
 
@@ -42,15 +42,20 @@ class Sample:
 
 
 def draw(graph: Graph) -> list[Sample]:
-    """Two samples of `graph`: ordinary values in larger sizes, and edge values in small ones. Fewer
-    where its values are too large or no indices are found that are valid."""
+    """Two samples of `graph`: ordinary values in larger sizes, and edge values in small ones; where
+    sizes are symbols also with all of them 1, and 0. Fewer where its values are too large or no
+    indices are found that are valid."""
     choices = [symbol_sizes(graph, first) for first in _FIRST_SIZES]
-    possible = [s for s in choices if _is_possible(graph, s)]
+    possible = [s for s in choices if s is not None and _is_possible(graph, s)]
     fitting = [s for s in possible if steps(graph.nodes(), s) <= LARGEST_LOOPS]
     fitting = fitting or [s for s in possible if _work(graph.nodes(), s) <= LARGEST]
     if not fitting:
         return []
-    tries = (_draw(graph, fitting[0], edges=False), _draw(graph, fitting[-1], edges=True))
+    tries = [_draw(graph, fitting[0], edges=False), _draw(graph, fitting[-1], edges=True)]
+    for size in (1, 0) if fitting[0] else ():
+        sizes = dict.fromkeys(fitting[0], size)
+        if is_allowed(graph, sizes) and _is_possible(graph, sizes):
+            tries.append(_draw(graph, sizes, edges=True))
     return [sample for sample in tries if sample is not None]
 
 

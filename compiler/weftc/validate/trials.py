@@ -10,6 +10,7 @@ import numpy as np
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
+from weftc.ir.sizes import value_of
 from weftc.schedule.lowered import Lowered
 from weftc.validate import plans, samples
 from weftc.validate.buffers import Guarded, difference, unlike
@@ -44,7 +45,7 @@ class Trial:
     @cached_property
     def sizes(self) -> list[int]:
         """The kernel's size parameters."""
-        return [plans.evaluate(size, self.run.sample.sizes) for size in self.low.sizes]
+        return [value_of(size, self.run.sample.sizes) for size in self.low.sizes]
 
     @property
     def outputs(self) -> slice:
@@ -60,7 +61,7 @@ class Trial:
 
     def guarded(self) -> list[Guarded]:
         """The same between guards, and scratch."""
-        scratch = [plans.evaluate(size, self.run.sample.sizes) for size in self.low.scratch]
+        scratch = [value_of(size, self.run.sample.sizes) for size in self.low.scratch]
         fresh = (np.full(size, 0xFF, np.uint8) for size in scratch)
         return [*map(Guarded, self.arrays()), *map(Guarded, fresh)]
 

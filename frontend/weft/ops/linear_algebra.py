@@ -10,7 +10,7 @@ from weft.ops import core, elementwise, movement, reductions
 from weft.ops.core import operation
 from weft.promotion import as_strong, promoted
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.constraints import assume_equal
+from weftc.ir.constraints import assume_equal, assume_is_one
 from weftrt.errors import ShapeError, UsageError
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
@@ -22,7 +22,7 @@ def contraction(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer
     Where b has no free axis, or only ones of size 1, it is the sum of the rounded products.
     """
     free_b = _free(b, batch[1], contracted[1])
-    if all(b.shape[axis] == 1 for axis in free_b):
+    if all(assume_is_one(b.shape[axis]) for axis in free_b):
         return _product_sum(a, b, batch, contracted)
     if not contracted[0]:
         a, contracted = _with_axis(a), ((a.ndim,), contracted[1])

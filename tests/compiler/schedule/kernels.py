@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from tests.constrained import constrained
 
 from weftc import schedule
 from weftc.fusion.clusters import fuse
@@ -43,7 +44,7 @@ class Inputs:
         return node
 
     def graph(self, *outputs: Node) -> Graph:
-        return Graph("test", tuple(self.nodes), outputs)
+        return constrained(Graph("test", tuple(self.nodes), outputs))
 
 
 def draw(shape: Shape, dtype: DType, sizes: dict[str, int], seed: int) -> Array:

@@ -30,12 +30,14 @@ def test_integers_reach_the_ends_of_their_range() -> None:
     assert {-(1 << 31), (1 << 31) - 1} <= set(edges.inputs[0].tolist())
 
 
-def test_symbols_get_sizes_above_one_that_differ() -> None:
+def test_symbols_get_sizes_that_differ_then_one_and_none() -> None:
     x = Inputs()
     a, b = x(N, Dim.symbol("m")), x(N)
-    for sample in samples.draw(x.graph(op("exp", a), op("exp", b))):
+    *different, ones, nothing = samples.draw(x.graph(op("exp", a), op("exp", b)))
+    for sample in different:
         assert min(sample.sizes.values()) > 1 and len(set(sample.sizes.values())) == 2
-    large, small = samples.draw(x.graph(op("exp", a), op("exp", b)))
+    assert ones.sizes == {"n": 1, "m": 1} and nothing.sizes == {"n": 0, "m": 0}
+    large, small, *_ = samples.draw(x.graph(op("exp", a), op("exp", b)))
     assert large.sizes["n"] > 64 > small.sizes["n"]
 
 
