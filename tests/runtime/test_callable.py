@@ -154,7 +154,7 @@ def test_constraints_of_sizes():
     program = dataclasses.replace(chain_program(), constraints=(check,))
     function = make((ArrayPattern(spec(N)),), program=program)
     x = np.ones(3, "f4")
-    same(function(x)[1], x + x)
+    same(function(x), -(x + x))
     assert is_slow(function(np.ones(2, "f4")))
 
 
