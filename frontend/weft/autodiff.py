@@ -18,7 +18,7 @@ from weft.tree import Structure
 from weftc.ir.node import Node
 from weftc.transforms.vjp import vjp as transform
 from weftrt import dtypes
-from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
+from weftrt.errors import DTypeError, ShapeError, TraceError, UsageError, WeftError
 
 
 @operation()
@@ -160,6 +160,12 @@ def _pull(
     name: str, outputs: Sequence[Tracer], cotangents: Sequence[Node], inputs: Sequence[Tracer]
 ) -> list[Tracer]:
     """Gradients of all inputs; zeros for one that the outputs do not depend on."""
+    if any(i.is_outside for i in inputs):
+        problem = (
+            f"{name}: what it gave is used in the body of a branch or a loop around which it was"
+        )
+        problem += " called; call it within the body"
+        raise diagnostics.located(TraceError, problem)
     try:
         found = transform([o.node for o in outputs], cotangents, [i.node for i in inputs])
     except WeftError as error:

@@ -151,10 +151,7 @@ class Dispatcher:
     def _explained(self, compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a call that failed for its own sizes, so that the error names them and the line; or
         it succeeds, if an element that is missing is in no result."""
-        call = self._reader.read(args, kwargs)
-        traced = specialize.trace(self.function, self.name, call)
-        produced = engine.executable(traced.graph)[0].run((*call.leaves, *traced.captured))
-        return traced.result.unflatten([produced[index] for index in traced.outputs])
+        return run_once(self.function, self.name, self._reader.read(args, kwargs))
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """A call taken apart."""
@@ -263,6 +260,15 @@ class Dispatcher:
         if not self._entries:
             return "first call"
         return _difference(self._entries[0], call)
+
+
+def run_once(function: Callable[..., Any], name: str, call: Call) -> Any:
+    """Trace a function for one call, and run its program, which nothing but the engine keeps."""
+    with engine.uncollected():
+        traced = specialize.trace(function, name, call)
+        executable, _ = engine.executable(traced.graph)
+    produced = executable.run((*call.leaves, *traced.captured))
+    return traced.result.unflatten([produced[index] for index in traced.outputs])
 
 
 def _listed(found: Sequence[Guard]) -> str:

@@ -160,7 +160,7 @@ def _side(x: Tracer, dtype: DType) -> int:
     side = (x.value > high) - (x.value < low)
     if x.node.op is not TABLE["constant"]:
         span = {-1: (INT64[0], low - 1), 0: (low, high), 1: (high + 1, INT64[1])}[side]
-        active().narrow(x.node, *span)
+        x.narrow(*span)
     return side
 
 

@@ -120,6 +120,8 @@ def _trace(
         nodes, structure = _results(name, result, diagnostics.definition(function))
     outputs = list(dict.fromkeys(nodes))
     position = {node: index for index, node in enumerate(outputs)}
+    if context.token is not None:
+        outputs.append(context.token)
     graph = Graph(name, (*inputs, *context.hidden), tuple(outputs))
     indices = tuple(position[node] for node in nodes)
     ranges = tuple(context.ranges.get(node, INT64) for node in graph.inputs)

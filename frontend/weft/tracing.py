@@ -14,6 +14,7 @@ from weft.methods import TracerMethods
 from weftc.ir import location as locations
 from weftc.ir.node import Node
 from weftc.ir.sizes import Dim, Shape, Size
+from weftc.ir.types import TOKEN, TensorType, TupleType
 from weftc.ops import TABLE
 from weftrt import dtypes
 from weftrt.array import MAXIMUM_RANK, Array
@@ -36,16 +37,36 @@ INT64: Range = (-(2**63), 2**63 - 1)
 
 
 class Trace:
-    """One run of a function on tracers. Closed-over arrays become hidden inputs, each once."""
+    """One run of a function on tracers. Closed-over arrays become hidden inputs, each once. `token`
+    is that of the last effect, if there was one."""
 
     def __init__(self, name: str, arguments: int) -> None:
         self.name = name
-        self.is_open = True
+        self.is_open = False
+        self.is_current = False
         self.captured: list[Any] = []
         self._arguments = arguments
         self._nodes: dict[int, Node] = {}
         self.ranges: dict[Node, Range] = {}
         self.made_by_numpy = False
+        self.token: Node | None = None
+
+    def last_token(self) -> Node:
+        """What the next effect has to follow."""
+        if self.token is None:
+            self.token = TABLE["token"]()
+        return self.token
+
+    def node_of(self, tracer: Tracer) -> Node:
+        """The node that stands, in this trace, for a tracer of one that is open."""
+        if tracer._trace is not self:
+            problem = f"a traced value of {tracer._trace.name} is used in another trace"
+            raise diagnostics.located(TraceError, problem)
+        return tracer._node
+
+    def note_numpy(self) -> None:
+        """Note that a scalar of NumPy's making came into the trace."""
+        self.made_by_numpy = True
 
     def narrow(self, node: Node, low: int, high: int) -> None:
         """Note that the trace holds only for calls whose integer argument `node` is in a range."""
@@ -72,6 +93,54 @@ class Trace:
         return tuple(self._nodes.values())
 
 
+class BodyTrace(Trace):
+    """The run of a function whose graph a node of another trace, `parent`, will hold. What it reads
+    of outer traces becomes inputs: `captures` numbers the nodes of the parent that they stand for;
+    the bodies of one node share it."""
+
+    def __init__(self, name: str, arguments: int, parent: Trace, captures: dict[Node, int]) -> None:
+        super().__init__(name, arguments)
+        self._parent = parent
+        self._captures = captures
+        self._inner: dict[Node, Node] = {}
+        self.first_token: Node | None = None
+
+    def last_token(self) -> Node:
+        if self.first_token is None:
+            self.first_token = self.token = token_input(self._arguments)
+        assert self.token is not None
+        return self.token
+
+    def node_of(self, tracer: Tracer) -> Node:
+        own = tracer._trace is self
+        return tracer._node if own else self.inside(self._parent.node_of(tracer))
+
+    def note_numpy(self) -> None:
+        self._parent.note_numpy()
+
+    def capture(self, array: Any) -> Node:
+        return self.inside(self._parent.capture(array))
+
+    def inside(self, outer: Node) -> Node:
+        """The input that stands for a node of the parent; a constant is itself."""
+        if not outer.inputs and outer.op.name != "input":
+            return outer
+        found = self._inner.get(outer)
+        if found is None:
+            position = self._captures.setdefault(outer, len(self._captures))
+            name = outer["name"] if outer.op.name == "input" else f"captured{position}"
+            type_ = outer.type
+            found = self._inner[outer] = TABLE["input"](
+                index=self._arguments + position, name=name, dtype=type_.dtype, shape=type_.shape
+            )
+        return found
+
+
+def token_input(index: int) -> Node:
+    """The input of a graph that is the token of what ran before it."""
+    return TABLE["input"](index=index, name="token", dtype=None, shape=())
+
+
 class _State(threading.local):
     trace: Trace | None = None
 
@@ -85,17 +154,30 @@ repair_in_child(lambda: callables.set_traces(int(state.trace is not None)))
 def tracing(trace: Trace, locate: bool = True) -> Iterator[Trace]:
     """Open a trace on this thread. Without `locate`, its nodes belong to no line of source."""
     before = state.trace
+    if before is None:
+        callables.trace_opened()
     try:
-        if before is None:
-            callables.trace_opened()
-        state.trace = trace
-        with locations.provided_by(diagnostics.user_location if locate else lambda: None):
+        provider = diagnostics.user_location if locate else lambda: None
+        with locations.provided_by(provider), entered(trace):
             yield trace
     finally:
-        trace.is_open = False
-        state.trace = before
         if before is None:
             callables.trace_closed()
+
+
+@contextmanager
+def entered(trace: Trace) -> Iterator[None]:
+    """While open, functions called on this thread add to `trace`."""
+    before = state.trace
+    if before is not None:
+        before.is_current = False
+    state.trace, trace.is_open, trace.is_current = trace, True, True
+    try:
+        yield
+    finally:
+        state.trace, trace.is_open, trace.is_current = before, False, False
+        if before is not None:
+            before.is_current = True
 
 
 def array_dtype(array: Any, what: str) -> DType:
@@ -147,7 +229,11 @@ class Tracer(TracerMethods):
 
     @property
     def node(self) -> Node:
-        """The graph node; TraceError if the trace has ended."""
+        """The graph node, or within a body the input that stands for it; TraceError if the trace
+        has ended."""
+        return self._node if self._trace.is_current else self._elsewhere()
+
+    def _elsewhere(self) -> Node:
         if not self._trace.is_open:
             made = f", made at {self._node.location}" if self._node.location else ""
             raise diagnostics.located(
@@ -155,7 +241,16 @@ class Tracer(TracerMethods):
                 f"a traced value{made}, is used after the trace of {self._trace.name} has ended; "
                 "return it from the function instead of storing it",
             )
-        return self._node
+        return active().node_of(self)
+
+    def narrow(self, low: int, high: int) -> None:
+        """Note that the trace holds only where this integer argument is in a range."""
+        self._trace.narrow(self._node, low, high)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether this belongs to a trace around the one that is active."""
+        return not self._trace.is_current
 
     @property
     def shape(self) -> Shape:
@@ -274,7 +369,7 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
         array_dtype(value, what)
         return Tracer(active().capture(value), active())
     if isinstance(value, np.generic):
-        active().made_by_numpy = True
+        active().note_numpy()
         value = scalar_item(value)
     if type(value) is Dim:
         return Tracer(TABLE["size"](size=value), active(), weak=True)
@@ -321,3 +416,35 @@ def apply(op: str, *operands: Tracer, weak: bool = False, name: str = "", **attr
     if node.type.rank > MAXIMUM_RANK:
         check_rank(node.type.rank, f"the result of {name or op}")
     return Tracer(node, trace, weak)
+
+
+def results(node: Node) -> list[Tracer]:
+    """The tensors among the results of a node that has several."""
+    assert isinstance(node.value_type, TupleType)
+    trace = active()
+    return [
+        Tracer(TABLE["project"](node, index=index), trace)
+        for index, type_ in enumerate(node.value_type.items)
+        if isinstance(type_, TensorType)
+    ]
+
+
+def effect(op: str, *operands: Tracer, **attrs: Any) -> list[Tracer]:
+    """A node of the primitive `op`, which has an effect: it follows the last one of its trace. The
+    tensors among its results."""
+    trace = active()
+    nodes = tuple(operand.node for operand in operands)
+    try:
+        node = TABLE[op](trace.last_token(), *nodes, **attrs)
+    except WeftError as error:
+        raise diagnostics.relocate(error, op, operands) from None
+    follow(node)
+    return [] if node.value_type is TOKEN else results(node)
+
+
+def follow(node: Node) -> None:
+    """Let the next effect of this trace follow `node`: a token, or a tuple that ends with one."""
+    type_ = node.value_type
+    if isinstance(type_, TupleType):
+        node = TABLE["project"](node, index=len(type_.items) - 1)
+    active().token = node

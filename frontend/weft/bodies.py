@@ -1,0 +1,131 @@
+"""Functions traced within a trace: what they do becomes a graph that a node holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weft import diagnostics, tree
+from weft.promotion import convert, default_dtype
+from weft.tracing import BodyTrace, Tracer, active, entered, lift
+from weft.tree import Structure
+from weftc.ir.location import Location
+from weftc.ir.node import Graph, Node, substitute
+from weftc.ir.types import TensorType
+from weftc.ops import TABLE
+from weftrt import dtypes
+from weftrt.array import Array
+from weftrt.dtypes import DType
+from weftrt.errors import TraceError
+
+_LEAVES = (Tracer, Array, np.ndarray, np.generic, bool, int, float)
+
+
+class Argument(NamedTuple):
+    """A tracer that a body is called with: what to call it, its type, and whether it is weak."""
+
+    name: str
+    type: TensorType
+    weak: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A traced function: its results as leaves of a tree, with the path of each. `at` is where the
+    function is defined."""
+
+    trace: BodyTrace
+    inputs: tuple[Node, ...]
+    leaves: tuple[Tracer, ...]
+    paths: tuple[str, ...]
+    structure: Structure
+    at: Location | None
+
+    @property
+    def name(self) -> str:
+        return self.trace.name
+
+    @property
+    def has_effects(self) -> bool:
+        return self.trace.token is not None
+
+    def converted(self, wanted: Sequence[DType]) -> list[Node]:
+        """The results in these dtypes."""
+        with entered(self.trace):
+            return [convert(leaf, dtype).node for leaf, dtype in zip(self.leaves, wanted)]
+
+    def closed(self, outputs: Sequence[Node], captures: dict[Node, int], effects: bool) -> Graph:
+        """The graph of these outputs. Its inputs are the arguments, the token where there are
+        `effects`, and the captures of all bodies."""
+        tokens = []
+        if effects:
+            self.trace.last_token()
+            tokens = [self.trace.first_token]
+        captured = [self.trace.inside(outer) for outer in captures]
+        inputs = [n for n in (*self.inputs, *tokens, *captured) if n is not None]
+        graph = Graph(self.name, tuple(inputs), tuple(outputs))
+        moved = {node: i for i, node in enumerate(inputs) if node["index"] != i}
+        return substitute(graph, {node: _numbered(node, i) for node, i in moved.items()})
+
+
+def _numbered(node: Node, index: int) -> Node:
+    return Node(node.op, (), {**node.attrs, "index": index}, node.value_type, node.location)
+
+
+def trace_body(
+    role: str,
+    function: Callable[..., Any],
+    arguments: Sequence[Argument],
+    call: Callable[[list[Tracer]], tuple[Any, ...]],
+    captures: dict[Node, int],
+) -> Body:
+    """Run `function` in a trace of its own, on what `call` makes of tracers for the arguments. The
+    nodes around it that it reads are numbered by `captures`, which bodies of one node share."""
+    name = getattr(function, "__name__", role)
+    trace = BodyTrace(role if name == "<lambda>" else name, len(arguments), active(), captures)
+    at = diagnostics.definition(function)
+    with entered(trace):
+        inputs = [
+            TABLE["input"](index=index, name=a.name, dtype=a.type.dtype, shape=a.type.shape)
+            for index, a in enumerate(arguments)
+        ]
+        given = call([Tracer(node, trace, a.weak) for node, a in zip(inputs, arguments)])
+        try:
+            result = function(*given)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                diagnostics.as_intended(error)  # the function does not take such arguments
+            raise
+        found, structure = tree.flatten_with_paths(result)
+        leaves = tuple([_leaf(trace.name, path, leaf, at) for path, leaf in found])
+    return Body(trace, tuple(inputs), leaves, tuple([p for p, _ in found]), structure, at)
+
+
+def _leaf(name: str, path: str, leaf: Any, at: Location | None) -> Tracer:
+    if isinstance(leaf, _LEAVES):
+        return lift(leaf, f"the result of {name}{path}")
+    place = f" at {path}" if path else ""
+    problem = f"{name} returns {diagnostics.kind_of(leaf)}{place}, not an array or a number"
+    raise diagnostics.located(TraceError, problem + diagnostics.tree_hint(leaf), at)
+
+
+def fits(value: Tracer, dtype: DType) -> bool:
+    """Whether a value is of this dtype, or a number that an array of it takes beside itself."""
+    if not value.weak:
+        return value.dtype is dtype
+    if value.dtype.is_float:
+        return dtype.is_float
+    return value.dtype is dtypes.bool_ or dtype is not dtypes.bool_
+
+
+def meeting_dtype(values: Sequence[Tracer]) -> DType:
+    """The dtype of the first array, which all should fit; that of the loosest number if there are
+    only numbers."""
+    strong = [value.dtype for value in values if not value.weak]
+    if strong:
+        return strong[0]
+    order = (dtypes.bool_, dtypes.int64, dtypes.float64)
+    return default_dtype(max((value.dtype for value in values), key=order.index))
