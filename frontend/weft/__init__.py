@@ -31,6 +31,7 @@ from weftrt.dtypes import (
 if TYPE_CHECKING:
     from weft import errors, nn, tree
     from weft.autodiff import grad, stop_gradient, value_and_grad, vjp
+    from weft.control import cond, fori_loop, switch, while_loop
     from weft.jitting import jit
     from weft.ops import *  # noqa: F403
     from weftrt.array import Array
@@ -52,6 +53,10 @@ _LAZY = {
     "value_and_grad": "weft.autodiff",
     "vjp": "weft.autodiff",
     "stop_gradient": "weft.autodiff",
+    "cond": "weft.control",
+    "switch": "weft.control",
+    "while_loop": "weft.control",
+    "fori_loop": "weft.control",
 }
 """Where public names live that are no array functions."""
 _ARRAY_MODULES = ("nn",)
@@ -60,10 +65,12 @@ __all__ = [
     "Array",
     "DType",
     "bool",
+    "cond",
     "e",
     "errors",
     "float32",
     "float64",
+    "fori_loop",
     "grad",
     "inf",
     "int32",
@@ -74,12 +81,14 @@ __all__ = [
     "nn",
     "pi",
     "stop_gradient",
+    "switch",
     "tree",
     "uint8",
     "uint32",
     "uint64",
     "value_and_grad",
     "vjp",
+    "while_loop",
 ]
 
 

@@ -273,7 +273,11 @@ class Tracer(TracerMethods):
         return f"<traced {'weak ' if self.weak else ''}{self._node.type}>"
 
     def __bool__(self) -> bool:
-        _needs_value(self, "a branch on", "wf.where(condition, x, y) for a choice")
+        _needs_value(
+            self,
+            "a branch on",
+            "wf.cond for a choice of code, wf.where(condition, x, y) for one of elements",
+        )
 
     def __int__(self) -> int:
         _needs_value(self, "int() of", _counterpart() or "x.astype(wf.int64), or shapes")

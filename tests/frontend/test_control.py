@@ -11,7 +11,7 @@ from tests.bits import assert_same_bits
 from tests.frontend import staged
 
 import weft as wf
-from weft.control import cond, fori_loop, switch, while_loop
+from weft import cond, fori_loop, switch, while_loop
 from weft.tracing import effect
 from weftc.ir.interpret import interpret
 from weftc.ir.opdef import TABLE, Family, OpDef
