@@ -1,7 +1,9 @@
 """The errors that Weft raises; each is also the built-in error that a NumPy user would catch."""
 
 from weftrt.errors import (
+    CheckError,
     CompileError,
+    DonatedError,
     DTypeError,
     IndexingError,
     MemoryCheckError,
@@ -16,8 +18,10 @@ from weftrt.errors import (
 )
 
 __all__ = [
+    "CheckError",
     "CompileError",
     "DTypeError",
+    "DonatedError",
     "IndexingError",
     "MemoryCheckError",
     "OutOfBoundsError",
