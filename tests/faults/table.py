@@ -562,8 +562,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "a live buffer is overwritten",
             f"{_MEMORY}:_place_fixed",
-            "life.first <= other.last",
-            "life.first < other.last",
+            "lasts >= life.first",
+            "lasts > life.first",
             programs.long_chain,
         ),
         Fault(

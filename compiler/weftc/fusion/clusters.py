@@ -10,11 +10,11 @@ order      producers first
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from weftc.fusion.groups import Groups
+from weftc.fusion.groups import Group, Groups
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Step, Unfused
 from weftc.fusion.reasons import reason
 from weftc.fusion.recompute import Recompute
@@ -50,26 +50,28 @@ def fuse(graph: Graph) -> KernelPlan:
 
 def _drafts(groups: Groups, kept: set[Node], place: dict[Node, int]) -> list[_Draft]:
     drafts = []
+    stops = {node: groups.of[node] for node in kept if groups.stops(node)}
     for group in groups.all:
         outputs = tuple(sorted((n for n in group.members if n in kept), key=place.__getitem__))
         if group.kind is None:
             node = outputs[0]
             drafts.append(_Draft(None, outputs, frozenset(group.members), frozenset(node.inputs)))
         elif outputs:
-            own = set(group.members)
-            nodes, inputs = _cone(outputs, {n for n in kept if n not in own and groups.stops(n)})
+            nodes, inputs = _cone(outputs, group, stops)
             drafts.append(_Draft(group.kind, outputs, nodes, inputs))
     return drafts
 
 
-def _cone(outputs: Iterable[Node], stops: set[Node]) -> tuple[frozenset[Node], frozenset[Node]]:
-    """What a kernel computes for `outputs`, and what it reads."""
+def _cone(
+    outputs: Iterable[Node], group: Group, stops: Mapping[Node, Group]
+) -> tuple[frozenset[Node], frozenset[Node]]:
+    """What the kernel of `group` computes for `outputs`, and what it reads of what others write."""
     nodes: set[Node] = set(outputs)
     inputs: set[Node] = set()
     pending = list(nodes)
     while pending:
         for operand in pending.pop().inputs:
-            if operand in stops or operand.op.name == "input":
+            if stops.get(operand, group) is not group or operand.op.name == "input":
                 inputs.add(operand)
             elif operand not in nodes:
                 nodes.add(operand)

@@ -49,6 +49,8 @@ class Group:
     members: dict[Node, None] = field(default_factory=dict)
     operands: set[Node] = field(default_factory=set)
     before: int = 0
+    awaited: bool = False
+    """Whether some group waits for it."""
     closed: bool = False
     """Whether nothing may join: its loops are not those of its shape."""
 
@@ -236,7 +238,11 @@ class Groups:
     def _join(self, group: Group, node: Node, waits: int) -> None:
         group.members[node] = None
         self.of[node] = group
-        group.operands.update(v.base for v in self.reads(node))
+        for view in self.reads(node):
+            group.operands.add(view.base)
+            producer = self.of.get(view.base)
+            if producer is not None and producer is not group:
+                producer.awaited = True
         self._wait(group, waits)
 
     def _wait(self, group: Group, waits: int) -> None:
@@ -245,9 +251,13 @@ class Groups:
         if not new:
             return
         group.before |= new
-        for other in self.all:
-            if other.before & group.bit:
-                other.before |= group.before
+        for other in self._waiting(group):
+            other.before |= group.before
+
+    def _waiting(self, group: Group) -> list[Group]:
+        """The groups that wait for `group`."""
+        bit = group.bit
+        return [other for other in self.all if other.before & bit] if group.awaited else []
 
     def _unite(self, group: Group, node: Node, reads: Sequence[View]) -> None:
         """Merge into `group` what else `node` reads, where the loops are the same and no third
@@ -269,9 +279,9 @@ class Groups:
             self.of[member] = new
         new.operands |= old.operands
         old.members = {}
-        for group in self.all:
-            if group.before & old.bit:
-                self._wait(group, new.bit | new.before)
+        for group in self._waiting(old):
+            new.awaited = True
+            self._wait(group, new.bit | new.before)
         self._wait(new, old.before)
         if old.kind is KernelKind.ROWWISE:
             self._rowwise[old.rows, old.columns].remove(old)

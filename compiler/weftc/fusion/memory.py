@@ -13,11 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from weftc.fusion.kernel import KernelPlan, MemoryPlan
 from weftc.ir.node import Node
 from weftc.ir.sizes import Size
 
 ALIGNMENT = 64
+_FAR = 1 << 62
+"""An offset past all memory."""
+Offsets: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
 
 Owner: TypeAlias = "Node | tuple[int, str]"
 """A node, or scratch buffer `name` of step number `index`."""
@@ -99,20 +104,22 @@ def _bytes(life: Life) -> int:
 
 def _place_fixed(lives: Sequence[Life], places: dict[Owner, Size]) -> int:
     """Give each life the lowest gap that is free for as long as it lives; the arena's size."""
-    placed: list[tuple[int, Life]] = []
+    table = np.empty((4, len(lives)), np.int64)  # what is placed: start, stop, first, last
     end = 0
-    for life in sorted(lives, key=lambda x: (-_bytes(x), x.first)):
-        taken = sorted(
-            (offset, _bytes(other))
-            for offset, other in placed
-            if other.first <= life.last and life.first <= other.last
-        )
-        offset = 0
-        for start, size in taken:
-            if start - offset >= _bytes(life):
-                break
-            offset = max(offset, start + size)
-        placed.append((offset, life))
+    for count, life in enumerate(sorted(lives, key=lambda x: (-_bytes(x), x.first))):
+        starts, _, firsts, lasts = placed = table[:, :count]
+        size = _bytes(life)
+        offset = _lowest_gap(placed[:2, (firsts <= life.last) & (lasts >= life.first)], size)
+        place = int(np.searchsorted(starts, offset))
+        table[:, place + 1 : count + 1] = table[:, place:count]
+        table[:, place] = offset, min(offset + size, _FAR), life.first, life.last
         places[life.owner] = offset
-        end = max(end, offset + _bytes(life))
+        end = max(end, offset + size)
     return end
+
+
+def _lowest_gap(taken: Offsets, size: int) -> int:
+    """The lowest place for `size` bytes beside those from taken[0], which ascends, to taken[1]."""
+    ends = np.maximum.accumulate(np.concatenate(([0], taken[1])))
+    fits = taken[0] - ends[:-1] >= size
+    return int(ends[fits.argmax() if fits.any() else -1])

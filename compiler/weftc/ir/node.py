@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
@@ -108,10 +108,14 @@ class Graph:
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     constraints: tuple[Constraint, ...] = ()
+    _order: list[Node] = field(default_factory=list, init=False, repr=False)
+    """The nodes in order, once somebody has asked for them."""
 
     def nodes(self) -> list[Node]:
         """Inputs first, then every node the outputs need, producers before consumers."""
-        return toposort(self.outputs, self.inputs)
+        if not self._order:
+            self._order[:] = toposort(self.outputs, self.inputs)
+        return list(self._order)
 
     def all_nodes(self) -> Iterator[Node]:
         """`nodes`, each followed by those of the graphs that it holds."""

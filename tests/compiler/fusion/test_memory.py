@@ -12,6 +12,7 @@ import weft as wf
 from weft import specialize
 from weft.calls import Reader
 from weftc import pipeline
+from weftc.fusion.memory import Life, _bytes, _place_fixed
 from weftc.ir.sizes import Dim, Size
 from weftrt.cpu.host import host
 
@@ -51,3 +52,32 @@ def test_symbolic_scratch_is_aligned_and_in_the_arena(dtype: type, value: int) -
         itemsize = low.function.scratch[number].dtype.itemsize
         end = at(offset, value) + at(low.scratch[number], value)
         assert at(offset, value) % itemsize == 0 and end <= arena
+
+
+def test_every_life_gets_the_lowest_gap() -> None:
+    """Against the definition, over random lives: the largest first, each where nothing that lives
+    meanwhile is, as low as can be."""
+    random = np.random.default_rng(3)
+    lives = [
+        Life((k, ""), int(size), 4, int(first), int(first + length))
+        for k, (size, first, length) in enumerate(random.integers(0, (5000, 40, 20), (200, 3)))
+    ]
+    places: dict[Any, Size] = {}
+    arena = _place_fixed(lives, places)
+    placed: list[tuple[int, int, Life]] = []
+    for life in sorted(lives, key=lambda x: (-_bytes(x), x.first)):
+        others = [p for p in placed if p[2].first <= life.last and life.first <= p[2].last]
+        free = [
+            start
+            for start in (0, *(stop for _, stop, _ in others))
+            if all(start + _bytes(life) <= a or b <= start for a, b, _ in others)
+        ]
+        offset = places[life.owner]
+        assert offset == min(free)
+        placed.append((min(free), min(free) + _bytes(life), life))
+    assert arena == max(stop for _, stop, _ in placed)
+
+
+def test_offsets_past_all_memory_do_not_wrap() -> None:
+    lives = [Life((k, ""), 1 << 56, 4, 0, 0) for k in range(200)]
+    assert _place_fixed(lives, {}) > 1 << 62
