@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import full, matmul, op
-from tests.faults import programs
+from tests.faults import control, programs
 from tests.faults.programs import N
 
 from weftc.ops import build
@@ -130,6 +130,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
     ),
     "fusion": (
+        Fault(
+            "a region runs before the kernels that it reads",
+            f"{_CLUSTERS}:_drafts",
+            "frozenset(node.inputs)",
+            "frozenset()",
+            control.after_a_loop,
+        ),
         Fault(
             "kernels in reverse order",
             f"{_CLUSTERS}:fuse",
@@ -560,6 +567,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     ),
     "memory": (
         Fault(
+            "a value that a loop reads in every turn dies before",
+            f"{_MEMORY}:_lifetimes",
+            "for node in step.inputs:",
+            "for node in () if hasattr(step, 'bodies') else step.inputs:",
+            control.after_a_loop,
+        ),
+        Fault(
             "a live buffer is overwritten",
             f"{_MEMORY}:_place_fixed",
             "lasts >= life.first",
@@ -602,6 +616,104 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "insert(0, (coefficient,))",
             "insert(0, (1,))",
             programs.sizes,
+        ),
+        Fault(
+            "state does not move on",
+            f"{_ASSEMBLY}.control:_rotate",
+            "Rotate(s.read, s.written, s.spare)",
+            "Rotate(s.written, s.read, s.spare)",
+            control.sums,
+        ),
+        Fault(
+            "both turns write to one buffer",
+            f"{_ASSEMBLY}.control:_state",
+            "(state.spare, other)",
+            "(state.spare, result)",
+            control.sums,
+        ),
+        Fault(
+            "a loop starts from what lies in its result",
+            f"{_ASSEMBLY}.control:_state",
+            "(state.read, first)",
+            "(state.read, result)",
+            control.sums,
+        ),
+        Fault(
+            "a loop's last turn is forgotten where it ends in the spare buffer",
+            f"{_ASSEMBLY}.control:_finish",
+            "s.read, s.result",
+            "s.result, s.result",
+            control.even_turns,
+        ),
+        Fault(
+            "a loop runs at least once",
+            f"{_ASSEMBLY}.control:fori",
+            "Count(counter, upper, run.here)",
+            "Count(counter, upper, first + 1)",
+            control.between_bounds,
+        ),
+        Fault(
+            "a loop counts from nothing",
+            f"{_ASSEMBLY}.control:fori",
+            "Copy(lower, counter",
+            "Copy(upper, counter",
+            control.between_bounds,
+        ),
+        Fault(
+            "a loop runs while its condition fails",
+            f"{_ASSEMBLY}.control:while_loop",
+            "(end, turn)",
+            "(turn, end)",
+            control.doubled,
+        ),
+        Fault(
+            "a branch runs into the next",
+            f"{_ASSEMBLY}.control:branch",
+            "Jump(run.here)",
+            "Jump(end + 1)",
+            control.chosen,
+        ),
+        Fault(
+            "branches in reverse",
+            f"{_ASSEMBLY}.control:branch",
+            "tuple(targets)",
+            "tuple(targets[::-1])",
+            control.chosen,
+        ),
+        Fault(
+            "a body's values lie over those around it",
+            f"{_ASSEMBLY}.instructions:Instructions.run",
+            "inner = arena + memory.scratch.get((index, BODIES), 0)",
+            "inner = arena",
+            control.sorted_in_loop,
+        ),
+        Fault(
+            "a routine is given its result first",
+            f"{_ASSEMBLY}.regions:_call_routine",
+            "(*frame.operands, *frame.results)",
+            "(*frame.results, *frame.operands)",
+            control.sorted_in_loop,
+        ),
+        Fault(
+            "one buffer for two results of a body",
+            "weftc.passes.own_outputs:own_each_output",
+            "if node in seen else",
+            "if node.op.name == 'input' else",
+            control.swapped,
+        ),
+        Fault(
+            "the condition of a loop is asked of the state before",
+            "weftc.fusion.regions:_turn",
+            "(*body.outputs, *body.inputs[len(body.outputs) :])",
+            "body.inputs",
+            control.doubled,
+        ),
+        Fault(
+            "a body's arena is too small",
+            "weftc.fusion.regions:scratch",
+            "arena = maximum(arena, other)",
+            "arena = 1",
+            control.sorted_in_loop,
         ),
     ),
 }

@@ -9,7 +9,8 @@ turn, the body with the condition on what it returns, so that they share kernels
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from weftc.fusion.kernel import Region
@@ -67,10 +68,19 @@ def _bodies(node: Node) -> tuple[Graph, ...]:
     return tuple(node.graphs())
 
 
+def body_operands(node: Node) -> Iterator[tuple[Graph, Sequence[Node]]]:
+    """The graphs that a node runs, each with what it is given at first; a body that counts is given
+    the upper bound, which it stays below."""
+    given = {"branch": node.inputs[1:], "fori": node.inputs[1:]}.get(node.op.name, node.inputs)
+    for graph in node.graphs():
+        yield graph, given
+
+
 def _turn(body: Graph, condition: Graph) -> Graph:
     """The body of a loop, and whether its condition holds for what the body returns."""
     operands = (*body.outputs, *body.inputs[len(body.outputs) :])
-    return Graph(body.name, body.inputs, (*body.outputs, *inlined(condition, operands)))
+    outputs = (*body.outputs, *inlined(condition, operands))
+    return replace(body, outputs=outputs, constraints=body.constraints + condition.constraints)
 
 
 def inlined(graph: Graph, operands: Sequence[Node]) -> list[Node]:

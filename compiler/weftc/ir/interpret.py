@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -27,9 +29,38 @@ def interpret(
     return [f if token else np.array(f, order="C") for f, token in zip(found, tokens)]
 
 
+class TooLongError(Exception):
+    """A graph took more than it was allowed (`bounded`)."""
+
+
+class _State(threading.local):
+    left: int | None = None
+
+
+_state = _State()
+_NODE = 100
+"""What evaluating a node takes besides its elements."""
+
+
+@contextmanager
+def bounded(work: int) -> Iterator[None]:
+    """Within, the bodies of loops and branches may take so much, in additions, about: TooLongError
+    where they would take more, as a loop that never ends does."""
+    before, _state.left = _state.left, work
+    try:
+        yield
+    finally:
+        _state.left = before
+
+
 def call(graph: Graph, arrays: Sequence[Any]) -> tuple[Any, ...]:
     """The outputs of a graph of fixed sizes that a node holds; they may share memory with `arrays`,
     and with each other."""
+    if _state.left is not None:
+        elements = max((array.size for array in arrays if array is not None), default=0)
+        _state.left -= len(graph.nodes()) * (_NODE + elements)
+        if _state.left < 0:
+            raise TooLongError(f"{graph.name} runs too long")
     return _outputs(graph, arrays, {})
 
 
@@ -113,13 +144,14 @@ def _bind(graph: Graph, arrays: Sequence[Array], sizes: Mapping[str, int]) -> di
     if len(arrays) != len(graph.inputs):
         raise ShapeError(f"{graph.name} has {len(graph.inputs)} inputs, not {len(arrays)}")
     bound = dict(sizes)
-    for node, array in zip(graph.inputs, arrays):
+    pairs = [(n, a) for n, a in zip(graph.inputs, arrays) if n.value_type is not TOKEN]
+    for node, array in pairs:
         if array.dtype != node.type.dtype.dtype:
             raise DTypeError(f"input {node['name']!r} is {node.type}, not {array.dtype}")
         for size, actual in zip(node.type.shape, array.shape):
             if isinstance(size, Dim) and size.terms == (((str(size),), 1),):
                 bound.setdefault(str(size), actual)
-    for node, array in zip(graph.inputs, arrays):
+    for node, array in pairs:
         if concrete_type(node.type, bound).shape != array.shape:
             raise ShapeError(f"input {node['name']!r} is {node.type}, not of shape {array.shape}")
     return bound

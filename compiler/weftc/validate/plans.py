@@ -14,7 +14,7 @@ from weftc.ir.constraints import holds
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Dim, Shape, value_of
-from weftc.ir.types import ValueType
+from weftc.ir.types import TensorType, ValueType
 
 Complaint: TypeAlias = "str | None"
 Room: TypeAlias = Mapping[str, Scratch]
@@ -189,9 +189,11 @@ _FARTHEST = 16
 
 
 def symbol_sizes(graph: Graph, first: int) -> dict[str, int] | None:
-    """A size for every symbol of the inputs, near `first` and all different and greater than 1 if
-    the constraints of the graph allow this; None where none are found that they allow."""
-    sizes = [size for node in graph.inputs for size in node.type.shape if isinstance(size, Dim)]
+    """A size for every symbol, near `first` and all different and greater than 1 if the constraints
+    of the graph allow this; None where none are found that they allow. A body may have symbols that
+    its inputs do not show."""
+    arrays = [t for n in graph.nodes() for t in result_types(n) if isinstance(t, TensorType)]
+    sizes = [size for type_ in arrays for size in type_.shape if isinstance(size, Dim)]
     names = sorted({name for size in sizes for name in size.symbols()})
     found = {name: first + 2 * position for position, name in enumerate(names)}
     for _ in names:  # each time the best that changing one symbol after the other brings

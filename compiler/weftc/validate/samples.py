@@ -9,14 +9,16 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from weftc.ir.interpret import concrete_type, evaluate, interpret
+from weftc.fusion.regions import body_operands, result_types
+from weftc.ir.hosts import host_functions
+from weftc.ir.interpret import TooLongError, bounded, concrete_type, evaluate, interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import static_shape
 from weftc.ir.types import TensorType
 from weftc.validate.plans import is_allowed, symbol_sizes
 from weftrt.dtypes import DType, Kind
-from weftrt.errors import OutOfBoundsError
+from weftrt.errors import CheckError, OutOfBoundsError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -29,6 +31,8 @@ _FIRST_SIZES: Final = (70, 19, 3)
 of a reduction, and leaves a rest."""
 _INDEX_RANGES: Final = ((-1.0, 1.0), (0.0, 1.0), (0.0, 0.5), (0.0, 0.0))
 """Where indices are drawn, in parts of their axis, until all are valid."""
+_TURNS: Final = 6
+"""About how often loops turn whose bounds are inputs."""
 _FLOAT_EDGES: Final = (-0.0, np.nan, np.inf, 0.0, -np.inf, 1.0, -1.0, 1e-40)
 
 
@@ -43,8 +47,11 @@ class Sample:
 
 def draw(graph: Graph) -> list[Sample]:
     """Two samples of `graph`: ordinary values in larger sizes, and edge values in small ones; where
-    sizes are symbols also with all of them 1, and 0. Fewer where its values are too large or no
-    indices are found that are valid."""
+    sizes are symbols also with all of them 1, and 0. Fewer where its values are too large, it runs
+    too long, or no indices are found that are valid; none where it calls Python, which might
+    notice."""
+    if host_functions(graph):
+        return []
     choices = [symbol_sizes(graph, first) for first in _FIRST_SIZES]
     possible = [s for s in choices if s is not None and _is_possible(graph, s)]
     fitting = [s for s in possible if steps(graph.nodes(), s) <= LARGEST_LOOPS]
@@ -92,9 +99,12 @@ def _work(nodes: Iterable[Node], sizes: dict[str, int]) -> int:
 
 
 def _counted(nodes: Iterable[Node], sizes: dict[str, int]) -> Iterator[tuple[Node, int]]:
-    """Each node with the number of its elements; with that of its products for a contraction."""
+    """Each node with the number of its elements; with that of its products for a contraction. A
+    body counts once."""
     for node in nodes:
-        count: int = prod(_shape(node, sizes))
+        for graph in node.graphs():
+            yield from _counted(graph.nodes(), sizes)
+        count = sum(map(prod, _shapes(node, sizes)))
         if node.op.family is Family.CONTRACTION:
             operand = _shape(node.inputs[0], sizes)
             count *= prod(operand[axis] for axis in node["contracted"][0])
@@ -105,12 +115,20 @@ def _shape(node: Node, sizes: dict[str, int]) -> tuple[int, ...]:
     return static_shape(concrete_type(node.type, sizes).shape)
 
 
+def _shapes(node: Node, sizes: dict[str, int]) -> Iterator[tuple[int, ...]]:
+    """Those of all arrays that a node gives."""
+    for type_ in result_types(node):
+        if isinstance(type_, TensorType):
+            yield static_shape(concrete_type(type_, sizes).shape)
+
+
 def _is_possible(graph: Graph, sizes: dict[str, int]) -> bool:
-    return all(size >= 0 for node in graph.nodes() for size in _shape(node, sizes))
+    shapes = (shape for node in graph.all_nodes() for shape in _shapes(node, sizes))
+    return all(size >= 0 for shape in shapes for size in shape)
 
 
 def _outputs(graph: Graph, inputs: list[Array], sizes: dict[str, int]) -> list[Array]:
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), bounded(LARGEST):
         return interpret(graph, inputs, sizes)
 
 
@@ -118,26 +136,30 @@ def _draw(graph: Graph, sizes: dict[str, int], edges: bool) -> Sample | None:
     axes = _indexed_axes(graph, sizes)
     for part in _INDEX_RANGES:
         random = np.random.default_rng(len(graph.inputs))
-        inputs = []
+        inputs: list[Any] = []
         for node in graph.inputs:
-            type_ = concrete_type(node.type, sizes)
-            if node in axes:
+            type_ = concrete_type(node.value_type, sizes)
+            if not isinstance(type_, TensorType):
+                inputs.append(None)  # a token
+            elif node in axes:
                 inputs.append(_indices(type_, axes[node], part, random))
             else:
                 inputs.append(_values(type_, edges, random))
         try:
             return Sample(sizes, inputs, _outputs(graph, inputs, sizes))
-        except OutOfBoundsError:
+        except (OutOfBoundsError, CheckError, TooLongError):
             continue
     return None
 
 
 def _indexed_axes(graph: Graph, sizes: dict[str, int]) -> dict[Node, int]:
-    """For each integer input that reaches the indices of a take or scatter, the smallest axis."""
+    """For each integer input that reaches the indices of a take or scatter, the smallest axis; a
+    loop that counts to it is an axis of a few elements, and so are branches that it chooses."""
     smallest: dict[Node, int] = {}
     for node in reversed(graph.nodes()):
         for operand, size in _index_uses(node, smallest, sizes):
-            if operand.type.dtype.is_integer:
+            type_ = operand.value_type
+            if isinstance(type_, TensorType) and type_.dtype.is_integer:
                 smallest[operand] = min(size, smallest.get(operand, size))
     return {node: size for node, size in smallest.items() if node.op.name == "input"}
 
@@ -147,6 +169,13 @@ def _index_uses(
 ) -> Iterator[tuple[Node, int]]:
     if node.op.family is Family.INDEXING:
         yield node.inputs[1], _shape(node.inputs[0], sizes)[node["axis"]]
+    for graph, operands in body_operands(node):
+        inner = _indexed_axes(graph, sizes)
+        yield from ((o, inner[i]) for o, i in zip(operands, graph.inputs) if i in inner)
+    if node.op.name == "fori":
+        yield from zip(node.inputs[:2], (1, _TURNS))
+    if node.op.name == "branch":
+        yield node.inputs[0], len(node["branches"])
     if node in smallest:
         yield from ((operand, smallest[node]) for operand in node.inputs)
 

@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from weftc.fusion.kernel import Kernel, KernelPlan
+from weftc.fusion.kernel import Kernel, KernelPlan, Step
 from weftc.ir.interpret import evaluate
 from weftc.ir.node import Graph, Node
 from weftc.loop.interpret import NO_REPORT, Order, interpret
@@ -82,7 +82,7 @@ class ValueValidator(FormValidator):
         super().begin(graph)
         self._samples, self._outputs = samples.draw(graph), graph.outputs
         if not self._samples:
-            self._say(f"{graph.name} is too large, or needs indices, to be tried: form only")
+            self._say(f"{graph.name} is too large or too long, or needs indices: form only")
 
     def after(self, name: str, graph: Graph) -> None:
         super().after(name, graph)
@@ -95,7 +95,7 @@ class ValueValidator(FormValidator):
             if len(found) != len(sample.outputs):
                 raise Miscompiled(f"pass {name}", f"{changed} number of outputs")
             for position, (new, old) in enumerate(zip(found, sample.outputs)):
-                where = difference(new, old)
+                where = None if old is None else difference(new, old)  # a token
                 if where is not None:
                     node = plans.describe(graph.outputs[position])
                     text = f"{changed} value of output {position}, {node}: {where}"
@@ -109,14 +109,14 @@ class ValueValidator(FormValidator):
 
     def _kernels_in_turn(self, plan: KernelPlan, run: Run) -> None:
         buffers = dict(zip(plan.graph.inputs, run.sample.inputs, strict=True))
-        for kernel in plan.kernels:
-            values = {node: buffers[node] for node in kernel.inputs}
+        for step in plan.steps:
+            values: dict[Node, Any] = {node: buffers[node] for node in step.inputs}
             with np.errstate(all="ignore"):
-                for node in kernel.nodes:
+                for node in _computed(step):
                     if node not in values:
-                        operands = [values[i] for i in node.inputs]
+                        operands = [values.get(i) for i in node.inputs]  # None for a token
                         values[node] = evaluate(node, operands, run.sample.sizes)
-            for node in kernel.outputs:
+            for node in step.outputs:
                 buffers[node] = values[node]
                 where = difference(values[node], run.values[node])
                 if where is not None:
@@ -160,7 +160,8 @@ class ValueValidator(FormValidator):
             return
         for sample in self._samples:
             found = self._native.program(program, sample.inputs)
-            for position, (new, old) in enumerate(zip(found, sample.outputs, strict=True)):
+            wanted = [output for output in sample.outputs if output is not None]
+            for position, (new, old) in enumerate(zip(found, wanted, strict=True)):
                 where = difference(new, old)
                 if where is not None:
                     raise Miscompiled(stage, f"output {position} of the program: {where}")
@@ -185,6 +186,11 @@ class ValueValidator(FormValidator):
         if text not in self._said:
             self._said.add(text)
             self._tell(text)
+
+
+def _computed(step: Step) -> tuple[Node, ...]:
+    """What a step computes, in order."""
+    return step.nodes if isinstance(step, Kernel) else (step.node, *step.outputs)
 
 
 def _launch(stage: str, trial: Trial, launch: _Launch) -> None:

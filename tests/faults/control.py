@@ -1,0 +1,100 @@
+"""Wrong turns: faults in what becomes of branches, loops and calls of routines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.compiler.assembly.graphs import choose, full, integer, loop, repeat
+from tests.compiler.schedule.kernels import Inputs
+
+from weftc.ir.node import Node
+from weftc.ops import build
+from weftc.ops.movement import flip
+from weftc.ops.pointwise import add, lt, mul, neg
+from weftc.ops.reduction import sum as total
+from weftc.ops.sorting import sort
+from weftrt import dtypes
+
+SIZE = 90
+
+
+def _count(x: Inputs) -> Node:
+    return x(dtype=dtypes.int64)
+
+
+def sums(x: Inputs) -> tuple[Node, ...]:
+    """A loop of a known number of turns over two arrays of state."""
+
+    def body(i: Node, a: Node, b: Node) -> Sequence[Node]:
+        return add(a, flip(b, axes=(0,))), add(b, full(1.0, dtypes.float32, (SIZE,)))
+
+    return tuple(loop(integer(0), integer(3), [x(SIZE), x(SIZE)], body))
+
+
+def even_turns(x: Inputs) -> tuple[Node, ...]:
+    """A loop that ends in the spare buffer, and a program that goes on with its result."""
+
+    def body(i: Node, a: Node) -> Sequence[Node]:
+        return (add(a, a),)
+
+    (result,) = loop(integer(1), integer(5), [x(SIZE)], body)
+    return result, neg(result)
+
+
+def between_bounds(x: Inputs) -> tuple[Node, ...]:
+    """Loops of bounds that are not known: one that turns three times, and one that does not."""
+    low = _count(x)
+    high = add(low, integer(3))
+
+    def body(i: Node, a: Node) -> Sequence[Node]:
+        return (add(a, i),)
+
+    return *loop(low, high, [_count(x)], body), *loop(high, low, [_count(x)], body)
+
+
+def doubled(x: Inputs) -> tuple[Node, ...]:
+    """A loop that runs as long as its state is small."""
+
+    def condition(a: Node, k: Node) -> Sequence[Node]:
+        return (lt(k, integer(5)),)
+
+    def body(a: Node, k: Node) -> Sequence[Node]:
+        return add(a, a), add(k, integer(1))
+
+    return tuple(repeat(condition, [x(SIZE), integer(0)], body))
+
+
+def swapped(x: Inputs) -> tuple[Node, ...]:
+    """A loop with one result twice, and state that changes places."""
+
+    def body(i: Node, a: Node, b: Node, c: Node) -> Sequence[Node]:
+        twice = add(a, b)
+        return twice, twice, a
+
+    return tuple(loop(integer(0), integer(3), [x(SIZE), x(SIZE), x(SIZE)], body))
+
+
+def chosen(x: Inputs) -> tuple[Node, ...]:
+    """One of three branches with values of their own in memory."""
+    a = x(SIZE)
+    some = [lambda a: [neg(a)], lambda a: [add(a, a)], lambda a: [mul(a, a)]]
+    return tuple(choose(_count(x), [a], *some))
+
+
+def sorted_in_loop(x: Inputs) -> tuple[Node, ...]:
+    """A body whose values lie in an arena of its own, beside the state of its loop."""
+
+    def body(i: Node, a: Node) -> Sequence[Node]:
+        ordered = sort(neg(a), descending=False)
+        return (add(a, sort(add(ordered, a), descending=True)),)
+
+    wide = sort(x(SIZE, SIZE), descending=False)
+    (result,) = loop(integer(0), integer(3), [total(wide, axes=(1,))], body)
+    return (sort(add(wide, build.expand(result, (SIZE, SIZE), (0,))), descending=True),)
+
+
+def after_a_loop(x: Inputs) -> tuple[Node, ...]:
+    """A kernel that reads what a loop gives, and one that it reads."""
+    start = add(x(SIZE), x(SIZE))
+    (result,) = loop(integer(0), integer(3), [start], lambda i, a: [mul(a, a)])
+    return (add(result, start),)
