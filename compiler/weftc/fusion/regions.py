@@ -10,7 +10,6 @@ turn, the body with the condition on what it returns, so that they share kernels
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 from weftc.fusion.kernel import Region
@@ -79,8 +78,7 @@ def body_operands(node: Node) -> Iterator[tuple[Graph, Sequence[Node]]]:
 def _turn(body: Graph, condition: Graph) -> Graph:
     """The body of a loop, and whether its condition holds for what the body returns."""
     operands = (*body.outputs, *body.inputs[len(body.outputs) :])
-    outputs = (*body.outputs, *inlined(condition, operands))
-    return replace(body, outputs=outputs, constraints=body.constraints + condition.constraints)
+    return body.returning((*body.outputs, *inlined(condition, operands)))
 
 
 def inlined(graph: Graph, operands: Sequence[Node]) -> list[Node]:

@@ -38,7 +38,7 @@ class _State(threading.local):
 
 
 _state = _State()
-_NODE = 100
+_NODE = 4000
 """What evaluating a node takes besides its elements."""
 
 

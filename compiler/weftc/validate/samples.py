@@ -147,8 +147,10 @@ def _draw(graph: Graph, sizes: dict[str, int], edges: bool) -> Sample | None:
                 inputs.append(_values(type_, edges, random))
         try:
             return Sample(sizes, inputs, _outputs(graph, inputs, sizes))
-        except (OutOfBoundsError, CheckError, TooLongError):
+        except (OutOfBoundsError, CheckError):
             continue
+        except TooLongError:
+            break
     return None
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from tests.compiler.assembly.graphs import graph, loop, parts, repeat
 from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import matmul, op
 
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import TABLE, HostFunction
 from weftc.ir.sizes import Dim
+from weftc.ir.types import TensorType
 from weftc.ops import build
 from weftc.validate import samples
 from weftrt import dtypes
@@ -70,3 +73,47 @@ def test_no_sample_where_no_index_is_valid_or_the_graph_is_too_large() -> None:
     assert samples.draw(x.graph(op("exp", x(samples.LARGEST + 1)))) == []
     x = Inputs()
     assert samples.draw(x.graph(matmul(x(256, 256), x(256, 256)))) == []
+
+
+INT = TensorType(dtypes.int64, ())
+
+
+def test_indices_that_bodies_take() -> None:
+    """An operand of a loop whose body takes by it, and the number of the turn itself."""
+
+    def whole(low: Node, high: Node, place: Node, table: Node) -> list[Node]:
+        def body(i: Node, row: Node, place: Node, table: Node) -> list[Node]:
+            taken = [op("take", table, index, axis=0) for index in (i, place)]
+            return [op("add", row, op("mul", *taken))]
+
+        return loop(low, high, [op("take", table, place, axis=0)], body, place, table)
+
+    table = TensorType(dtypes.float32, (5, 3))
+    found = samples.draw(graph("taking", whole, INT, INT, INT, table))
+    assert found and all(-5 <= sample.inputs[2] < 5 for sample in found)
+    assert all(sample.inputs[1] <= 5 for sample in found)
+
+
+def test_no_sample_of_a_loop_that_does_not_end_or_that_calls_python() -> None:
+    def endless(x: Node) -> list[Node]:
+        return repeat(lambda x: [op("eq", x, x)], [x], lambda x: [op("add", x, x)])
+
+    assert samples.draw(graph("endless", endless, INT)) == []
+
+    called: list[int] = []
+    function = HostFunction(lambda: called.append(1) or [])
+
+    def calling(x: Node) -> list[Node]:
+        call = TABLE["callback"]
+        return [x, *parts(call(TABLE["token"](), function=function, types=()))]
+
+    assert samples.draw(graph("calling", calling, INT)) == [] and not called
+
+
+def test_a_check_that_fails_makes_no_sample() -> None:
+    def checked(x: Node) -> list[Node]:
+        small = op("lt", x, op("mul", x, x))
+        return [TABLE["check"](TABLE["token"](), small, message="")]
+
+    for sample in samples.draw(graph("checked", checked, INT)):
+        assert sample.inputs[0] < sample.inputs[0] ** 2
