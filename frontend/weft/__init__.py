@@ -29,8 +29,9 @@ from weftrt.dtypes import (
 )
 
 if TYPE_CHECKING:
-    from weft import errors, nn, tree
+    from weft import debug, errors, nn, tree
     from weft.autodiff import grad, stop_gradient, value_and_grad, vjp
+    from weft.callbacks import ShapeDtypeStruct, callback
     from weft.control import cond, fori_loop, switch, while_loop
     from weft.jitting import jit
     from weft.ops import *  # noqa: F403
@@ -48,6 +49,8 @@ pi = 3.141592653589793
 
 _LAZY = {
     "Array": "weftrt.array",
+    "ShapeDtypeStruct": "weft.callbacks",
+    "callback": "weft.callbacks",
     "jit": "weft.jitting",
     "grad": "weft.autodiff",
     "value_and_grad": "weft.autodiff",
@@ -59,13 +62,16 @@ _LAZY = {
     "fori_loop": "weft.control",
 }
 """Where public names live that are no array functions."""
-_ARRAY_MODULES = ("nn",)
+_ARRAY_MODULES = ("debug", "nn")
 
 __all__ = [
     "Array",
     "DType",
+    "ShapeDtypeStruct",
     "bool",
+    "callback",
     "cond",
+    "debug",
     "e",
     "errors",
     "float32",
