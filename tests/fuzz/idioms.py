@@ -46,6 +46,7 @@ from tests.fuzz.rules.products import (
     scalars,
 )
 from tests.fuzz.rules.reductions import reduction, rowwise
+from tests.fuzz.rules.sorting import rows_in_order, sorting
 
 
 def normalize(d: Drawer) -> None:
@@ -192,6 +193,7 @@ COMMON: tuple[Rule, ...] = (
     *(array_index, cross_entropy),
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
+    *(sorting, sorting, rows_in_order),
 )
 ALL: tuple[Rule, ...] = (
     *COMMON,

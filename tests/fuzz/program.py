@@ -181,6 +181,13 @@ def _power(instruction: Instruction, operands: list[str]) -> str:
     return f"{operands[0]} ** {instruction.options['exponent']!r}"
 
 
+def _top_k(instruction: Instruction, operands: list[str]) -> str:
+    call = _positional("k")
+    options = {k: v for k, v in instruction.options.items() if k != "part"}
+    text = call(Instruction("top_k", instruction.operands, options), operands)
+    return f"{text}[{instruction.options['part']}]"
+
+
 def _index(instruction: Instruction, operands: list[str]) -> str:
     key = instruction.options["key"]
     items = [_key_text(item, operands[1:]) for item in key]
@@ -209,6 +216,7 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
     "pad": _pad,
     "einsum": _einsum,
     "index": _index,
+    "top_k": _top_k,
     "literal_power": _power,
     "one_hot": _positional("num_classes"),
     "astype": _positional("dtype"),

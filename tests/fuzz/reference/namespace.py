@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from tests.fuzz.reference import elementwise, movement, reductions
+from tests.fuzz.reference import elementwise, movement, reductions, sorting
 from tests.fuzz.reference.values import INTEGERS, Bounded, Invalid, as_float, exactly, moved
 
 Reference = Callable[..., Bounded]
@@ -81,12 +81,14 @@ MOVEMENT = (
     "squeeze", "flip", "concat", "stack", "pad", "astype", "index", "take", "one_hot",
 )  # fmt: skip
 PRODUCTS = ("matmul", "outer", "tensordot", "vecdot", "einsum")
+SORTING = ("sort", "argsort", "top_k")
 CREATION = ("arange", "linspace", "full", "full_like", "eye")
 
 FUNCTIONS: dict[str, Reference] = {
     **_public(elementwise, *FLOAT_UNARY, *UNARY, *ARITHMETIC, *COMPARISONS, *LOGICAL, *BITWISE),
     **_public(elementwise, "where", "clip", "literal_power"),
     **_public(reductions, *REDUCTIONS, *ROWWISE),
+    **_public(sorting, *SORTING),
     **_public(movement, *MOVEMENT, *PRODUCTS, *CREATION),
     "nn.relu": relu,
     "nn.silu": silu,
