@@ -9,7 +9,7 @@ from weft import diagnostics
 from weft.ops import core, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong
-from weft.tracing import Tracer, active, apply, lift
+from weft.tracing import Tracer, apply, lift, results
 from weftc.ir.sizes import Size
 from weftc.ops import TABLE
 from weftrt.errors import ShapeError, UsageError
@@ -36,13 +36,8 @@ def top_k(x: Any, k: int, /, *, axis: int = -1) -> tuple[Tracer, Tracer]:
     place = core.axis_of("top_k", value, axis)
     count = core.size_of("top_k", k)
     _check_count(value, count, value.shape[place], place)
-    values, indices = _along(value, place, lambda rows: _largest(rows, count))
+    values, indices = _along(value, place, lambda rows: results(TABLE["top_k"](rows.node, k=count)))
     return values, indices
-
-
-def _largest(rows: Tracer, k: int) -> list[Tracer]:
-    both = TABLE["top_k"](rows.node, k=k)
-    return [Tracer(TABLE["project"](both, index=index), active()) for index in range(2)]
 
 
 def _check_count(x: Tracer, k: int, size: Size, axis: int) -> None:
