@@ -57,7 +57,15 @@ def five_deep(x: Any, n: Any) -> Any:
     return wf.cond(n > 0, lambda: deeper(4, x), lambda: x)
 
 
-PROGRAMS = (chosen, switched, until_large, counted, nested, five_deep)
+def sloped(x: Any, n: Any) -> Any:
+    def value(x: Any) -> Any:
+        y = wf.sin(x)
+        return wf.sum(wf.cond(n > 1, lambda: x * y, lambda: wf.cond(n > 0, lambda: y, lambda: x)))
+
+    return wf.value_and_grad(value)(x)
+
+
+PROGRAMS = (sloped, chosen, switched, until_large, counted, nested, five_deep)
 MODES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "jit": wf.jit,
     "eager": lambda function: lambda x, n: function(wf.asarray(x), wf.asarray(n)),

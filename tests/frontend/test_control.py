@@ -375,6 +375,61 @@ def test_an_error_in_a_body_leaves_the_trace_around_it_whole() -> None:
 
 
 # ---------------------------------------------------------------------------------------------
+# Gradients
+# ---------------------------------------------------------------------------------------------
+
+
+def branching(x: Any, n: Any) -> Any:
+    y = wf.sin(x)
+    inner: Callable[[], Any] = lambda: cond(n < -1, lambda: (x, y), lambda: (y**3, x))  # noqa: E731
+    a, b = cond(n > 0, lambda: (y * x, x), inner)
+    return wf.sum(a) + 2 * wf.sum(wf.exp(b))
+
+
+def unrolled(x: Any, n: int) -> Any:
+    y = wf.sin(x)
+    a, b = (y * x, x) if n > 0 else (x, y) if n < -1 else (y**3, x)
+    return wf.sum(a) + 2 * wf.sum(wf.exp(b))
+
+
+@pytest.mark.parametrize("n", [1, -1, -2])
+def test_gradients_flow_through_the_branch_that_runs(n: int) -> None:
+    x = np.linspace(0.1, 1, 4)
+    found = staged.run(wf.grad(branching), x, n)
+    expected = staged.run(wf.grad(lambda x: unrolled(x, n)), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    second = staged.run(wf.grad(lambda x, n: wf.sum(wf.grad(branching)(x, n))), x, n)
+    wanted = staged.run(wf.grad(lambda x: wf.sum(wf.grad(lambda v: unrolled(v, n))(x))), x)
+    np.testing.assert_allclose(second, wanted, rtol=1e-13)
+
+
+def test_gradients_are_taken_within_bodies() -> None:
+    def descend(x: Any) -> Any:
+        gradient = wf.grad(lambda v: wf.sum((v - x) ** 2))
+        return fori_loop(0, 50, lambda i, v: v - 0.25 * gradient(v), wf.zeros_like(x))
+
+    np.testing.assert_allclose(staged.run(descend, X), X, atol=1e-6)
+
+
+def test_a_gradient_stops_where_it_is_told_to() -> None:
+    def f(x: Any) -> Any:
+        steps = fori_loop(0, 3, lambda i, s: s * x, 1.0)
+        inner = cond(x > 0, lambda: wf.stop_gradient(x) * x, lambda: x)
+        return x * wf.stop_gradient(steps) + inner
+
+    assert staged.run(wf.grad(f), 2.0) == 8.0 + 2.0
+
+
+def test_a_gradient_through_a_loop_names_its_line() -> None:
+    def f(x: Any) -> Any:
+        return while_loop(lambda s: s < 10, lambda s: s * x, x)
+
+    with pytest.raises(TraceError, match=r"(?s)a loop has no gradient \(at .*while_loop\(lambda s"):
+        staged.stage(wf.grad(f), 2.0)
+    assert staged.run(wf.grad(lambda x: cond(x > 0, lambda: x, lambda: x) + 0 * x), 2.0) == 1.0
+
+
+# ---------------------------------------------------------------------------------------------
 # Effects
 # ---------------------------------------------------------------------------------------------
 
@@ -443,6 +498,24 @@ def test_effects_in_bodies_keep_their_place(shouted: list[float]) -> None:
         expected.append(t)
     assert shouted == expected
     assert result[0] == s + t
+
+
+def test_a_gradient_computes_no_effect_again(shouted: list[float]) -> None:
+    def f(x: Any) -> Any:
+        return cond(x > 0, lambda: wf.stop_gradient(effect("shout", x)[0]) * x, lambda: x)
+
+    with pytest.raises(TraceError, match="what an effect in it gives has no gradient"):
+        staged.stage(wf.grad(f), 2.0)
+
+    def g(x: Any) -> Any:
+        def loud() -> Any:
+            effect("shout", x)
+            return x * x
+
+        return cond(x > 0, loud, lambda: x)
+
+    assert heard_by(wf.grad(g), 2.0)[0] == 4.0
+    assert shouted == [2.0]
 
 
 def test_a_condition_has_no_effects(shouted: list[float]) -> None:

@@ -25,7 +25,7 @@ from weftrt import dtypes
 
 POINTWISE = [op for op in OPS if op.family is Family.POINTWISE]
 PULLED = [op for op in OPS if op.pull is not None]
-DIFFERENTIABLE = [op for op in OPS if op.vjp is not None]
+DIFFERENTIABLE = [op for op in OPS if op.vjp is not None and op.name not in ("while", "fori")]
 
 
 def inputs_of(types: tuple[TensorType, ...]) -> list[Node]:

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from weftc.ir.interpret import call
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
-from weftc.ops import check
+from weftc.ops import build, check
 from weftc.ops.pointwise import add, lt, neg
 from weftc.ops.source import constant, input
+from weftc.ops.structure import project
+from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 from weftrt.dtypes import DType
-from weftrt.errors import DTypeError, ShapeError
+from weftrt.errors import DTypeError, ShapeError, TraceError
 
 Arrays: TypeAlias = Sequence[Any]
 Types: TypeAlias = tuple[TensorType | TokenType, ...]
@@ -77,13 +79,50 @@ def _reference_branch(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[A
     return call(branches[min(max(int(index), 0), len(branches) - 1)], operands)
 
 
+def _vjp_branch(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+    """A branch of the gradients of the branches, which compute again what these need."""
+    wanted = [place for place, operand in enumerate(node.inputs[1:]) if _is_float(operand)]
+    given = [number for number, g in enumerate(cotangents) if g is not None]
+    graphs = tuple([_gradient(graph, given, wanted) for graph in node["branches"]])
+    arrived = [g for g in cotangents if g is not None]
+    result = branch(*node.inputs, *arrived, branches=graphs)
+    parts: list[Node | None] = [None] * len(node.inputs)
+    for index, place in enumerate(wanted):
+        parts[1 + place] = project(result, index=index)
+    return tuple(parts)
+
+
+def _is_float(node: Node) -> bool:
+    type_ = node.value_type
+    return isinstance(type_, TensorType) and type_.dtype.is_float
+
+
+def _gradient(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Graph:
+    """From the inputs of `graph` and cotangents of the results `given` to those of the inputs
+    `wanted`; zeros where no gradient comes."""
+    outputs = [graph.outputs[number] for number in given]
+    cotangents = [
+        input(index=place, name="cotangent", dtype=o.type.dtype, shape=o.type.shape)
+        for place, o in enumerate(outputs, len(graph.inputs))
+    ]
+    inputs = [graph.inputs[place] for place in wanted]
+    found = vjp(outputs, cotangents, inputs)
+    results = [g if g is not None else build.like(0.0, i) for g, i in zip(found, inputs)]
+    gradient = Graph(f"{graph.name} gradient", (*graph.inputs, *cotangents), tuple(results))
+    for node in gradient.all_nodes():
+        if node.op.effect:
+            problem = "a branch whose gradient needs what an effect in it gives has no gradient"
+            raise TraceError(f"{problem} (at {node.location or 'unknown place'})")
+    return gradient
+
+
 def _inputs(*types: TensorType) -> tuple[Any, ...]:
     named = enumerate(types)
     return tuple(input(index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in named)
 
 
 _VECTOR = TensorType(dtypes.float64, (3,))
-_SCALAR = TensorType(dtypes.float32, ())
+_SCALAR = TensorType(dtypes.float64, ())
 _COUNTER = TensorType(dtypes.uint8, ())
 _INT = TensorType(dtypes.int64, ())
 
@@ -106,6 +145,7 @@ branch = TABLE.add(
         Family.CONTROL,
         infer=_infer_branch,
         reference=_reference_branch,
+        vjp=_vjp_branch,
         holds_graphs=True,
         samples=_samples_branch,
     )
@@ -143,6 +183,13 @@ def _reference_while(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[An
     return state
 
 
+def _vjp_loop(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+    raise TraceError(
+        f"a loop has no gradient (at {node.location or 'unknown place'}): reverse mode needs every "
+        "state that it went through, and these are not kept; a loop of Python is unrolled"
+    )
+
+
 def _samples_while() -> Samples:
     operands = (_COUNTER, _VECTOR, _VECTOR)
     count, x, step = _inputs(*operands)
@@ -158,6 +205,7 @@ while_ = TABLE.add(
         Family.CONTROL,
         infer=_infer_while,
         reference=_reference_while,
+        vjp=_vjp_loop,
         holds_graphs=True,
         samples=_samples_while,
     )
@@ -199,6 +247,7 @@ fori = TABLE.add(
         Family.CONTROL,
         infer=_infer_fori,
         reference=_reference_fori,
+        vjp=_vjp_loop,
         holds_graphs=True,
         samples=_samples_fori,
     )
