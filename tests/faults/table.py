@@ -590,7 +590,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "symbolic values all in one place",
             f"{_MEMORY}:_place_symbolic",
-            "start + life.size * max(widest // life.itemsize, 1)",
+            "start + _room(life.size)",
             "start",
             lambda x: op("exp", matmul(matmul(x(N, 5), x(5, 6)), x(6, 7))),
         ),
@@ -711,8 +711,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "a body's arena is too small",
             "weftc.fusion.regions:scratch",
-            "arena = maximum(arena, other)",
-            "arena = 1",
+            "upper_bound(arenas)",
+            "min(1, upper_bound(arenas))",
             control.sorted_in_loop,
         ),
     ),

@@ -2,9 +2,8 @@
 
 Greedy best fit over byte ranges, in order of decreasing size (as in Pisarchyk and Lee, "Efficient
 Memory Management for Deep Neural Net Inference", 2020). Values of symbolic size come after the
-fixed part, those of wider elements first, so that each starts at a multiple of its element's size;
-their offsets are sums of sizes, and no reuse is assumed. Scratch of symbolic size comes last, that
-of every step at the same place: its size need be no multiple of its elements'.
+fixed part, and their offsets are sums of sizes: no reuse is assumed. Scratch of symbolic size comes
+last, that of every step at the same place.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 
 from weftc.fusion.kernel import KernelPlan, MemoryPlan
 from weftc.ir.node import Node
+from weftc.ir.size_functions import ceil_div, upper_bound
 from weftc.ir.sizes import Size
 
 ALIGNMENT = 64
@@ -42,7 +42,6 @@ class Life:
 
     owner: Owner
     size: Size
-    itemsize: int
     first: int
     last: int
 
@@ -63,20 +62,20 @@ def plan(steps: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> MemoryP
 
 def _place_symbolic(lives: Sequence[Life], start: Size, places: dict[Owner, Size]) -> Size:
     """Give each life a place from `start` on; the end of all."""
-    values = [x for x in lives if isinstance(x.owner, Node)]
-    scratch = [x for x in lives if not isinstance(x.owner, Node)]
-    widest = max((x.itemsize for x in scratch), default=1)
-    for life in sorted(values, key=lambda x: -x.itemsize):
+    steps: dict[int, Size] = {}
+    for life in (x for x in lives if isinstance(x.owner, Node)):
         places[life.owner] = start
-        start = start + life.size * max(widest // life.itemsize, 1)  # the scratch is aligned too
-    end = start
-    for step in {x.first for x in scratch}:
-        place = start
-        for life in sorted((x for x in scratch if x.first == step), key=lambda x: -x.itemsize):
-            places[life.owner] = place
-            place = place + life.size
-            end = end + life.size
-    return end
+        start = start + _room(life.size)
+    for life in (x for x in lives if not isinstance(x.owner, Node)):
+        place = steps.get(life.first, start)
+        places[life.owner] = place
+        steps[life.first] = place + _room(life.size)
+    return start + _room(upper_bound(end - start for end in steps.values()))
+
+
+def _room(size: Size) -> Size:
+    """`size` bytes, and what follows up to where the next value may start."""
+    return ceil_div(size, ALIGNMENT) * ALIGNMENT
 
 
 def _lifetimes(plan: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> list[Life]:
@@ -89,17 +88,18 @@ def _lifetimes(plan: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> li
     for index, step in enumerate(plan.steps):
         for node in step.outputs:
             if node not in outputs:
-                itemsize = node.type.dtype.itemsize
-                size = node.type.size * itemsize
-                lives.append(Life(node, size, itemsize, index, last.get(node, index)))
+                size = node.type.size * node.type.dtype.itemsize
+                lives.append(Life(node, size, index, last.get(node, index)))
         for name, need in scratch[index].items():
-            lives.append(Life((index, name), need.size, need.itemsize, index, index))
+            lives.append(Life((index, name), need.size, index, index))
     return lives
 
 
 def _bytes(life: Life) -> int:
     assert isinstance(life.size, int)
-    return -(-max(life.size, 1) // ALIGNMENT) * ALIGNMENT
+    size = _room(max(life.size, 1))
+    assert isinstance(size, int)
+    return size
 
 
 def _place_fixed(lives: Sequence[Life], places: dict[Owner, Size]) -> int:

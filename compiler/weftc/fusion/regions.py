@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from weftc.fusion.kernel import Region
-from weftc.fusion.memory import Scratch
+from weftc.fusion.memory import ALIGNMENT, Scratch
 from weftc.ir.node import Graph, Node
-from weftc.ir.size_functions import maximum
+from weftc.ir.size_functions import upper_bound
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType, TokenType, TupleType
 
@@ -25,8 +25,6 @@ CONDITION: Final = "condition"
 """The scratch of `while` that tells whether there is another turn."""
 COUNTER: Final = "counter"
 """The scratch of `fori` that its body reads as the number of the turn."""
-WIDEST: Final = 8
-"""Bytes of the widest elements: an arena within another starts at a multiple of them."""
 _LOOPS: Final = ("while", "fori")
 
 
@@ -104,7 +102,5 @@ def scratch(region: Region, arenas: Sequence[Size]) -> dict[str, Scratch]:
         needs[CONDITION] = Scratch(1, 1)
     if region.node.op.name == "fori":
         needs[COUNTER] = Scratch(8, 8)
-    arena: Size = 0
-    for other in arenas:
-        arena = maximum(arena, other)
-    return {BODIES: Scratch(arena, WIDEST), **needs} if arena != 0 else needs
+    arena = upper_bound(arenas)
+    return {BODIES: Scratch(arena, ALIGNMENT), **needs} if arena != 0 else needs

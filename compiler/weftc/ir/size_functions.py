@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import gcd
 
-from weftc.ir.size_order import never_negative
+from weftc.ir.size_order import never_negative, never_negative_term
 from weftc.ir.sizes import (
     Atom,
     Dim,
@@ -125,6 +125,20 @@ def minimum(a: Size, b: Size) -> Size:
 def maximum(a: Size, b: Size) -> Size:
     """a + b - min(a, b)."""
     return a + b - minimum(a, b)
+
+
+def upper_bound(sizes: Iterable[Size]) -> Size:
+    """No less than any of `sizes`, none of which is negative: found term by term, which is quicker
+    than `maximum` and gives shorter sizes."""
+    largest: dict[Monomial, int] = {}
+    rest: Size = 0
+    for size in sizes:
+        if all(never_negative_term(monomial) for monomial, _ in terms_of(size)):
+            for monomial, coefficient in terms_of(size):
+                largest[monomial] = max(largest.get(monomial, 0), coefficient)
+        else:
+            rest = rest + size
+    return rest + normal(largest)
 
 
 def _nested(a: Size, b: Size) -> Size | None:

@@ -17,12 +17,17 @@ def never_negative(size: Size, known: Sequence[Size] = (), depth: int = _DEPTH) 
     """Whether `size` is shown to be 0 or more wherever `known` sizes are. Symbols always are."""
     if not isinstance(size, Dim):
         return size >= 0
-    if all(c >= 0 and all(map(_never_negative_atom, m)) for m, c in size.terms):
+    if all(c >= 0 and never_negative_term(m) for m, c in size.terms):
         return True
     if depth == 0 or all(c <= 0 for _, c in size.terms):
         return False
     smaller = (*_without_minimum(size), *_without_quotient(size), *_less_known(size, known))
     return any(all(never_negative(s, known, depth - 1) for s in cases) for cases in smaller)
+
+
+def never_negative_term(monomial: Monomial) -> bool:
+    """Whether a product of atoms is shown to be 0 or more."""
+    return all(map(_never_negative_atom, monomial))
 
 
 def _never_negative_atom(atom: Atom) -> bool:

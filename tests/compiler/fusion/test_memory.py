@@ -13,16 +13,14 @@ from weft import specialize
 from weft.calls import Reader
 from weftc import pipeline
 from weftc.fusion.memory import Life, _bytes, _place_fixed
-from weftc.ir.sizes import Dim, Size
+from weftc.ir.sizes import Dim, Size, value_of
 from weftrt.cpu.host import host
 
 
 def at(size: Size, value: int) -> int:
     """A size where every symbol has this value."""
-    if isinstance(size, int):
-        return size
-    assert isinstance(size, Dim)
-    return sum(factor * value ** len(names) for names, factor in size.terms)
+    symbols = size.symbols() if isinstance(size, Dim) else ()
+    return value_of(size, dict.fromkeys(symbols, value))
 
 
 def spread(x: Any) -> Any:
@@ -59,7 +57,7 @@ def test_every_life_gets_the_lowest_gap() -> None:
     meanwhile is, as low as can be."""
     random = np.random.default_rng(3)
     lives = [
-        Life((k, ""), int(size), 4, int(first), int(first + length))
+        Life((k, ""), int(size), int(first), int(first + length))
         for k, (size, first, length) in enumerate(random.integers(0, (5000, 40, 20), (200, 3)))
     ]
     places: dict[Any, Size] = {}
@@ -79,5 +77,5 @@ def test_every_life_gets_the_lowest_gap() -> None:
 
 
 def test_offsets_past_all_memory_do_not_wrap() -> None:
-    lives = [Life((k, ""), 1 << 56, 4, 0, 0) for k in range(200)]
+    lives = [Life((k, ""), 1 << 56, 0, 0) for k in range(200)]
     assert _place_fixed(lives, {}) > 1 << 62

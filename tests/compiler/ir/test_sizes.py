@@ -18,6 +18,7 @@ from weftc.ir.size_functions import (
     minimum,
     mod,
     substitute,
+    upper_bound,
 )
 from weftc.ir.size_order import never_negative
 from weftc.ir.sizes import Dim, Size, lone_symbol, product, static_shape, value_of
@@ -162,3 +163,15 @@ def test_a_symbolic_size_has_no_truth_value() -> None:
         bool(N)
     with pytest.raises(ShapeError, match="symbolic"):
         static_shape((3, N))
+
+
+def test_an_upper_bound_is_found_term_by_term() -> None:
+    assert upper_bound([]) == 0
+    assert upper_bound([3, 7]) == 7
+    assert upper_bound([4 * N + 2, 5 * N, N * M - N]) == 5 * N + N * M + 2
+    cut = maximum(N - 4, 0)
+    for sizes in pairs((0, 1, 4, 9), (0, 1, 7)):
+        values = dict(zip("nm", sizes))
+        for some in ([cut, N], [cut, cut * M, 3], [floor_div(N, 2), N * M, cut]):
+            bound = value_of(upper_bound(some), values)
+            assert bound >= max(value_of(size, values) for size in some)
