@@ -20,7 +20,8 @@ from weftc.ops.movement import broadcast
 from weftc.ops.pointwise import add, div, lt, mul, neg, sub
 from weftc.ops.reduction import sum as total
 from weftc.validate import FormValidator
-from weftrt import dtypes
+from weftrt import array, dtypes
+from weftrt.cpu.executable import load
 from weftrt.cpu.host import host
 from weftrt.dtypes import DType
 from weftrt.program import Branch, Copy, Launch, Rotate
@@ -216,10 +217,27 @@ def test_equal_kernels_of_bodies_are_one() -> None:
     assert sum(isinstance(step, Launch) for step in program.steps) == 2
 
 
+def test_loops_and_branches_whose_memory_is_checked() -> None:
+    """Pointers that move from buffer to buffer, and bodies that run many times, or never."""
+
+    def whole(a: Node, b: Node, x: Node) -> Sequence[Node]:
+        fibonacci = loop(a, b, [x, x], lambda i, x, y: (y, add(x, y)))
+        (inner,) = loop(a, b, fibonacci[:1], lambda i, x: [nested(2, i, x)])
+        return *fibonacci, neg(inner)
+
+    program = graph("watched", whole, INT, INT, INTS)
+    executable = load(pipeline.compile(program, host(), watched=True))
+    for upper in range(4):
+        given = [np.asarray(np.int64(0)), np.asarray(np.int64(upper)), np.arange(3)]
+        found = executable.run([array.from_numpy(a, True) for a in given])
+        for one, wanted in zip(found, interpret(program, given), strict=True):
+            assert_same_bits(array.to_numpy(one), wanted)
+
+
 N = Dim.symbol("n")
 
 
-@pytest.mark.parametrize("size", [0, 2, 7, 70])
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 70])
 def test_symbolic_sizes(size: int) -> None:
     """A body with values of its own, of several element sizes, in an arena of unknown size."""
 
