@@ -71,6 +71,8 @@ class Stages:
     validator: Validator
     known: Clusters
     watched: bool = False
+    donated: tuple[int, ...] = ()
+    """Inputs whose memory the caller gives up."""
     prefix: str = ""
     """What the numbers of kernels start with: those of the regions that this is a body of."""
 
@@ -97,7 +99,7 @@ class Stages:
     def _body(self, graph: Graph, place: str) -> Stages:
         validator, prefix = self.validator.nested(), self.prefix + place
         graph = replace(graph, constraints=self.graph.constraints)
-        return Stages(graph, self.target, validator, self.known, self.watched, prefix)
+        return Stages(graph, self.target, validator, self.known, self.watched, (), prefix)
 
     def all(self) -> Iterator[Stages]:
         """These stages, then those of all bodies."""
@@ -190,33 +192,43 @@ class Stages:
             self.plan,
             self.memory,
             self.lowered_of,
+            dict(zip(self.kernels, self.widened, strict=True)),
             dict(zip(self.kernels, self.codes, strict=True)),
             {region: tuple(b.compiled for b in bodies) for region, bodies in self.bodies.items()},
         )
 
     @lazy
     def program(self) -> Program:
-        key = program_key(self.graph, self.target)
-        program = programs.assemble(self.compiled, key, host_functions(self.graph), self.watched)
+        key, functions = program_key(self.graph, self.target), host_functions(self.graph)
+        program = programs.assemble(self.compiled, key, functions, self.watched, self.donated)
         self.validator.program(program)
         return program
 
 
 def stages(
-    graph: Graph, target: Target, validator: Validator | None = None, watched: bool = False
+    graph: Graph,
+    target: Target,
+    validator: Validator | None = None,
+    watched: bool = False,
+    donated: tuple[int, ...] = (),
 ) -> Stages:
     """The stages of compiling `graph` for `target`, lazily, each checked by `validator`. Where
     something is checked, nothing is used that was compiled for another program."""
     validator = validator or Validator()
     known = Clusters() if validator.checks else cluster.SHARED
-    return Stages(graph, target, validator, known, watched)
+    return Stages(graph, target, validator, known, watched, donated)
 
 
 def compile(
-    graph: Graph, target: Target, validator: Validator | None = None, watched: bool = False
+    graph: Graph,
+    target: Target,
+    validator: Validator | None = None,
+    watched: bool = False,
+    donated: tuple[int, ...] = (),
 ) -> Program:
-    """Compile `graph` for `target`; a program that is to be watched describes its buffers."""
-    return stages(graph, target, validator, watched).program
+    """Compile `graph` for `target`. A program that is to be watched describes its buffers; results
+    may take over the memory of the inputs number `donated`."""
+    return stages(graph, target, validator, watched, donated).program
 
 
 def program_key(graph: Graph, target: Target) -> str:

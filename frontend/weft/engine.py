@@ -64,16 +64,17 @@ class Origin(Enum):
     SHARED = "shared"  # this process had it
 
 
-def executable(graph: Graph) -> tuple[Executable, Origin]:
-    """The program of `graph`, and where it came from."""
+def executable(graph: Graph, donated: tuple[int, ...] = ()) -> tuple[Executable, Origin]:
+    """The program of `graph`, and where it came from. It may have the memory of the inputs number
+    `donated`."""
     target, functions = host(), host_functions(graph)
-    key = _key(graph, target)
+    key = (*_key(graph, target), donated)
     slot = _slot((*key, functions))
     with _turn(slot):
         if slot.executable is not None:
             verification.check_shared(graph, slot.executable)
             return slot.executable, Origin.SHARED
-        program, origin = _program(graph, target, key)
+        program, origin = _program(graph, target, key, donated)
         slot.executable = executables.load(program, [f.function for f in functions])
         return slot.executable, origin
 
@@ -94,15 +95,19 @@ def _turn(slot: _Slot) -> Iterator[None]:
             slot.lock.release()
 
 
-def _program(graph: Graph, target: Target, key: Key) -> tuple[Program, Origin]:
+def _program(
+    graph: Graph, target: Target, key: Key, donated: tuple[int, ...]
+) -> tuple[Program, Origin]:
     """The program from the disk cache, or compiled now and kept there."""
     entry = " ".join(map(str, key))  # locations as text: they outlive the process
     program, found = programs.fetch(
         entry,
-        lambda: pipeline.compile(graph, target, verification.validator(), watched=_watched()),
+        lambda: pipeline.compile(
+            graph, target, verification.validator(), watched=_watched(), donated=donated
+        ),
     )
     if found:
-        verification.check_loaded(graph, target, program)
+        verification.check_loaded(graph, target, program, donated)
     where = "loaded from the cache" if found else "made, and kept in the cache if there is one"
     log("cache", lambda: f"program {program.key[:12]} of {graph.name}: {where}")
     log("fusion", lambda: stages.Lowered(graph).text("kernels").rstrip())

@@ -28,11 +28,12 @@ def validator() -> Validator:
     return ValueValidator(Native(trial.run_kernel, trial.run_program), _tell)
 
 
-def check_loaded(graph: Graph, target: Target, program: Program) -> None:
+def check_loaded(graph: Graph, target: Target, program: Program, donated: tuple[int, ...]) -> None:
     """At level 2, `program` from the disk must be what `graph` is compiled to, which is checked."""
     if knobs.verify() < _LEVEL_OF_VALUES:
         return
-    wanted = pipeline.compile(graph, target, validator(), watched=program.is_watched)
+    watched = program.is_watched
+    wanted = pipeline.compile(graph, target, validator(), watched=watched, donated=donated)
     if replace(program, name=wanted.name) != wanted:
         raise Miscompiled("cache", f"the program of {graph.name} on disk belongs to something else")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from weftc.assembly.compiled import Compiled
+from weftc.assembly.donation import aliases
 from weftc.assembly.estimate import work
 from weftc.assembly.instructions import Instructions
 from weftc.assembly.regions import emit
@@ -22,10 +23,14 @@ MOST_WORK = 1 << 62
 
 
 def assemble(
-    compiled: Compiled, key: str, functions: Sequence[HostFunction] = (), watched: bool = False
+    compiled: Compiled,
+    key: str,
+    functions: Sequence[HostFunction] = (),
+    watched: bool = False,
+    donated: Sequence[int] = (),
 ) -> Program:
-    """The Program of a compiled graph, which calls some of the `functions`. If it is `watched`, it
-    describes its buffers."""
+    """The Program of a compiled graph, which calls some of the `functions`, and may have the memory
+    of the inputs number `donated`. If it is `watched`, it describes its buffers."""
     graph = compiled.plan.graph
     returned = [node for node in graph.outputs if is_tensor(node)]
     outputs = tuple(dict.fromkeys(returned))
@@ -49,6 +54,7 @@ def assemble(
         symbols=tuple(sizes.sources),
         derived=sizes.expressions(),
         constraints=sizes.checks(graph.constraints),
+        aliases=aliases(compiled, sorted(donated), outputs),
         places=(*map(_place, outputs), _largest_place(compiled)),
     )
 
