@@ -189,6 +189,12 @@ def two_outputs(x: Inputs) -> tuple[Node, ...]:
     return op("exp", a), op("neg", a)
 
 
+def symbolic_chain(x: Inputs) -> Node:
+    """Temporaries of n*m, 20*n and 20*n elements, each read once."""
+    a = matmul(matmul(x(N, 5), x(5, M)), x(M, 20))
+    return matmul(matmul(a, x(20, 20)), x(20, 3))
+
+
 def sizes(x: Inputs) -> Node:
     count = build.convert(op("size", size=N * 3 + M), dtypes.float32)
     return op("mul", op("reshape", x(N, M), shape=(N * M,)), build.expand(count, (N * M,), ()))

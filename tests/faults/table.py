@@ -590,9 +590,23 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "symbolic values all in one place",
             f"{_MEMORY}:_place_symbolic",
-            "start + _room(life.size)",
+            "start + _room(room[0].size)",
             "start",
             lambda x: op("exp", matmul(matmul(x(N, 5), x(5, 6)), x(6, 7))),
+        ),
+        Fault(
+            "symbolic values that live at once share a place",
+            f"{_MEMORY}:_fits",
+            "return free and",
+            "return",
+            programs.symbolic_chain,
+        ),
+        Fault(
+            "a symbolic value in too small a place",
+            f"{_MEMORY}:_fits",
+            "never_negative(room[0].size - life.size)",
+            "True",
+            programs.symbolic_chain,
         ),
     ),
     "assembly": (

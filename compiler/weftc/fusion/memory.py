@@ -2,8 +2,9 @@
 
 Greedy best fit over byte ranges, in order of decreasing size (as in Pisarchyk and Lee, "Efficient
 Memory Management for Deep Neural Net Inference", 2020). Values of symbolic size come after the
-fixed part, and their offsets are sums of sizes: no reuse is assumed. Scratch of symbolic size comes
-last, that of every step at the same place.
+fixed part, in places one after the other: those whose lives do not overlap share one, if it is
+shown that the first of them is never smaller. Scratch of symbolic size comes last, that of every
+step at the same place.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import numpy as np
 from weftc.fusion.kernel import KernelPlan, MemoryPlan
 from weftc.ir.node import Node
 from weftc.ir.size_functions import ceil_div, upper_bound
-from weftc.ir.sizes import Size
+from weftc.ir.size_order import never_negative
+from weftc.ir.sizes import Dim, Size, value_of
 
 ALIGNMENT = 64
 _FAR = 1 << 62
 """An offset past all memory."""
 Offsets: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
+_TYPICAL = 100
+"""A symbol's value where sizes are ordered."""
 
 Owner: TypeAlias = "Node | tuple[int, str]"
 """A node, or scratch buffer `name` of step number `index`."""
@@ -62,10 +66,11 @@ def plan(steps: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> MemoryP
 
 def _place_symbolic(lives: Sequence[Life], start: Size, places: dict[Owner, Size]) -> Size:
     """Give each life a place from `start` on; the end of all."""
+    values = [x for x in lives if isinstance(x.owner, Node)]
+    for room in _shared(values):
+        places.update((life.owner, start) for life in room)
+        start = start + _room(room[0].size)
     steps: dict[int, Size] = {}
-    for life in (x for x in lives if isinstance(x.owner, Node)):
-        places[life.owner] = start
-        start = start + _room(life.size)
     for life in (x for x in lives if not isinstance(x.owner, Node)):
         place = steps.get(life.first, start)
         places[life.owner] = place
@@ -76,6 +81,30 @@ def _place_symbolic(lives: Sequence[Life], start: Size, places: dict[Owner, Size
 def _room(size: Size) -> Size:
     """`size` bytes, and what follows up to where the next value may start."""
     return ceil_div(size, ALIGNMENT) * ALIGNMENT
+
+
+def _shared(lives: Sequence[Life]) -> list[list[Life]]:
+    """Lives that share a place, the largest first."""
+    rooms: list[list[Life]] = []
+    for life in sorted(lives, key=lambda x: (-_typical(x.size), x.first)):
+        room = next((room for room in rooms if _fits(life, room)), None)
+        if room is None:
+            rooms.append([life])
+        else:
+            room.append(life)
+    return rooms
+
+
+def _fits(life: Life, room: Sequence[Life]) -> bool:
+    """Whether nobody in `room` lives at the same time, and its first is never smaller."""
+    free = all(other.last < life.first or life.last < other.first for other in room)
+    return free and never_negative(room[0].size - life.size)
+
+
+def _typical(size: Size) -> int:
+    """What orders symbolic sizes."""
+    symbols = size.symbols() if isinstance(size, Dim) else ()
+    return value_of(size, dict.fromkeys(symbols, _TYPICAL))
 
 
 def _lifetimes(plan: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> list[Life]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import gcd
 from typing import TypeAlias
 
 from weftc.ir import location as locations
 from weftc.ir.location import Location
 from weftc.ir.size_functions import mod, substitute
 from weftc.ir.size_order import never_negative
-from weftc.ir.sizes import Dim, Size, value_of
+from weftc.ir.sizes import Dim, Size, normal, terms_of, value_of
 from weftc.ir.tracing_state import state
 
 
@@ -139,9 +140,17 @@ class Assumptions:
     def _learn(self, constraint: Constraint) -> None:
         zero = zero_of(constraint)
         if zero is None:
-            self._excesses.append(excess_of(constraint))
+            self._excesses.append(tightened(excess_of(constraint)))
         else:
             self._zeros |= {zero, -1 * zero}
+
+
+def tightened(excess: Size) -> Size:
+    """A size without common factors that is 0 or more just where `excess` is: for 3*n - 1 it is
+    n - 1."""
+    terms = dict(terms_of(excess))
+    common = gcd(*(coefficient for monomial, coefficient in terms.items() if monomial)) or 1
+    return normal({monomial: coefficient // common for monomial, coefficient in terms.items()})
 
 
 @contextmanager

@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from weftc.ir.constraints import AtLeast, AtMost, assume
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
-from weftc.ir.sizes import Dim, Shape, Size, static_shape
+from weftc.ir.size_functions import ceil_div, minimum
+from weftc.ir.sizes import Shape, Size, static_shape
 from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
 from weftc.ops import build, check
@@ -28,28 +30,9 @@ def _subtract(a: Expr, b: Expr) -> Expr:
     return apply(Scalar.SUB, a, b)
 
 
-def _at_most(a: Size, b: Size) -> bool:
-    """a <= b where that can be told; sizes that cannot be compared pass."""
-    difference = b - a
-    return isinstance(difference, Dim) or difference >= 0
-
-
 # ---------------------------------------------------------------------------------------------
 # slice(start, stop, step): per axis, 0 <= start <= stop <= size, step > 0
 # ---------------------------------------------------------------------------------------------
-
-
-def _steps(length: Size, step: int) -> Size:
-    """ceil(length / step); ShapeError where that is not a polynomial."""
-    if isinstance(length, int):
-        return -(-length // step)
-    total: Size = 0
-    for monomial, coefficient in length.terms:
-        if monomial and coefficient % step:
-            raise ShapeError(f"slice: every {step}th of a symbolic length {length}")
-        part = coefficient // step if monomial else -(-coefficient // step)
-        total = total + (Dim(((monomial, part),)) if monomial else part)
-    return total
 
 
 def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
@@ -57,12 +40,12 @@ def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
     bounds = tuple(zip(attrs["start"], attrs["stop"], attrs["step"]))
     ok = len(attrs["start"]) == len(attrs["stop"]) == len(attrs["step"]) == types[0].rank
     for (start, stop, step), size in zip(bounds, types[0].shape):
-        ok = ok and step > 0 and _at_most(0, start) and _at_most(start, stop)
-        ok = ok and _at_most(stop, size)
+        ordered = AtLeast(start, 0), AtMost(start, stop), AtMost(stop, size)
+        ok = ok and step > 0 and all(assume(order) for order in ordered)
     if not ok:
         text = ", ".join(f"{start}:{stop}:{step}" for start, stop, step in bounds)
         raise ShapeError(f"slice: [{text}] does not fit {check.describe(types[0])}")
-    return types[0].with_shape(tuple(_steps(stop - start, step) for start, stop, step in bounds))
+    return types[0].with_shape(tuple(ceil_div(stop - start, step) for start, stop, step in bounds))
 
 
 def _reference_slice(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
@@ -77,13 +60,17 @@ def _pull_slice(node: Node, index: Index, puller: Puller) -> Expr:
     return puller.read(0, tuple(inner))
 
 
+def _spread(length: Size, step: int) -> Size:
+    """The size of an axis whose every `step`th element is one of `length`, first and last too."""
+    return length * step - minimum(length, 1) * (step - 1)
+
+
 def _vjp_slice(node: Node, g: Node) -> Cotangents:
     high: list[Size] = []
     for length, size, start, step in zip(
         node.type.shape, node.inputs[0].type.shape, node["start"], node["step"]
     ):
-        used = 0 if length == 0 else (length - 1) * step + 1
-        high.append(size - start - used)
+        high.append(size - start - _spread(length, step))
     interior = tuple(step - 1 for step in node["step"])
     zero = build.constant(0.0, g.type.dtype)
     return (build.call("pad", g, zero, low=node["start"], high=tuple(high), interior=interior),)
@@ -209,13 +196,6 @@ concat = TABLE.add(
 # ---------------------------------------------------------------------------------------------
 
 
-def _padded(size: Size, low: Size, high: Size, interior: int) -> Size:
-    """A symbolic size counts as at least 1: an empty axis has no neighbours to part."""
-    if isinstance(size, int) and size == 0:
-        return low + high
-    return low + size + (size - 1) * interior + high
-
-
 def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
     check.arity("pad", types, 2)
     operand, value = types
@@ -227,7 +207,7 @@ def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
     per_axis = tuple(zip(attrs["low"], attrs["high"], attrs["interior"]))
     counts = {len(attrs[name]) for name in ("low", "high", "interior")}
     if counts != {operand.rank} or any(
-        not (_at_most(0, low) and _at_most(0, high) and interior >= 0)
+        not (assume(AtLeast(low, 0)) and assume(AtLeast(high, 0)) and interior >= 0)
         for low, high, interior in per_axis
     ):
         raise ShapeError(
@@ -235,7 +215,10 @@ def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
             f"do not fit {check.describe(operand)}"
         )
     return operand.with_shape(
-        tuple(_padded(size, *amounts) for size, amounts in zip(operand.shape, per_axis))
+        tuple(
+            low + _spread(size, interior + 1) + high
+            for size, (low, high, interior) in zip(operand.shape, per_axis)
+        )
     )
 
 
@@ -268,7 +251,7 @@ def _pull_pad(node: Node, index: Index, puller: Puller) -> Expr:
             require(apply(Scalar.GE, i, const(0)))
         if high != 0:
             # Not below the first padding place: with interior padding only a multiple passes.
-            require(apply(Scalar.LT, i, puller.size((size - 1) * (interior + 1) + 1)))
+            require(apply(Scalar.LT, i, puller.size(_spread(size, interior + 1))))
         if interior:
             require(apply(Scalar.EQ, apply(Scalar.TREM, i, const(interior + 1)), const(0)))
             i = apply(Scalar.TDIV, i, const(interior + 1))

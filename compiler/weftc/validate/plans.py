@@ -183,7 +183,10 @@ _FORMS: dict[KernelKind, Callable[[Kernel], Complaint]] = {
 _Owner: TypeAlias = "Node | tuple[int, str]"
 _Range: TypeAlias = tuple[int, int]
 SIZE = 7
-"""What the first symbol is where only one choice of sizes is tried."""
+"""What the first symbol is in the first choice of sizes."""
+_LARGE = 200
+_MOST_VARIED = 8
+"""Symbols that are varied one by one."""
 _FARTHEST = 16
 """By how much a size is changed to satisfy constraints."""
 
@@ -217,9 +220,26 @@ def _broken(graph: Graph, sizes: dict[str, int]) -> int:
 def check_memory(plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan) -> Complaint:
     """What is wrong with the places of values, found by running over them: what a step writes
     takes its bytes from who had them, and what it reads must have its own still."""
-    sizes = symbol_sizes(plan.graph, SIZE)
-    if sizes is None:
-        return None
+    found = (_check_places(plan, scratch, memory, sizes) for sizes in _various_sizes(plan.graph))
+    return next(filter(None, found), None)
+
+
+def _various_sizes(graph: Graph) -> Iterator[dict[str, int]]:
+    """Sizes of the symbols: near SIZE, and one of them much larger or smaller than the others."""
+    usual = symbol_sizes(graph, SIZE)
+    if usual is None:
+        return
+    yield usual
+    for name in list(usual)[:_MOST_VARIED]:
+        for one, others in ((_LARGE, 1), (1, _LARGE)):
+            sizes = {**dict.fromkeys(usual, others), name: one}
+            if is_allowed(graph, sizes):
+                yield sizes
+
+
+def _check_places(
+    plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan, sizes: dict[str, int]
+) -> Complaint:
     arena = value_of(memory.arena, sizes)
     ranges: dict[_Owner, _Range] = {}
     for number, (step, room) in enumerate(zip(plan.steps, scratch, strict=True)):

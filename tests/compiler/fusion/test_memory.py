@@ -43,13 +43,12 @@ def test_symbolic_scratch_is_aligned_and_in_the_arena(dtype: type, value: int) -
     for node, offset in memory.offsets.items():
         itemsize = node.type.dtype.itemsize
         size = prod(at(axis, value) for axis in node.type.shape) * itemsize
-        assert at(offset, value) % itemsize == 0 and at(offset, value) + size <= arena
+        assert at(offset, value) % 64 == 0 and at(offset, value) + size <= arena
     for (kernel, name), offset in memory.scratch.items():
         low = stages.lowered[kernel]
         number = [buffer.name for buffer in low.function.scratch].index(name)
-        itemsize = low.function.scratch[number].dtype.itemsize
         end = at(offset, value) + at(low.scratch[number], value)
-        assert at(offset, value) % itemsize == 0 and end <= arena
+        assert at(offset, value) % 64 == 0 and end <= arena
 
 
 def test_every_life_gets_the_lowest_gap() -> None:
@@ -79,3 +78,19 @@ def test_every_life_gets_the_lowest_gap() -> None:
 def test_offsets_past_all_memory_do_not_wrap() -> None:
     lives = [Life((k, ""), 1 << 56, 0, 0) for k in range(200)]
     assert _place_fixed(lives, {}) > 1 << 62
+
+
+def chain(x: Any) -> Any:
+    """Values of one size, none of which lives long."""
+    for _ in range(6):
+        x = wf.nn.softmax(x @ x)
+    return x
+
+
+def test_values_of_equal_symbolic_size_take_turns() -> None:
+    call = Reader(chain, (), freeze=False).read((np.ones((9, 9), np.float32),), {})
+    traced = specialize.trace_symbolic(chain, "chain", call)
+    assert traced is not None
+    memory = pipeline.stages(traced.graph, host()).memory
+    assert len(memory.offsets) > 6
+    assert len(set(memory.offsets.values())) <= 3

@@ -53,6 +53,13 @@ def test_without_a_trace_only_what_can_be_refuted_is_refused() -> None:
         assert not assume_equal(N, K)
 
 
+def test_inequalities_are_of_whole_numbers() -> None:
+    assumptions = Assumptions([AtLeast(N * 3, 1), AtMost(M * 4, 7)], strict=True)
+    assert assumptions.shows(AtLeast(N, 1))
+    assert assumptions.shows(AtMost(M, 1))
+    assert not assumptions.shows(AtLeast(N, 2))
+
+
 def test_a_fixed_size_is_an_equality() -> None:
     assumptions = Assumptions(values={"n": 5})
     assert assumptions.fix(N * 2) == 10

@@ -13,6 +13,7 @@ from tests.registry.cases import draw
 from tests.registry.numpy_puller import pulled
 
 from weftc.ir.node import Node
+from weftc.ir.size_functions import floor_div, minimum
 from weftc.ir.sizes import Dim
 from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Op, Scalar
@@ -22,6 +23,9 @@ from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError
 
 N, M = Dim.symbol("n"), Dim.symbol("m")
+
+SOME = minimum(N, 1)
+"""1 where there are any."""
 
 
 def of(*shape: Any, dtype: dtypes.DType = dtypes.float32) -> TensorType:
@@ -38,7 +42,13 @@ def test_symbolic_shapes() -> None:
         (flip, (of(N),), {"axes": (0,)}, of(N)),
         (slice, (of(N * 2),), {"start": (0,), "stop": (N * 2,), "step": (2,)}, of(N)),
         (slice, (of(N + 5),), {"start": (2,), "stop": (N + 4,), "step": (1,)}, of(N + 2)),
-        (pad, (of(N), of()), {"low": (1,), "high": (M,), "interior": (2,)}, of(3 * N + M - 1)),
+        (
+            pad,
+            (of(N), of()),
+            {"low": (1,), "high": (M,), "interior": (2,)},
+            of(3 * N - SOME * 2 + M + 1),
+        ),
+        (slice, (of(N),), {"start": (0,), "stop": (N,), "step": (2,)}, of(floor_div(N + 1, 2))),
     ]
     for op, types, attrs, expected in cases:
         assert op.infer(types, attrs) == expected, op
@@ -71,7 +81,7 @@ def test_mistakes() -> None:
         (transpose, (of(3, 4),), {"permutation": (0, 0)}, "not a permutation"),
         (concat, (of(3, 4), of(3, 5)), {"axis": 0}, "differ in other axes"),
         (slice, (of(3),), {"start": (1,), "stop": (4,), "step": (1,)}, r"1:4:1"),
-        (slice, (of(N),), {"start": (0,), "stop": (N,), "step": (2,)}, "symbolic"),
+        (slice, (of(N),), {"start": (0,), "stop": (N + 1,), "step": (2,)}, r"0:n\+1:2"),
         (flip, (of(3),), {"axes": (1,)}, "no axis 1"),
         (pad, (of(3), of()), {"low": (-1,), "high": (0,), "interior": (0,)}, "do not fit"),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from weftc.ir import size_functions
 from weftc.ir.sizes import Size
 from weftc.loop import ir
 from weftc.loop.build import load
@@ -35,9 +36,8 @@ _ELEMENTS = 1 << 15
 
 
 def scratch_elements(operand: Operand, free: Size, k: Size, width: int) -> Size:
-    """Room for the panels of `width`: a bound that is a polynomial."""
-    padded = -(-free // width) * width if isinstance(free, int) else free + (width - 1)
-    return batches(operand) * padded * k
+    """Room for the panels of `width`."""
+    return batches(operand) * size_functions.ceil_div(free, width) * width * k
 
 
 @dataclass(frozen=True, eq=False)

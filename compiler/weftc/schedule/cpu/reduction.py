@@ -12,6 +12,7 @@ from typing import Final
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.opdef import Family
+from weftc.ir.size_functions import ceil_div, maximum
 from weftc.ir.sizes import Shape, Size, product
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Expr, Scalar, Space, add, apply, const, mul
@@ -97,18 +98,13 @@ class _Schedule:
         return self._puller.name("blocks", apply(Scalar.MAXIMUM, blocks, const(1)))
 
     def _partials(self, length: Size) -> Buffer:
-        """Scratch for the result of every block. For a symbolic length, a bound that a polynomial
-        can say: one byte for each element is more than an element for each block."""
+        """Scratch for the result of every block."""
         dtype = self._node.type.dtype
-        rows = product(self.outer)
-        if isinstance(length, int):
-            count: Size = -(-length // BLOCK) * rows
-            bytes_: Size = count * dtype.itemsize
-        else:
-            bytes_ = (length + dtype.itemsize) * rows
-        self._scratch = (bytes_,)
-        size = apply(Scalar.TDIV, self._puller.indices.size(bytes_), const(dtype.itemsize))
-        return self._builder.buffer("partial", dtype, Space.SCRATCH, size)
+        count = maximum(ceil_div(length, BLOCK), 1) * product(self.outer)
+        self._scratch = (count * dtype.itemsize,)
+        return self._builder.buffer(
+            "partial", dtype, Space.SCRATCH, self._puller.indices.size(count)
+        )
 
     def _reduce(self, row: Expr, start: Expr, extent: Expr) -> Expr:
         """The reduction of `extent` elements of a row from `start` on."""
