@@ -24,8 +24,7 @@ from weftrt.errors import DTypeError, ShapeError
 
 N, M = Dim.symbol("n"), Dim.symbol("m")
 
-SOME = minimum(N, 1)
-"""1 where there are any."""
+PADDED = 3 * N - minimum(N, 1) * 2 + M + 1
 
 
 def of(*shape: Any, dtype: dtypes.DType = dtypes.float32) -> TensorType:
@@ -46,7 +45,7 @@ def test_symbolic_shapes() -> None:
             pad,
             (of(N), of()),
             {"low": (1,), "high": (M,), "interior": (2,)},
-            of(3 * N - SOME * 2 + M + 1),
+            of(PADDED),
         ),
         (slice, (of(N),), {"start": (0,), "stop": (N,), "step": (2,)}, of(floor_div(N + 1, 2))),
     ]
