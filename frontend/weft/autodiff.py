@@ -10,11 +10,12 @@ import numpy as np
 
 from weft import diagnostics, tree
 from weft.jitting import jit
-from weft.ops import core
+from weft.ops import elementwise
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, apply, lift, state
 from weft.tree import Structure
+from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.transforms.vjp import vjp as transform
 from weftrt import dtypes
@@ -148,7 +149,7 @@ def _scalar(name: str, value: Any) -> Tracer:
         raise diagnostics.located(ShapeError, problem + "; has_aux=True allows (scalar, anything)")
     output = as_strong(lift(value, f"the result under {name}"))
     if output.ndim:
-        problem = f"{name} needs a scalar, but the function returns shape {output.shape}"
+        problem = f"{name} needs a scalar, but the function returns shape {output.type.shape}"
         raise diagnostics.located(ShapeError, problem + "; sum it, or use wf.vjp")
     if not output.dtype.is_float:
         problem = f"{name} needs a float, but the function returns {output.dtype}"
@@ -171,7 +172,7 @@ def _pull(
     except WeftError as error:
         raise diagnostics.relocate(error, name, []) from None
     return [
-        core.broadcast(convert(lift(0.0), i.dtype), i.shape) if g is None else Tracer(g, active())
+        elementwise.like(0.0, i) if g is None else Tracer(g, active())
         for g, i in zip(found, inputs, strict=True)
     ]
 
@@ -219,8 +220,9 @@ def _vjp_traced(
 
 def _cotangent(given: Any, output: Tracer) -> Node:
     cotangent = lift(given, "the cotangent")
-    if cotangent.shape != output.shape:
-        problem = f"the cotangent has shape {cotangent.shape}, the value {output.shape}"
+    shapes = cotangent.type.shape, output.type.shape
+    if cotangent.ndim != output.ndim or not all(map(assume_equal, *shapes)):
+        problem = f"the cotangent has shape {shapes[0]}, the value {shapes[1]}"
         raise diagnostics.located(ShapeError, f"vjp: {problem}")
     if not output.dtype.is_float:
         return convert(cotangent, dtypes.DEFAULT_FLOAT).node

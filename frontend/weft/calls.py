@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
@@ -43,6 +43,14 @@ class Static:
 
 
 tree.register(Static, lambda static: ((), static), lambda static, children: static.value)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An axis of a leaf of a call."""
+
+    leaf: int
+    axis: int
 
 
 @dataclass(frozen=True)
@@ -88,10 +96,15 @@ class Reader:
         )
         rest = (n for n, p in parameters.items() if p.kind is inspect.Parameter.VAR_POSITIONAL)
         self._rest = next(rest, "argument")
+        self.check(self._static, "static")
+
+    def check(self, names: Iterable[str], kind: str) -> None:
+        """UsageError if these are no parameters, which should be of a kind."""
+        parameters = self._parameters
         variadic = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        unknown = self._static - set(parameters)
+        unknown = set(names) - set(parameters)
         if unknown and not variadic:
-            problem = f"{self._name} has no parameter {min(map(repr, unknown))} to be static"
+            problem = f"{self._name} has no parameter {min(map(repr, unknown))} to be {kind}"
             raise diagnostics.located(UsageError, problem)
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -159,7 +172,7 @@ class Reader:
 
     def _part(self, name: str, value: Any, leaves: list[tuple[str, Any]]) -> Structure:
         """The structure of an argument; its leaves are appended, with what to call them."""
-        if name in self._static or _root(name) in self._static:
+        if name in self._static or root(name) in self._static:
             return self._static_part(name, value)
         found, structure = tree.flatten_with_paths(value)
         if any(map(_is_beyond, (leaf for _, leaf in found))):
@@ -215,10 +228,10 @@ class Reader:
 
 def _make_static(name: str) -> str:
     """What to do with a value to branch on: an argument, or part of one."""
-    root = _root(name)
-    if name == root:
-        return f"name it in wf.jit(..., static_argnames={root!r})"
-    return f"pass it beside {root}, by an argument that wf.jit(..., static_argnames=...) names"
+    parameter = root(name)
+    if name == parameter:
+        return f"name it in wf.jit(..., static_argnames={parameter!r})"
+    return f"pass it beside {parameter}, by an argument that wf.jit(..., static_argnames=...) names"
 
 
 def _parameters(
@@ -249,7 +262,7 @@ def _pinned(leaf: Any) -> Any:
     return Static(int(leaf)) if _is_beyond(leaf) else leaf
 
 
-def _root(name: str) -> str:
+def root(name: str) -> str:
     """The parameter that a leaf belongs to."""
     return re.split(r"[.\[]", name, maxsplit=1)[0]
 

@@ -163,9 +163,8 @@ def kind_of(value: Any) -> str:
 
 
 def _operand(name: str, operand: Any, with_dtype: bool) -> str:
-    shape = (
-        "(" + ", ".join(map(str, operand.shape)) + ("," if len(operand.shape) == 1 else "") + ")"
-    )
+    sizes = getattr(operand, "type", operand).shape
+    shape = "(" + ", ".join(map(str, sizes)) + ("," if len(sizes) == 1 else "") + ")"
     return f"{name} has shape {shape}" + (f" and dtype {operand.dtype}" if with_dtype else "")
 
 

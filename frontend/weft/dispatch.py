@@ -9,11 +9,12 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weft import engine, guards, patterns, specialize
-from weft.calls import Call, Reader
+from weft.calls import Call, Place, Reader
+from weft.dynamic import Dynamic
 from weft.engine import Origin
 from weft.patterns import LeafSpec
 from weft.specialize import Traced
@@ -54,8 +55,8 @@ class Entry:
     """One kind of call and the program that answers it.
 
     `captured` are arrays besides the arguments, read at each call; `shapes` are those of the
-    arguments if none has a symbolic size. `native` is for the guard of the
-    native callable, or `obstacle` says why that cannot run such calls.
+    arguments if none has a symbolic size. `native` is for the guard of the native callable, or
+    `obstacle` says why that cannot run such calls.
     """
 
     call: Structure
@@ -83,11 +84,28 @@ class Entry:
             and self.call == call.structure
         )
 
+    def changed(self, call: Call) -> set[Place]:
+        """The sizes of `call` that are others than this entry's, or symbols of it, if nothing else
+        keeps it from fitting."""
+        if self.call != call.structure or not all(map(LeafSpec.is_alike, self.specs, call.leaves)):
+            return set()
+        specs = (spec.array for spec in self.specs)
+        return {
+            Place(leaf, axis)
+            for leaf, (spec, shape) in enumerate(zip(specs, call.shapes))
+            for axis, (own, size) in enumerate(zip(spec.shape if spec else (), shape))
+            if own != size
+        }
+
     def run(self, call: Call) -> Any:
         """The result for a call that fits."""
         self.ran = callables.tick()
         produced = self.executable.run((*call.leaves, *self.captured))
         return self.result.unflatten([produced[index] for index in self.outputs])
+
+    def is_symbolic(self) -> bool:
+        """Whether this answers calls of more than one size."""
+        return self.shapes is None
 
     def used(self) -> int:
         """When this last ran."""
@@ -106,22 +124,25 @@ class Entry:
 class Dispatcher:
     """The entries of one compiled function. Tracing and compiling may happen on any thread.
 
-    Weft's own operations are `symbolic`: compiled for symbolic sizes, lists among their static
-    arguments count as tuples, and calls that fail are traced for their own sizes, so that the error
-    names these and the line.
+    `dynamic` says which sizes of a call are symbols. Of Weft's own operations (`eager`), lists
+    among the static arguments count as tuples, and calls that fail are traced for their own sizes,
+    so that the error names these and the line.
     """
 
     def __init__(
         self,
         function: Callable[..., Any],
         static: Sequence[str],
-        symbolic: bool = False,
+        dynamic: Dynamic,
+        eager: bool = False,
     ) -> None:
         self.function = function
         self.name = getattr(function, "__name__", "function")
         self.records: deque[CompileRecord] = deque(maxlen=MOST_ENTRIES)
-        self._reader = Reader(function, static, freeze=symbolic)
-        self.symbolic = symbolic
+        self._reader = Reader(function, static, freeze=eager)
+        self._reader.check(dynamic.parameters, "dynamic")
+        self._dynamic = dynamic
+        self.eager = eager
         self._entries: tuple[Entry, ...] = ()
         self._lock = ForkLock()
         self._callables: list[Any] = []
@@ -130,7 +151,7 @@ class Dispatcher:
     def new_callable(self, function: Callable[..., Any], slow_path: callables.Slow) -> Any:
         """A native callable that runs this function's programs; while a trace is open it calls
         `function`, and `slow_path` answers calls that are new."""
-        failed = self._explained if self.symbolic else None
+        failed = self._explained if self.eager else None
         made: Any = callables.new(slow_path, function, failed, self._reader.bindable)
         made._dispatcher = self
         self._callables.append(made)
@@ -144,7 +165,7 @@ class Dispatcher:
         try:
             return self._entry(call).run(call)
         except (OutOfBoundsError, OutOfMemoryError):
-            if not self.symbolic:
+            if not self.eager:
                 raise
             return self._explained(compiled, args, kwargs)
 
@@ -158,11 +179,16 @@ class Dispatcher:
         return self._reader.read(args, kwargs)
 
     def trace(self, call: Call) -> Traced:
-        """The function's graph for `call`: with symbolic sizes for an eager operation."""
-        found = None
-        if self.symbolic:
-            found = specialize.trace_symbolic(self.function, self.name, call)
-        return found or specialize.trace(self.function, self.name, call)
+        """The function's graph for `call`, with symbols for some sizes if it takes any."""
+        places = self._dynamic.places(call, (entry.changed(call) for entry in self._entries))
+        if not places:
+            return specialize.trace(self.function, self.name, call)
+        traced = specialize.trace_symbolic(
+            self.function, self.name, call, places, locate=not self.eager
+        )
+        if isinstance(traced, Traced):
+            return traced
+        return replace(specialize.trace(self.function, self.name, call), fixed=(traced,))
 
     def clear(self) -> None:
         """Forget every program; the next calls compile, or find them in the cache."""
@@ -184,7 +210,8 @@ class Dispatcher:
                 self._record(call, self._reason(call, stale), milliseconds, origin)
                 if all(map(guards.holds, entry.guards)):
                     kept = self._recent() if len(self._entries) >= MOST_ENTRIES else self._entries
-                    self._install((entry, *(e for e in kept if e is not stale)))
+                    others = (e for e in kept if e is not stale)
+                    self._install(tuple(sorted((entry, *others), key=Entry.is_symbolic)))
             return entry
 
     def _find(self, call: Call) -> tuple[Entry | None, Entry | None]:
@@ -226,7 +253,7 @@ class Dispatcher:
     def _specialize(self, call: Call) -> tuple[Entry, Origin]:
         """Trace and compile, holding no lock: that runs the user's code."""
         with engine.uncollected():
-            bindings = [] if self.symbolic else guards.collect(self.function, call.statics())
+            bindings = [] if self.eager else guards.collect(self.function, call.statics())
             contents = guards.contents(bindings)
             traced = self.trace(call)
             contents = guards.needed(contents, bindings, traced.captured, traced.made_by_numpy)
@@ -301,7 +328,7 @@ def _leaf_text(leaf: Any) -> str:
 
 
 def _repr(compiled: Any) -> str:
-    if compiled._dispatcher.symbolic:
+    if compiled._dispatcher.eager:
         return f"<function weft.{compiled.__name__}>"
     return f"<weft.jit {getattr(compiled, '__qualname__', compiled._dispatcher.name)}>"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from weft import diagnostics
+from weft import dynamic as dynamics
 from weft.dispatch import CompileRecord, Dispatcher
 from weft.inspect import Lowered, stages
 from weftrt.cpu.callable import Compiled
@@ -45,26 +46,46 @@ class Jitted(Protocol[P, R]):
         """Forget the compiled programs; the next call traces the function again."""
 
 
+Axes: TypeAlias = Mapping[str, Mapping[int, str]]
+"""Names of axes of arguments: {"x": {0: "batch"}}."""
+
+
 @overload
 def jit(
-    function: Callable[P, R], /, *, static_argnames: str | Iterable[str] = ()
+    function: Callable[P, R],
+    /,
+    *,
+    static_argnames: str | Iterable[str] = (),
+    dynamic: Axes | Literal[False] | None = None,
 ) -> Jitted[P, R]: ...
 
 
 @overload
 def jit(
-    *, static_argnames: str | Iterable[str] = ()
+    *,
+    static_argnames: str | Iterable[str] = (),
+    dynamic: Axes | Literal[False] | None = None,
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
 
 def jit(
-    function: Callable[..., Any] | None = None, /, *, static_argnames: str | Iterable[str] = ()
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    static_argnames: str | Iterable[str] = (),
+    dynamic: Axes | Literal[False] | None = None,
 ) -> Any:
     """Compile a function of arrays, numbers and trees of them, once per kind of arguments.
 
     Each call with new dtypes, shapes or static values traces the function and compiles what it
     did; other calls run natively. Arguments in `static_argnames` are hashable Python values that
     the trace may branch on. Python numbers are run-time arguments.
+
+    The first call compiles for its sizes. A later call that differs from it only in some sizes
+    makes these symbols: what is compiled then answers any size, with the same bits. Where the
+    function needs the value of a size, as `range(x.shape[0])` does, each value has its own program.
+    `dynamic={"x": {0: "batch"}}` names sizes that are symbols from the first call on (axes that
+    have one name are equal); with `dynamic=False` there are none.
 
     What the function reads besides its arguments is looked at before each call: the closure cells
     and globals that it names, and those of the plain functions it can reach through them or
@@ -83,9 +104,10 @@ def jit(
     """
     names = _names(static_argnames)
     if function is None:
-        return functools.partial(jit, static_argnames=names)
+        return functools.partial(jit, static_argnames=names, dynamic=dynamic)
     _check(function)
-    compiled = Dispatcher(function, names).compiled
+    choice = dynamics.chosen(function, dynamic)
+    compiled = Dispatcher(function, names, choice).compiled
     return functools.update_wrapper(compiled, function, updated=())
 
 

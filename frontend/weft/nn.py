@@ -96,7 +96,9 @@ def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
     value, label = as_float(lift(logits)), lift(labels)
     if not label.dtype.is_integer:
         diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")
-    if value.ndim != label.ndim + 1 or not all(map(assume_equal, value.shape, label.shape)):
+    if value.ndim != label.ndim + 1 or not all(
+        map(assume_equal, value.type.shape, label.type.shape)
+    ):
         problem = "{1} must have the shape of {0} without the last axis"
         diagnostics.fail(ShapeError, "cross_entropy", [value, label], problem)
     axis = value.ndim - 1
@@ -108,11 +110,11 @@ def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
 
 def _is_label(x: Tracer, labels: Tracer) -> Tracer:
     """Whether each place of the last axis of `x` is the label of its row."""
-    place = apply("iota", shape=x.shape, axis=x.ndim - 1, dtype=dtypes.int64)
-    classes = apply("iota", shape=x.shape[-1:], axis=0, dtype=dtypes.int64)
+    place = apply("iota", shape=x.type.shape, axis=x.ndim - 1, dtype=dtypes.int64)
+    classes = apply("iota", shape=x.type.shape[-1:], axis=0, dtype=dtypes.int64)
     unsigned = apply("convert", as_strong(labels), dtype=dtypes.uint64)  # no label is negative
     label = apply("take", classes, unsigned, axis=0)
-    column = apply("reshape", label, shape=(*labels.shape, 1))
+    column = apply("reshape", label, shape=(*labels.type.shape, 1))
     return binary("eq", "cross_entropy", place, column)
 
 

@@ -13,6 +13,7 @@ from weft.names import counterpart
 from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
 from weft.ops.core import operator
 from weft.promotion import decided, number
+from weft.symbolic import SymbolicInt
 from weft.tracing import SCALAR_DTYPES, Tracer, apply, lift, literal
 from weftc.ops import TABLE
 from weftrt import array, dtypes
@@ -75,11 +76,13 @@ _UFUNCS: dict[Any, Function] = {
 _COMPARED = frozenset(op for _, op in _COMPARISONS.values())
 _NO_OPERANDS = (type(None), str, bytes, complex, list, tuple, dict, set)
 """Types that know nothing of arrays. Their subclasses may."""
-_OPERANDS = (Array, Tracer, np.ndarray, np.generic, bool, int, float)
+_OPERANDS = (Array, Tracer, SymbolicInt, np.ndarray, np.generic, bool, int, float)
 
 
 def _is_weak(value: Any) -> bool:
-    return value.weak if isinstance(value, Tracer) else type(value) in SCALAR_DTYPES
+    if isinstance(value, Tracer):
+        return value.weak
+    return type(value) in SCALAR_DTYPES or isinstance(value, SymbolicInt)
 
 
 def _scalar_dtype(op: str, kinds: set[Kind]) -> DType:

@@ -51,6 +51,13 @@ class LeafSpec:
             _binds(size, actual, sizes) for size, actual in zip(self.array.shape, leaf.shape)
         )
 
+    def is_alike(self, leaf: Leaf) -> bool:
+        """Whether `leaf` is of this kind but for the value of sizes."""
+        if self.array is None or not isinstance(leaf, (Array, np.ndarray)):
+            return type(leaf) is self.scalar
+        rank = len(self.array.shape)
+        return len(leaf.shape) == rank and array_dtype(leaf, "") is self.array.dtype
+
     def _holds(self, leaf: Leaf) -> bool:
         return type(leaf) is not int or self.range[0] <= leaf <= self.range[1]
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from weft import diagnostics, names
 from weft.methods import TracerMethods
+from weft.symbolic import SymbolicInt, plain
 from weftc.ir import location as locations
 from weftc.ir.node import Node
-from weftc.ir.sizes import Dim, Shape, Size
+from weftc.ir.sizes import Dim, Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
 from weftc.ops import TABLE
 from weftrt import dtypes
@@ -86,6 +87,10 @@ class Trace:
             self.captured.append(array)
             self._nodes[id(array)] = found
         return found
+
+    def number(self, size: Dim) -> Tracer:
+        """A symbolic size as a number that the program computes."""
+        return lift(size)
 
     @property
     def hidden(self) -> tuple[Node, ...]:
@@ -253,8 +258,14 @@ class Tracer(TracerMethods):
         return not self._trace.is_current
 
     @property
-    def shape(self) -> Shape:
-        return self._node.type.shape
+    def type(self) -> TensorType:
+        """Its dtype and sizes, as the compiler has them."""
+        return self._node.type
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """The sizes, as users see them: integers, or what acts like them."""
+        return tuple(self._seen(size) for size in self._node.type.shape)
 
     @property
     def dtype(self) -> DType:
@@ -265,9 +276,12 @@ class Tracer(TracerMethods):
         return self._node.type.rank
 
     @property
-    def size(self) -> Size:
+    def size(self) -> Any:
         """The number of elements."""
-        return self._node.type.size
+        return self._seen(self._node.type.size)
+
+    def _seen(self, size: Size) -> Any:
+        return SymbolicInt(size, self._trace) if isinstance(size, Dim) else size
 
     def __repr__(self) -> str:
         return f"<traced {'weak ' if self.weak else ''}{self._node.type}>"
@@ -320,15 +334,12 @@ class Tracer(TracerMethods):
         _needs_value(self, "pickling", "the result of the function")
 
     def __len__(self) -> int:
-        if not self.shape:
+        if not self.ndim:
             _needs_value(self, "len() of", "x.shape", because="a 0-d array has no length")
-        first = self.shape[0]
-        if isinstance(first, Dim):
-            raise ShapeError(f"len() needs a size known while tracing, but it is {first}")
-        return first
+        return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Tracer]:
-        if not self.shape:
+        if not self.ndim:
             _needs_value(self, "iterating over", "x.shape", because="a 0-d array has no elements")
         return (self[i] for i in range(len(self)))
 
@@ -375,6 +386,7 @@ def lift(value: Any, what: str = "an operand") -> Tracer:
     if isinstance(value, np.generic):
         active().note_numpy()
         value = scalar_item(value)
+    value = plain(value)
     if type(value) is Dim:
         return Tracer(TABLE["size"](size=value), active(), weak=True)
     dtype = SCALAR_DTYPES.get(type(value))
@@ -413,6 +425,7 @@ def apply(op: str, *operands: Tracer, weak: bool = False, name: str = "", **attr
     """A node of the primitive `op`; errors of its type rule are raised again with the place."""
     trace = active()
     nodes = tuple(operand.node for operand in operands)
+    attrs = {attr: plain(value) for attr, value in attrs.items()}
     try:
         node = TABLE[op](*nodes, **attrs)
     except WeftError as error:

@@ -10,8 +10,9 @@ import numpy as np
 
 import weft.operators  # noqa: F401  (installs the operators)
 from weft import specialize, tree
-from weft.calls import Reader
-from weft.specialize import Traced
+from weft.calls import Call, Reader
+from weft.dynamic import Every
+from weft.specialize import Traced, trace
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph
 from weftc.ir.verify import verify
@@ -39,11 +40,16 @@ class Staged:
         return [np.asarray(item, order="C") for item in (*leaves, *self.traced.captured)]
 
 
+def trace_symbolic(function: Callable[..., Any], call: Call) -> Traced | None:
+    """`function` traced for any sizes, as eager operations are; None where none does."""
+    found = specialize.trace_symbolic(function, "function", call, Every().places(call, ()))
+    return found if isinstance(found, Traced) and found.symbolic else None
+
+
 def stage(function: Callable[..., Any], *args: Any, symbolic: bool = False) -> Staged | None:
     """`function` traced; None where symbolic sizes are asked but do not do."""
     call = Reader(function, (), freeze=False).read(args, {})
-    trace = specialize.trace_symbolic if symbolic else specialize.trace
-    traced = trace(function, "function", call)
+    traced = trace_symbolic(function, call) if symbolic else trace(function, "function", call)
     if traced is None:
         return None
     verify(traced.graph)

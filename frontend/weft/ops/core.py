@@ -9,9 +9,10 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from weft import diagnostics
+from weft import diagnostics, dynamic
 from weft.dispatch import Dispatcher
 from weft.promotion import as_strong, default_dtype, number, promoted
+from weft.symbolic import plain, value_of
 from weft.tracing import (
     SCALAR_DTYPES,
     Tracer,
@@ -23,7 +24,7 @@ from weft.tracing import (
     scalar_item,
     state,
 )
-from weftc.ir.constraints import assume_equal
+from weftc.ir.constraints import AtLeast, assume, assume_equal, assume_is_one
 from weftc.ir.sizes import Dim, Shape, Size, static_shape
 from weftc.ir.types import TensorType, check_size
 from weftrt import array
@@ -39,14 +40,13 @@ def operation(*static: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Make a public function of one that builds nodes.
 
     While a trace is open it is staged; else it is compiled once per kind of arguments: the static
-    arguments, the dtypes, the ranks, which axes have size 1 and what had to be so of the others'
-    sizes. The sizes themselves are symbols, so that a new size needs no compile; functions that
-    need them (reshape with -1) are compiled for fixed ones. `static` names the parameters whose
-    values, not types, matter.
+    arguments, the dtypes, the ranks, which axes have size 1 and which sizes had to be equal. The
+    sizes themselves are symbols, so that a new size needs no compile; those whose values are needed
+    (by a reshape with -1) are fixed. `static` names the parameters whose values, not types, matter.
     """
 
     def decorate(body: Callable[P, Any]) -> Callable[P, Any]:
-        dispatcher = Dispatcher(body, static, symbolic=True)
+        dispatcher = Dispatcher(body, static, dynamic.Every(), eager=True)
         public: Callable[P, Any] = functools.update_wrapper(dispatcher.compiled, body, updated=())
         return public
 
@@ -109,6 +109,16 @@ def made(dtype: DType, sizes: tuple[int, ...], make: Callable[[], Array]) -> Arr
         raise diagnostics.located(OutOfMemoryError, str(problem)) from None
 
 
+def sizes(x: Tracer | Array) -> Shape:
+    """The sizes of the axes, as the compiler has them."""
+    return x.type.shape if isinstance(x, Tracer) else x.shape
+
+
+def fixed(sizes: Shape) -> tuple[int, ...]:
+    """Sizes as integers. The trace holds for no others of those that are symbolic."""
+    return tuple(map(value_of, sizes))
+
+
 def reshaped(x: Tracer | Array, shape: Shape) -> Tracer | Array:
     """`x` in a shape of the same size: a node, or a view of the same memory."""
     if isinstance(x, Tracer):
@@ -120,7 +130,7 @@ def reshaped(x: Tracer | Array, shape: Shape) -> Tracer | Array:
 
 def broadcast(x: Tracer, shape: Shape) -> Tracer:
     """`x` at `shape`, which it is known to fit: leading axes are added, axes of size 1 repeat."""
-    if x.shape == shape:
+    if x.type.shape == shape:
         return x
     lead = len(shape) - x.ndim
     return apply("broadcast", x, shape=shape, axes=tuple(range(lead, len(shape))))
@@ -132,10 +142,14 @@ def broadcast_shapes(name: str, operands: Sequence[Tracer], trailing: int = 0) -
     result: list[Size] = [1] * rank
     for operand in operands:
         lead = operand.ndim - trailing
-        for axis, size in enumerate(operand.shape[:lead], rank - lead):
+        for axis, size in enumerate(operand.type.shape[:lead], rank - lead):
             if result[axis] == 1:
                 result[axis] = size
-            elif size != 1 and not assume_equal(result[axis], size):
+            elif size == 1 or assume_equal(result[axis], size) or assume_is_one(size):
+                continue
+            elif assume_is_one(result[axis]):
+                result[axis] = size
+            else:
                 diagnostics.fail(
                     ShapeError,
                     name,
@@ -148,7 +162,7 @@ def broadcast_shapes(name: str, operands: Sequence[Tracer], trailing: int = 0) -
 
 def matched(name: str, *operands: Tracer) -> list[Tracer]:
     """The operands in their common dtype and shape."""
-    if len(operands) == 2 and operands[0].shape == operands[1].shape:
+    if len(operands) == 2 and operands[0].type.shape == operands[1].type.shape:
         return promoted(name, *operands)
     shape = broadcast_shapes(name, operands)
     return [broadcast(o, shape) for o in promoted(name, *operands)]
@@ -198,13 +212,17 @@ def axes_of(name: str, x: Tracer | Array, axis: Any) -> tuple[int, ...]:
 
 def shape_of(name: str, shape: Any, unknown: bool = False) -> Shape:
     """A shape argument: a size or a sequence of them; -1 is one to work out, where allowed."""
-    items = shape if isinstance(shape, (tuple, list)) else (shape,)
-    return tuple(item if isinstance(item, Dim) else size_of(name, item, unknown) for item in items)
+    items = plain(tuple(shape) if isinstance(shape, (tuple, list)) else (shape,))
+    return tuple(
+        item if isinstance(item, Dim) and assume(AtLeast(item, 0)) else size_of(name, item, unknown)
+        for item in items
+    )
 
 
 def size_of(name: str, size: Any, unknown: bool = False) -> int:
     """A size argument as an int that is not negative (or -1, where that is allowed)."""
-    result = integer(name, "a size", size, ShapeError)
+    known = value_of(size) if isinstance(size, Dim) else size
+    result = integer(name, "a size", known, ShapeError)
     if result < 0 and not (unknown and result == -1):
         raise diagnostics.located(ShapeError, f"{name}: the size {result} is negative")
     return result
@@ -213,4 +231,4 @@ def size_of(name: str, size: Any, unknown: bool = False) -> int:
 def keep_axes(x: Tracer, axes: Sequence[int], shape: Shape) -> Tracer:
     """A reduction's result with the reduced `axes` of `shape` put back as axes of size 1."""
     kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
-    return x if x.shape == kept else apply("reshape", x, shape=kept)
+    return x if x.type.shape == kept else apply("reshape", x, shape=kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, cast, convert, default_dtype, dtype_of, limits, number
+from weft.symbolic import SymbolicInt, known
 from weft.tracing import (
     SCALAR_DTYPES,
     Tracer,
@@ -22,11 +24,12 @@ from weft.tracing import (
     scalar_item,
     state,
 )
-from weftc.ir.sizes import Dim, Shape, static_shape
+from weftc.ir.constraints import AtLeast, assume
+from weftc.ir.sizes import Shape, Size, static_shape
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType
-from weftrt.errors import DTypeError, ShapeError, TraceError, UsageError
+from weftrt.errors import DTypeError, ShapeError, UsageError
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -229,9 +232,12 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None)
     start, stop, step = (_bound(b) for b in (start, stop, step))
     if step == 0:
         raise diagnostics.located(UsageError, "arange: the step is zero")
-    whole = all(isinstance(b, int) for b in (start, stop, step))
+    whole = all(isinstance(b, Integral) for b in (start, stop, step))
     chosen = dtype_of(dtype) if dtype is not None else _default(whole)
     length = -((start - stop) // step) if whole else (stop - start) / step
+    if isinstance(length, SymbolicInt) and chosen.bits == 64 and assume(AtLeast(length.dim, 0)):
+        return _line(length.dim, start, step, chosen)
+    start, stop, step, length = map(known, (start, stop, step, length))
     if not length < 2**63:
         problem = f"arange: no array holds the numbers from {start} to {stop} in steps of {step}"
         raise diagnostics.located(UsageError, problem)
@@ -244,8 +250,6 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None)
 
 def _bound(value: Any) -> Any:
     """A bound of arange as a number."""
-    if isinstance(value, Dim):
-        raise diagnostics.located(TraceError, f"arange needs a known length, not {value}")
     if isinstance(value, Tracer):
         return value.__index__()
     if isinstance(value, (Array, np.ndarray)) and value.size == 1:
@@ -256,7 +260,7 @@ def _bound(value: Any) -> Any:
 
 def _check_scalar(name: str, what: str, value: Any) -> Any:
     """`value`, if it is a number."""
-    numbers = (bool, int, float, np.bool_, np.integer, np.floating, Dim)
+    numbers = (bool, int, float, np.bool_, np.integer, np.floating, SymbolicInt)
     if isinstance(value, numbers) and not isinstance(value, np.timedelta64):
         return value
     problem = f"{name}: {what} is a number, not {value!r:.40}"
@@ -281,9 +285,9 @@ def _counters(sizes: tuple[int, ...], axis: int, dtype: DType) -> Array:
     return array.from_numpy(np.broadcast_to(column, sizes), copy=True)
 
 
-def _line(count: int, start: Any, step: Any, dtype: DType) -> Any:
+def _line(count: Size, start: Any, step: Any, dtype: DType) -> Any:
     """start + i * step in `dtype`, the same nodes eager and staged."""
-    if not (dtype.is_integer and isinstance(start, int) and isinstance(step, int)):
+    if not dtype.is_integer or not all(isinstance(b, Integral) for b in (start, step)):
         return _spaced(iota((count,), 0, dtypes.float64), float(step), float(start), dtype)
     index = iota((count,), 0, dtype)
     if start == 0 and step == 1:

@@ -11,7 +11,6 @@ from weft import diagnostics
 from weft.ops import core
 from weft.promotion import dtype_of, promote_dtypes
 from weft.tracing import Tracer, array_dtype
-from weftc.ir.sizes import static_shape
 from weftrt import dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType, Kind
@@ -115,7 +114,7 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that arrays of these shapes broadcast to."""
-    sizes = [static_shape(core.shape_of("broadcast_shapes", shape)) for shape in shapes]
+    sizes = [core.fixed(core.shape_of("broadcast_shapes", shape)) for shape in shapes]
     try:
         return np.broadcast_shapes(*sizes)
     except ValueError:

@@ -89,7 +89,7 @@ def _compared(op: str, name: str, left: Tracer, right: Tracer) -> Tracer:
             return binary(op, name, *wide)
         negative, inside = binary("lt", name, computed, 0), binary(op, name, left, right)
         outside = convert(lift(op in HOLDS[-sign]), dtypes.bool_)
-        spread = (core.broadcast(x, inside.shape) for x in (negative, outside))
+        spread = (core.broadcast(x, inside.type.shape) for x in (negative, outside))
         return apply("where", *spread, inside)
     return binary(op, name, left, right)
 
@@ -179,7 +179,7 @@ def reciprocal(x: Any, /) -> Tracer:
 
 def like(value: float, x: Tracer) -> Tracer:
     """A constant of the dtype and shape of `x`."""
-    return core.broadcast(convert(lift(value), x.dtype), x.shape)
+    return core.broadcast(convert(lift(value), x.dtype), x.type.shape)
 
 
 def _float_test(name: str, doc: str, test: Callable[[Tracer], Tracer]) -> Function:

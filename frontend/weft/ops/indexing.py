@@ -14,7 +14,7 @@ from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, dtype_of
 from weft.tracing import Trace, Tracer, apply, lift, state, tracing
-from weftc.ir.sizes import Dim, Size, product
+from weftc.ir.sizes import Size, product
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import Kind
@@ -63,8 +63,8 @@ def one_hot(
     value, num_classes = convert(value, dtypes.int64), core.size_of("one_hot", num_classes)
     rank = value.ndim + 1
     place = core.axis_of("one_hot", value, axis, rank)
-    expanded = (*value.shape[:place], 1, *value.shape[place:])
-    shape = (*value.shape[:place], num_classes, *value.shape[place:])
+    expanded = (*value.type.shape[:place], 1, *value.type.shape[place:])
+    shape = (*value.type.shape[:place], num_classes, *value.type.shape[place:])
     column = core.broadcast(apply("reshape", value, shape=expanded), shape)
     index = apply("iota", shape=shape, axis=place, dtype=dtypes.int64)
     return convert(apply("eq", index, column), dtype_of(dtype))
@@ -211,7 +211,7 @@ def _expanded(x: Tracer, items: tuple[Any, ...]) -> list[Any]:
 
 
 def _plan_axis(x: Tracer, plan: _Plan, item: Any, axis: int) -> None:
-    size = x.shape[axis]
+    size = x.type.shape[axis]
     if isinstance(item, slice):
         _plan_slice(x, plan, item, axis)
     elif isinstance(item, _ARRAYS):
@@ -219,8 +219,7 @@ def _plan_axis(x: Tracer, plan: _Plan, item: Any, axis: int) -> None:
         _plan_range(plan, 0, size, 1)
         plan.shape.append(size)
     else:
-        if isinstance(size, Dim):
-            raise ShapeError(f"an index needs a size known while tracing, but it is {size}")
+        (size,) = core.fixed((size,))
         if not -size <= item < size:
             problem = f"index {item} is out of bounds for axis {axis} of size {size}"
             diagnostics.fail(OutOfBoundsError, "index", [x], problem)
@@ -243,15 +242,14 @@ def _plan_range(plan: _Plan, start: Size, stop: Size, step: int) -> None:
 
 
 def _plan_slice(x: Tracer, plan: _Plan, item: slice, axis: int) -> None:
-    size = x.shape[axis]
+    size = x.type.shape[axis]
     if item == slice(None) or item == slice(None, None, -1):
         _plan_range(plan, 0, size, 1)
         plan.shape.append(size)
         if item.step == -1:
             plan.flipped.append(axis)
         return
-    if isinstance(size, Dim):
-        raise ShapeError(f"a slice needs a size known while tracing, but it is {size}")
+    (size,) = core.fixed((size,))
     if item.step == 0:
         diagnostics.fail(UsageError, "index", [x], "the step of a slice cannot be 0")
     start, stop, step = item.indices(size)
@@ -268,14 +266,14 @@ def _plan_slice(x: Tracer, plan: _Plan, item: slice, axis: int) -> None:
 def _sliced(x: Tracer, plan: _Plan) -> Tracer:
     whole = all(
         a == 0 and b == n and s == 1
-        for a, b, s, n in zip(plan.start, plan.stop, plan.step, x.shape, strict=True)
+        for a, b, s, n in zip(plan.start, plan.stop, plan.step, x.type.shape, strict=True)
     )
     if not whole:
         x = apply("slice", x, start=tuple(plan.start), stop=tuple(plan.stop), step=tuple(plan.step))
     if plan.flipped:
         x = apply("flip", x, axes=tuple(plan.flipped))
     shape = tuple(plan.shape)
-    return apply("reshape", x, shape=shape) if shape != x.shape else apply("identity", x)
+    return apply("reshape", x, shape=shape) if shape != x.type.shape else apply("identity", x)
 
 
 def _gathered(x: Tracer, plan: _Plan) -> Tracer:
@@ -288,8 +286,8 @@ def _gathered(x: Tracer, plan: _Plan) -> Tracer:
     moved = movement.transposed(x, [*rest[:place], *axes, *rest[place:]])
     if len(axes) == 1:
         return _take(moved, plan.arrays[0][0], place)
-    sizes = moved.shape[place : place + len(axes)]
-    flat = (*moved.shape[:place], product(sizes), *moved.shape[place + len(axes) :])
+    sizes = moved.type.shape[place : place + len(axes)]
+    flat = (*moved.type.shape[:place], product(sizes), *moved.type.shape[place + len(axes) :])
     return _take(apply("reshape", moved, shape=flat), _flat_index(x, plan, sizes), place)
 
 
@@ -302,7 +300,7 @@ def _flat_index(x: Tracer, plan: _Plan, sizes: Sequence[Size]) -> Tracer:
     try:
         shape = core.broadcast_shapes("index", indices)
     except ShapeError:
-        shapes = diagnostics.listed([str(index.shape) for index in indices])
+        shapes = diagnostics.listed([str(index.type.shape) for index in indices])
         _fail(x, f"the arrays have shapes {shapes}, which do not broadcast")
     result = core.broadcast(indices[0], shape)
     for index, size in zip(indices[1:], sizes[1:], strict=True):
@@ -314,4 +312,4 @@ def _flat_index(x: Tracer, plan: _Plan, sizes: Sequence[Size]) -> Tracer:
 def _counted(indices: Tracer, size: Size, axis: int) -> Tracer:
     """Indices into an axis as counted from its front; those outside fail."""
     numbers = apply("iota", shape=(*(1,) * axis, size), axis=axis, dtype=dtypes.int64)
-    return apply("reshape", _take(numbers, indices, axis), shape=indices.shape)
+    return apply("reshape", _take(numbers, indices, axis), shape=indices.type.shape)

@@ -22,7 +22,7 @@ def contraction(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer
     Where b has no free axis, or only ones of size 1, it is the sum of the rounded products.
     """
     free_b = _free(b, batch[1], contracted[1])
-    if all(assume_is_one(b.shape[axis]) for axis in free_b):
+    if all(assume_is_one(b.type.shape[axis]) for axis in free_b):
         return _product_sum(a, b, batch, contracted)
     if not contracted[0]:
         a, contracted = _with_axis(a), ((a.ndim,), contracted[1])
@@ -31,7 +31,7 @@ def contraction(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer
 
 
 def _with_axis(x: Tracer) -> Tracer:
-    return apply("reshape", x, shape=(*x.shape, 1))
+    return apply("reshape", x, shape=(*x.type.shape, 1))
 
 
 def _free(x: Tracer, batch: Sequence[int], contracted: Sequence[int]) -> list[int]:
@@ -43,13 +43,13 @@ def _product_sum(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Trace
     left = movement.transposed(a, [*batch[0], *free_a, *contracted[0]])
     right = movement.transposed(b, [*batch[1], *free_b, *contracted[1]])
     lead, inner = len(batch[0]), len(contracted[0])
-    sizes = right.shape
+    sizes = right.type.shape
     spread = (*sizes[:lead], *((1,) * len(free_a)), *sizes[lead + len(free_b) :])
-    right = core.broadcast(apply("reshape", right, shape=spread), left.shape)
+    right = core.broadcast(apply("reshape", right, shape=spread), left.type.shape)
     result = apply("mul", left, right, name="matmul")
     if inner:
         result = apply("sum", result, axes=tuple(range(result.ndim - inner, result.ndim)))
-    shape = (*result.shape, *((1,) * len(free_b)))
+    shape = (*result.type.shape, *((1,) * len(free_b)))
     return result if not free_b else apply("reshape", result, shape=shape)
 
 
@@ -60,11 +60,10 @@ def matmul(x1: Any, x2: Any, /) -> Tracer:
     if not a.ndim or not b.ndim:
         diagnostics.fail(ShapeError, "matmul", [a, b], "both must have an axis; use * for scalars")
     inner = b.ndim - 2 if b.ndim > 1 else 0
-    if not assume_equal(a.shape[-1], b.shape[inner]):
+    left, right = a.type.shape[-1], b.type.shape[inner]
+    if not assume_equal(left, right):
         place = "the first axis" if b.ndim <= 2 else "the second last axis"
-        problem = (
-            f"the last axis of {{0}} ({a.shape[-1]}) must equal {place} of {{1}} ({b.shape[inner]})"
-        )
+        problem = f"the last axis of {{0}} ({left}) must equal {place} of {{1}} ({right})"
         diagnostics.fail(ShapeError, "matmul", [a, b], problem)
     if b.ndim <= 2:
         return contraction(a, b, ((), ()), ((a.ndim - 1,), (inner,)))
@@ -75,14 +74,14 @@ def _batched(a: Tracer, b: Tracer) -> Tracer:
     """A product in which b has leading axes: both take the broadcast of the leading axes."""
     vector = a.ndim == 1
     if vector:
-        a = apply("reshape", a, shape=(1, *a.shape))
+        a = apply("reshape", a, shape=(1, *a.type.shape))
     lead = core.broadcast_shapes("matmul", [a, b], trailing=2)
     rank = len(lead)
-    a = core.broadcast(a, (*lead, *a.shape[-2:]))
-    b = core.broadcast(b, (*lead, *b.shape[-2:]))
+    a = core.broadcast(a, (*lead, *a.type.shape[-2:]))
+    b = core.broadcast(b, (*lead, *b.type.shape[-2:]))
     axes = tuple(range(rank))
     result = contraction(a, b, (axes, axes), ((rank + 1,), (rank,)))
-    return apply("reshape", result, shape=(*lead, result.shape[-1])) if vector else result
+    return apply("reshape", result, shape=(*lead, result.type.shape[-1])) if vector else result
 
 
 @operation("axes")
@@ -91,7 +90,8 @@ def tensordot(x1: Any, x2: Any, /, axes: Any = 2) -> Tracer:
     a, b = promoted("tensordot", as_strong(lift(x1)), as_strong(lift(x2)))
     left, right = _contracted(a, b, axes)
     pairs = list(zip(left, right))
-    if len(left) != len(right) or not all(assume_equal(a.shape[i], b.shape[j]) for i, j in pairs):
+    sizes = ((a.type.shape[i], b.type.shape[j]) for i, j in pairs)
+    if len(left) != len(right) or not all(assume_equal(*pair) for pair in sizes):
         problem = f"axes {left} of {{0}} and {right} of {{1}} must have equal sizes"
         diagnostics.fail(ShapeError, "tensordot", [a, b], problem)
     return contraction(a, b, ((), ()), (left, right))
@@ -119,7 +119,7 @@ def _contracted(a: Tracer, b: Tracer, axes: Any) -> Pairs:
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tracer:
     """The sum of products along `axis`, which counts from the end and has one size in both."""
     a, b = as_strong(lift(x1)), as_strong(lift(x2))
-    sizes = [x.shape[core.axis_of("vecdot", x, axis)] for x in (a, b)]
+    sizes = [x.type.shape[core.axis_of("vecdot", x, axis)] for x in (a, b)]
     if not assume_equal(*sizes):
         problem = f"axis {axis} of {{0}} ({sizes[0]}) must equal that of {{1}} ({sizes[1]})"
         diagnostics.fail(ShapeError, "vecdot", [a, b], problem)
@@ -133,7 +133,7 @@ def outer(x1: Any, x2: Any, /) -> Tracer:
     a, b = promoted("outer", as_strong(lift(x1)), as_strong(lift(x2)))
     if a.ndim != 1 or b.ndim != 1:
         diagnostics.fail(ShapeError, "outer", [a, b], "both must be 1-d")
-    column = apply("reshape", a, shape=(*a.shape, 1))
+    column = apply("reshape", a, shape=(*a.type.shape, 1))
     return elementwise.binary("mul", "outer", column, b)
 
 
@@ -180,7 +180,7 @@ def _parse(subscripts: str, values: Sequence[Tracer]) -> tuple[list[str], str]:
         if len(set(term)) != len(term) or len(term) != value.ndim:
             problem = f"writes {term!r} for an operand with {value.ndim} axes"
             raise _subscripts_error(subscripts, problem + " (each letter once)")
-        for letter, size in zip(term, value.shape, strict=True):
+        for letter, size in zip(term, value.type.shape, strict=True):
             if not assume_equal(sizes.setdefault(letter, size), size):
                 problem = f"{subscripts!r} has sizes {sizes[letter]} and {size} for {letter}"
                 diagnostics.fail(ShapeError, "einsum", values, problem)

@@ -12,8 +12,8 @@ from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, promoted
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.constraints import assume_equal
-from weftc.ir.sizes import Shape, Size, product, static_shape
+from weftc.ir.constraints import assume_equal, assume_is_one
+from weftc.ir.sizes import Shape, Size, product
 from weftrt.array import Array
 from weftrt.errors import ShapeError, UsageError
 
@@ -24,8 +24,9 @@ def reshape(x: Any, /, shape: Any) -> Any:
     sizes = core.shape_of("reshape", shape, unknown=True)
     if -1 in sizes:
         sizes = _worked_out(value, sizes)
-    if not assume_equal(product(sizes), value.size):
-        problem = f"{{0}} has {value.size} elements, which do not make shape {sizes}"
+    size = product(core.sizes(value))
+    if not assume_equal(product(sizes), size):
+        problem = f"{{0}} has {size} elements, which do not make shape {sizes}"
         diagnostics.fail(ShapeError, "reshape", [value], problem)
     return core.reshaped(value, sizes)
 
@@ -33,8 +34,8 @@ def reshape(x: Any, /, shape: Any) -> Any:
 def _worked_out(x: Tracer | Array, sizes: Shape) -> Shape:
     if sizes.count(-1) > 1:
         diagnostics.fail(ShapeError, "reshape", [x], f"only one size of {sizes} may be -1")
-    total = product(static_shape(x.shape))
-    known = product(static_shape(tuple(s for s in sizes if s != -1)))
+    total = product(core.fixed(core.sizes(x)))
+    known = product(core.fixed(tuple(s for s in sizes if s != -1)))
     assert isinstance(total, int) and isinstance(known, int)
     if known == 0 or total % known:
         problem = f"{{0}} has {total} elements, which do not make shape {sizes}"
@@ -94,7 +95,8 @@ def broadcast_to(x: Any, /, shape: Any) -> Tracer:
     sizes = core.shape_of("broadcast_to", shape)
     lead = len(sizes) - value.ndim
     fits = lead >= 0 and all(
-        own == 1 or assume_equal(own, new) for own, new in zip(value.shape, sizes[max(lead, 0) :])
+        own == 1 or assume_equal(own, new) or assume_is_one(own)
+        for own, new in zip(value.type.shape, sizes[max(lead, 0) :])
     )
     if not fits:
         problem = f"{{0}} does not broadcast to {sizes}"
@@ -111,7 +113,7 @@ def expand_dims(x: Any, /, axis: Any = 0) -> Any:
     new = {core.axis_of("expand_dims", value, a, rank) for a in given}
     if len(new) < len(given):
         diagnostics.fail(ShapeError, "expand_dims", [value], f"an axis is repeated in {axis}")
-    sizes = iter(value.shape)
+    sizes = iter(core.sizes(value))
     shape = tuple(1 if place in new else next(sizes) for place in range(rank))
     return core.reshaped(value, shape)
 
@@ -119,13 +121,13 @@ def expand_dims(x: Any, /, axis: Any = 0) -> Any:
 def squeeze(x: Any, /, axis: Any = None) -> Any:
     """x without the axes of size 1 at `axis` (all of them when it is None)."""
     value = core.operand(x)
-    ones = tuple(place for place, size in enumerate(value.shape) if size == 1)
+    ones = tuple(place for place, size in enumerate(core.sizes(value)) if assume_is_one(size))
     gone = ones if axis is None else core.axes_of("squeeze", value, axis)
     for place in gone:
         if place not in ones:
-            problem = f"axis {place} of {{0}} has size {value.shape[place]}, not 1"
+            problem = f"axis {place} of {{0}} has size {core.sizes(value)[place]}, not 1"
             diagnostics.fail(ShapeError, "squeeze", [value], problem)
-    shape = tuple(size for place, size in enumerate(value.shape) if place not in gone)
+    shape = tuple(size for place, size in enumerate(core.sizes(value)) if place not in gone)
     return core.reshaped(value, shape)
 
 
@@ -142,7 +144,7 @@ def concat(arrays: Any, /, axis: int | None = 0) -> Tracer:
     """Arrays one after another along `axis`; flattened first when it is None."""
     values = _several("concat", arrays)
     if axis is None:
-        values = [apply("reshape", v, shape=(v.size,)) for v in values]
+        values = [apply("reshape", v, shape=(v.type.size,)) for v in values]
         axis = 0
     place = core.axis_of("concat", values[0], axis)
     for number, value in enumerate(values):
@@ -160,7 +162,7 @@ def _several(name: str, arrays: Any) -> list[Tracer]:
 def _check_concat(first: Tracer, other: Tracer, axis: int, number: int) -> None:
     fits = other.ndim == first.ndim and all(
         place == axis or assume_equal(a, b)
-        for place, (a, b) in enumerate(zip(first.shape, other.shape, strict=True))
+        for place, (a, b) in enumerate(zip(first.type.shape, other.type.shape, strict=True))
     )
     if not fits:
         problem = f"all axes but {axis} must have equal sizes"
@@ -174,10 +176,12 @@ def stack(arrays: Any, /, axis: int = 0) -> Tracer:
     first = values[0]
     place = core.axis_of("stack", first, axis, first.ndim + 1)
     for number, value in enumerate(values):
-        if value.ndim != first.ndim or not all(map(assume_equal, first.shape, value.shape)):
+        if value.ndim != first.ndim or not all(
+            map(assume_equal, first.type.shape, value.type.shape)
+        ):
             problem = "the shapes must be equal"
             diagnostics.fail(ShapeError, "stack", [first, value], problem, places=(0, number))
-    shape: tuple[Size, ...] = (*first.shape[:place], 1, *first.shape[place:])
+    shape: tuple[Size, ...] = (*first.type.shape[:place], 1, *first.type.shape[place:])
     return apply("concat", *(apply("reshape", v, shape=shape) for v in values), axis=place)
 
 

@@ -38,7 +38,7 @@ def _adjacent(axes: Sequence[int]) -> list[tuple[int, ...]]:
 def reduce(op: str, name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
     """The primitive reduction `op` over `axis`; axes that are not adjacent go innermost first."""
     axes = core.axes_of(name, x, axis)
-    shape = x.shape
+    shape = x.type.shape
     result = x
     for run in _adjacent(axes):
         result = apply(op, result, axes=run, name=name)
@@ -91,7 +91,7 @@ def all(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
 
 def count(x: Tracer, axes: Sequence[int]) -> Size:
     """How many elements a reduction over `axes` combines."""
-    return product([x.shape[axis] for axis in axes])
+    return product([x.type.shape[axis] for axis in axes])
 
 
 def average(name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
@@ -165,25 +165,25 @@ def logsumexp(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Tracer:
 
 
 def _dropped(x: Tracer, axes: Sequence[int]) -> Tracer:
-    shape = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
+    shape = tuple(size for axis, size in enumerate(x.type.shape) if axis not in axes)
     return apply("reshape", x, shape=shape) if axes else x
 
 
 def _arg(name: str, op: str, x: Any, axis: int | None, keepdims: bool) -> Tracer:
     """The first index where x equals its extreme or is NaN (a NaN is the extreme)."""
     value = as_strong(lift(x))
-    shape = value.shape
+    shape = value.type.shape
     if axis is None:
-        value = apply("reshape", value, shape=(value.size,))
+        value = apply("reshape", value, shape=(value.type.size,))
     place = core.axis_of(name, value, axis if axis is not None else 0)
     if value.dtype.kind is Kind.BOOL:
         value = convert(value, dtypes.uint8)
-    extreme = core.broadcast(reduce(op, name, value, (place,), True), value.shape)
+    extreme = core.broadcast(reduce(op, name, value, (place,), True), value.type.shape)
     found = apply("eq", value, extreme)
     if value.dtype.is_float:
         found = apply("bitwise_or", found, apply("ne", value, value))
-    index = apply("iota", shape=value.shape, axis=place, dtype=dtypes.int64)
-    size = core.broadcast(convert(lift(value.shape[place]), dtypes.int64), value.shape)
+    index = apply("iota", shape=value.type.shape, axis=place, dtype=dtypes.int64)
+    size = core.broadcast(convert(lift(value.type.shape[place]), dtypes.int64), value.type.shape)
     result = reduce("min", name, apply("where", found, index, size), (place,), keepdims)
     if keepdims and axis is None:
         return apply("reshape", result, shape=(1,) * len(shape))

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.frontend.staged import trace_symbolic
 
 import weft as wf
-from weft import specialize
 from weft.calls import Reader
 from weftc import pipeline
 from weftc.fusion.memory import Life, _bytes, _place_fixed
@@ -34,7 +34,7 @@ def spread(x: Any) -> Any:
 @pytest.mark.parametrize("value", [1, 7, 4097])
 def test_symbolic_scratch_is_aligned_and_in_the_arena(dtype: type, value: int) -> None:
     call = Reader(spread, (), freeze=False).read((np.ones(9, dtype),), {})
-    traced = specialize.trace_symbolic(spread, "spread", call)
+    traced = trace_symbolic(spread, call)
     assert traced is not None
     stages = pipeline.stages(traced.graph, host())
     memory = stages.memory

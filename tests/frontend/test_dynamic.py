@@ -1,0 +1,214 @@
+"""Compiled functions for any size: which sizes become symbols, and what code does to them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.bits import assert_same_bits
+
+import weft as wf
+from weft import demo
+from weft.errors import ShapeError, TraceError, UsageError
+
+RNG = np.random.default_rng(7)
+
+
+def ones(*shape: int) -> np.ndarray[Any, Any]:
+    return np.ones(shape, np.float32)
+
+
+def compiles(function: Any) -> int:
+    return len(function.cache_report())
+
+
+def check_same_bits(function: Callable[..., Any], calls: list[tuple[Any, ...]]) -> Any:
+    """Each call has the bits of a program for its sizes; returns the function compiled for any."""
+    dynamic, fixed = wf.jit(function), wf.jit(function, dynamic=False)
+    for arguments in calls:
+        found, expected = (wf.tree.leaves(f(*arguments)) for f in (dynamic, fixed))
+        for a, b in zip(found, expected, strict=True):
+            assert_same_bits(np.asarray(a), np.asarray(b))
+    return dynamic
+
+
+def test_the_second_size_becomes_a_symbol() -> None:
+    def f(x: Any, w: Any) -> Any:
+        return wf.nn.softmax(wf.tanh(x @ w) / x.shape[0])
+
+    calls = [(RNG.standard_normal((n, 3), np.float32), ones(3, 5)) for n in (4, 9, 0, 2, 100, 4)]
+    assert compiles(check_same_bits(f, calls)) == 2
+
+
+def test_a_training_step_for_any_batch() -> None:
+    rng = np.random.default_rng(0)
+    parameters = demo.initial_parameters(16, rng)
+    zeros = {name: wf.zeros(p.shape) for name, p in parameters.items()}
+
+    def batch(n: int) -> tuple[Any, ...]:
+        x, labels = rng.random((n, 16), dtype=np.float32), rng.integers(0, demo.CLASSES, n)
+        return (parameters, zeros, zeros, wf.zeros(()), x, labels)
+
+    with np.errstate(all="ignore"):
+        step = check_same_bits(demo.train_step.__wrapped__, [batch(n) for n in (8, 3, 0, 33, 64)])
+    assert compiles(step) == 2
+
+
+def test_never() -> None:
+    f = wf.jit(lambda x: x * 2, dynamic=False)
+    for n in (2, 3, 4):
+        f(ones(n))
+    assert compiles(f) == 3
+
+
+def test_names_from_the_start() -> None:
+    f = wf.jit(lambda x, y: (x.sum(), y * 2), dynamic={"x": {0: "batch"}, "y": {-1: "batch"}})
+    for n in (2, 3, 4):
+        f(ones(n, 5), ones(1, n))
+    assert compiles(f) == 1
+    with pytest.raises(ShapeError, match=r"x.shape\[0\] is 3 and y.shape\[1\] is 4, but .*'batch'"):
+        f(ones(3, 5), ones(1, 4))
+
+
+def test_names_in_trees() -> None:
+    def total(rows: Any) -> Any:
+        return rows["a"].sum() + rows["b"][0].sum()
+
+    f = wf.jit(total, dynamic={"rows": {0: "n"}})
+    g = wf.jit(total, dynamic={"rows['a']": {0: "n"}})
+    for n in (2, 3, 4):
+        f({"a": ones(n, 3), "b": [ones(n)]})
+        g({"a": ones(n, 3), "b": [ones(2)]})
+    assert compiles(f) == compiles(g) == 1
+
+
+@pytest.mark.parametrize(
+    "dynamic", [True, "x", ["x"], {"x": 0}, {"x": {"0": "n"}}, {"x": {0: "a b"}}, {0: {0: "n"}}]
+)
+def test_what_dynamic_is_not(dynamic: Any) -> None:
+    with pytest.raises(UsageError, match="dynamic is None, False or names of axes"):
+        wf.jit(lambda x: x, dynamic=dynamic)
+
+
+def test_names_of_nothing() -> None:
+    with pytest.raises(UsageError, match="no parameter 'y' to be dynamic"):
+        wf.jit(lambda x: x, dynamic={"y": {0: "n"}})
+    f = wf.jit(lambda x, rate: x * rate, dynamic={"x": {2: "n"}})
+    with pytest.raises(UsageError, match="dynamic names axis 2 of x, which has 1 axes"):
+        f(ones(3), 2.0)
+    g = wf.jit(lambda x, rate: x * rate, dynamic={"rate": {0: "n"}})
+    with pytest.raises(UsageError, match="dynamic names axis 0 of rate, which is a number"):
+        g(ones(3), 2.0)
+
+
+def sizes_as_numbers(x: Any) -> Any:
+    n, m = x.shape
+    scaled = x / n + x * (2 * m) - (n - 3) + 1.5 * n
+    rows = wf.arange(n)[:, None] + wf.full((n, 1), m) + wf.zeros(x.shape)
+    return scaled + rows, n, (n + 1) / 2, x.reshape(m * n).sum() / x.size, wf.eye(n)
+
+
+def test_sizes_are_numbers_and_shapes() -> None:
+    calls = [
+        (RNG.standard_normal((n, m), np.float32),) for n, m in ((3, 4), (5, 6), (0, 2), (7, 7))
+    ]
+    assert compiles(check_same_bits(sizes_as_numbers, calls)) == 2
+
+
+def test_halves() -> None:
+    def halves(x: Any) -> Any:
+        n = x.shape[0] * 4
+        return wf.zeros((n // 2, n % 4 + 3)) + (2 * n) // 4
+
+    assert compiles(check_same_bits(halves, [(ones(n),) for n in (2, 3, 4)])) == 2
+
+
+def test_what_is_known_of_every_size() -> None:
+    """Comparisons that have one answer for all sizes, and equal sizes, fix nothing."""
+
+    def f(x: Any, y: Any) -> Any:
+        n = x.shape[0]
+        assert n == n and n >= 0 and n + 1 > 0 and not n < 0 and n + 1 != 0 and n != n + 1
+        assert n == y.shape[0] and x.shape == (y.shape[0],) and n is not None and n != "n"
+        assert isinstance(n, numbers.Integral) and n + 1
+        return x + y * round(n) * math.floor(+n)
+
+    assert compiles(check_same_bits(f, [(ones(n), ones(n)) for n in (2, 3, 4)])) == 2
+
+
+USES: dict[str, Callable[[Any], Any]] = {
+    "compare": lambda n: 1 if n > 3 else 2,
+    "equal": lambda n: 1 if n == 3 else 2,
+    "int": lambda n: int(n),
+    "float": lambda n: float(n) ** 0.5,
+    "range": lambda n: sum(range(n)),
+    "index": lambda n: list(range(10))[n],
+    "repeat": lambda n: len([0] * n),
+    "text": lambda n: len(f"{'x' * n}") + len(f"{n:>{n}}") + len(str(n)),
+    "hash": lambda n: {2: 5, 3: 6, 4: 7}[n],
+    "truth": lambda n: 2 if n else 3,
+    "min": lambda n: min(n, 3),
+    "quotient": lambda n: n // 2 + n % 3 + divmod(7, n)[1],
+    "power": lambda n: n**2 + 2**n,
+    "root": lambda n: math.sqrt(n),
+    "bits": lambda n: (n & 1) + (n << 2) + (~n),
+    "numpy": lambda n: float(np.float32(0.1) * n) + float(np.sum(np.ones(3) * n)),
+    "numpy sizes": lambda n: np.zeros(n).size,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_uses_of_the_value(use: str) -> None:
+    """What needs the value of a size has it: a program for each, as ordinary Python means it."""
+    f = check_same_bits(lambda x: x * USES[use](x.shape[0]), [(ones(n),) for n in (2, 3, 4, 3)])
+    assert compiles(f) == 3
+
+
+def test_one_size_is_fixed_and_the_other_is_not() -> None:
+    def f(x: Any) -> Any:
+        return sum(x[:, i] for i in range(x.shape[1]))
+
+    calls = [(RNG.standard_normal((n, m), np.float32),) for m in (2, 3) for n in (2, 3, 4, 5)]
+    assert compiles(check_same_bits(f, calls)) <= 4
+
+
+def test_errors_are_those_of_the_call() -> None:
+    def f(x: Any) -> Any:
+        return x + wf.zeros((x.shape[0] - 3,))
+
+    g = wf.jit(lambda x: x.max(axis=0))
+    compiled = wf.jit(f)
+    for n in (5, 6):
+        with pytest.raises(ShapeError, match=f"sizes {n} and {n - 3} of axis -1"):
+            compiled(ones(n))
+    for n in (2, 3):
+        g(ones(n, 2))
+    with pytest.raises(ShapeError, match="no elements"):
+        g(ones(0, 2))
+
+
+def test_sizes_do_not_leave_their_trace() -> None:
+    kept: list[Any] = []
+
+    @wf.jit
+    def f(x: Any) -> Any:
+        kept.append(x.shape[0])
+        return x + 1
+
+    f(ones(2))
+    f(ones(3))
+    assert kept[0] == 2
+    with pytest.raises(TraceError, match="used after its trace has ended"):
+        int(kept[-1])
+
+
+def test_what_the_first_call_compiled_is_kept() -> None:
+    """The fixed program answers its own size; no program is dropped for another's sake."""
+    f = wf.jit(lambda x: x * 2)
+    for n in (2, 3, 2, 5):
+        f(ones(n))
+    assert [entry.shapes for entry in f._dispatcher._entries] == [((2,),), None]  # type: ignore[attr-defined]
