@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from weakref import WeakSet
 
 _locks: WeakSet[ForkLock] = WeakSet()
@@ -45,16 +44,16 @@ class ForkLock:
         else:
             self._lock = threading.RLock()
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
+    # `with` calls the lock's own methods, in C: a signal handler that raises cannot come between
+    # taking the lock and being inside, as it could in a method of Python.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
+    @property
+    def __enter__(self) -> Callable[[], bool]:
+        return self._lock.__enter__
+
+    @property
+    def __exit__(self) -> Callable[..., None]:
+        return self._lock.__exit__
 
 
 def repair_in_child(repair: Callable[[], None]) -> None:

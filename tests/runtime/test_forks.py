@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from tests.runtime.test_linker import call, module
@@ -63,6 +65,30 @@ def test_a_lock_is_reentrant_and_excludes() -> None:
     lock = ForkLock()
     with lock, lock, ThreadPoolExecutor(1) as other:
         assert not other.submit(lock.acquire, blocking=False).result()
+
+
+class Interruption(Exception):
+    """What a signal handler raises."""
+
+
+def test_a_signal_handler_that_raises_leaves_a_lock_open() -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise Interruption
+
+    lock = ForkLock()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(100):
+            with suppress(Interruption):
+                signal.setitimer(signal.ITIMER_REAL, 20e-6)
+                while True:
+                    with lock:
+                        pass
+            with ThreadPoolExecutor(1) as other:
+                assert other.submit(lock.acquire, blocking=False).result()
+                other.submit(lock.release).result()
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_fork_waits_until_nobody_is_inside_of_llvm() -> None:
