@@ -134,7 +134,7 @@ def _functions(branches: Any) -> tuple[Function, ...]:
 
 def _scalar(name: str, what: str, value: Any) -> Tracer:
     found = lift(value, f"{name}: {what}")
-    if found.shape:
+    if found.ndim:
         hint = "; wf.where chooses element by element" if name == "cond" else ""
         problem = f"{name}: {what} is {_type(found)}, not a scalar{hint}"
         raise diagnostics.located(ShapeError, problem)
@@ -150,7 +150,7 @@ def _bound(what: str, value: Any) -> Tracer:
 
 
 def _type(value: Tracer) -> str:
-    return describe(TensorType(value.dtype, value.shape))
+    return describe(value.type)
 
 
 def _eagerly(name: str, function: Function, *args: Any) -> Any:
@@ -207,7 +207,7 @@ def _common(name: str, bodies: Sequence[Body], leaf: int) -> DType:
     dtype = meeting_dtype(found)
     first = next((n for n, value in enumerate(found) if not value.weak), 0)
     for body, value in zip(bodies, found, strict=True):
-        alike = same_sizes(value.shape, found[first].shape)
+        alike = same_sizes(value.type.shape, found[first].type.shape)
         if not alike or not fits(value, dtype):
             path = body.paths[leaf]
             problem = f"{name}: the branches return different types{f' at {path}' if path else ''}:"
@@ -265,7 +265,7 @@ class _State:
     def arguments(self) -> list[Argument]:
         """What a body is traced with."""
         return [
-            Argument(f"state{path}", TensorType(dtype, leaf.shape))
+            Argument(f"state{path}", leaf.type.with_dtype(dtype))
             for path, leaf, dtype in zip(self._paths, self._leaves, self._dtypes, strict=True)
         ]
 
@@ -299,7 +299,7 @@ class _State:
     def _made(self, number: int, body: Body) -> DType:
         """The dtype of a leaf, as the body returns it."""
         init, result, now = self._leaves[number], body.leaves[number], self._dtypes[number]
-        if not same_sizes(init.shape, result.shape):
+        if not same_sizes(init.type.shape, result.type.shape):
             raise self._changed(ShapeError, number, body)
         if fits(result, now):
             return now
@@ -338,7 +338,7 @@ class _State:
 
 
 def _check_condition(body: Body) -> None:
-    scalar = len(body.leaves) == 1 and not body.leaves[0].shape and body.structure is tree.LEAF
+    scalar = len(body.leaves) == 1 and not body.leaves[0].ndim and body.structure is tree.LEAF
     if not scalar or body.leaves[0].dtype is not dtypes.bool_:
         text = _tree(body.structure, body.leaves)
         problem = f"while_loop: {body.name} returns {text}, not a scalar bool"

@@ -16,7 +16,7 @@ import numpy as np
 
 from weft import diagnostics
 from weftc.ir.constraints import AtLeast, Constraint, assume, assume_equal
-from weftc.ir.size_functions import exact_quotient
+from weftc.ir.size_functions import floor_div, mod
 from weftc.ir.sizes import Dim, Size, product
 from weftc.ir.tracing_state import state
 from weftrt.array import Array
@@ -35,10 +35,11 @@ class Owner(Protocol):
 class SymbolicInt:
     """A size of an array while a function is traced for any size: it acts like an integer.
 
-    Sums, differences, products and exact quotients with integers are sizes again, for the shapes
-    of arrays. With floats and arrays, and divided by /, it is a number that the program computes.
-    What needs its value (a comparison, `int`, `range`, an index, text) gets that of the call which
-    is traced, and the trace is repeated with this size fixed. It is a `numbers.Integral`, no `int`.
+    Sums, differences, products, // and % with integers are sizes again, for the shapes of arrays.
+    With floats and arrays, and divided by /, it is a number that the program computes. What needs
+    its value (`int`, `range`, an index, text, a comparison that is not the same for all sizes) gets
+    that of the call which is traced, and the trace is repeated with this size fixed. It is a
+    `numbers.Integral`, but no `int`.
     """
 
     __slots__ = ("_owner", "dim")
@@ -162,12 +163,12 @@ Operator = Callable[[Any, Any], Any]
 
 
 def _quotient(size: Size, other: Size) -> Size | None:
-    """size // other, where it is a whole number for all sizes."""
-    return exact_quotient(size, other) if assume(AtLeast(other, 1)) else None
+    """size // other, for a divisor of at least 1."""
+    return floor_div(size, other) if assume(AtLeast(other, 1)) else None
 
 
 def _remainder(size: Size, other: Size) -> Size | None:
-    return None if _quotient(size, other) is None else 0
+    return mod(size, other) if assume(AtLeast(other, 1)) else None
 
 
 def _power(size: Size, other: Size) -> Size | None:

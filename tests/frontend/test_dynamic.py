@@ -119,12 +119,13 @@ def test_sizes_are_numbers_and_shapes() -> None:
     assert compiles(check_same_bits(sizes_as_numbers, calls)) == 2
 
 
-def test_halves() -> None:
-    def halves(x: Any) -> Any:
-        n = x.shape[0] * 4
-        return wf.zeros((n // 2, n % 4 + 3)) + (2 * n) // 4
+def test_quotients() -> None:
+    def parts(x: Any) -> Any:
+        n = x.shape[0]
+        half = wf.zeros((n // 2, n % 3)) + (2 * n) // 4 + divmod(7, n + 1)[1] - 9 // (n + 2)
+        return half, x.reshape(2, n // 2), x * (n**2 % 4)
 
-    assert compiles(check_same_bits(halves, [(ones(n),) for n in (2, 3, 4)])) == 2
+    assert compiles(check_same_bits(parts, [(ones(n),) for n in (2, 6, 4, 0, 20)])) == 2
 
 
 def test_what_is_known_of_every_size() -> None:
@@ -152,8 +153,8 @@ USES: dict[str, Callable[[Any], Any]] = {
     "hash": lambda n: {2: 5, 3: 6, 4: 7}[n],
     "truth": lambda n: 2 if n else 3,
     "min": lambda n: min(n, 3),
-    "quotient": lambda n: n // 2 + n % 3 + divmod(7, n)[1],
-    "power": lambda n: n**2 + 2**n,
+    "negative": lambda n: n // -2 + n % -3,
+    "power": lambda n: 2**n,
     "root": lambda n: math.sqrt(n),
     "bits": lambda n: (n & 1) + (n << 2) + (~n),
     "numpy": lambda n: float(np.float32(0.1) * n) + float(np.sum(np.ones(3) * n)),

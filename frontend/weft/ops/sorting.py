@@ -35,7 +35,7 @@ def top_k(x: Any, k: int, /, *, axis: int = -1) -> tuple[Tracer, Tracer]:
     value = as_strong(lift(x))
     place = core.axis_of("top_k", value, axis)
     count = core.size_of("top_k", k)
-    _check_count(value, count, value.shape[place], place)
+    _check_count(value, count, value.type.shape[place], place)
     values, indices = _along(value, place, lambda rows: results(TABLE["top_k"](rows.node, k=count)))
     return values, indices
 
