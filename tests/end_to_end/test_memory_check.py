@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 import weft as wf
 from weftc import cluster
 from weftrt import knobs
+from weftrt.cpu.host import host
 from weftrt.cpu.memory_check import checker
 from weftrt.errors import MemoryCheckError
 
@@ -117,3 +121,25 @@ def test_a_stride_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         function = wf.jit(lambda x: wf.sqrt(x) * 5.25)
         with pytest.raises(MemoryCheckError, match="writes before the start of its output"):
             function(np.ones(64, "f4"))
+
+
+LAST_ROWS = """
+import numpy as np, weft as wf
+def last(x):
+    row = x[[2]] * 1
+    return row + 1, row.reshape(-1)
+for dtype in ("f4", "f8", "i4", "u8"):
+    for length in range(2, 40):
+        x = wf.asarray(np.arange(3 * length).reshape(3, length).astype(dtype))
+        assert np.array_equal(wf.jit(last)(x)[1], np.asarray(x)[2]), (dtype, length)
+"""
+
+
+def test_a_masked_load_reads_no_lane_that_is_off() -> None:
+    """LLVM loads the last vector of a row without its mask, for AVX2, if it takes the row apart."""
+    if host().vector_bits < 256:
+        pytest.skip("a machine without AVX2")
+    knobs_of = {"WEFT_TARGET": "x86-64-v3", "WEFT_CHECK_MEMORY": "1", "WEFT_CACHE": "off"}
+    command = [sys.executable, "-c", LAST_ROWS]
+    done = subprocess.run(command, env=os.environ | knobs_of, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -222,6 +222,15 @@ def test_axes(case: Case, packing: Packing) -> None:
     check(graph, tiling=Tiling(2, 16, 1, 1, packing is Packing.OWN, packing))
 
 
+def test_few_symbolic_rows_of_an_operand_without_strides() -> None:
+    """Two free axes with the contracted one between them have no stride as one axis."""
+    rows, columns = Dim.symbol("rows"), Dim.symbol("columns")
+    a, b = source(0, (2, 5, rows)), source(1, (5, columns))
+    graph = Graph("few", (a, b), (contract(a, b, ((), ()), ((1,), (0,))),))
+    for size in (1, 2, 9):
+        check(graph, {"rows": size, "columns": 40})
+
+
 def test_symbolic_batch() -> None:
     batch = Dim.symbol("batch")
     a, b = source(0, (batch, 7, 2, 5)), source(1, (batch, 3, 2, 5))

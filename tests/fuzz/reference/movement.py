@@ -172,7 +172,7 @@ def _product(
     if dtype not in FLOATS:
         return discrete(value, a.exact.all() and b.exact.all(), dtype)
     small = function(np.abs(a.value), np.abs(b.value))
-    big = function(np.abs(a.value) + a.error, np.abs(b.value) + b.error)
+    big = function(_most(a), _most(b))
     ulps = depth(0) + 2 * count
     error = big - small + count * tiny(dtype)
     own = bounded(big, np.zeros(np.shape(big)), dtype, ulps).error
@@ -181,8 +181,14 @@ def _product(
     finite &= function(np.ones(a.shape), 1.0 * ~np.isfinite(b.value)) == 0
     if 0 in a.shape + b.shape:
         finite &= np.isfinite(a.value).all() and np.isfinite(b.value).all()
-    fine = finite & (np.asarray(big) < largest(dtype) * 0.9)
+    parts = (big, function(_most(a), np.ones(b.shape)), function(np.ones(a.shape), _most(b)))
+    fine = finite & np.all([np.asarray(part) < largest(dtype) * 0.9 for part in parts], axis=0)
     return Bounded(value, np.where(fine, error + own, np.inf), dtype)
+
+
+def _most(x: Bounded) -> Array:
+    """The largest magnitudes that the elements may have."""
+    return np.abs(x.value) + x.error
 
 
 def matmul(x: Bounded, y: Bounded) -> Bounded:

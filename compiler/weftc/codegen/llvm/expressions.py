@@ -263,10 +263,43 @@ class ExpressionWriter:
             (condition, mask),
             (memory, "zeroinitializer"),
         ]
+        if self._breaks_in_pieces(expr):
+            return self._load_in_pieces(expr, pointer, mask)
         value = self.out.call(f"llvm.masked.load.v{lanes}{_suffix(scalar)}.p0", memory, operands)
         if lanes == 1:
             return self.out.value(f"extractelement {memory} {value}, i64 0")
         return value
+
+    def _breaks_in_pieces(self, expr: Load) -> bool:
+        """Whether LLVM 22 would break a masked load into pieces and may load one without its mask:
+        it does so with AVX2 where a piece is off whatever the rest of the mask is."""
+        target, dtype = self.out.target, expr.type.dtype
+        wide = dtype in _MASKED_LOADS and expr.type.lanes * dtype.bits > _AVX_BITS
+        one_register = target.has("avx512vl") or not target.has("avx2")
+        return wide and not one_register and not self._is_fixed(expr.mask)
+
+    def _is_fixed(self, mask: Expr | None) -> bool:
+        """Whether a mask is made of constants only."""
+        if isinstance(mask, Var):
+            mask = self.out.definition(mask)
+        if mask is None or isinstance(mask, Load | Var):
+            return False
+        return all(map(self._is_fixed, children(mask, self.out)))
+
+    def _load_in_pieces(self, expr: Load, pointer: str, mask: str) -> str:
+        """A masked load by the machine's own instruction, a register at a time."""
+        out, dtype = self.out, expr.type.dtype
+        scalar, width = text.MEMORY[dtype], _AVX_BITS // dtype.bits
+        flags = text.lanes_of(f"i{dtype.bits}", width)
+        starts = iter(range(0, expr.type.lanes, width))
+
+        def piece(parts: list[str]) -> str:
+            place = out.value(f"getelementptr {scalar}, ptr {pointer}, i64 {next(starts)}")
+            flag = out.value(f"sext <{width} x i1> {parts[0]} to {flags}")
+            operands = [("ptr", place), (flags, flag)]
+            return out.call(_MASKED_LOADS[dtype], text.lanes_of(scalar, width), operands)
+
+        return out.by_pieces("i1", scalar, expr.type.lanes, width, [mask], piece)
 
     def mask(self, mask: Expr | None, lanes: int) -> str:
         """A mask as a vector, of one lane too (which the masked intrinsics want)."""
@@ -300,6 +333,17 @@ def _sum(terms: Terms, write: Callable[[str], str]) -> str:
         part = operand if factor == 1 else write(f"mul i64 {operand}, {factor}")
         total = write(f"add i64 {total}, {part}") if total else part
     return total
+
+
+_AVX_BITS = 256
+_MASKED_LOADS = {
+    dtypes.float32: "llvm.x86.avx.maskload.ps.256",
+    dtypes.float64: "llvm.x86.avx.maskload.pd.256",
+    dtypes.int32: "llvm.x86.avx2.maskload.d.256",
+    dtypes.uint32: "llvm.x86.avx2.maskload.d.256",
+    dtypes.int64: "llvm.x86.avx2.maskload.q.256",
+    dtypes.uint64: "llvm.x86.avx2.maskload.q.256",
+}
 
 
 def _suffix(scalar: str) -> str:

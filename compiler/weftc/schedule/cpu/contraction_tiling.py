@@ -86,7 +86,7 @@ def for_few_rows(problem: Problem, tiling: Tiling) -> Tiling | None:
         return None
     if strided.free != 1 or (isinstance(n, int) and n < tiling.lanes):
         return None
-    return replace(tiling, pack_b=Packing.DIRECT, pack_a=False)
+    return replace(tiling, pack_b=Packing.DIRECT, pack_a=problem.a.strided is None)
 
 
 def own_elements(problem: Problem, lanes: int) -> int:
