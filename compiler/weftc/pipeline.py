@@ -179,10 +179,11 @@ class Stages:
 
     @lazy
     def cuda(self) -> str:
-        """CUDA C of every kernel that has a CUDA schedule."""
-        bound = [bind(loop) for loop in self.loops]
-        text = cuda.emit(bound)
-        self.validator.cuda(self.plan, self.lowered, bound, text)
+        """CUDA C of every kernel that has a CUDA schedule, those of bodies too."""
+        bound = [(stages, [bind(loop) for loop in stages.loops]) for stages in self.all()]
+        text = cuda.emit([loop for _, loops in bound for loop in loops])
+        for stages, loops in bound:
+            stages.validator.cuda(stages.plan, stages.lowered, loops, text)
         return text
 
     @lazy

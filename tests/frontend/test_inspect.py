@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.compiler.assembly.graphs import graph, loop
+from tests.compiler.assembly.test_control import INT, INTS, nested
 
 import weft as wf
-from weft.inspect import STAGES
+from weft.inspect import STAGES, Lowered
+from weftc.ir.node import Node
+from weftc.ops.pointwise import add
+from weftc.ops.structure import token
 
 X = np.ones((4, 8), "f4")
 
@@ -95,3 +100,27 @@ def test_the_cuda_stage_names_what_has_no_cuda_schedule() -> None:
     square = np.ones((8, 8), np.float32)
     text = wf.jit(lambda a, b: wf.nn.relu(a @ b)).ir(square, square, stage="cuda")
     assert "contraction_0" in text and "vectors of the CPU" in text
+
+
+def test_branches_and_loops_are_explained_with_what_is_in_them() -> None:
+    """Bodies are indented, kernels numbered by the regions around them; every stage has them."""
+
+    def body(i: Node, x: Node) -> list[Node]:
+        return [nested(1, i, add(x, x))]
+
+    low = Lowered(graph("loops", lambda a, b, x: loop(a, b, [x], body), INT, INT, INTS))
+    text = low.text("kernels")
+    assert text.startswith("loops: 5 kernels\n\nfori 0\n  reads  i64[] x0\n")
+    assert "  each turn, turn:\n  kernel 0_0_0, pointwise: add x3\n" in text
+    assert (
+        "      branch 1, branch1:\n      kernel 0_0_1_0_1_1_0, pointwise: broadcast, sub\n" in text
+    )
+    assert "reads  i64[3] result of fori 0_0_1\n" in text
+    assert len(low.kernels) == len(low.loops) == len(low.llvm) == 5
+    assert "function pointwise_0_0_1_0_1_1_0(" in low.text("loops")
+    assert low.text("cuda").count("__global__") == 5
+
+
+def test_a_body_that_has_nothing_to_do() -> None:
+    low = Lowered(graph("empty", lambda x: [x, *loop(x, x, [token()], lambda i, t: [t])], INT))
+    assert "  each turn, turn:\n  nothing to do\n" in low.text("kernels")
