@@ -89,7 +89,7 @@ def chain(x: Any) -> Any:
 
 def test_values_of_equal_symbolic_size_take_turns() -> None:
     call = Reader(chain, (), freeze=False).read((np.ones((9, 9), np.float32),), {})
-    traced = specialize.trace_symbolic(chain, "chain", call)
+    traced = trace_symbolic(chain, call)
     assert traced is not None
     memory = pipeline.stages(traced.graph, host()).memory
     assert len(memory.offsets) > 6
