@@ -149,8 +149,8 @@ def _key(graph: Graph, target: Target) -> Key:
     """Two graphs with one key compute the same and fail at the same lines, if they call the same
     Python functions."""
     watched = _watched()
-    sites = tuple(n.location for n in graph.all_nodes() if watched or _may_fail(n))
-    return pipeline.program_key(graph, target), graph.name if sites else "", sites, watched
+    sites = [n.location for n in graph.all_nodes() if watched or _may_fail(n)]
+    return pipeline.program_key(graph, target), graph.name if sites else "", watched, *sites
 
 
 def _watched() -> bool:

@@ -64,7 +64,8 @@ _PARTS: tuple[type, ...] = (
     size_expressions.SizeSlot,
     parts.Temporary,
 )
-_ERRORS = {kind.__name__: kind for kind in (errors.CheckError, errors.OutOfBoundsError)}
+_ERRORS = {kind.__name__: kind for kind in errors.WeftError.__subclasses__()}
+"""What a site may raise."""
 _FINDS = {(part.__module__, part.__name__): part for part in _PARTS}
 
 
