@@ -19,6 +19,7 @@ from weftc.ir.digest import digest
 from weftc.ir.hosts import host_functions
 from weftc.ir.node import Graph
 from weftc.loop.ir import LoopFunction
+from weftc.passes.control import trim_control
 from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.empty import replace_empty
 from weftc.passes.fold import fold_constants
@@ -36,6 +37,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     simplify,
     fold_constants,
     eliminate_common_subexpressions,
+    trim_control,
     simplify,
     fold_constants,
     eliminate_common_subexpressions,

@@ -13,7 +13,7 @@ from weft.promotion import convert, default_dtype
 from weft.tracing import BodyTrace, Tracer, active, entered, lift
 from weft.tree import Structure
 from weftc.ir.location import Location
-from weftc.ir.node import Graph, Node, substitute
+from weftc.ir.node import Graph, Node, numbered
 from weftc.ir.types import TensorType
 from weftc.ops import TABLE
 from weftrt import dtypes
@@ -66,13 +66,7 @@ class Body:
             tokens = [self.trace.first_token]
         captured = [self.trace.inside(outer) for outer in captures]
         inputs = [n for n in (*self.inputs, *tokens, *captured) if n is not None]
-        graph = Graph(self.name, tuple(inputs), tuple(outputs))
-        moved = {node: i for i, node in enumerate(inputs) if node["index"] != i}
-        return substitute(graph, {node: _numbered(node, i) for node, i in moved.items()})
-
-
-def _numbered(node: Node, index: int) -> Node:
-    return Node(node.op, (), {**node.attrs, "index": index}, node.value_type, node.location)
+        return numbered(Graph(self.name, tuple(inputs), tuple(outputs)))
 
 
 def trace_body(

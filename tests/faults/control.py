@@ -81,6 +81,20 @@ def chosen(x: Inputs) -> tuple[Node, ...]:
     return tuple(choose(_count(x), [a], *some))
 
 
+def known_branch(x: Inputs) -> tuple[Node, ...]:
+    """The second of two branches."""
+    return tuple(choose(integer(1), [x(SIZE)], lambda a: [neg(a)], lambda a: [add(a, a)]))
+
+
+def kept_beside(x: Inputs) -> tuple[Node, ...]:
+    """A loop with state that does not change, of which the other is made."""
+
+    def body(i: Node, a: Node, b: Node) -> Sequence[Node]:
+        return add(a, b), b
+
+    return tuple(loop(integer(0), integer(3), [x(SIZE), x(SIZE)], body))
+
+
 def sorted_in_loop(x: Inputs) -> tuple[Node, ...]:
     """A body whose values lie in an arena of its own, beside the state of its loop."""
 

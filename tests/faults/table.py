@@ -129,6 +129,22 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.two_slices,
         ),
     ),
+    "pass trim_control": (
+        Fault(
+            "a known index chooses another branch",
+            "weftc.passes.control:_branch",
+            "max(known, 0), len(graphs) - 1)",
+            "max(known, 0), len(graphs) - 2)",
+            control.known_branch,
+        ),
+        Fault(
+            "state that changes is an operand",
+            "weftc.passes.control:_loop",
+            "body.outputs[k] is inputs[k]",
+            "body.outputs[k] is not inputs[k]",
+            control.kept_beside,
+        ),
+    ),
     "fusion": (
         Fault(
             "a region runs before the kernels that it reads",

@@ -14,7 +14,7 @@ from typing import Final
 
 from weftc.fusion.kernel import Region
 from weftc.fusion.memory import ALIGNMENT, Scratch
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Graph, Node, inlined
 from weftc.ir.size_functions import upper_bound
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType, TokenType, TupleType
@@ -77,15 +77,6 @@ def _turn(body: Graph, condition: Graph) -> Graph:
     """The body of a loop, and whether its condition holds for what the body returns."""
     operands = (*body.outputs, *body.inputs[len(body.outputs) :])
     return body.returning((*body.outputs, *inlined(condition, operands)))
-
-
-def inlined(graph: Graph, operands: Sequence[Node]) -> list[Node]:
-    """The outputs of `graph` for these inputs."""
-    new = dict(zip(graph.inputs, operands, strict=True))
-    for node in graph.nodes():
-        if node not in new:
-            new[node] = node.rebuilt(tuple([new[i] for i in node.inputs]))
-    return [new[output] for output in graph.outputs]
 
 
 def scratch(region: Region, arenas: Sequence[Size]) -> dict[str, Scratch]:

@@ -179,3 +179,22 @@ def substitute(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
         new[node] = rebuilt.with_graphs(lambda inner: substitute(inner, replacements))
     inputs, outputs = tuple([new[i] for i in graph.inputs]), [new[o] for o in graph.outputs]
     return replace(graph, inputs=inputs, outputs=tuple(outputs))
+
+
+def inlined(graph: Graph, operands: Sequence[Node]) -> list[Node]:
+    """The outputs of `graph` for these inputs."""
+    new = dict(zip(graph.inputs, operands, strict=True))
+    for node in graph.nodes():
+        if node not in new:
+            new[node] = node.rebuilt(tuple([new[i] for i in node.inputs]))
+    return [new[output] for output in graph.outputs]
+
+
+def numbered(graph: Graph) -> Graph:
+    """`graph` with the inputs that are not so numbered by their places."""
+    moved = {node: index for index, node in enumerate(graph.inputs) if node["index"] != index}
+    return substitute(graph, {node: _numbered(node, index) for node, index in moved.items()})
+
+
+def _numbered(node: Node, index: int) -> Node:
+    return Node(node.op, (), {**node.attrs, "index": index}, node.value_type, node.location)

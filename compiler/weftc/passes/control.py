@@ -1,0 +1,143 @@
+"""Branches and loops without what nobody reads, and without what is known before they run.
+
+%2 = branch(true, %x) {f, g}               the nodes of g over %x
+a result, or a state, that nobody reads    ->    none
+a state that the body returns as it was    ->    an operand beside the state
+an operand that no graph reads             ->    none
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from weftc.ir.node import Graph, Node, inlined, numbered, toposort
+from weftc.ops import control
+from weftc.ops.structure import project
+
+Parts: TypeAlias = Mapping[int, Node]
+"""What stands for those results of a node that are read."""
+
+
+def trim_control(graph: Graph) -> Graph:
+    """Trim every branch and loop in `graph`, and in the graphs in it."""
+    reads = _reads(graph)
+    new: dict[Node, Node] = {}
+    parts: dict[Node, Parts] = {}
+    for node in graph.nodes():
+        if node.op is project and node.inputs[0] in parts:
+            new[node] = parts[node.inputs[0]][node["index"]]
+            continue
+        new[node] = rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))
+        if node.op.holds_graphs:
+            new[node] = rebuilt = rebuilt.with_graphs(trim_control)
+            trim = _TRIM.get(node.op.name)
+            trimmed = trim(rebuilt, reads[node]) if trim is not None else None
+            if trimmed is not None:
+                parts[node] = trimmed
+    return graph.returning([new[o] for o in graph.outputs])
+
+
+def _reads(graph: Graph) -> dict[Node, list[int]]:
+    """Which results of nodes that have several are read."""
+    reads: dict[Node, list[int]] = {}
+    for node in graph.nodes():
+        if node.op is project:
+            reads.setdefault(node.inputs[0], []).append(node["index"])
+    return reads
+
+
+def _branch(node: Node, reads: Sequence[int]) -> Parts | None:
+    index, *operands = node.inputs
+    graphs: tuple[Graph, ...] = node["branches"]
+    if index.op.name == "constant" or len(graphs) == 1:
+        known = index["value"] if index.op.name == "constant" else 0
+        chosen = graphs[min(max(known, 0), len(graphs) - 1)]
+        return dict(enumerate(inlined(chosen, operands)))
+    passed = {k: operands[p] for k in reads if (p := _passed(graphs, k)) is not None}
+    kept = sorted(set(reads) - set(passed))
+    if not kept:
+        return passed
+    used = sorted(set().union(*(_used(g.inputs, _chosen(g, kept)) for g in graphs)))
+    if len(kept) == len(graphs[0].outputs) and len(used) == len(operands):
+        return None
+    branches = tuple(_part(g, [g.inputs[p] for p in used], _chosen(g, kept)) for g in graphs)
+    inputs = [operands[p] for p in used]
+    smaller = control.branch(index, *inputs, branches=branches, at=node.location)
+    return {**passed, **_projected(smaller, kept)}
+
+
+def _passed(graphs: Sequence[Graph], result: int) -> int | None:
+    """The operand that every graph gives as this result, if there is one."""
+    found = {g.inputs.index(o) if (o := g.outputs[result]) in g.inputs else None for g in graphs}
+    return found.pop() if len(found) == 1 else None
+
+
+def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
+    body: Graph = node["body"]
+    counters = len(body.inputs) - len(node.inputs) + (bounds := 2 * (node.op is control.fori))
+    operands, inputs, carried = node.inputs[bounds:], body.inputs[counters:], node["carried"]
+    same = {k for k in range(carried) if body.outputs[k] is inputs[k]}
+    known = {k: operands[k] for k in same}
+    if known.keys() >= set(reads):
+        return known
+    kept, used = _live(node, inputs, set(reads) - same, same)
+    order = [*kept, *sorted(used - set(kept))]
+    if len(kept) == carried and len(order) == len(operands):
+        return None
+    attrs = {
+        "body": _part(body, [*body.inputs[:counters], *_at(inputs, order)], _chosen(body, kept))
+    }
+    if node.op is control.while_:
+        condition: Graph = node["condition"]
+        attrs["condition"] = _part(condition, _at(condition.inputs, order), condition.outputs)
+    smaller = node.op(
+        *node.inputs[:bounds], *_at(operands, order), **attrs, carried=len(kept), at=node.location
+    )
+    return {**known, **_projected(smaller, kept)}
+
+
+def _live(
+    node: Node, inputs: Sequence[Node], read: set[int], same: set[int]
+) -> tuple[list[int], set[int]]:
+    """The state that what is read depends on, or the condition, and all operands in use."""
+    body, live = node["body"], set[int]()
+    used = set(read)
+    if node.op is control.while_:
+        used |= _used(node["condition"].inputs, node["condition"].outputs)
+    while True:
+        found = {k for k in used if k < node["carried"]} - same
+        if found == live:
+            return sorted(live), used
+        live = found
+        used |= _used(inputs, _chosen(body, live))
+
+
+def _at(nodes: Sequence[Node], places: Sequence[int]) -> list[Node]:
+    return [nodes[place] for place in places]
+
+
+def _chosen(graph: Graph, results: Sequence[int] | set[int]) -> list[Node]:
+    return [graph.outputs[result] for result in results]
+
+
+def _used(inputs: Sequence[Node], outputs: Sequence[Node]) -> set[int]:
+    """Which of `inputs` the outputs depend on, by place."""
+    reached = set(toposort(outputs))
+    return {place for place, node in enumerate(inputs) if node in reached}
+
+
+def _part(graph: Graph, inputs: Sequence[Node], outputs: Sequence[Node]) -> Graph:
+    return numbered(replace(graph, inputs=tuple(inputs), outputs=tuple(outputs)))
+
+
+def _projected(node: Node, results: Sequence[int]) -> dict[int, Node]:
+    return {k: project(node, index=i, at=node.location) for i, k in enumerate(results)}
+
+
+_TRIM: dict[str, Callable[[Node, Sequence[int]], Parts | None]] = {
+    "branch": _branch,
+    "while": _loop,
+    "fori": _loop,
+}
