@@ -12,8 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weft import engine, guards, patterns, specialize
-from weft.calls import Call, Place, Reader
+import numpy as np
+
+from weft import diagnostics, engine, guards, patterns, specialize
+from weft.calls import Call, Leaf, Place, Reader, indirect
+from weft.cells import Dependence, Surroundings
 from weft.dynamic import Dynamic
 from weft.engine import Origin
 from weft.patterns import LeafSpec
@@ -28,11 +31,21 @@ from weftrt.cpu.executable import Executable
 from weftrt.errors import OutOfBoundsError, OutOfMemoryError
 from weftrt.forks import ForkLock
 from weftrt.log import log
-from weftrt.signature import Guard
+from weftrt.signature import (
+    ABSENT,
+    CellInput,
+    FixedInput,
+    Guard,
+    Hidden,
+    SameGuard,
+    TypeGuard,
+)
 from weftrt.size_expressions import holds
 
 MOST_ENTRIES = 2048
 """Of one function; those that have not run for longest go first."""
+_OF_TYPES = (TypeGuard, SameGuard)
+"""Guards like the types of arguments: where one fails, another call may have it hold again."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +67,16 @@ class CompileRecord:
 class Entry:
     """One kind of call and the program that answers it.
 
-    `captured` are arrays besides the arguments, read at each call; `shapes` are those of the
-    arguments if none has a symbolic size. `native` is for the guard of the native callable, or
-    `obstacle` says why that cannot run such calls.
+    `hidden` are inputs besides the arguments; `shapes` are those of the arguments if none has a
+    symbolic size. `native` is for the guard of the native callable, or `obstacle` says why that
+    cannot run such calls.
     """
 
     call: Structure
     specs: tuple[LeafSpec, ...]
     guards: tuple[Guard, ...]
     executable: Executable
-    captured: tuple[Any, ...]
+    hidden: tuple[Hidden, ...]
     result: Structure
     outputs: tuple[int, ...]
     shapes: tuple[tuple[int, ...], ...] | None
@@ -71,18 +84,20 @@ class Entry:
     obstacle: str | None = None
     ran: int = 0
 
-    def fits(self, call: Call) -> bool:
-        """Whether `call` has this entry's structure and types."""
+    def inputs(self, call: Call) -> tuple[Leaf, ...] | None:
+        """What the program is run on, if `call` and what is bound now have its structure and
+        types."""
         if self.shapes is not None and self.shapes != call.shapes:
-            return False  # said at once: there may be very many entries
+            return None  # said at once: there may be very many entries
         sizes: dict[int, int] = {}
-        leaves = (*call.leaves, *self.captured)
-        return (
+        leaves = (*call.leaves, *(item.read() for item in self.hidden))
+        fit = (
             len(leaves) == len(self.specs)
             and all(spec.fits(leaf, sizes) for spec, leaf in zip(self.specs, leaves))
             and all(holds(check, sizes) for check in self.executable.program.constraints)
             and self.call == call.structure
         )
+        return leaves if fit else None
 
     def changed(self, call: Call) -> set[Place]:
         """The sizes of `call` that are others than this entry's, or symbols of it, if nothing else
@@ -97,10 +112,14 @@ class Entry:
             if own != size
         }
 
-    def run(self, call: Call) -> Any:
-        """The result for a call that fits."""
+    def failing(self, inputs: Sequence[Leaf]) -> Guard | None:
+        """A guard that does not hold."""
+        return next((g for g in self.guards if not guards.holds(g, inputs)), None)
+
+    def run(self, inputs: Sequence[Leaf]) -> Any:
+        """The result for inputs that fit."""
         self.ran = callables.tick()
-        produced = self.executable.run((*call.leaves, *self.captured))
+        produced = self.executable.run(inputs)
         return self.result.unflatten([produced[index] for index in self.outputs])
 
     def is_symbolic(self) -> bool:
@@ -113,12 +132,23 @@ class Entry:
 
     def connect(self, call: Call) -> None:
         """Make the native entry, for calls like `call`."""
-        self.obstacle = patterns.obstacle(call.structure, self.result, self.captured)
+        self.obstacle = patterns.obstacle(call.structure, self.result)
         if self.obstacle is None:
             signature = patterns.signature(call, self.specs, self.guards)
             held = self.executable.program.results  # equal outputs share one array
             tree = patterns.output_tree(self.result, [held[index] for index in self.outputs])
-            self.native = callables.Entry(signature, self.executable, self.captured, tree)
+            self.native = callables.Entry(signature, self.executable, self.hidden, tree)
+
+
+@dataclass(frozen=True)
+class Specialized:
+    """A new entry and the inputs of the call that it was made for; it `lasts` if it answers other
+    calls too."""
+
+    entry: Entry
+    inputs: tuple[Leaf, ...]
+    origin: Origin
+    lasts: bool
 
 
 class Dispatcher:
@@ -163,7 +193,8 @@ class Dispatcher:
             return self.function(*args, **kwargs)
         call = self._reader.read(args, kwargs)
         try:
-            return self._entry(call).run(call)
+            entry, inputs = self._entry(call)
+            return entry.run(inputs)
         except (OutOfBoundsError, OutOfMemoryError):
             if not self.eager:
                 raise
@@ -195,33 +226,38 @@ class Dispatcher:
         with self._lock:
             self._install(())
 
-    def _entry(self, call: Call) -> Entry:
+    def _entry(self, call: Call) -> tuple[Entry, tuple[Leaf, ...]]:
+        """The entry for `call`, and what it is run on."""
         with self._lock:
             found, stale = self._find(call)
             if found is not None:
-                self._reconnect(found, call)
+                self._reconnect(*found, call)
                 return found
         started = time.perf_counter()
-        entry, origin = self._specialize(call)
+        made = self._specialize(call)
         milliseconds = (time.perf_counter() - started) * 1e3
         with self._lock:
             found, stale = self._find(call)  # another thread, or a signal handler, may have been
             if found is None:
-                self._record(call, self._reason(call, stale), milliseconds, origin)
-                if all(map(guards.holds, entry.guards)):
+                self._record(call, self._reason(call, stale), milliseconds, made.origin)
+                if made.lasts:
                     kept = self._recent() if len(self._entries) >= MOST_ENTRIES else self._entries
                     others = (e for e in kept if e is not stale)
-                    self._install(tuple(sorted((entry, *others), key=Entry.is_symbolic)))
-            return entry
+                    self._install(tuple(sorted((made.entry, *others), key=Entry.is_symbolic)))
+            return made.entry, made.inputs
 
-    def _find(self, call: Call) -> tuple[Entry | None, Entry | None]:
-        """The entry that answers `call`, or else one that did before something else changed."""
+    def _find(self, call: Call) -> tuple[tuple[Entry, tuple[Leaf, ...]] | None, Entry | None]:
+        """The entry that answers `call` and what it is run on, or else one that did answer such
+        calls before something else changed."""
         stale = None
         for entry in self._entries:
-            if entry.fits(call):
-                if all(map(guards.holds, entry.guards)):
-                    return entry, None
-                stale = entry
+            inputs = entry.inputs(call)
+            if inputs is not None:
+                failing = entry.failing(inputs)
+                if failing is None:
+                    return (entry, inputs), None
+                if not isinstance(failing, _OF_TYPES):
+                    stale = entry
         return None, stale
 
     def _recent(self) -> list[Entry]:
@@ -234,46 +270,55 @@ class Dispatcher:
         for compiled in self._callables:
             callables.install(compiled, native)
 
-    def _reconnect(self, entry: Entry, call: Call) -> None:
+    def _reconnect(self, entry: Entry, inputs: tuple[Leaf, ...], call: Call) -> None:
         """See that the native guard knows an entry that answered a call which came here."""
-        renamed = [g for g in entry.guards if guards.current(g) is not g.expected]
+        renamed = list(filter(guards.is_renamed, entry.guards))
         if renamed:  # equal values: the native guard compares objects
             entry.guards = tuple(map(guards.refreshed, entry.guards))
             entry.connect(call)
-        if renamed or not (entry.obstacle or call.indirect):
+        obstacles = [entry.obstacle] if entry.obstacle is not None else list(call.indirect)
+        read = zip(entry.hidden, inputs[len(call.leaves) :])
+        obstacles += [f"{_described(item)} {why}" for item, a in read if (why := indirect(a))]
+        if renamed or not obstacles:
             self._install(self._entries)
-        log("calls", lambda: self._slow_text(entry, call, renamed))
+        log("calls", lambda: self._slow_text(call, obstacles, renamed))
 
-    def _slow_text(self, entry: Entry, call: Call, renamed: list[Guard]) -> str:
-        reasons = [entry.obstacle] if entry.obstacle is not None else list(call.indirect)
+    def _slow_text(self, call: Call, reasons: list[str], renamed: list[Guard]) -> str:
         reasons += [f"{guards.describe(guard)} is another, equal object" for guard in renamed]
         why = ", ".join(reasons) or "the native guard had not known it yet"
         return f"{self.name}({signature_text(call)}): a slow call, though not a new one: {why}"
 
-    def _specialize(self, call: Call) -> tuple[Entry, Origin]:
+    def _specialize(self, call: Call) -> Specialized:
         """Trace and compile, holding no lock: that runs the user's code."""
         with engine.uncollected():
-            bindings = [] if self.eager else guards.collect(self.function, call.statics())
-            contents = guards.contents(bindings)
-            traced = self.trace(call)
-            contents = guards.needed(contents, bindings, traced.captured, traced.made_by_numpy)
+            traced, depends = self._traced(call)
             executable, origin = engine.executable(traced.graph)
-        specs = patterns.leaf_specs(
-            (*call.leaves, *traced.captured), executable.program.inputs, traced.ranges
-        )
+        inputs = (*call.leaves, *traced.captured)
         entry = Entry(
             call.structure,
-            specs,
-            (*bindings, *contents),
+            patterns.leaf_specs(inputs, executable.program.inputs, traced.ranges),
+            depends.guards,
             executable,
-            traced.captured,
+            depends.hidden,
             traced.result,
             traced.outputs,
             None if traced.symbolic else call.shapes,
         )
         entry.connect(call)
-        log("guards", lambda: f"{self.name} depends on {_listed(entry.guards)}")
-        return entry, origin
+        log("guards", lambda: f"{self.name} depends on {_listed(entry)}")
+        return Specialized(entry, inputs, origin, depends.certain)
+
+    def _traced(self, call: Call) -> tuple[Traced, Dependence]:
+        """The trace for `call`, and what it depends on; that is not certain after a trace that
+        changed it."""
+        if self.eager:
+            traced = self.trace(call)
+            return traced, Dependence(tuple(map(FixedInput, traced.captured)), ())
+        before = Surroundings(self.function, call.statics())
+        traced = self.trace(call)
+        unchanged = before.are_unchanged()
+        depends = before.dependence(traced, len(call.leaves))
+        return traced, replace(depends, certain=depends.certain and unchanged)
 
     def _record(self, call: Call, reason: str, milliseconds: float, origin: Origin) -> None:
         record = CompileRecord(self.name, signature_text(call), reason, milliseconds, origin)
@@ -281,12 +326,8 @@ class Dispatcher:
         log("compile", lambda: str(record))
 
     def _reason(self, call: Call, stale: Entry | None) -> str:
-        if stale is not None:
-            changed = (g for g in stale.guards if not guards.holds(g))
-            return f"{guards.describe(next(changed, stale.guards[0]))} changed"
-        if not self._entries:
-            return "first call"
-        return _difference(self._entries[0], call)
+        entry = stale or next(iter(self._entries), None)
+        return "first call" if entry is None else _difference(entry, call)
 
 
 def run_once(function: Callable[..., Any], name: str, call: Call) -> Any:
@@ -298,8 +339,16 @@ def run_once(function: Callable[..., Any], name: str, call: Call) -> Any:
     return traced.result.unflatten([produced[index] for index in traced.outputs])
 
 
-def _listed(found: Sequence[Guard]) -> str:
-    return ", ".join(sorted({guards.describe(guard) for guard in found})) or "its arguments only"
+def _listed(entry: Entry) -> str:
+    found = {*map(guards.describe, entry.guards), *map(_described, entry.hidden)}
+    return ", ".join(sorted(found)) or "its arguments only"
+
+
+def _described(item: Hidden) -> str:
+    """ "the array in the global w"."""
+    if isinstance(item, CellInput):
+        return f"the array in {guards.described(item.place)}"
+    return "an array that it closes over"
 
 
 def _difference(entry: Entry, call: Call) -> str:
@@ -312,7 +361,22 @@ def _difference(entry: Entry, call: Call) -> str:
             if spec.scalar is type(leaf):
                 return f"{name} is {leaf}, not from {spec.range[0]} to {spec.range[1]}"
             return f"the type of {name} changed to {_leaf_text(leaf)}"
-    return "the sizes are related in another way"
+    for item, spec in zip(entry.hidden, entry.specs[len(call.leaves) :]):
+        if isinstance(item, CellInput) and not spec.fits(value := item.read(), sizes):
+            return f"{guards.described(item.place)} {_changed_text(value)}"
+    inputs = entry.inputs(call)
+    if inputs is None or (changed := entry.failing(inputs)) is None:
+        return "the sizes are related in another way"
+    if isinstance(changed, TypeGuard):
+        return f"{guards.describe(changed)} {_changed_text(changed.place.read())}"
+    return f"{guards.describe(changed)} changed"
+
+
+def _changed_text(value: Any) -> str:
+    """What has become of a name that held an array."""
+    if isinstance(value, (Array, np.ndarray)):
+        return f"changed to {_leaf_text(value)}"
+    return "is gone" if value is ABSENT else f"changed to {diagnostics.kind_of(value)}"
 
 
 def signature_text(call: Call) -> str:

@@ -4,7 +4,8 @@ Plain functions reachable through them are followed, but for Weft's and NumPy's:
 tuple or dict, or as methods of an object. What is named through a module, and the attributes of
 objects, are not guarded. What NumPy computes from an array while tracing stays in the program, so
 the elements of arrays that it may have computed with are compared at each call. Guards are taken
-before the trace: what the trace itself changes does not hold afterwards.
+before the trace: what the trace itself changes does not hold afterwards. Arrays that the program
+reads where they are bound need no guard (weft.cells).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,17 +23,20 @@ import numpy as np
 from weft.diagnostics import is_ours
 from weftrt.array import Array
 from weftrt.signature import (
-    ABSENT,
-    CellGuard,
+    ClosurePlace,
     ContentGuard,
     FunctionGuard,
-    GlobalGuard,
+    GlobalPlace,
     Guard,
+    Place,
+    PlaceGuard,
+    SameGuard,
+    TypeGuard,
     equal,
     is_built_in,
 )
 
-Binding: TypeAlias = CellGuard | GlobalGuard | FunctionGuard
+Binding: TypeAlias = PlaceGuard | FunctionGuard
 """A guard of what a name holds, or of a function that it leads to."""
 
 _LIBRARIES = frozenset({"weft", "weftc", "weftrt", "numpy", *sys.stdlib_module_names})
@@ -48,17 +52,18 @@ def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[B
     of the plain functions that these can reach."""
     found: dict[tuple[int, str], Binding] = {}
     seen: set[int] = set()
-    names = _names(plain.__code__) if (plain := _plain(function)) is not None else set()
+    plain = plain_function(function)
+    names = names_in(plain.__code__) if plain is not None else set()
     pending: list[tuple[Any, Any]] = [(function, None)]
     for static in statics:
         pending += _reachable(static, names)
     while pending:
         value, owner = pending.pop()
-        plain = _plain(value)
+        plain = plain_function(value)
         if plain is None or id(plain) in seen:
             continue
         seen.add(id(plain))
-        names = _names(plain.__code__)
+        names = names_in(plain.__code__)
         if owner is None and not isinstance(value, FunctionType):
             owner = value
         owner = getattr(value, "__self__", owner)
@@ -66,16 +71,14 @@ def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[B
         if value is not function:  # the parameters of `function` are bound once, as it was
             unchanged = _unchanged(plain)
             found[_place(unchanged)] = unchanged
-        for guard in _of(plain):
+        for guard in names_of(plain):
             found.setdefault(_place(guard), guard)
             pending += _reachable(guard.expected, names)
     return list(found.values())
 
 
 def _place(guard: Binding) -> tuple[int, str]:
-    if isinstance(guard, GlobalGuard):
-        return id(guard.namespace), guard.name
-    return id(guard.function if isinstance(guard, FunctionGuard) else guard.cell), ""
+    return (id(guard.function), "") if isinstance(guard, FunctionGuard) else guard.place.key
 
 
 def _unchanged(function: FunctionType) -> FunctionGuard:
@@ -101,14 +104,14 @@ def _methods(owner: Any, names: set[str]) -> list[Any]:
     return [f for f in found if isinstance(f, (FunctionType, staticmethod, classmethod))]
 
 
-def _plain(function: Any) -> FunctionType | None:
+def plain_function(function: Any) -> FunctionType | None:
     """The Python function behind a callable, if it is one of the user's."""
     while True:
         function = getattr(function, "__func__", function)
         if isinstance(function, functools.partial):
             function = function.func
         elif isinstance(function, FunctionType) and not is_ours(function.__code__.co_filename):
-            return None if (function.__module__ or "").split(".")[0] in _LIBRARIES else function
+            return None if is_of_library(function) else function
         elif isinstance(function, type):
             return None
         elif hasattr(function, "__wrapped__"):
@@ -123,14 +126,22 @@ def _static(cls: type, name: str) -> Any:
     return inspect.getattr_static(cls, name, None)
 
 
-def _of(function: FunctionType) -> Iterator[CellGuard | GlobalGuard]:
-    for cell in function.__closure__ or ():
-        yield CellGuard(cell, _contents(cell))
-    namespace = function.__globals__
+def is_of_library(item: Any) -> bool:
+    """Whether a function, class or module belongs to Weft, NumPy or Python."""
+    name = item.__name__ if isinstance(item, ModuleType) else item.__module__
+    return isinstance(name, str) and name.split(".")[0] in _LIBRARIES
+
+
+def names_of(function: FunctionType) -> Iterator[PlaceGuard]:
+    """Guards for the names that a plain function reads."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+        place = ClosurePlace(cell, name)
+        yield PlaceGuard(place, place.read())
     for name in sorted(_globals(function.__code__)):
-        value = namespace.get(name, ABSENT)
-        if not isinstance(value, ModuleType) or value.__name__.split(".")[0] not in _LIBRARIES:
-            yield GlobalGuard(namespace, name, value)
+        there = GlobalPlace(function.__globals__, name)
+        value = there.read()
+        if not isinstance(value, ModuleType) or not is_of_library(value):
+            yield PlaceGuard(there, value)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -141,7 +152,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _names(code: CodeType) -> set[str]:
+def names_in(code: CodeType) -> set[str]:
     """Names that `code` and the functions defined in it may look up, attributes included."""
     return {name for part in _codes(code) for name in part.co_names}
 
@@ -157,25 +168,9 @@ def _globals(code: CodeType) -> frozenset[str]:
     )
 
 
-def current(guard: Guard) -> Any:
-    """What the guarded cell or global holds now, or what still is as it was; ABSENT if nothing."""
-    if isinstance(guard, (ContentGuard, FunctionGuard)):
-        return guard.expected if holds(guard) else ABSENT
-    if isinstance(guard, GlobalGuard):
-        return guard.namespace.get(guard.name, ABSENT)
-    return _contents(guard.cell)
-
-
-def _contents(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a name that is bound later
-        return ABSENT
-
-
-def holds(guard: Guard) -> bool:
+def holds(guard: Guard, leaves: Sequence[Any] = ()) -> bool:
     """Whether the guarded name still means what was traced: scalars, strings and tuples of them by
-    value, the rest by identity."""
+    value, the rest by identity. `leaves` are the inputs of the program that would run."""
     if isinstance(guard, ContentGuard):
         now, then = guard.array, guard.expected
         alike = (now.dtype, now.shape) == (then.dtype, then.shape)
@@ -185,7 +180,13 @@ def holds(guard: Guard) -> bool:
         now_held = (function.__code__, function.__defaults__, function.__kwdefaults__)
         held = (guard.expected, guard.defaults, guard.keyword_defaults)
         return all(a is b for a, b in zip(now_held, held, strict=True))
-    return _agree(current(guard), guard.expected)
+    if isinstance(guard, SameGuard):
+        return guard.place.read() is leaves[guard.leaf]
+    if isinstance(guard, TypeGuard):
+        array = guard.place.read()
+        wanted = guard.spec.dtype, guard.spec.shape
+        return isinstance(array, Array) and (array.dtype, array.shape) == wanted
+    return _agree(guard.place.read(), guard.expected)
 
 
 def _agree(a: Any, b: Any) -> bool:
@@ -205,27 +206,18 @@ def contents(bindings: Iterable[Binding]) -> list[ContentGuard]:
     ]
 
 
-def needed(
-    found: Sequence[ContentGuard],
-    bindings: Sequence[Binding],
-    captured: Sequence[Any],
-    made_by_numpy: bool,
-) -> list[ContentGuard]:
-    """Those whose arrays NumPy may have computed with while tracing: arrays that the program does
-    not read itself (`captured`), or all of them where values of NumPy's own making came into it."""
+def has_foreign(bindings: Sequence[Binding], captured: Sequence[Any]) -> bool:
+    """Whether a program reads arrays of NumPy's that no name holds, as it is or in part."""
     known = set(_arrays(bindings))
-    read = {id(base) for array in captured for base in _bases(array)}
     foreign = (a for a in captured if isinstance(a, np.ndarray))
-    if made_by_numpy or any(known.isdisjoint(map(id, _bases(array))) for array in foreign):
-        return list(found)
-    return [guard for guard in found if id(guard.array) not in read]
+    return any(known.isdisjoint(map(id, bases(array))) for array in foreign)
 
 
 def _arrays(bindings: Iterable[Binding]) -> dict[int, np.ndarray[Any, Any]]:
     return {id(g.expected): g.expected for g in bindings if isinstance(g.expected, np.ndarray)}
 
 
-def _bases(array: Any) -> Iterator[Any]:
+def bases(array: Any) -> Iterator[Any]:
     """An array and those that it is a view of."""
     while array is not None:
         yield array
@@ -233,22 +225,25 @@ def _bases(array: Any) -> Iterator[Any]:
 
 
 def describe(guard: Guard) -> str:
-    """ "the global lr" or "a closed-over value"."""
+    """ "the global lr" or "the closed-over lr"."""
     if isinstance(guard, ContentGuard):
         return "an array that NumPy computed with"
-    if isinstance(guard, GlobalGuard):
-        return f"the global {guard.name}"
     if isinstance(guard, FunctionGuard):
         return f"the function {guard.function.__name__}"
-    value = guard.expected
-    kind = "array" if isinstance(value, (Array, np.ndarray)) else type(value).__name__
-    return f"a closed-over {kind}"
+    return described(guard.place)
+
+
+def described(place: Place) -> str:
+    """ "the global lr" or "the closed-over lr"."""
+    kind = "global" if isinstance(place, GlobalPlace) else "closed-over"
+    return f"the {kind} {place.name}"
+
+
+def is_renamed(guard: Guard) -> bool:
+    """Whether a guard that holds was taken of another, equal object."""
+    return isinstance(guard, PlaceGuard) and guard.place.read() is not guard.expected
 
 
 def refreshed(guard: Guard) -> Guard:
     """The guard for the object that the name holds now."""
-    if isinstance(guard, (ContentGuard, FunctionGuard)):
-        return guard
-    if isinstance(guard, GlobalGuard):
-        return GlobalGuard(guard.namespace, guard.name, current(guard))
-    return CellGuard(guard.cell, current(guard))
+    return PlaceGuard(guard.place, guard.place.read()) if isinstance(guard, PlaceGuard) else guard

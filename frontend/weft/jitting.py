@@ -91,10 +91,14 @@ def jit(
     and globals that it names, and those of the plain functions it can reach through them or
     through static arguments. A trace that changes what it reads is not kept.
 
-    - Arrays: their elements are read at each call. What NumPy computes from an array while the
-      function is traced (`w * 2`, `w[0]`) is a constant, so a change of its elements traces again.
-      Not seen are changes of arrays of more than 1 MiB that NumPy computed with, and of elements
-      read as Python numbers from an array that Weft computes with as well.
+    - Arrays that a name holds: each call reads what is bound to the name then, without tracing
+      again where dtype and shape are the same. What NumPy computes from an ndarray while the
+      function is traced (`w * 2`, `w[0]`), and elements of an Array that are looked at then, are
+      constants, so another array under this name, or a change of the ndarray, traces again. Not
+      seen are changes in ndarrays of more than 1 MiB that NumPy computed with, and elements read
+      as Python numbers (`float(w[0])`) from an ndarray that Weft computes with as well.
+    - Arrays in lists, tuples, dicts and attributes: this very array, whose elements are read at
+      each call. A name whose array can also be reached in such a way is compared by identity.
     - Numbers, strings, None and tuples of them: by value. A changed one traces again.
     - Other objects, functions and lists: by identity. Rebinding the name traces again; changing
       the object in place (a list's items, an attribute, a default argument) is not seen.

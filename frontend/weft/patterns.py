@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from weft import tree
-from weft.calls import Call, Leaf, Static, indirect
-from weft.tracing import SCALAR_DTYPES, Range, array_dtype
+from weft.calls import Call, Leaf, Static
+from weft.tracing import SCALAR_DTYPES, Range, known_dtype
 from weft.tree import Structure
 from weftrt import signature as signatures
 from weftrt.array import Array
@@ -22,12 +22,11 @@ NATIVE_DEPTH = 32
 """Trees of more branches one in another are left to Python: native code would need much stack."""
 
 
-def obstacle(call: Structure, result: Structure, captured: Sequence[Any]) -> str | None:
+def obstacle(call: Structure, result: Structure) -> str | None:
     """Why the native callable cannot run such calls; None where it can."""
     if max(call.depth(), result.depth()) > NATIVE_DEPTH:
         return f"its arguments or results are nested more than {NATIVE_DEPTH} deep"
-    reasons = (f"an array that it closes over {why}" for a in captured if (why := indirect(a)))
-    return next(reasons, None)
+    return None
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class LeafSpec:
             return type(leaf) is self.scalar and self._holds(leaf)
         if not isinstance(leaf, (Array, np.ndarray)) or len(leaf.shape) != len(self.array.shape):
             return False
-        if array_dtype(leaf, "an argument") is not self.array.dtype:
+        if known_dtype(leaf) is not self.array.dtype:
             return False
         return all(
             _binds(size, actual, sizes) for size, actual in zip(self.array.shape, leaf.shape)
@@ -56,7 +55,7 @@ class LeafSpec:
         if self.array is None or not isinstance(leaf, (Array, np.ndarray)):
             return type(leaf) is self.scalar
         rank = len(self.array.shape)
-        return len(leaf.shape) == rank and array_dtype(leaf, "") is self.array.dtype
+        return len(leaf.shape) == rank and known_dtype(leaf) is self.array.dtype
 
     def _holds(self, leaf: Leaf) -> bool:
         return type(leaf) is not int or self.range[0] <= leaf <= self.range[1]

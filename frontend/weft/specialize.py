@@ -204,7 +204,9 @@ def _trace(
     graph = Graph(name, (*inputs, *context.hidden), tuple(outputs))
     indices = tuple(position[node] for node in nodes)
     ranges = tuple(context.ranges.get(node, INT64) for node in graph.inputs)
-    return Traced(graph, tuple(context.captured), structure, indices, ranges, context.made_by_numpy)
+    captured = tuple(context.captured)
+    context.captured.clear()  # a value that outlives its trace keeps no array
+    return Traced(graph, captured, structure, indices, ranges, context.made_by_numpy)
 
 
 _RESULTS = (Tracer, Array, SymbolicInt, np.ndarray, np.generic, bool, int, float)

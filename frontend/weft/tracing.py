@@ -187,19 +187,24 @@ def entered(trace: Trace) -> Iterator[None]:
 
 def array_dtype(array: Any, what: str) -> DType:
     """The dtype of an Array or ndarray; DTypeError naming `what` if Weft has no such type."""
-    if isinstance(array, Array):
-        return array.dtype
+    found = known_dtype(array)
+    if found is not None:
+        return found
     if has_other_meaning(array):
         instead = "x.filled(value), or its data and mask" if hasattr(array, "mask") else "x.A"
         problem = f"{what} is a {type(array).__name__}, which Weft has no counterpart of"
         raise diagnostics.located(DTypeError, f"{problem}; use {instead}")
-    found = dtypes.from_numpy(array.dtype) if array.dtype.fields is None else None
-    if found is None:
-        known = ", ".join(d.name for d in dtypes.ALL)
-        raise diagnostics.located(
-            DTypeError, f"{what} has dtype {array.dtype}; Weft's dtypes are {known}"
-        )
-    return found
+    known = ", ".join(d.name for d in dtypes.ALL)
+    problem = f"{what} has dtype {array.dtype}; Weft's dtypes are {known}"
+    raise diagnostics.located(DTypeError, problem)
+
+
+def known_dtype(array: Any) -> DType | None:
+    """The dtype of an Array or ndarray; None if Weft has no such type."""
+    if isinstance(array, Array):
+        return array.dtype
+    unknown = has_other_meaning(array) or array.dtype.fields is not None
+    return None if unknown else dtypes.from_numpy(array.dtype)
 
 
 def has_other_meaning(array: Any) -> bool:

@@ -81,6 +81,11 @@ def view(array: Array, shape: tuple[int, ...]) -> Array:
     return result
 
 
+def exports(array: Array) -> int:
+    """How often others (NumPy, or whoever looked at elements) were given the Array's memory."""
+    return library().exports(array)
+
+
 def as_array(item: Array | np.ndarray[Any, Any] | float | int | bool) -> Array:
     """An Array of an input: shared with NumPy; a Python scalar is a 0-d float64, int64 or bool."""
     if isinstance(item, Array):

@@ -2,7 +2,8 @@
 
 A compiled function holds a list of (Signature, Executable, hidden inputs, OutputTree). A call tries
 them; one whose signature matches runs. Program inputs are the array and scalar leaves in order
-(positional, then keyword), then the hidden inputs, which are read anew at each call.
+(positional, then keyword), then the hidden inputs: arrays that are no arguments. Most are cells,
+which each call reads where they are kept.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CellType, CodeType, FunctionType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from weftrt.program import ArraySpec
+
+if TYPE_CHECKING:
+    from weftrt.array import Array
 
 
 @dataclass(frozen=True)
@@ -159,25 +163,100 @@ Pattern: TypeAlias = (
 )
 
 
+ABSENT = object()
+"""What is in a place that nothing is bound in: a built-in's name, or one that is bound later."""
+
+
 @dataclass(frozen=True, eq=False)
-class CellGuard:
-    """The closure cell still holds this very object, or is still empty (ABSENT)."""
+class ClosurePlace:
+    """Where a name of an enclosing function is bound."""
 
     cell: CellType
-    expected: Any
+    name: str
 
+    @property
+    def key(self) -> tuple[int, str]:
+        """The same for places that are one."""
+        return id(self.cell), ""
 
-ABSENT = object()
-"""What a guarded name holds that nothing is bound to: a built-in's, or one that is bound later."""
+    def read(self) -> Any:
+        """What is bound there now; ABSENT if nothing."""
+        try:
+            return self.cell.cell_contents
+        except ValueError:
+            return ABSENT
 
 
 @dataclass(frozen=True, eq=False)
-class GlobalGuard:
-    """The module dict still maps this name to this very object, or still lacks it (ABSENT)."""
+class GlobalPlace:
+    """Where a global name of a module is bound."""
 
     namespace: dict[str, Any]
     name: str
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """The same for places that are one."""
+        return id(self.namespace), self.name
+
+    def read(self) -> Any:
+        """What is bound there now; ABSENT if nothing."""
+        return self.namespace.get(self.name, ABSENT)
+
+
+Place: TypeAlias = ClosurePlace | GlobalPlace
+
+
+@dataclass(frozen=True, eq=False)
+class CellInput:
+    """The array that is in a place when a call begins; the call holds it until it ends. An ndarray
+    does only if it is `foreign`: NumPy's own operators would have computed with one."""
+
+    place: Place
+    foreign: bool = False
+
+    def read(self) -> Any:
+        """What is there now, whatever it is; ABSENT for an ndarray that does not do."""
+        found = self.place.read()
+        return ABSENT if isinstance(found, np.ndarray) and not self.foreign else found
+
+
+@dataclass(frozen=True, eq=False)
+class FixedInput:
+    """This very array; its elements are read at each call."""
+
+    array: Array | np.ndarray[Any, Any]
+
+    def read(self) -> Any:
+        """The array."""
+        return self.array
+
+
+Hidden: TypeAlias = CellInput | FixedInput
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceGuard:
+    """The place still holds this very object, or is still empty (ABSENT)."""
+
+    place: Place
     expected: Any
+
+
+@dataclass(frozen=True, eq=False)
+class TypeGuard:
+    """The place holds some Array of this dtype and shape."""
+
+    place: Place
+    spec: ArraySpec
+
+
+@dataclass(frozen=True, eq=False)
+class SameGuard:
+    """The place holds the very object that is the program's input number `leaf`."""
+
+    place: Place
+    leaf: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +277,7 @@ class FunctionGuard:
     keyword_defaults: dict[str, Any] | None
 
 
-Guard: TypeAlias = CellGuard | GlobalGuard | ContentGuard | FunctionGuard
+Guard: TypeAlias = PlaceGuard | TypeGuard | SameGuard | ContentGuard | FunctionGuard
 
 
 @dataclass(frozen=True, eq=False)

@@ -210,7 +210,7 @@ def test_what_is_slow_says_why(slow: Callable[[], list[str]]) -> None:
     g(X)
     text = "".join(["te", "xt"])
     g(X)
-    assert "a closed-over str is another, equal object" in slow()[0]
+    assert "the closed-over text is another, equal object" in slow()[0]
     g(X)
     assert slow() == []
 

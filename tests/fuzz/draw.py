@@ -29,9 +29,15 @@ def _draw_inputs(d: Drawer) -> None:
         dtype = {bool: "bool", int: "int64", float: "float64"}[type(value)]
         d.add(Input(dtype, (), (value,), scalar=True))
     if d.chance(0.1):
-        shape = d.related_shape()
-        sample = tuple(d.sample(first, math.prod(shape), "normal"))
-        d.add(Input(first, shape, sample, captured=True))
+        for _ in range(d.rng.choice((1, 1, 2))):
+            _draw_captured(d, first)
+
+
+def _draw_captured(d: Drawer, dtype: str) -> None:
+    """A global array."""
+    shape = d.related_shape()
+    sample = tuple(d.sample(dtype, math.prod(shape), "normal"))
+    d.add(Input(dtype, shape, sample, captured=True))
 
 
 def _draw_indices(d: Drawer) -> None:

@@ -81,6 +81,8 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "compiled", run.compile
     yield "again", run.again
     yield "interpreter", run.interpreter
+    if run.program.captured():
+        yield "rebound", run.rebound
     if run.program.argnums:
         yield "differences", run.differences
     else:
@@ -97,7 +99,8 @@ class Run:
     def __init__(self, program: Program, counts: Counts) -> None:
         self.program = program
         self.counts = counts
-        self.function = program.function()
+        self.module = program.module()
+        self.function = self.module["run"]
         self.arguments = program.arguments()
         self.compiled = wf.jit(self.function)
         self.found: list[Array] = []
@@ -118,12 +121,24 @@ class Run:
         """The graph interpreter gives the same bits."""
         same(self.found, results(self.staged.run(*self.arguments)))
 
+    def rebound(self) -> None:
+        """Other arrays under the global names give what a function gives that never saw those
+        before, without tracing again."""
+        other = self.program.rebound()
+        self.module |= other.captured()
+        found = results(self.compiled(*self.arguments))
+        same(found, results(_staged(self.function, self.arguments).run(*self.arguments)))
+        if not self.program.argnums:
+            self._all_near(found, other)
+        self.module |= self.program.captured()
+        same(self.found, results(self.compiled(*self.arguments)))
+        if len(self.compiled.cache_report()) != 1:
+            raise Disagreement(f"traced again: {self.compiled.cache_report()[-1]}")
+
     @cached_property
     def staged(self) -> Staged:
         """The traced function."""
-        found = stage(self.function, *self.arguments)
-        assert found is not None
-        return found
+        return _staged(self.function, self.arguments)
 
     def eager(self) -> None:
         """Call by call it gives the same bits."""
@@ -142,8 +157,11 @@ class Run:
 
     def float64(self) -> None:
         """NumPy in float64 gives nearly the same."""
-        values = self.program.values()
-        for found, output in zip(self.found, self.program.outputs, strict=True):
+        self._all_near(self.found, self.program)
+
+    def _all_near(self, results: list[Array], program: Program) -> None:
+        values = program.values()
+        for found, output in zip(results, program.outputs, strict=True):
             self._near(found, values[output])
 
     def _near(self, found: Array, expected: Bounded) -> None:
@@ -172,6 +190,12 @@ class Run:
             skipped = differences.check(self.program, self.staged, float(value), gradients)
         if skipped is not None:
             self.counts.skipped[skipped] += 1
+
+
+def _staged(function: Callable[..., Any], arguments: list[Any]) -> Staged:
+    found = stage(function, *arguments)
+    assert found is not None
+    return found
 
 
 def _within(found: Array, expected: Bounded) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -338,14 +338,24 @@ class Program:
             f"run = wf.value_and_grad(slope, argnums={self.argnums})",
         ]
 
-    def function(self) -> Callable[..., Any]:
-        """What runs: the program, or its gradient, as a function of Python."""
-        space: dict[str, Any] = {"wf": wf, "np": np, "nan": np.nan, "inf": np.inf}
-        for number, given in enumerate(self.inputs):
-            if given.captured:
-                space[f"x{number}"] = wf.asarray(given.argument)
+    def captured(self) -> dict[str, Any]:
+        """The global arrays, by name."""
+        given = enumerate(self.inputs)
+        return {f"x{number}": wf.asarray(i.argument) for number, i in given if i.captured}
+
+    def rebound(self) -> Program:
+        """The same program, its global names bound to other arrays of the same types."""
+        inputs = (
+            replace(i, sample=(*i.sample[1:], *i.sample[:1])) if i.captured else i
+            for i in self.inputs
+        )
+        return replace(self, inputs=tuple(inputs))
+
+    def module(self) -> dict[str, Any]:
+        """The globals of the program; `run` is the program, or its gradient, as a function."""
+        space = {"wf": wf, "np": np, "nan": np.nan, "inf": np.inf, **self.captured()}
         exec(compile(self.text(), "<random program>", "exec"), space)
-        return space["run"]  # type: ignore[no-any-return]
+        return space
 
     def script(self) -> str:
         """A program of its own that prints what each way of running gives."""

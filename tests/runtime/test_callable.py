@@ -26,18 +26,23 @@ from weftrt.program import ArraySpec, KernelCode, Launch, Program
 from weftrt.signature import (
     ArrayOutput,
     ArrayPattern,
-    CellGuard,
+    CellInput,
+    ClosurePlace,
     ConstantOutput,
     DictOutput,
     DictPattern,
-    GlobalGuard,
+    FixedInput,
+    GlobalPlace,
     ListOutput,
     ListPattern,
+    PlaceGuard,
+    SameGuard,
     ScalarPattern,
     Signature,
     StaticPattern,
     TupleOutput,
     TuplePattern,
+    TypeGuard,
 )
 from weftrt.size_expressions import SizeCheck, SizeOp
 
@@ -313,7 +318,8 @@ def test_cell_and_global_guards():
 
     namespace = {"g": captured}
     cell = closure.__closure__[0]
-    guards = (CellGuard(cell, captured), GlobalGuard(namespace, "g", captured))
+    places = (ClosurePlace(cell, "captured"), GlobalPlace(namespace, "g"))
+    guards = [PlaceGuard(place, captured) for place in places]
     function = make((FOUR, FOUR), guards=guards)
     assert not is_slow(function(four(), four()))
     namespace["g"] = object()
@@ -330,11 +336,79 @@ def test_cell_and_global_guards():
 
 def test_hidden_inputs_and_their_symbolic_sizes():
     hidden = array.from_numpy(np.float32([10, 20, 30]))
-    function = make((ArrayPattern(spec(N)),), program=add_program(N), hidden=(hidden,))
+    function = make((ArrayPattern(spec(N)),), program=add_program(N), hidden=(FixedInput(hidden),))
     references = sys.getrefcount(hidden)
     same(function(np.float32([1, 2, 3])), [11, 22, 33])
     assert is_slow(function(np.float32([1, 2])))
     assert sys.getrefcount(hidden) == references
+
+
+def places_of(value):
+    """A closure cell and a global that hold `value`, and functions that bind others there."""
+
+    def closure():
+        return value
+
+    def rebind(other):
+        nonlocal value
+        value = other
+
+    namespace = {"g": value}
+    yield ClosurePlace(closure.__closure__[0], "value"), rebind
+    yield GlobalPlace(namespace, "g"), lambda other: namespace.__setitem__("g", other)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_cell_is_read_at_each_call(number):
+    place, rebind = list(places_of(four(10)))[number]
+    function = make((FOUR,), hidden=(CellInput(place),))
+    same(function(four()), np.arange(4) * 2 + 10)
+    rebound = four(20)
+    references = sys.getrefcount(rebound)
+    rebind(rebound)
+    same(function(four()), np.arange(4) * 2 + 20)
+    assert sys.getrefcount(rebound) == references + 1
+    for other in (None, 1.0, array.from_numpy(np.zeros(5, "f4")), np.zeros(4), np.zeros(4, "f4")):
+        rebind(other)
+        assert is_slow(function(four()))
+    rebind(rebound)
+    same(function(four()), np.arange(4) * 2 + 20)
+
+
+def test_a_foreign_cell_may_hold_an_ndarray():
+    place, rebind = next(places_of(np.zeros(4, "f4")))
+    function = make((FOUR,), hidden=(CellInput(place, foreign=True),))
+    for held in (
+        np.arange(4, dtype="f4"),
+        four(),
+        np.arange(8, dtype="f4").reshape(4, 2)[:, 0] / 2,
+    ):
+        rebind(held)
+        same(function(four()), np.arange(4) * 2)
+
+
+def test_a_deleted_name_is_no_array():
+    namespace = {"g": four()}
+    function = make((FOUR,), hidden=(CellInput(GlobalPlace(namespace, "g")),))
+    assert not is_slow(function(four()))
+    del namespace["g"]
+    assert is_slow(function(four()))
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_guards_of_types_and_of_sameness(number):
+    first = four(10)
+    place, rebind = list(places_of(first))[number]
+    of_type = make((FOUR, FOUR), guards=(TypeGuard(place, spec(4)),))
+    same_array = make((FOUR,), hidden=(FixedInput(first),), guards=(SameGuard(place, 1),))
+    assert not is_slow(of_type(first, first)) and not is_slow(same_array(first))
+    rebind(four(10))
+    assert not is_slow(of_type(first, first)) and is_slow(same_array(first))
+    for other in (np.zeros(4, "f4"), array.from_numpy(np.zeros(4)), None):
+        rebind(other)
+        assert is_slow(of_type(first, first)) and is_slow(same_array(first))
+    rebind(first)
+    assert not is_slow(of_type(first, first)) and not is_slow(same_array(first))
 
 
 def test_a_signature_that_does_not_fit_the_program_is_refused():

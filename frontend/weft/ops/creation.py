@@ -63,6 +63,7 @@ def _copied(obj: Any, copy: bool | None) -> Any:
 
 def _foreign(obj: Any, dtype: DType | None, copy: bool | None) -> Array:
     """An Array of an ndarray, or of an object that NumPy makes one of."""
+    _note_numpy()
     source = obj if isinstance(obj, np.ndarray) else _read(obj)
     found = array_dtype(source, "the array")
     check_rank(source.ndim, "the array")
@@ -73,6 +74,12 @@ def _foreign(obj: Any, dtype: DType | None, copy: bool | None) -> Array:
     if copy is False and not direct:
         _copied(obj, copy)
     return array.from_numpy(source, copy=copy is not False)
+
+
+def _note_numpy() -> None:
+    """Note that elements of NumPy's become a constant of the open trace, if there is one."""
+    if state.trace is not None:
+        state.trace.note_numpy()
 
 
 def _read(obj: Any) -> np.ndarray[Any, Any]:
@@ -105,11 +112,14 @@ def _numbers(obj: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     if type(obj) in SCALAR_DTYPES:
         return _fill(obj, dtype)
     leaves = _leaves(obj)
+    has_dtypes = any(hasattr(leaf, "dtype") for leaf in leaves)
+    if has_dtypes:
+        _note_numpy()
     kinds = set(map(type, leaves))
     whole = int in kinds and kinds <= {int, bool}
     source = np.asarray(obj, object) if whole and _is_large(leaves) else _read(obj)
     check_rank(source.ndim, "the array")
-    if dtype is None and not any(hasattr(leaf, "dtype") for leaf in leaves):
+    if dtype is None and not has_dtypes:
         dtype = _DEFAULTS.get("i" if whole else source.dtype.kind)
     if whole:
         assert dtype is not None
@@ -145,6 +155,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     """
     if device not in (None, "cpu"):
         raise diagnostics.located(UsageError, f"from_dlpack: there is no device {device!r:.40}")
+    _note_numpy()
     try:
         source = np.from_dlpack(x)
     except (AttributeError, TypeError, BufferError, RuntimeError, ValueError) as error:

@@ -6,17 +6,15 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from weftrt.array import Array
 from weftrt.cpu.encode import Encoder
 from weftrt.cpu.executable import Executable
 from weftrt.cpu.native.entries import EntryList, EntryTable
 from weftrt.cpu.native.library import library
 from weftrt.cpu.native.types import mirror
 from weftrt.errors import UsageError
-from weftrt.signature import OutputTree, Signature
+from weftrt.signature import Hidden, OutputTree, Signature
 
 if TYPE_CHECKING:
-    import numpy as np
 
     class Compiled:
         """A callable that runs one of its programs whose signature matches the call."""
@@ -33,16 +31,13 @@ _EntryList = mirror(EntryList)
 
 
 class Entry:
-    """One signature with its program, as native tables and the objects they refer to.
-
-    `hidden` are arrays that are no arguments; each call reads what they hold then.
-    """
+    """One signature with its program, as native tables and the objects they refer to."""
 
     def __init__(
         self,
         signature: Signature,
         executable: Executable,
-        hidden: Sequence[Array | np.ndarray[Any, Any]],
+        hidden: Sequence[Hidden],
         output_tree: OutputTree,
     ) -> None:
         patterns, results = Encoder(), Encoder()
@@ -53,10 +48,10 @@ class Entry:
         names = [patterns.name(name) for name, _ in signature.keywords]
         keywords = (ctypes.c_void_p * len(names))(*names)
         guards = patterns.guards(signature.guards)
-        arrays = (ctypes.c_void_p * len(hidden))(*map(id, hidden))
+        places = patterns.hidden(hidden)
         code, build = patterns.array(), results.array()
-        self._kept = (executable, tuple(hidden), patterns, results)
-        self._memory = (keywords, guards, arrays, code, build)
+        self._kept = (executable, patterns, results)
+        self._memory = (keywords, guards, places, code, build)
         self.table = _Entry(
             program=executable.address,
             positional_count=len(signature.positional),
@@ -66,7 +61,7 @@ class Entry:
             guard_count=len(guards),
             guards=ctypes.addressof(guards),
             hidden_count=len(hidden),
-            hidden=ctypes.addressof(arrays),
+            hidden=ctypes.addressof(places),
             results=ctypes.addressof(build),
         )
 
@@ -95,8 +90,8 @@ def new(
     return cast(Compiled, library().compiled_new(slow, function, failed, tuple(parameters)))
 
 
-def check_leaves(executable: Executable, patterns: Encoder, hidden: Sequence[Any]) -> None:
-    """The leaves of the patterns and the hidden arrays are the program's inputs."""
+def check_leaves(executable: Executable, patterns: Encoder, hidden: Sequence[Hidden]) -> None:
+    """The leaves of the patterns and the hidden inputs are the program's inputs."""
     inputs = executable.program.inputs
     if len(inputs) != len(patterns.leaves) + len(hidden):
         raise UsageError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weftrt import dtypes
+from weftrt.cpu.executable import encode_spec
 from weftrt.cpu.native import guard, results
 from weftrt.cpu.native.types import mirror
 from weftrt.dtypes import DType
@@ -20,13 +21,15 @@ from weftrt.signature import (
     ABSENT,
     ArrayOutput,
     ArrayPattern,
-    CellGuard,
+    CellInput,
+    ClosurePlace,
     ConstantOutput,
     ContentGuard,
     DictOutput,
     DictPattern,
     FunctionGuard,
     Guard,
+    Hidden,
     ListOutput,
     ListPattern,
     NamedTupleOutput,
@@ -35,15 +38,20 @@ from weftrt.signature import (
     ObjectPattern,
     OutputTree,
     Pattern,
+    Place,
+    PlaceGuard,
     RegisteredOutput,
     RegisteredPattern,
+    SameGuard,
     ScalarPattern,
     StaticPattern,
     TupleOutput,
     TuplePattern,
+    TypeGuard,
 )
 
 _Guard = mirror(guard.GuardTable)
+_Place = mirror(guard.PlaceTable)
 
 
 SCALARS: dict[type, tuple[int, DType]] = {
@@ -158,25 +166,50 @@ class Encoder:
     def _named(self, value: Any) -> int | None:
         return None if value is None else self.name(value)
 
+    def _place(self, place: Place) -> tuple[int, int, int | None]:
+        """The kind of a place, and the objects that it is in."""
+        if isinstance(place, ClosurePlace):
+            return guard.CELL, self.name(place.cell), None
+        return guard.GLOBAL, self.name(place.namespace), self.name(place.name)
+
+    def _rows(self, item: Guard) -> list[tuple[int, int, int | None, int | None]]:
+        """The rows of one guard."""
+        match item:
+            case PlaceGuard(place, expected):
+                held = None if expected is ABSENT else self.name(expected)
+                return [(*self._place(place), held)]
+            case TypeGuard(place, spec):
+                kind, holder, name = self._place(place)
+                table = encode_spec(spec)
+                self.objects.append(table)
+                return [(guard.TYPE + kind, holder, name, ctypes.addressof(table))]
+            case SameGuard(place, leaf):
+                kind, holder, name = self._place(place)
+                return [(guard.SAME + kind, holder, name, leaf)]
+            case ContentGuard(array, expected):
+                size = array.itemsize
+                return [(guard.CONTENT, self.name(array), size, self.name(expected))]
+            case FunctionGuard(function, code, defaults, keywords):
+                holder = self.name(function)
+                return [
+                    (guard.CODE, holder, self._named(defaults), self.name(code)),
+                    (guard.KEYWORDS, holder, None, self._named(keywords)),
+                ]
+
     def guards(self, guards: Sequence[Guard]) -> Any:
         """The native table of guards."""
-        rows: list[tuple[int, int, int | None, int | None]] = []
-        for item in guards:
-            expected = None if item.expected is ABSENT else self.name(item.expected)
-            if isinstance(item, ContentGuard):
-                size = item.array.itemsize
-                rows.append((guard.CONTENT, self.name(item.array), size, expected))
-            elif isinstance(item, FunctionGuard):
-                defaults, keywords = map(self._named, (item.defaults, item.keyword_defaults))
-                rows.append((guard.CODE, self.name(item.function), defaults, expected))
-                rows.append((guard.KEYWORDS, self.name(item.function), None, keywords))
-            elif isinstance(item, CellGuard):
-                rows.append((guard.CELL, self.name(item.cell), None, expected))
-            else:
-                rows.append(
-                    (guard.GLOBAL, self.name(item.namespace), self.name(item.name), expected)
-                )
+        rows = [row for item in guards for row in self._rows(item)]
         return (_Guard * len(rows))(*rows)
+
+    def hidden(self, hidden: Sequence[Hidden]) -> Any:
+        """The native table of the places that hidden inputs are read from."""
+        rows = [
+            (*self._place(item.place), item.foreign)
+            if isinstance(item, CellInput)
+            else (guard.FIXED, self.name(item.array), None, True)
+            for item in hidden
+        ]
+        return (_Place * len(rows))(*rows)
 
     def array(self) -> Any:
         """The words as native memory."""

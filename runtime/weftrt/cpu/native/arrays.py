@@ -45,8 +45,9 @@ WRITABLE, FORMAT, SHAPE, STRIDES = 0x1, 0x4, 0x8, 0x10
 class ArrayObject(Struct):
     """An Array: C-contiguous data, of the pool (owner NULL) or of another object.
 
-    `pins` counts who uses the memory beside the Array: views, exported buffers, calls. One that was
-    donated has no data, and says so in `words`; if its memory was pinned, `owner` still holds it.
+    `pins` counts who uses the memory beside the Array (views, exported buffers, calls), `exports`
+    how often it was given to others. One that was donated has no data, and says so in `words`; if
+    its memory was pinned, `owner` still holds it.
     """
 
     count: I64
@@ -62,6 +63,7 @@ class ArrayObject(Struct):
     weak: Ptr
     pins: I64
     words: Ptr
+    exports: I64
 
 
 class BufferView(Struct):
@@ -94,6 +96,7 @@ def array_header(dtype: I64, ndim: I64, shape: Pointer[I64]) -> ArrayObject:
     array.weak = None
     array.pins = 0
     array.words = None
+    array.exports = 0
     array.capacity = 0
     span = STATE.item_sizes[dtype]
     empty = False
@@ -228,6 +231,7 @@ def weft_array_getbuffer(array: ArrayObject, view: BufferView, flags: I32) -> I3
         return -1
     Py_IncRef(array)
     array.pins += 1
+    array.exports += 1
     view.owner = array
     view.data = array.data
     view.bytes = array.bytes
@@ -361,6 +365,15 @@ def weft_words(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
         return new_none()
     Py_IncRef(array.words)
     return array.words
+
+
+@export
+def weft_exports(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
+    """exports(array): how often others were given its memory."""
+    array: ArrayObject = arguments[0]
+    if type_of(array) != STATE.array_type:
+        return raise_text(STATE.type_error, "exports takes an Array")
+    return PyLong_FromLongLong(array.exports)
 
 
 @export

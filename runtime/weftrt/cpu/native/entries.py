@@ -11,10 +11,11 @@ from weftrt.cpu.native.executor import ProgramTable, drop_outputs, execute
 from weftrt.cpu.native.guard import (
     Frame,
     GuardTable,
+    PlaceTable,
     gather_strided,
     guards_hold,
     match,
-    match_array,
+    match_hidden,
     release_held,
 )
 from weftrt.cpu.native.intrinsics import cast, record, stack
@@ -61,7 +62,7 @@ class EntryTable(Struct):
     guard_count: I64
     guards: Records[GuardTable]
     hidden_count: I64
-    hidden: Pointer[Ptr]
+    hidden: Records[PlaceTable]
     results: Pointer[I64]
     used: I64
 
@@ -129,15 +130,6 @@ def match_keywords(entry: EntryTable, frame: Frame, given: Given) -> Bool:
 
 
 @native
-def match_hidden(entry: EntryTable, frame: Frame) -> Bool:
-    """Add the hidden inputs; their symbolic sizes must agree with the call's."""
-    for index in range(entry.hidden_count):  # noqa: SIM110
-        if not match_array(frame, entry.hidden[index]):
-            return False
-    return True
-
-
-@native
 def match_call(entry: EntryTable, frame: Frame, given: Given) -> Bool:
     """Match a whole call: arguments, hidden inputs, guards."""
     if given.count != entry.positional_count:
@@ -147,12 +139,14 @@ def match_call(entry: EntryTable, frame: Frame, given: Given) -> Bool:
     for index in range(given.count):
         if not match(frame, given.positional[index]):
             return False
-    if not match_keywords(entry, frame, given) or not match_hidden(entry, frame):
+    if not match_keywords(entry, frame, given):
+        return False
+    if not match_hidden(frame, entry.hidden, entry.hidden_count):
         return False
     program = entry.program
     if not sizes_allowed(program.constraints, program.constraint_count, frame.sizes):
         return False
-    return guards_hold(entry.guards, entry.guard_count)
+    return guards_hold(frame, entry.guards, entry.guard_count)
 
 
 @native

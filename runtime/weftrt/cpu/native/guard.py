@@ -7,7 +7,7 @@ reads it with a cursor and fills the program's input buffers in order.
 from __future__ import annotations
 
 from weftrt.cpu.native.arrays import CONTIGUOUS_ALIGNED, ArrayObject
-from weftrt.cpu.native.calls import fits
+from weftrt.cpu.native.calls import fits, fits_array
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable
 from weftrt.cpu.native.intrinsics import address_of, cast, stack
 from weftrt.cpu.native.python import (
@@ -52,12 +52,24 @@ from weftrt.cpu.native.types import (
 ARRAY, FLOAT, INT, BOOL = range(4)
 STATIC, STATIC_FLOAT, STATIC_PARTS = range(4, 7)
 TUPLE, LIST, SEQUENCE, DICT, NAMED, OBJECT, REGISTERED = range(7, 14)
-CELL, GLOBAL, CONTENT, CODE, KEYWORDS = range(5)
+CELL, GLOBAL, FIXED, CONTENT, CODE, KEYWORDS = range(6)
+TYPE, SAME = 8, 16
+
+
+class PlaceTable(Struct):
+    """Where an array is bound: a cell, or a name in a module's dict; or the array itself. `foreign`
+    is 0 where it has to be an Array."""
+
+    kind: I64
+    holder: Ptr
+    name: Ptr
+    foreign: I64
 
 
 class GuardTable(Struct):
-    """A cell or a name in a module's dict, and the object it held before the call was traced, NULL
-    where there was none; or an ndarray, the bytes of its elements, and a contiguous copy; or a
+    """A place and the object it held before the call was traced, NULL where there was none. With
+    TYPE added to its kind the spec that an Array there must fit, with SAME the number of the leaf
+    that must be there. Or an ndarray, the bytes of its elements, and a contiguous copy; or a
     function, its defaults and its code, or its keywords' defaults."""
 
     kind: I64
@@ -297,28 +309,68 @@ def match(frame: Frame, item: Ptr) -> Bool:
 
 
 @native
-def guards_hold(guards: Records[GuardTable], count: I64) -> Bool:
-    """Whether every cell and global still holds what it held."""
+def bound_in(kind: I64, holder: Ptr, name: Ptr) -> Ptr:
+    """What is in a place: a borrowed reference, NULL where nothing is."""
+    if kind == CELL:
+        cell: CellObject = holder
+        return cell.value
+    if kind == FIXED:
+        return holder
+    found: Ptr = PyDict_GetItemWithError(holder, name)
+    if found is None and PyErr_Occurred() is not None:
+        PyErr_Clear()
+    return found
+
+
+@native
+def match_hidden(frame: Frame, places: Records[PlaceTable], count: I64) -> Bool:
+    """Add the hidden inputs, as they are bound now."""
     for index in range(count):
-        guard = guards[index]
-        if guard.kind == CELL:
-            cell: CellObject = guard.holder
-            if cell.value != guard.expected:
-                return False
-        elif guard.kind == CONTENT:
-            if not has_elements(guard.holder, guard.expected, cast(I64, guard.name)):
-                return False
-        elif guard.kind == CODE:
-            if PyFunction_GetCode(guard.holder) != guard.expected:
-                return False
-            if PyFunction_GetDefaults(guard.holder) != guard.name:
-                return False
-        elif guard.kind == KEYWORDS:
-            if PyFunction_GetKwDefaults(guard.holder) != guard.expected:
-                return False
-        elif PyDict_GetItemWithError(guard.holder, guard.name) != guard.expected:
-            if PyErr_Occurred() is not None:
-                PyErr_Clear()
+        place = places[index]
+        item = bound_in(place.kind, place.holder, place.name)
+        if item is None or (place.foreign == 0 and type_of(item) != STATE.array_type):
+            return False
+        if not match_array(frame, item):
+            return False
+    return True
+
+
+@native
+def is_bound_as(frame: Frame, guard: GuardTable) -> Bool:
+    """Whether a place holds an Array of a type, or the object that is some leaf."""
+    if guard.kind >= SAME:
+        found = bound_in(guard.kind - SAME, guard.holder, guard.name)
+        is_leaf: Bool = found == frame.held[cast(I64, guard.expected)]
+        return is_leaf
+    item = bound_in(guard.kind - TYPE, guard.holder, guard.name)
+    return item is not None and fits_array(guard.expected, item, frame.sizes)
+
+
+@native
+def holds(frame: Frame, guard: GuardTable) -> Bool:
+    """Whether a guard holds; no code of Python's runs."""
+    if guard.kind == CONTENT:
+        return has_elements(guard.holder, guard.expected, cast(I64, guard.name))
+    if guard.kind >= TYPE:
+        return is_bound_as(frame, guard)
+    found: Ptr = None
+    if guard.kind == CODE:
+        if PyFunction_GetDefaults(guard.holder) != guard.name:
+            return False
+        found = PyFunction_GetCode(guard.holder)
+    elif guard.kind == KEYWORDS:
+        found = PyFunction_GetKwDefaults(guard.holder)
+    else:
+        found = bound_in(guard.kind, guard.holder, guard.name)
+    is_held: Bool = found == guard.expected
+    return is_held
+
+
+@native
+def guards_hold(frame: Frame, guards: Records[GuardTable], count: I64) -> Bool:
+    """Whether every place still holds what it held, and the like."""
+    for index in range(count):  # noqa: SIM110
+        if not holds(frame, guards[index]):
             return False
     return True
 

@@ -164,6 +164,7 @@ class Library:
     borrow: Callable[[np.ndarray[Any, Any]], Any]
     view: Callable[[Any, tuple[int, ...]], Any]
     words: Callable[[Any], str | None]
+    exports: Callable[[Any], int]
     pool_stats: Callable[[], tuple[int, ...]]
     pool_configure: Callable[[int, int], None]
     run: Callable[[int, tuple[Any, ...]], tuple[Any, ...] | None]

@@ -36,6 +36,7 @@ Wide = wf.tree.register(make_dataclass("Wide", [f"leaf{n}" for n in range(200)])
 def cases() -> Iterator[Case]:
     """Adding two arrays, alone and in trees of several kinds."""
     yield _arrays()
+    yield _closed_over()
     x = wf.ones((4,))
     for name, tree, limit in (
         ("a named tuple of 2", Pair(x, x), 0.5e-6),
@@ -65,6 +66,28 @@ def _ends(tree: Any) -> Any:
         return tree.first + tree.second
     fields = list(type(tree).__dataclass_fields__)
     return getattr(tree, fields[0]) + getattr(tree, fields[-1])
+
+
+def _closed_over() -> Case:
+    """Adding a closed-over array, which is another one at each call."""
+    ones, bound = np.ones(4, np.float32), wf.ones((4,))
+    arrays = [wf.ones((4,)), wf.ones((4,))]
+    x = wf.ones((4,))
+    compiled = wf.jit(lambda x: x + bound)
+
+    def rebound() -> Any:
+        nonlocal bound
+        arrays.reverse()
+        bound = arrays[0]
+        return compiled(x)
+
+    return Case(
+        "call: a closed-over array, rebound",
+        {"weft": rebound},
+        ones + ones,
+        limit=1e-6,
+        seconds=0.3,
+    )
 
 
 def _arrays() -> Case:
