@@ -18,12 +18,11 @@ from weft import diagnostics, engine, guards, patterns, specialize
 from weft.calls import Call, Leaf, Place, Reader, indirect
 from weft.cells import Dependence, Surroundings
 from weft.dynamic import Dynamic
-from weft.engine import Origin
 from weft.patterns import LeafSpec
+from weft.records import CompileRecord, Kind, leaf_text, signature_text
 from weft.specialize import Traced
-from weft.tracing import SCALAR_DTYPES, array_dtype, state
+from weft.tracing import state
 from weft.tree import Structure
-from weftc.ir.types import TensorType
 from weftrt.array import Array
 from weftrt.cpu import callable as callables
 from weftrt.cpu.callable import Compiled
@@ -48,28 +47,13 @@ _OF_TYPES = (TypeGuard, SameGuard)
 """Guards like the types of arguments: where one fails, another call may have it hold again."""
 
 
-@dataclass(frozen=True)
-class CompileRecord:
-    """One compile (or reuse of an equal program): for which call, why, and for how long."""
-
-    function: str
-    signature: str
-    reason: str
-    milliseconds: float
-    origin: Origin
-
-    def __str__(self) -> str:
-        how = f"{self.origin.value} in {self.milliseconds:.1f} ms"
-        return f"{self.function}({self.signature}): {how}; {self.reason}"
-
-
 @dataclass(eq=False)
 class Entry:
     """One kind of call and the program that answers it.
 
     `hidden` are inputs besides the arguments; `shapes` are those of the arguments if none has a
-    symbolic size. `native` is for the guard of the native callable, or `obstacle` says why that
-    cannot run such calls.
+    symbolic size; `record` tells when it was made. `native` is for the guard of the native
+    callable, or `obstacle` says why that cannot run such calls.
     """
 
     call: Structure
@@ -80,6 +64,7 @@ class Entry:
     result: Structure
     outputs: tuple[int, ...]
     shapes: tuple[tuple[int, ...], ...] | None
+    record: CompileRecord
     native: callables.Entry | None = None
     obstacle: str | None = None
     ran: int = 0
@@ -99,10 +84,14 @@ class Entry:
         )
         return leaves if fit else None
 
+    def is_alike(self, call: Call) -> bool:
+        """Whether nothing but sizes may keep `call` from fitting."""
+        return self.call == call.structure and all(map(LeafSpec.is_alike, self.specs, call.leaves))
+
     def changed(self, call: Call) -> set[Place]:
         """The sizes of `call` that are others than this entry's, or symbols of it, if nothing else
         keeps it from fitting."""
-        if self.call != call.structure or not all(map(LeafSpec.is_alike, self.specs, call.leaves)):
+        if not self.is_alike(call):
             return set()
         specs = (spec.array for spec in self.specs)
         return {
@@ -147,7 +136,6 @@ class Specialized:
 
     entry: Entry
     inputs: tuple[Leaf, ...]
-    origin: Origin
     lasts: bool
 
 
@@ -235,11 +223,11 @@ class Dispatcher:
                 return found
         started = time.perf_counter()
         made = self._specialize(call)
-        milliseconds = (time.perf_counter() - started) * 1e3
+        made.entry.record.milliseconds = (time.perf_counter() - started) * 1e3
         with self._lock:
             found, stale = self._find(call)  # another thread, or a signal handler, may have been
             if found is None:
-                self._record(call, self._reason(call, stale), milliseconds, made.origin)
+                self._note(made.entry.record, call, stale)
                 if made.lasts:
                     kept = self._recent() if len(self._entries) >= MOST_ENTRIES else self._entries
                     others = (e for e in kept if e is not stale)
@@ -303,10 +291,11 @@ class Dispatcher:
             traced.result,
             traced.outputs,
             None if traced.symbolic else call.shapes,
+            CompileRecord(self.name, Kind.of(call, traced.graph, traced.fixed), origin),
         )
         entry.connect(call)
         log("guards", lambda: f"{self.name} depends on {_listed(entry)}")
-        return Specialized(entry, inputs, origin, depends.certain)
+        return Specialized(entry, inputs, depends.certain)
 
     def _traced(self, call: Call) -> tuple[Traced, Dependence]:
         """The trace for `call`, and what it depends on; that is not certain after a trace that
@@ -320,14 +309,22 @@ class Dispatcher:
         depends = before.dependence(traced, len(call.leaves))
         return traced, replace(depends, certain=depends.certain and unchanged)
 
-    def _record(self, call: Call, reason: str, milliseconds: float, origin: Origin) -> None:
-        record = CompileRecord(self.name, signature_text(call), reason, milliseconds, origin)
+    def _note(self, record: CompileRecord, call: Call, stale: Entry | None) -> None:
+        """Keep the record of a new program, and count what it says of the others."""
+        alike = [entry.record for entry in self._entries if entry.is_alike(call)]
+        record.reason = self._reason(call, stale, alike)
         self.records.append(record)
+        if stale is None:
+            for other in alike:
+                other.misses += 1
         log("compile", lambda: str(record))
 
-    def _reason(self, call: Call, stale: Entry | None) -> str:
+    def _reason(self, call: Call, stale: Entry | None, alike: Sequence[CompileRecord]) -> str:
         entry = stale or next(iter(self._entries), None)
-        return "first call" if entry is None else _difference(entry, call)
+        if entry is None:
+            return "first call"
+        sizes = alike[-1].kind.changes(call) if alike and stale is None else []
+        return ", ".join(sizes) or _difference(entry, call)
 
 
 def run_once(function: Callable[..., Any], name: str, call: Call) -> Any:
@@ -360,7 +357,7 @@ def _difference(entry: Entry, call: Call) -> str:
         if not spec.fits(leaf, sizes):
             if spec.scalar is type(leaf):
                 return f"{name} is {leaf}, not from {spec.range[0]} to {spec.range[1]}"
-            return f"the type of {name} changed to {_leaf_text(leaf)}"
+            return f"the type of {name} changed to {leaf_text(leaf)}"
     for item, spec in zip(entry.hidden, entry.specs[len(call.leaves) :]):
         if isinstance(item, CellInput) and not spec.fits(value := item.read(), sizes):
             return f"{guards.described(item.place)} {_changed_text(value)}"
@@ -375,20 +372,8 @@ def _difference(entry: Entry, call: Call) -> str:
 def _changed_text(value: Any) -> str:
     """What has become of a name that held an array."""
     if isinstance(value, (Array, np.ndarray)):
-        return f"changed to {_leaf_text(value)}"
+        return f"changed to {leaf_text(value)}"
     return "is gone" if value is ABSENT else f"changed to {diagnostics.kind_of(value)}"
-
-
-def signature_text(call: Call) -> str:
-    """ "x: f32[3,4], lr: float"."""
-    return ", ".join(f"{n}: {_leaf_text(leaf)}" for n, leaf in zip(call.names, call.leaves))
-
-
-def _leaf_text(leaf: Any) -> str:
-    if type(leaf) in SCALAR_DTYPES:
-        return type(leaf).__name__
-    assert isinstance(leaf, Array) or hasattr(leaf, "shape")
-    return str(TensorType(array_dtype(leaf, "an argument"), tuple(leaf.shape)))
 
 
 def _repr(compiled: Any) -> str:

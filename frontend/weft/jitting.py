@@ -9,8 +9,9 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overlo
 
 from weft import diagnostics
 from weft import dynamic as dynamics
-from weft.dispatch import CompileRecord, Dispatcher
+from weft.dispatch import Dispatcher
 from weft.inspect import Lowered, stages
+from weft.records import CacheReport
 from weftrt.cpu.callable import Compiled
 from weftrt.errors import UsageError
 
@@ -39,8 +40,8 @@ class Jitted(Protocol[P, R]):
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """The kernels, the lines that they compute, and why values go through memory."""
 
-    def cache_report(self) -> list[CompileRecord]:
-        """The last compiles: for which call, why, for how long."""
+    def cache_report(self) -> CacheReport:
+        """The last compiles: for which calls, why, for how long. A list that prints well."""
 
     def clear_cache(self) -> None:
         """Forget the compiled programs; the next call traces the function again."""
@@ -141,14 +142,24 @@ _UNTRACEABLE: dict[str, Callable[[Any], bool]] = {
 }
 
 
+def _cache_report(compiled: Any) -> CacheReport:
+    """The last compiles of this function: for which calls, why, for how long."""
+    return CacheReport(compiled._dispatcher.records)
+
+
+def _clear_cache(compiled: Any) -> None:
+    """Forget the compiled programs; the next call traces the function again."""
+    compiled._dispatcher.clear()
+
+
 def _install() -> None:
     """Give the native callable the methods of `Jitted`."""
     for name, method in (
         ("ir", stages.ir),
         ("lower", stages.lower),
         ("explain", stages.explained),
-        ("cache_report", stages.cache_report),
-        ("clear_cache", stages.clear_cache),
+        ("cache_report", _cache_report),
+        ("clear_cache", _clear_cache),
     ):
         setattr(Compiled, name, method)
 

@@ -22,6 +22,7 @@ from weftc.ir.constraints import (
     excess_of,
     solved,
     symbols_of,
+    zero_of,
 )
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
@@ -137,7 +138,8 @@ class _Symbols:
         """ "x.shape[0] is 5: f.py:4: range(x.shape[0])"."""
         place = self._places[name]
         text = f"{self._call.names[place.leaf]}.shape[{place.axis}] is {value}"
-        at = next((at for c, at in why.items() if name in symbols_of(excess_of(c))), None)
+        equal = [c for c in why if zero_of(c) is not None and name in symbols_of(excess_of(c))]
+        at = why[min(equal, key=lambda c: len(symbols_of(excess_of(c))))] if equal else None
         return text if at is None else f"{text}: {diagnostics.short_place(at)}"
 
     def _substitute(self, sizes: Mapping[str, Size]) -> None:

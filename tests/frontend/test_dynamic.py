@@ -213,3 +213,37 @@ def test_what_the_first_call_compiled_is_kept() -> None:
     for n in (2, 3, 2, 5):
         f(ones(n))
     assert [entry.shapes for entry in f._dispatcher._entries] == [((2,),), None]  # type: ignore[attr-defined]
+
+
+def test_the_report_tells_symbols_and_why_others_are_fixed() -> None:
+    @wf.jit
+    def f(x: Any, state: Any) -> Any:
+        return sum(x[:, i] for i in range(x.shape[1])) - x.max() + state["a"] * state["b"]
+
+    state = {"a": ones(), "b": ones()}
+    for n, m in ((2, 2), (3, 3), (4, 3), (5, 3)):
+        f(ones(n, m), state)
+    with pytest.raises(ShapeError, match="max of no elements"):
+        f(ones(0, 3), state)
+    report = f.cache_report()
+    assert [(r.signature, r.symbols, r.constraints, r.misses) for r in report] == [
+        ("x: f32[2,2], state['a']: f32[], state['b']: f32[]", (), (), 1),
+        ("x: f32[n,3], state['a']: f32[], state['b']: f32[]", ("n",), ("n >= 1",), 0),
+    ]
+    text = str(report)
+    assert "  f(x: f32[n,3], state: 2 leaves)" in text and "for any n where n >= 1" in text
+    assert "x.shape[0] is 3, not 2, x.shape[1] is 3, not 2" in text
+    assert "fixed: x.shape[1] is 3: " in text and "range(x.shape[1])" in text
+    assert str(report[1]).startswith("f(x: f32[n,3], ") and repr(report) == text
+
+
+def test_why_a_size_did_not_fit() -> None:
+    f = wf.jit(lambda x, y: x @ y.T + wf.zeros((x.shape[0] - 1, 1)).sum())
+    for n in (2, 3, 0 + 1, 5):
+        f(ones(n, 3), ones(n, 3))
+    assert "n is 1, m is 1, but m >= 2" in f.cache_report()[2].reason
+    g = wf.jit(lambda x, y: wf.concat([x, x]) + y)
+    for n in (2, 3):
+        g(ones(n), ones(2 * n))
+    g(ones(3), ones(1))
+    assert g.cache_report()[2].reason == "y.shape[0] is 1, not 2*n"

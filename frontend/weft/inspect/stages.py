@@ -152,13 +152,3 @@ def ir(compiled: Any, *args: Any, stage: str = "graph", **kwargs: Any) -> str:
 def explained(compiled: Any, *args: Any, **kwargs: Any) -> str:
     """Kernels with the lines of source that they compute, and why values go through memory."""
     return lower(compiled, *args, **kwargs).explanation
-
-
-def cache_report(compiled: Any) -> list[Any]:
-    """The compiles of this function so far: for which call, why, for how long."""
-    return list(compiled._dispatcher.records)
-
-
-def clear_cache(compiled: Any) -> None:
-    """Forget the compiled programs; the next call traces the function again."""
-    compiled._dispatcher.clear()
