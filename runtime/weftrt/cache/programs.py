@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import os
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import Any, get_args
 
-from weftrt import dtypes, errors, size_expressions
-from weftrt import program as parts
 from weftrt.cache.store import Store, default_store
 from weftrt.program import Program
+from weftrt.program_bytes import from_bytes, to_bytes
 
 
 def fetch(
@@ -32,7 +28,7 @@ def fetch(
         if program is not None:
             return program, True
         program = build()
-        store.put(entry, pickle.dumps(program, protocol=5))
+        store.put(entry, to_bytes(program))
     return program, False
 
 
@@ -41,45 +37,10 @@ def _load(entry: str, store: Store) -> Program | None:
     if data is None:
         return None
     try:
-        found = _ProgramUnpickler(io.BytesIO(data)).load()
-    except Exception:  # pickle promises no kind of error for what it did not write
-        found = None
-    if isinstance(found, Program):
-        return found
-    store.discard(entry)
-    return None
-
-
-_PARTS: tuple[type, ...] = (
-    *get_args(parts.Instruction),
-    parts.ArraySpec,
-    parts.BufferUse,
-    parts.KernelCode,
-    parts.LaunchUse,
-    parts.Program,
-    parts.Role,
-    parts.Site,
-    size_expressions.SizeCheck,
-    size_expressions.SizeOp,
-    size_expressions.SizeSlot,
-    parts.Temporary,
-)
-_ERRORS = {kind.__name__: kind for kind in errors.WeftError.__subclasses__()}
-"""What a site may raise."""
-_FINDS = {(part.__module__, part.__name__): part for part in _PARTS}
-
-
-class _ProgramUnpickler(pickle.Unpickler):
-    """Reads what a Program is made of and nothing else: a cache entry must not run code. (A whole
-    module would be too much: what it imports can be called.)"""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == (dtypes.__name__, dtypes.by_name.__name__):
-            return dtypes.by_name
-        found = _FINDS.get((module, name)) or _ERRORS.get(name)  # whose module may be its heir's
-        if found is None:
-            raise pickle.UnpicklingError(f"a program holds no {module}.{name}")
-        return found
+        return from_bytes(data)
+    except ValueError:
+        store.discard(entry)
+        return None
 
 
 def _entry(key: str) -> str:
