@@ -57,13 +57,15 @@ class Place:
 class Call:
     """One call, its arguments bound to parameters as far as they can be: `structure` is that of
     (args, kwargs) with static arguments inside; `leaves` are arrays and Python scalars, and `names`
-    what to call them. `indirect` says which arguments the native guard cannot take, and why."""
+    what to call them. `indirect` says which arguments the native guard cannot take, and why;
+    `donated` numbers the leaves that are Arrays which the caller gives up."""
 
     structure: Structure
     leaves: tuple[Leaf, ...]
     names: tuple[str, ...]
     indirect: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    donated: tuple[int, ...] = ()
 
     def statics(self) -> list[Any]:
         """The values of the static arguments."""
@@ -78,14 +80,21 @@ class Call:
 
 
 class Reader:
-    """Takes calls of one function apart.
+    """Takes calls of one function apart. Parameters are `static`, `donated`, or neither.
 
     `freeze` is for Weft's own functions: their static lists are compared as tuples.
     """
 
-    def __init__(self, function: Callable[..., Any], static: Sequence[str], freeze: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static: Sequence[str],
+        freeze: bool,
+        donated: Sequence[str] = (),
+    ) -> None:
         self._parameters = parameters = _parameters(function)
         self._static = frozenset(static)
+        self._donated = frozenset(donated)
         self._freeze = freeze
         self._name = getattr(function, "__name__", repr(function))
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -97,6 +106,10 @@ class Reader:
         rest = (n for n, p in parameters.items() if p.kind is inspect.Parameter.VAR_POSITIONAL)
         self._rest = next(rest, "argument")
         self.check(self._static, "static")
+        self.check(self._donated, "donated")
+        if both := self._static & self._donated:
+            problem = f"{self._name}: {min(both)} is static, so there is nothing to donate"
+            raise diagnostics.located(UsageError, problem)
 
     def check(self, names: Iterable[str], kind: str) -> None:
         """UsageError if these are no parameters, which should be of a kind."""
@@ -150,7 +163,20 @@ class Reader:
             names=tuple(name for name, _ in found),
             indirect=tuple(f"{name} {why}" for name, leaf in found if (why := indirect(leaf))),
             shapes=tuple(getattr(leaf, "shape", ()) for _, leaf in found),
+            donated=self._donations(found) if self._donated else (),
         )
+
+    def _donations(self, found: Sequence[tuple[str, Any]]) -> tuple[int, ...]:
+        """The numbers of the arrays that are given up; UsageError if one is not Weft's."""
+        given = [(n, name, leaf) for n, (name, leaf) in enumerate(found) if self._gives(name)]
+        for _, name, leaf in given:
+            if isinstance(leaf, np.ndarray):
+                problem = f"{self._what(name)} is donated, but NumPy keeps the memory of an ndarray"
+                raise diagnostics.located(UsageError, f"{problem}; pass wf.asarray({name})")
+        return tuple(number for number, _, leaf in given if isinstance(leaf, Array))
+
+    def _gives(self, name: str) -> bool:
+        return root(name) in self._donated
 
     def _bound(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -142,7 +142,8 @@ class Specialized:
 class Dispatcher:
     """The entries of one compiled function. Tracing and compiling may happen on any thread.
 
-    `dynamic` says which sizes of a call are symbols. Of Weft's own operations (`eager`), lists
+    `dynamic` says which sizes of a call are symbols; the memory of arrays in `donated` arguments is
+    the program's to reuse. Of Weft's own operations (`eager`), lists
     among the static arguments count as tuples, and calls that fail are traced for their own sizes,
     so that the error names these and the line.
     """
@@ -153,11 +154,12 @@ class Dispatcher:
         static: Sequence[str],
         dynamic: Dynamic,
         eager: bool = False,
+        donated: Sequence[str] = (),
     ) -> None:
         self.function = function
         self.name = getattr(function, "__name__", "function")
         self.records: deque[CompileRecord] = deque(maxlen=MOST_ENTRIES)
-        self._reader = Reader(function, static, freeze=eager)
+        self._reader = Reader(function, static, eager, donated)
         self._reader.check(dynamic.parameters, "dynamic")
         self._dynamic = dynamic
         self.eager = eager
@@ -280,11 +282,11 @@ class Dispatcher:
         """Trace and compile, holding no lock: that runs the user's code."""
         with engine.uncollected():
             traced, depends = self._traced(call)
-            executable, origin = engine.executable(traced.graph)
-        inputs = (*call.leaves, *traced.captured)
+            executable, origin = engine.executable(traced.graph, call.donated)
+        inputs, accepted = (*call.leaves, *traced.captured), executable.program.inputs
         entry = Entry(
             call.structure,
-            patterns.leaf_specs(inputs, executable.program.inputs, traced.ranges),
+            patterns.leaf_specs(inputs, accepted, traced.ranges, call.donated),
             depends.guards,
             executable,
             depends.hidden,

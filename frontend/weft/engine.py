@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from weft import verification
+from weft import diagnostics, verification
 from weft.inspect import stages
 from weftc import pipeline
 from weftc.ir.hosts import host_functions
@@ -29,6 +29,7 @@ from weftrt.target import Target
 
 _MOST_PROGRAMS = 2048
 
+executables.find_line = lambda: diagnostics.user_location() or ""
 programs.compiler_digest()  # reads every source file (2 ms): while importing, not in the first call
 
 Key = tuple[Any, ...]

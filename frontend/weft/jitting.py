@@ -57,6 +57,7 @@ def jit(
     /,
     *,
     static_argnames: str | Iterable[str] = (),
+    donate_argnames: str | Iterable[str] = (),
     dynamic: Axes | Literal[False] | None = None,
 ) -> Jitted[P, R]: ...
 
@@ -65,6 +66,7 @@ def jit(
 def jit(
     *,
     static_argnames: str | Iterable[str] = (),
+    donate_argnames: str | Iterable[str] = (),
     dynamic: Axes | Literal[False] | None = None,
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
@@ -74,6 +76,7 @@ def jit(
     /,
     *,
     static_argnames: str | Iterable[str] = (),
+    donate_argnames: str | Iterable[str] = (),
     dynamic: Axes | Literal[False] | None = None,
 ) -> Any:
     """Compile a function of arrays, numbers and trees of them, once per kind of arguments.
@@ -87,6 +90,12 @@ def jit(
     function needs the value of a size, as `range(x.shape[0])` does, each value has its own program.
     `dynamic={"x": {0: "batch"}}` names sizes that are symbols from the first call on (axes that
     have one name are equal); with `dynamic=False` there are none.
+
+    Arrays in the arguments `donate_argnames` are given up: results take over their memory where
+    they can, as `params = step(params, batch)` wants, and any later use of them is a DonatedError
+    that names the line of the call. Where somebody else uses that memory (a view, NumPy, another
+    argument), the result has its own. If the call fails, the arrays are whole or say that they are
+    not. NumPy's arrays cannot be donated. A call within a trace donates nothing.
 
     What the function reads besides its arguments is looked at before each call: the closure cells
     and globals that it names, and those of the plain functions it can reach through them or
@@ -107,22 +116,25 @@ def jit(
     - Names reached through a module (`config.rate`) and attributes (`self.rate`) are not seen:
       pass such values as arguments.
     """
-    names = _names(static_argnames)
+    names = _names("static_argnames", static_argnames)
+    donated = _names("donate_argnames", donate_argnames)
     if function is None:
-        return functools.partial(jit, static_argnames=names, dynamic=dynamic)
+        return functools.partial(
+            jit, static_argnames=names, donate_argnames=donated, dynamic=dynamic
+        )
     _check(function)
     choice = dynamics.chosen(function, dynamic)
-    compiled = Dispatcher(function, names, choice).compiled
+    compiled = Dispatcher(function, names, choice, donated=donated).compiled
     return functools.update_wrapper(compiled, function, updated=())
 
 
-def _names(static_argnames: Any) -> tuple[str, ...]:
-    if isinstance(static_argnames, str):
-        return (static_argnames,)
-    listed = isinstance(static_argnames, (tuple, list, set, frozenset))
-    if listed and all(isinstance(name, str) for name in static_argnames):
-        return tuple(static_argnames)
-    problem = f"static_argnames is a name or a tuple of names, not {static_argnames!r:.40}"
+def _names(option: str, given: Any) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return (given,)
+    listed = isinstance(given, (tuple, list, set, frozenset))
+    if listed and all(isinstance(name, str) for name in given):
+        return tuple(given)
+    problem = f"{option} is a name or a tuple of names, not {given!r:.40}"
     raise diagnostics.located(UsageError, problem)
 
 

@@ -318,6 +318,8 @@ def _dlpack(self: Array, *, max_version: Any = None, **options: Any) -> Any:
 
 
 def _repr(self: Array) -> str:
+    if array.is_donated(self):
+        return f"<donated Array, {self.dtype}{list(self.shape)}>"
     text = np.array2string(array.to_numpy(self), separator=", ", prefix="Array(")
     return f"Array({text}, dtype={self.dtype})"
 

@@ -31,12 +31,13 @@ def obstacle(call: Structure, result: Structure) -> str | None:
 
 @dataclass(frozen=True)
 class LeafSpec:
-    """What one leaf of a call must be: an array of a spec, or a Python scalar of a type, integers
-    from range[0] to range[1]."""
+    """What one leaf of a call must be: an array of a spec, an Array unless it may be `foreign`; or
+    a Python scalar of a type, integers from range[0] to range[1]."""
 
     array: ArraySpec | None
     scalar: type | None
     range: Range
+    foreign: bool = True
 
     def fits(self, leaf: Leaf, sizes: dict[int, int]) -> bool:
         """Whether `leaf` is of this kind; binds size slots in `sizes`."""
@@ -64,7 +65,7 @@ class LeafSpec:
     def pattern(self) -> Pattern:
         """The same for the native guard."""
         if self.array is not None:
-            return signatures.ArrayPattern(self.array)
+            return signatures.ArrayPattern(self.array, self.foreign)
         assert self.scalar is not None
         return signatures.ScalarPattern(self.scalar, *self.range)
 
@@ -76,14 +77,17 @@ def _binds(size: int | SizeSlot, actual: int, sizes: dict[int, int]) -> bool:
 
 
 def leaf_specs(
-    leaves: Sequence[Leaf], inputs: Sequence[ArraySpec], ranges: Sequence[Range]
+    leaves: Sequence[Leaf],
+    inputs: Sequence[ArraySpec],
+    ranges: Sequence[Range],
+    donated: Sequence[int] = (),
 ) -> tuple[LeafSpec, ...]:
     """What calls that run the same program look like, leaf by leaf."""
     return tuple(
         LeafSpec(None, type(leaf), span)
         if type(leaf) in SCALAR_DTYPES
-        else LeafSpec(spec, None, span)
-        for leaf, spec, span in zip(leaves, inputs, ranges)
+        else LeafSpec(spec, None, span, foreign=number not in donated)
+        for number, (leaf, spec, span) in enumerate(zip(leaves, inputs, ranges))
     )
 
 

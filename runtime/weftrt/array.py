@@ -81,6 +81,11 @@ def view(array: Array, shape: tuple[int, ...]) -> Array:
     return result
 
 
+def is_donated(array: Array) -> bool:
+    """Whether a program has taken over what the Array held."""
+    return library().words(array) is not None
+
+
 def exports(array: Array) -> int:
     """How often others (NumPy, or whoever looked at elements) were given the Array's memory."""
     return library().exports(array)

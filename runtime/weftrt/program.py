@@ -236,9 +236,11 @@ class Program:
     it (two outputs that turned out to be the same value share one array)."""
     work: int | SizeSlot
     """Estimated nanoseconds of one run; the GIL is released above a threshold."""
+    donated: tuple[int, ...] = ()
+    """Inputs that the caller gives up: their Arrays are no more after a run."""
     aliases: tuple[tuple[int, int], ...] = ()
-    """(output, input): the output may take over the memory of the input, which the caller gives
-    up. No instruction reads the input after one has written to the output."""
+    """(output, donated input): the output may take over the memory of the input. No instruction
+    reads the input after one has written to the output."""
     constraints: tuple[SizeCheck, ...] = ()
     """What the symbols must be like; another program is for what does not fit."""
     places: tuple[str, ...] = ()

@@ -28,10 +28,13 @@ class ArrayPattern:
     """A weft Array or a native-order NumPy array of this dtype and shape; one that is not
     contiguous or aligned is copied.
 
+    `foreign` is False for an Array only.
+
     A size slot is bound by the first (input, axis) that mentions it and compared by the others.
     """
 
     spec: ArraySpec
+    foreign: bool = True
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def program(*steps: Instruction) -> Program:
         ),
         results=(0, 1),
         work=0,
+        donated=(X, Y),
         aliases=((0, X), (1, Y)),
     )
 
@@ -99,7 +100,7 @@ def elements(given: Array) -> list[float]:
 
 def is_gone(given: Array) -> bool:
     """Whether every use of its elements fails with the line that donated it."""
-    words = r"^user\.py:9: step\(x, y\): this array was donated to step, and has no elements"
+    words = r"^user\.py:9: step\(x, y\)\n  this array was donated to step, and has no elements"
     uses: list[Callable[[], Any]] = [
         lambda: array.to_numpy(given),
         lambda: memoryview(given),  # type: ignore[arg-type]
@@ -259,7 +260,9 @@ def test_a_function_that_a_program_calls_gives_its_inputs_away(work):
         assert elements(first) == [11, 22, 33]
         return []
 
-    around = replace(program(Callback(0, (), (), "user.py:1"), ADDED, KEPT, COPIED), aliases=())
+    around = replace(
+        program(Callback(0, (), (), "user.py:1"), ADDED, KEPT, COPIED), donated=(), aliases=()
+    )
     first, second = load(replace(around, work=work), (function,)).run([x, y, True])
     assert elements(first) == [11, 22, 33] and elements(second) == [10, 20, 30]
     assert is_gone(x) and is_gone(y)

@@ -54,6 +54,7 @@ def assemble(
         symbols=tuple(sizes.sources),
         derived=sizes.expressions(),
         constraints=sizes.checks(graph.constraints),
+        donated=tuple(sorted(donated)),
         aliases=aliases(compiled, sorted(donated), outputs),
         places=(*map(_place, outputs), _largest_place(compiled)),
     )

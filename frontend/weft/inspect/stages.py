@@ -24,8 +24,8 @@ from weftrt.program import Program
 class Lowered:
     """Every stage of compiling one graph, computed when first looked at."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._stages = pipeline.stages(graph, host())
+    def __init__(self, graph: Graph, donated: tuple[int, ...] = ()) -> None:
+        self._stages = pipeline.stages(graph, host(), donated=donated)
 
     @property
     def graph(self) -> Graph:
@@ -140,7 +140,8 @@ def dump(low: Lowered, folder: Path, key: str) -> None:
 def lower(compiled: Any, *args: Any, **kwargs: Any) -> Lowered:
     """The stages of compiling this function for these arguments. Nothing is run."""
     dispatcher = compiled._dispatcher
-    return Lowered(dispatcher.trace(dispatcher.read(args, kwargs)).graph)
+    call = dispatcher.read(args, kwargs)
+    return Lowered(dispatcher.trace(call).graph, call.donated)
 
 
 def ir(compiled: Any, *args: Any, stage: str = "graph", **kwargs: Any) -> str:

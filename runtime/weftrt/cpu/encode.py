@@ -79,8 +79,8 @@ class Encoder:
     def pattern(self, pattern: Pattern) -> None:
         """Append a pattern (recursive, as deep as the user's nested containers)."""
         match pattern:
-            case ArrayPattern(spec):
-                self.words.append(guard.ARRAY)
+            case ArrayPattern(spec, foreign):
+                self.words.append(guard.ARRAY if foreign else guard.OWN_ARRAY)
                 self.leaves.append(spec)
             case ScalarPattern(kind, low, high):
                 operation, dtype = SCALARS[kind]

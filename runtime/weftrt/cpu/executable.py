@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -26,8 +26,9 @@ from weftrt.sizes import byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
 
-find_line: Callable[[], str] = str
-"""The user's line that calls a program now; the front end knows how to find it."""
+find_line: Callable[[], object] = str
+"""The user's line that calls a program now, as something that has a text; the front end knows how
+to find it."""
 
 _Program = mirror(ProgramTable)
 _Array = mirror(ArrayTable)
@@ -39,6 +40,18 @@ def load(program: Program, functions: Sequence[HostFunction] = ()) -> Executable
     linked = link_kernels(program.kernels)
     symbols = tuple(KernelCode(kernel.symbol, "") for kernel in program.kernels)
     return Executable(replace(program, kernels=symbols), linked, functions)
+
+
+@dataclass(frozen=True)
+class DonationWords:
+    """What an Array says that was donated: by which line, and to which program."""
+
+    line: object
+    program: str
+
+    def __str__(self) -> str:
+        said = f"this array was donated to {self.program}, and has no elements any more"
+        return f"{line}\n  {said}" if (line := str(self.line)) else said
 
 
 class Executable:
@@ -82,11 +95,9 @@ class Executable:
         message = failed.message.format(index=index)
         raise failed.kind(f"{failed.location}: {message} (element {element})")
 
-    def donation_words(self) -> str:
+    def donation_words(self) -> DonationWords:
         """What Arrays say that a call of now is given for good."""
-        line = find_line()
-        place = f"{line}: this array was donated" if line else "this array was donated"
-        return f"{place} to {self.program.name}, and has no elements any more"
+        return DonationWords(find_line(), self.program.name)
 
     def call_back(self, number: int, buffers: int, sizes: int) -> None:
         """Carry out instruction `number`, a callback, for the native executor."""
@@ -146,13 +157,16 @@ class Executable:
             code_length=len(code),
             code=self._numbers(code),
             call_words=most_words(self._steps),
+            donated_count=len(program.donated),
+            donated=self._numbers(program.donated),
             takes=self._takes(),
         )
 
     def _takes(self) -> int:
-        """For each output the input whose memory it may take over, or -1; NULL without aliases."""
+        """For each output the input whose memory it may take over, or -1; NULL where none is
+        donated."""
         inputs = dict(self.program.aliases)
-        if not inputs:
+        if not self.program.donated:
             return 0
         return self._numbers([inputs.get(k, -1) for k in range(len(self.program.outputs))])
 
@@ -186,7 +200,7 @@ def encode_spec(spec: ArraySpec) -> Any:
 def explain_mismatch(program: Program, given: Sequence[array.Array]) -> NoReturn:
     """Raise the error that says which input does not fit the program."""
     for words in filter(None, map(library().words, given)):
-        raise DonatedError(words)
+        raise DonatedError(str(words))
     if len(given) != len(program.inputs):
         raise ShapeError(f"{program.name} takes {len(program.inputs)} inputs, not {len(given)}")
     bound: dict[int, int] = {}

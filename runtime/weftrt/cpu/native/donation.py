@@ -2,26 +2,29 @@
 
 It does where nobody else uses that memory: no view, no buffer that was exported, no other argument
 of the call, and no program under way beside it. Else the result has memory of its own. Either way
-the Array is no more once the call has succeeded. Where the call fails before it has written to the
-memory, the Array is as it was.
+the Array is no more once the call has succeeded, as all are that were donated. Where the call fails
+before it has written to the memory, the Array is as it was.
 """
 
 from __future__ import annotations
 
 from weftrt.cpu.native.arrays import ArrayObject, array_header, pin
 from weftrt.cpu.native.intrinsics import cast, stack
+from weftrt.cpu.native.pool import pool_give
 from weftrt.cpu.native.python import STATE, Py_DecRef, Py_IncRef, PyObject_Vectorcall, type_of
 from weftrt.cpu.native.signals import WATCH
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Struct, native
 
 
 class Donation(Struct):
-    """What a call was given, and which inputs it may take over: for each output the number of one,
-    or -1; NULL where it takes none. `words` say where it was called; `touched` is whether it may
-    have written to what it took."""
+    """What a call was given, which of that for good, and what its outputs may take over: for each
+    the number of an input, or -1; NULL where nothing is donated. `words` say where it was called;
+    `touched` is whether it may have written to what it took."""
 
     items: Pointer[Ptr]
     item_count: I64
+    donated_count: I64
+    donated: Pointer[I64]
     takes: Pointer[I64]
     output_count: I64
     words: Ptr
@@ -51,12 +54,12 @@ def start_donation(donation: Donation, owner: Ptr) -> Bool:
 
 
 @native
-def donated(donation: Donation, output: I64) -> ArrayObject:
-    """The Array that an output is to take over; NULL where none was given."""
+def given_array(donation: Donation, number: I64) -> ArrayObject:
+    """The Array that is an input; NULL for what is none, and for no input."""
     none: ArrayObject = None  # type: ignore[assignment]
-    if donation.takes[output] < 0:
+    if number < 0:
         return none
-    item = donation.items[donation.takes[output]]
+    item = donation.items[number]
     return item if item is not None and type_of(item) == STATE.array_type else none
 
 
@@ -81,7 +84,7 @@ def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
     """Give the memory of an input to a result that has none; False where that cannot be."""
     if donation.takes is None:
         return False
-    array = donated(donation, output)
+    array = given_array(donation, donation.takes[output])
     if not is_free(array) or array.bytes != result.bytes:
         return False
     result.data = array.data
@@ -94,7 +97,7 @@ def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
 def give_back(donation: Donation, results: Pointer[ArrayObject]) -> None:
     """Let the inputs have again what the results took over."""
     for output in range(donation.output_count):
-        array = donated(donation, output)
+        array = given_array(donation, donation.takes[output])
         if array is not None and array.words == donation.words:
             array.data = results[output].data
             results[output].data = None
@@ -103,9 +106,12 @@ def give_back(donation: Donation, results: Pointer[ArrayObject]) -> None:
 
 
 @native
-def keep_apart(array: ArrayObject) -> Bool:
-    """Let another Array own the memory of one that is in use; False where there is no memory."""
-    if array.owner is None:
+def let_go(array: ArrayObject) -> Bool:
+    """Free the memory of an Array, or let another one own it that lives as long where somebody uses
+    it; False where there is no memory for that."""
+    if is_free(array):
+        pool_give(array.data, array.capacity)
+    elif array.owner is None:
         keeper = array_header(array.dtype, array.ndim, array.shape)
         if keeper is None:
             return False
@@ -118,9 +124,9 @@ def keep_apart(array: ArrayObject) -> Bool:
 @native
 def give_up_rest(donation: Donation) -> None:
     """The donated Arrays that no result took over are given up too."""
-    for output in range(donation.output_count):
-        array = donated(donation, output)
-        if array is not None and array.data is not None and keep_apart(array):
+    for index in range(donation.donated_count):
+        array = given_array(donation, donation.donated[index])
+        if array is not None and array.data is not None and let_go(array):
             give_up(donation, array)
 
 

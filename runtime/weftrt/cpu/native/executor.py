@@ -93,8 +93,8 @@ class Run(Struct):
 class ProgramTable(Struct):
     """Program. `constraints` and `derived` are as weftrt.cpu.native.sizes says. `code` are its
     instructions: each has its operation, the place of the next one, and its operands
-    (weftrt.cpu.instructions writes them). `takes` has, for each output, the input whose memory it
-    may take over, or -1; NULL where there is none."""
+    (weftrt.cpu.instructions writes them). `donated` are inputs that the caller gives up; `takes`
+    has, for each output, that whose memory it may take over, or -1; NULL where none is donated."""
 
     owner: Ptr
     input_count: I64
@@ -115,6 +115,8 @@ class ProgramTable(Struct):
     code_length: I64
     code: Pointer[I64]
     call_words: I64
+    donated_count: I64
+    donated: Pointer[I64]
     takes: Pointer[I64]
 
 
@@ -414,6 +416,8 @@ def execute(
     donation = record(Donation)
     donation.items = items
     donation.item_count = program.input_count
+    donation.donated_count = program.donated_count
+    donation.donated = program.donated
     donation.takes = program.takes
     donation.output_count = program.output_count
     if not start_donation(donation, program.owner):

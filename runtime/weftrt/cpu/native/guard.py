@@ -52,6 +52,7 @@ from weftrt.cpu.native.types import (
 ARRAY, FLOAT, INT, BOOL = range(4)
 STATIC, STATIC_FLOAT, STATIC_PARTS = range(4, 7)
 TUPLE, LIST, SEQUENCE, DICT, NAMED, OBJECT, REGISTERED = range(7, 14)
+OWN_ARRAY = 14
 CELL, GLOBAL, FIXED, CONTENT, CODE, KEYWORDS = range(6)
 TYPE, SAME = 8, 16
 
@@ -305,6 +306,8 @@ def match(frame: Frame, item: Ptr) -> Bool:
         return match_sequence(frame, operation, item)
     if operation == DICT:
         return match_dict(frame, item)
+    if operation == OWN_ARRAY:
+        return type_of(item) == STATE.array_type and match_array(frame, item)
     return match_class(frame, operation, item)
 
 

@@ -163,7 +163,7 @@ class Library:
     copy: Callable[[np.ndarray[Any, Any]], Any]
     borrow: Callable[[np.ndarray[Any, Any]], Any]
     view: Callable[[Any, tuple[int, ...]], Any]
-    words: Callable[[Any], str | None]
+    words: Callable[[Any], object]
     exports: Callable[[Any], int]
     pool_stats: Callable[[], tuple[int, ...]]
     pool_configure: Callable[[int, int], None]
@@ -337,13 +337,13 @@ def _raise_no_array(dtype: DType, rank: int, shape: int) -> None:
     raise no_memory("an array", dtype, _numbers_at(shape, rank))
 
 
-def _donation_words(executable: Any) -> str:
-    words: str = executable.donation_words()
+def _donation_words(executable: Any) -> object:
+    words: object = executable.donation_words()
     return words
 
 
-def _raise_donated(words: str, _first: int, _second: int) -> None:
-    raise DonatedError(words)
+def _raise_donated(words: object, _first: int, _second: int) -> None:
+    raise DonatedError(str(words))
 
 
 def _numbers_at(address: int, count: int) -> tuple[int, ...]:
