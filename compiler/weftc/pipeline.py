@@ -9,6 +9,7 @@ from hashlib import sha256
 from weftc import cluster
 from weftc.assembly import program as programs
 from weftc.assembly.compiled import Compiled
+from weftc.assembly.donation import updated_in_place
 from weftc.cluster import Cluster, Clusters
 from weftc.codegen import cuda
 from weftc.fusion import clusters, memory, regions
@@ -162,10 +163,18 @@ class Stages:
 
     def _scratch(self, step: Step) -> dict[str, Scratch]:
         if isinstance(step, Region):
-            return regions.scratch(step, [body.memory.arena for body in self.bodies[step]])
+            arenas = [body.memory.arena for body in self.bodies[step]]
+            return regions.scratch(step, arenas, self._in_place(step))
         low = self.lowered_of[step]
         pairs = zip(low.function.scratch, low.scratch, strict=True)
         return {b.name: Scratch(size, b.dtype.itemsize) for b, size in pairs}
+
+    def _in_place(self, region: Region) -> frozenset[int]:
+        """The parts of the state of a loop that need no second buffer."""
+        if not regions.is_loop(region.node):
+            return frozenset()
+        turn = self.bodies[region][-1]
+        return updated_in_place(turn.compiled, regions.state_inputs(region.node, turn.graph))
 
     @lazy
     def codes(self) -> tuple[KernelCode, ...]:

@@ -35,7 +35,7 @@ def even_turns(x: Inputs) -> tuple[Node, ...]:
     """A loop that ends in the spare buffer, and a program that goes on with its result."""
 
     def body(i: Node, a: Node) -> Sequence[Node]:
-        return (add(a, a),)
+        return (add(a, flip(a, axes=(0,))),)
 
     (result,) = loop(integer(1), integer(5), [x(SIZE)], body)
     return result, neg(result)

@@ -657,15 +657,29 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "both turns write to one buffer",
             f"{_ASSEMBLY}.control:_state",
-            "(state.spare, other)",
-            "(state.spare, result)",
+            "Point(spare, other)",
+            "Point(spare, result)",
+            control.sums,
+        ),
+        Fault(
+            "state is written over while a turn still reads it",
+            f"{_ASSEMBLY}.donation:updated_in_place",
+            "lives.meet(i, o) or lives.follow(i, o)",
+            "lives.meet(i, o) or True",
+            control.sums,
+        ),
+        Fault(
+            "what is updated in place is read from where it started",
+            f"{_ASSEMBLY}.control:_rotate",
+            "Point(s.read, s.result)",
+            "Point(s.read, s.read)",
             control.sums,
         ),
         Fault(
             "a loop starts from what lies in its result",
             f"{_ASSEMBLY}.control:_state",
-            "(state.read, first)",
-            "(state.read, result)",
+            "Point(read, first)",
+            "Point(read, result)",
             control.sums,
         ),
         Fault(

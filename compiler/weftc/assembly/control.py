@@ -7,6 +7,9 @@ result and a spare one, and what is read first is the initial value itself:
     read, written, spare = initial, result, scratch
     each turn: write `written` from `read`; read, written, spare = written, spare, written
     copy what is read last to the result, unless it is there
+
+What may be written over what is read of it needs no spare: after the first turn, `read` is the
+result too.
 """
 
 from __future__ import annotations
@@ -74,12 +77,13 @@ def fori(run: Instructions, frame: Frame) -> None:
 
 @dataclass(frozen=True)
 class _State:
-    """The pointers of one array of the state, and where its last value belongs."""
+    """The pointers of one array of the state, and where its last value belongs. Without a spare
+    one, all is written there."""
 
     type: TensorType
     read: int
     written: int
-    spare: int
+    spare: int | None
     result: int
 
 
@@ -87,18 +91,23 @@ def _states(run: Instructions, frame: Frame, operands: Sequence[int | None]) -> 
     """The state of a loop, pointing to where it starts; None for a token."""
     rows = zip(result_types(frame.region.node), operands, frame.results)
     return [
-        _state(run, type_, first, result, frame.scratch[spare(number)])
+        _state(run, type_, first, result, frame.scratch.get(spare(number)))
         if isinstance(type_, TensorType) and first is not None and result is not None
         else None
         for number, (type_, first, result) in enumerate(rows)
     ]
 
 
-def _state(run: Instructions, type_: TensorType, first: int, result: int, other: int) -> _State:
-    state = _State(type_, run.temporary(), run.temporary(), run.temporary(), result)
-    pointed = ((state.read, first), (state.written, result), (state.spare, other))
-    run.code += [Point(pointer, buffer) for pointer, buffer in pointed]
-    return state
+def _state(
+    run: Instructions, type_: TensorType, first: int, result: int, other: int | None
+) -> _State:
+    read = run.temporary()
+    run.code.append(Point(read, first))
+    if other is None:
+        return _State(type_, read, result, None, result)
+    written, spare = run.temporary(), run.temporary()
+    run.code += [Point(written, result), Point(spare, other)]
+    return _State(type_, read, written, spare, result)
 
 
 def _read(state: Iterable[_State | None]) -> list[int | None]:
@@ -110,7 +119,12 @@ def _written(state: Iterable[_State | None]) -> list[int | None]:
 
 
 def _rotate(run: Instructions, state: Iterable[_State | None]) -> None:
-    run.code += [Rotate(s.read, s.written, s.spare) for s in state if s is not None]
+    """What a turn has written is read in the next one."""
+    run.code += [
+        Point(s.read, s.result) if s.spare is None else Rotate(s.read, s.written, s.spare)
+        for s in state
+        if s is not None
+    ]
 
 
 def _finish(run: Instructions, state: Iterable[_State | None]) -> None:

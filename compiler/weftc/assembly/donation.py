@@ -1,10 +1,12 @@
-"""Which results take over the memory of inputs that the caller gives up."""
+"""Which results take over the memory of inputs that are given up: by the caller of a program, and
+by a loop that goes on to its next turn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from weftc.assembly.compiled import Compiled
+from weftc.fusion.groups import is_tensor
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
 from weftc.loop.in_place import runs_in_place
@@ -26,6 +28,15 @@ def aliases(
             if found is not None:
                 taken[number] = found
     return tuple(sorted(taken.items()))
+
+
+def updated_in_place(turn: Compiled, state: Sequence[Node]) -> frozenset[int]:
+    """The parts of a loop's state, by number, that may be written over what is read of them: `turn`
+    is what runs again and again, and `state` are the inputs that it has for them."""
+    lives = _Lives(turn)
+    pairs = enumerate(zip(state, turn.plan.graph.outputs))
+    arrays = [(number, *pair) for number, pair in pairs if is_tensor(pair[0])]
+    return frozenset(n for n, i, o in arrays if lives.meet(i, o) or lives.follow(i, o))
 
 
 class _Lives:

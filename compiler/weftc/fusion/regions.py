@@ -9,7 +9,7 @@ turn, the body with the condition on what it returns, so that they share kernels
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from weftc.fusion.kernel import Region
@@ -34,7 +34,7 @@ def result(number: int) -> str:
 
 
 def spare(number: int) -> str:
-    """The scratch of a loop that its state is written to every other turn."""
+    """The scratch of a loop that a part of its state is written to every other turn."""
     return f"spare_{number}"
 
 
@@ -59,6 +59,12 @@ def is_loop(node: Node) -> bool:
     return node.op.name in _LOOPS
 
 
+def state_inputs(node: Node, turn: Graph) -> tuple[Node, ...]:
+    """The inputs that the graph of a loop's turn has for the state."""
+    first = 1 if node.op.name == "fori" else 0
+    return turn.inputs[first : first + len(result_types(node))]
+
+
 def _bodies(node: Node) -> tuple[Graph, ...]:
     if node.op.name == "while":
         return node["condition"], _turn(node["body"], node["condition"])
@@ -79,15 +85,18 @@ def _turn(body: Graph, condition: Graph) -> Graph:
     return body.returning((*body.outputs, *inlined(condition, operands)))
 
 
-def scratch(region: Region, arenas: Sequence[Size]) -> dict[str, Scratch]:
-    """The memory that a region needs while it runs, by name; `arenas` are those of its bodies."""
+def scratch(
+    region: Region, arenas: Sequence[Size], in_place: Collection[int]
+) -> dict[str, Scratch]:
+    """The memory that a region needs while it runs, by name; `arenas` are those of its bodies, and
+    `in_place` the parts of a loop's state that are written over what is read of them."""
     needs: dict[str, Scratch] = {}
     for number, type_ in enumerate(result_types(region.node)):
         if isinstance(type_, TensorType):
             room = Scratch(type_.size * type_.dtype.itemsize, type_.dtype.itemsize)
             if region.results[number] is None:
                 needs[result(number)] = room
-            if is_loop(region.node):
+            if is_loop(region.node) and number not in in_place:
                 needs[spare(number)] = room
     if region.node.op.name == "while":
         needs[CONDITION] = Scratch(1, 1)

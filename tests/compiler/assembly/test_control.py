@@ -16,7 +16,8 @@ from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Dim
 from weftc.ir.types import TensorType
-from weftc.ops.movement import broadcast
+from weftc.ops.contraction import contract
+from weftc.ops.movement import broadcast, flip
 from weftc.ops.pointwise import add, div, lt, mul, neg, sub
 from weftc.ops.reduction import sum as total
 from weftc.validate import FormValidator
@@ -24,7 +25,7 @@ from weftrt import array, dtypes
 from weftrt.cpu.executable import load
 from weftrt.cpu.host import host
 from weftrt.dtypes import DType
-from weftrt.program import Branch, Copy, Launch, Rotate
+from weftrt.program import Branch, Copy, Launch, Next, Point, Program, Rotate
 
 VECTOR = TensorType(dtypes.float32, (100,))
 INTS = TensorType(dtypes.int64, (3,))
@@ -67,14 +68,53 @@ def test_while() -> None:
     check(graph("newton", newton, VECTOR), np.linspace(0.1, 9, 100, dtype=np.float32))
 
 
-def test_a_turn_of_while_is_one_kernel_and_copies_nothing() -> None:
-    program = pipeline.compile(graph("newton", newton, VECTOR), host())
+def turn_of(program: Program) -> list[type]:
+    """The instructions of the last loop of a program."""
     steps = list(program.steps)
-    last = max(k for k, step in enumerate(steps) if isinstance(step, Branch))
+    last = max(k for k, step in enumerate(steps) if isinstance(step, Branch | Next))
     again = steps[last]
-    assert isinstance(again, Branch)
-    turn = steps[again.targets[1] : last]
-    assert [type(step) for step in turn] == [Launch, Rotate, Rotate]
+    if isinstance(again, Branch):
+        return [type(step) for step in steps[again.targets[1] : last]]
+    assert isinstance(again, Next)
+    return [type(step) for step in steps[again.target : last]]
+
+
+def test_a_turn_of_while_is_one_kernel_that_updates_its_state_in_place() -> None:
+    program = pipeline.compile(graph("newton", newton, VECTOR), host())
+    assert turn_of(program) == [Launch, Point, Point]
+    state = 64 + 448  # the count of the turns and whether to go on
+    assert isinstance(program.arena, int) and program.arena <= state
+
+
+def test_state_that_a_turn_still_reads_moves_between_two_buffers() -> None:
+    def body(i: Node, x: Node, y: Node) -> Sequence[Node]:
+        return add(x, flip(x, axes=(0,))), add(y, y)
+
+    def whole(a: Node, b: Node, x: Node) -> Sequence[Node]:
+        return loop(a, b, [x, x], body)
+
+    program = graph("flips", whole, INT, INT, INTS)
+    assert turn_of(pipeline.compile(program, host())) == [Launch, Rotate, Point]
+    check_turns(program, np.arange(3))
+
+
+def test_state_that_is_written_after_it_was_read_for_the_last_time() -> None:
+    """A product reads it, something else is made of that, and the state of that in turn."""
+
+    def body(i: Node, x: Node, w: Node) -> Sequence[Node]:
+        product = contract(x, w, batch=((), ()), contracted=((1,), (0,)))
+        return (add(contract(product, w, batch=((), ()), contracted=((1,), (0,))), w),)
+
+    square = TensorType(dtypes.float32, (5, 5))
+
+    def whole(a: Node, b: Node, x: Node, w: Node) -> Sequence[Node]:
+        return loop(a, b, [x], body, w)
+
+    program = graph("products", whole, INT, INT, square, square)
+    assert turn_of(pipeline.compile(program, host())) == [Launch, Launch, Point]
+    random = np.random.default_rng(0)
+    x, w = random.random((2, 5, 5), np.float32)
+    check_turns(program, x, w)
 
 
 def test_the_condition_may_fail_at_once() -> None:
