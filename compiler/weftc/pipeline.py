@@ -73,6 +73,8 @@ class Stages:
     target: Target
     validator: Validator
     known: Clusters
+    ready: Callable[[KernelCode], object]
+    """Told of each kernel's code as soon as it is known, and may be used."""
     watched: bool = False
     donated: tuple[int, ...] = ()
     """Inputs whose memory the caller gives up."""
@@ -102,7 +104,7 @@ class Stages:
     def _body(self, graph: Graph, place: str) -> Stages:
         validator, prefix = self.validator.nested(), self.prefix + place
         graph = replace(graph, constraints=self.graph.constraints)
-        return Stages(graph, self.target, validator, self.known, self.watched, (), prefix)
+        return replace(self, graph=graph, validator=validator, donated=(), prefix=prefix)
 
     def all(self) -> Iterator[Stages]:
         """These stages, then those of all bodies."""
@@ -179,6 +181,9 @@ class Stages:
     @lazy
     def codes(self) -> tuple[KernelCode, ...]:
         """LLVM IR per kernel, under a symbol that names its content: equal kernels are one."""
+        if not self.validator.checks:
+            for shared in self.clusters:
+                self.ready(shared.code)
         assert len(self.widened) == len(self.clusters)  # what was checked before
         for kernel, low, shared in zip(self.kernels, self.lowered, self.clusters, strict=True):
             self.validator.emission(kernel, low, shared.code)
@@ -200,12 +205,13 @@ class Stages:
     @lazy
     def compiled(self) -> Compiled:
         """All that the program is made of."""
+        codes = dict(zip(self.kernels, self.codes, strict=True))  # first: others wait for them
         return Compiled(
             self.plan,
             self.memory,
             self.lowered_of,
             dict(zip(self.kernels, self.widened, strict=True)),
-            dict(zip(self.kernels, self.codes, strict=True)),
+            codes,
             {region: tuple(b.compiled for b in bodies) for region, bodies in self.bodies.items()},
         )
 
@@ -217,18 +223,23 @@ class Stages:
         return program
 
 
+def _nobody(code: KernelCode) -> None:
+    """Nobody waits for a kernel's code."""
+
+
 def stages(
     graph: Graph,
     target: Target,
     validator: Validator | None = None,
     watched: bool = False,
     donated: tuple[int, ...] = (),
+    ready: Callable[[KernelCode], object] = _nobody,
 ) -> Stages:
     """The stages of compiling `graph` for `target`, lazily, each checked by `validator`. Where
     something is checked, nothing is used that was compiled for another program."""
     validator = validator or Validator()
     known = Clusters() if validator.checks else cluster.SHARED
-    return Stages(graph, target, validator, known, watched, donated)
+    return Stages(graph, target, validator, known, ready, watched, donated)
 
 
 def compile(
@@ -237,10 +248,12 @@ def compile(
     validator: Validator | None = None,
     watched: bool = False,
     donated: tuple[int, ...] = (),
+    ready: Callable[[KernelCode], object] = _nobody,
 ) -> Program:
     """Compile `graph` for `target`. A program that is to be watched describes its buffers; results
-    may take over the memory of the inputs number `donated`."""
-    return stages(graph, target, validator, watched, donated).program
+    may take over the memory of the inputs number `donated`. `ready` is told of each kernel's code,
+    perhaps more than once, as soon as it is known."""
+    return stages(graph, target, validator, watched, donated, ready).program
 
 
 def program_key(graph: Graph, target: Target) -> str:

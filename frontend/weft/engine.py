@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,11 +20,12 @@ from weftc.ir.types import TensorType
 from weftrt import forks, knobs
 from weftrt.cache import programs
 from weftrt.cpu import executable as executables
+from weftrt.cpu import linker
 from weftrt.cpu.executable import Executable
 from weftrt.cpu.host import host
 from weftrt.forks import ForkLock
 from weftrt.log import log
-from weftrt.program import Program
+from weftrt.program import KernelCode, Program
 from weftrt.target import Target
 
 _MOST_PROGRAMS = 2048
@@ -75,8 +76,9 @@ def executable(graph: Graph, donated: tuple[int, ...] = ()) -> tuple[Executable,
         if slot.executable is not None:
             verification.check_shared(graph, slot.executable)
             return slot.executable, Origin.SHARED
-        program, origin = _program(graph, target, key, donated)
-        slot.executable = executables.load(program, [f.function for f in functions])
+        with linker.default().ahead() as begin:
+            program, origin = _program(graph, target, key, donated, begin)
+            slot.executable = executables.load(program, [f.function for f in functions])
         return slot.executable, origin
 
 
@@ -97,14 +99,18 @@ def _turn(slot: _Slot) -> Iterator[None]:
 
 
 def _program(
-    graph: Graph, target: Target, key: Key, donated: tuple[int, ...]
+    graph: Graph,
+    target: Target,
+    key: Key,
+    donated: tuple[int, ...],
+    ready: Callable[[KernelCode], None],
 ) -> tuple[Program, Origin]:
-    """The program from the disk cache, or compiled now and kept there."""
+    """The program from the disk cache, or compiled now, `ready` told of its kernels, and kept."""
     entry = " ".join(map(str, key))  # locations as text: they outlive the process
     program, found = programs.fetch(
         entry,
         lambda: pipeline.compile(
-            graph, target, verification.validator(), watched=_watched(), donated=donated
+            graph, target, verification.validator(), _watched(), donated, ready
         ),
     )
     if found:

@@ -76,6 +76,11 @@ class Store:
             self._hits += 1
         return content
 
+    def holds(self, key: str) -> bool:
+        """Whether there is an entry `key`, damaged or not."""
+        path = self._path(key)
+        return path is not None and os.path.exists(path)
+
     def put(self, key: str, content: bytes) -> None:
         """Keep `content` under `key`; without effect where the folder cannot be written."""
         data = _head(key, content) + content

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from weftrt.cache.store import Store, default_store
 from weftrt.cpu import objects
+from weftrt.cpu.ahead import Ahead
 from weftrt.cpu.code import MEMORY
 from weftrt.cpu.failure import dump_failure
 from weftrt.cpu.host import host
@@ -25,6 +26,7 @@ from weftrt.cpu.pages import libc
 from weftrt.errors import CompileError
 from weftrt.forks import ForkLock
 from weftrt.interrupts import deferred
+from weftrt.program import KernelCode
 from weftrt.target import Target
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Linker:
         self._libraries = 0
         self._machine: TargetMachine | None = None
         self._jit: Any = None
+        self._ahead = Ahead(self._new_machine)
 
     def link(self, symbol: str, llvm: str) -> Code:
         """The routine `symbol`, which the module `llvm` defines."""
@@ -96,12 +99,34 @@ class Linker:
         found = self._store.get(key)
         if found is not None:
             return found
+        found = self._ahead.take(key)
+        if found is not None:
+            self._store.put(key, found)
+            return found
         with self._store.building(key):
             found = self._store.get(key)
             if found is None:
                 found = self._compile(symbol, build())
                 self._store.put(key, found)
         return found
+
+    @contextmanager
+    def ahead(self) -> Iterator[Callable[[KernelCode], None]]:
+        """A function to be told of kernels that will be linked soon: free cores compile them. What
+        is not linked until the end is forgotten."""
+        keys: dict[str, str] = {}
+
+        def begin(kernel: KernelCode) -> None:
+            if kernel.symbol not in keys:
+                key = keys[kernel.symbol] = self._key(kernel.llvm)
+                if key not in self._codes and not self._store.holds(key):
+                    self._ahead.start(key, kernel.llvm)
+
+        try:
+            yield begin
+        finally:
+            for key in keys.values():
+                self._ahead.cancel(key)
 
     def lasts(self, identity: str) -> bool:
         """Whether the object of link_built is there, or would be for the next process."""
@@ -186,15 +211,18 @@ class Linker:
 
     def _target_machine(self) -> TargetMachine:
         if self._machine is None:
-            import llvmlite.binding as binding
-
-            _initialize()
-            features = ",".join(f"+{name}" for name in self._target.features)
-            # PIC with the small model: constants by rip, calls out of the library by a stub.
-            self._machine = binding.Target.from_triple(self._target.triple).create_target_machine(
-                cpu="", features=features, opt=2, reloc="pic", codemodel="small", jit=True
-            )
+            self._machine = self._new_machine()
         return self._machine
+
+    def _new_machine(self) -> TargetMachine:
+        import llvmlite.binding as binding
+
+        _initialize()
+        features = ",".join(f"+{name}" for name in self._target.features)
+        # PIC with the small model: constants by rip, calls out of the library by a stub.
+        return binding.Target.from_triple(self._target.triple).create_target_machine(
+            cpu="", features=features, opt=2, reloc="pic", codemodel="small", jit=True
+        )
 
     def _lljit(self) -> Any:
         if self._jit is None:
