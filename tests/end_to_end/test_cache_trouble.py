@@ -16,6 +16,7 @@ import os, shutil, sys
 import numpy as np
 import weft as wf
 from weftc import pipeline
+from weftrt.cpu.ahead import _Worker
 from weftrt.cpu.linker import Linker
 
 def count(owner, name):
@@ -28,6 +29,7 @@ def count(owner, name):
 built = []
 count(pipeline, "compile")
 count(Linker, "_compile")
+count(_Worker, "compile")
 
 @wf.jit
 def f(x, w):
