@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,7 +25,7 @@ from weftrt.cpu.executable import Executable
 from weftrt.cpu.host import host
 from weftrt.forks import ForkLock
 from weftrt.log import log
-from weftrt.program import KernelCode, Program
+from weftrt.program import Program
 from weftrt.target import Target
 
 _MOST_PROGRAMS = 2048
@@ -76,9 +76,9 @@ def executable(graph: Graph, donated: tuple[int, ...] = ()) -> tuple[Executable,
         if slot.executable is not None:
             verification.check_shared(graph, slot.executable)
             return slot.executable, Origin.SHARED
-        with linker.default().ahead() as begin:
-            program, origin = _program(graph, target, key, donated, begin)
-            slot.executable = executables.load(program, [f.function for f in functions])
+        linked: list[object] = []
+        program, origin = _program(graph, target, key, donated, linked)
+        slot.executable = executables.load(program, [f.function for f in functions])
         return slot.executable, origin
 
 
@@ -99,20 +99,21 @@ def _turn(slot: _Slot) -> Iterator[None]:
 
 
 def _program(
-    graph: Graph,
-    target: Target,
-    key: Key,
-    donated: tuple[int, ...],
-    ready: Callable[[KernelCode], None],
+    graph: Graph, target: Target, key: Key, donated: tuple[int, ...], linked: list[object]
 ) -> tuple[Program, Origin]:
-    """The program from the disk cache, or compiled now, `ready` told of its kernels, and kept."""
+    """The program from the disk cache, or compiled now and kept there; then `linked` gets what
+    keeps its kernels in memory."""
+
+    def build() -> Program:
+        with linker.default().ahead() as begin:
+            validator = verification.validator()
+            program = pipeline.compile(graph, target, validator, _watched(), donated, begin)
+            # Before another process can find the program: it is to find the kernels as well.
+            linked.append(executables.link_kernels(program.kernels))
+        return program
+
     entry = " ".join(map(str, key))  # locations as text: they outlive the process
-    program, found = programs.fetch(
-        entry,
-        lambda: pipeline.compile(
-            graph, target, verification.validator(), _watched(), donated, ready
-        ),
-    )
+    program, found = programs.fetch(entry, build)
     if found:
         verification.check_loaded(graph, target, program, donated)
     where = "loaded from the cache" if found else "made, and kept in the cache if there is one"
