@@ -13,7 +13,7 @@ from benchmarks import peers
 if TYPE_CHECKING:
     from benchmarks.harness import Case
 
-SUITES = ("calls", "elementwise", "rowwise", "sorting", "matmul", "training")
+SUITES = ("calls", "elementwise", "rowwise", "sorting", "matmul", "training", "symbolic")
 
 
 def main() -> int:

@@ -37,6 +37,7 @@ def cases() -> Iterator[Case]:
     """Adding two arrays, alone and in trees of several kinds."""
     yield _arrays()
     yield _closed_over()
+    yield _any_size()
     x = wf.ones((4,))
     for name, tree, limit in (
         ("a named tuple of 2", Pair(x, x), 0.5e-6),
@@ -44,6 +45,23 @@ def cases() -> Iterator[Case]:
         ("a dataclass of 200", Wide(*[x] * 200), 6e-6),
     ):
         yield _tree(name, tree, limit)
+
+
+def _any_size() -> Case:
+    """Adding two arrays by a program for any size, where the program of the first call comes
+    first; and by one that knows its size from the start."""
+    x = wf.ones((4,))
+    changed, named = wf.jit(_sum), wf.jit(_sum, dynamic={"x": {0: "n"}, "y": {0: "n"}})
+    fixed = wf.jit(_sum, dynamic=False)
+    for size in (2, 3):
+        changed(wf.ones((size,)), wf.ones((size,)))
+    runs = {"weft": lambda: named(x, x), "changed": lambda: changed(x, x)}
+    runs["fixed"] = lambda: fixed(x, x)
+    return Case("call: two arrays of any size", runs, np.full(4, 2.0), limit=1e-6, seconds=0.3)
+
+
+def _sum(x: Any, y: Any) -> Any:
+    return x + y
 
 
 def _tree(name: str, tree: Any, limit: float) -> Case:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.transformer import block, block_parameters
 from tests.bits import assert_same_bits
 
 import weft as wf
@@ -247,3 +250,51 @@ def test_why_a_size_did_not_fit() -> None:
         g(ones(n), ones(2 * n))
     g(ones(3), ones(1))
     assert g.cache_report()[2].reason == "y.shape[0] is 1, not 2*n"
+
+
+def test_a_transformer_block_of_any_length() -> None:
+    parameters = block_parameters(16, RNG)
+
+    def loss(p: Any, x: Any) -> Any:
+        return wf.mean(block(p, x) ** 2)
+
+    calls = [(parameters, RNG.standard_normal((n, 16), np.float32)) for n in (6, 3, 17, 2, 40)]
+    assert compiles(check_same_bits(block, calls)) == 2
+    step = check_same_bits(wf.value_and_grad(loss), calls[:4])
+    assert compiles(step) == 2
+
+
+def test_many_sizes_take_no_memory() -> None:
+    f = wf.jit(lambda x, y: wf.tanh(x) @ y + x.shape[0])
+    rng = np.random.default_rng(0)
+    for n, m in rng.integers(0, 200, (10_000, 2)):
+        f(ones(n, m), ones(m, 2))
+    assert compiles(f) <= 4 and len(f._dispatcher._entries) <= 4  # type: ignore[attr-defined]
+
+
+def test_threads_that_trace_at_once_have_their_own_sizes() -> None:
+    """8 threads meet new sizes of new functions; an interval of 1 us switches within traces."""
+    wrong: list[str] = []
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(40):
+            rows, columns = (int(n) for n in rng.integers(2, 9, 2))
+            f = wf.jit(lambda x, y: (x @ y + x.shape[0], y.reshape(y.size) * y.shape[1]))
+            for n in (rows, rows + 1, columns, 1):
+                x, y = ones(n, columns), ones(columns, n)
+                found = f(x, y)
+                if not (np.asarray(found[0]) == columns + n).all() or found[1].shape != (y.size,):
+                    wrong.append(f"{n} {columns}")
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
