@@ -13,7 +13,16 @@ from benchmarks import peers
 if TYPE_CHECKING:
     from benchmarks.harness import Case
 
-SUITES = ("calls", "elementwise", "rowwise", "sorting", "matmul", "training", "symbolic")
+SUITES = (
+    "calls",
+    "elementwise",
+    "rowwise",
+    "sorting",
+    "matmul",
+    "control",
+    "training",
+    "symbolic",
+)
 
 
 def main() -> int:

@@ -1,0 +1,196 @@
+"""Loops and branches inside of one program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import weft as wf
+from benchmarks import peers
+from benchmarks.harness import Case
+from weftrt import dtypes
+from weftrt.cpu import executable
+from weftrt.program import ArraySpec, Count, Next, Program, Temporary
+
+TURNS = 1_000_000
+ELEMENTS = 1_000_000
+ROOT_TURNS = 20
+STEPS, WIDTH = 100, 128
+SIDE, ESCAPE_TURNS = 512, 50
+
+
+def cases() -> Iterator[Case]:
+    """What a turn costs, and loops and branches over arrays."""
+    yield _empty()
+    yield _counting()
+    yield _newton()
+    yield _recurrence()
+    yield _escape()
+    for chosen in (False, True):
+        yield _branch(chosen)
+
+
+def _empty() -> Case:
+    """Turns of a loop whose body is nothing, which no traced function has: a program by hand."""
+    bound = ArraySpec(dtypes.int64, ())
+    program = Program(
+        name="empty",
+        key="",
+        inputs=(bound,),
+        outputs=(),
+        symbols=(),
+        derived=(),
+        temporaries=(Temporary(0),),
+        arena=64,
+        kernels=(),
+        steps=(Count(1, 0, 2), Next(1, 0, 1)),
+        sites=(),
+        results=(),
+        work=0,
+    )
+    ready, turns = executable.load(program), wf.asarray(np.asarray(TURNS))
+    return Case(
+        f"{TURNS:,} turns of an empty loop",
+        {"weft": lambda: ready.run([turns])},
+        limit=TURNS * 20e-9,
+    )
+
+
+def _case(
+    name: str,
+    ours: Callable[..., Any],
+    theirs: Callable[[Any], Callable[..., Any]],
+    numpys: Callable[..., Any] | None,
+    *arrays: Any,
+    goals: dict[str, float] | None = None,
+    tolerance: float = 1e-4,
+) -> Case:
+    """`theirs` makes JAX's function of the module."""
+    compiled, given = wf.jit(ours), tuple(map(wf.asarray, arrays))
+    runs: dict[str, Any] = {"weft": lambda: compiled(*given)}
+    if numpys is not None:
+        runs["numpy"] = lambda: numpys(*arrays)
+    if (jax := peers.load("jax")) is not None:
+        jitted, values = jax.jit(theirs(jax)), tuple(map(jax.numpy.asarray, arrays))
+        runs["jax.jit"] = lambda: jitted(*values).block_until_ready()
+    expected = None if numpys is None else np.asarray(numpys(*arrays), np.float64)
+    return Case(name, runs, expected, tolerance, goals or {})
+
+
+def _counting() -> Case:
+    def ours(n: Any, x: Any) -> Any:
+        return wf.fori_loop(0, n, lambda i, x: x * 0.5 + i, x)
+
+    def theirs(jax: Any) -> Any:
+        return lambda n, x: jax.lax.fori_loop(0, n, lambda i, x: x * 0.5 + i, x)
+
+    n, x = np.asarray(TURNS), np.zeros((), np.float32)
+    return _case(f"{TURNS:,} turns over one number", ours, theirs, None, n, x)
+
+
+def _newton() -> Case:
+    def ours(x: Any) -> Any:
+        def turn(state: Any) -> Any:
+            root, turns = state
+            return (root + x / root) * 0.5, turns + 1
+
+        return wf.while_loop(lambda state: state[1] < ROOT_TURNS, turn, (x, 0))[0]
+
+    def theirs(jax: Any) -> Any:
+        def run(x: Any) -> Any:
+            def turn(state: Any) -> Any:
+                root, turns = state
+                return (root + x / root) * 0.5, turns + 1
+
+            return jax.lax.while_loop(lambda state: state[1] < ROOT_TURNS, turn, (x, 0))[0]
+
+        return run
+
+    x = np.linspace(0.1, 9, ELEMENTS, dtype=np.float32)
+    name = f"Newton's iteration, {ROOT_TURNS} turns over 1M float32"
+    return _case(name, ours, theirs, np.sqrt, x, goals={"jax.jit": 1.0})
+
+
+def _recurrence() -> Case:
+    def ours(h: Any, w: Any) -> Any:
+        return wf.fori_loop(0, STEPS, lambda i, h: wf.tanh(h @ w), h)
+
+    def theirs(jax: Any) -> Any:
+        tanh = jax.numpy.tanh
+        return lambda h, w: jax.lax.fori_loop(0, STEPS, lambda i, h: tanh(h @ w), h)
+
+    def numpys(h: Any, w: Any) -> Any:
+        for _ in range(STEPS):
+            h = np.tanh(h @ w)
+        return h
+
+    rng = np.random.default_rng(0)
+    h, w = (rng.standard_normal((WIDTH, WIDTH), dtype=np.float32) * 0.05 for _ in range(2))
+    name = f"tanh(h @ w) {STEPS} times, {WIDTH}x{WIDTH}"
+    return _case(name, ours, theirs, numpys, h, w, goals={"jax.jit": 1.0})
+
+
+def _escape() -> Case:
+    """The Mandelbrot set: after how many turns each point is far, until all are, or for long."""
+
+    def run(np_: Any, loop: Callable[..., Any], x: Any, y: Any) -> Any:
+        def turn(state: Any) -> Any:
+            a, b, count, k = state
+            near = a * a + b * b < 4
+            a, b = np_.where(near, a * a - b * b + x, a), np_.where(near, 2 * a * b + y, b)
+            return a, b, count + near, k + 1
+
+        def goes_on(state: Any) -> Any:
+            return state[3] < ESCAPE_TURNS
+
+        return loop(goes_on, turn, (x * 0, y * 0, (x * 0).astype(np_.int32), 0))[2]
+
+    def loop(goes_on: Any, turn: Any, state: Any) -> Any:
+        while goes_on(state):
+            state = turn(state)
+        return state
+
+    def ours(x: Any, y: Any) -> Any:
+        return run(wf, wf.while_loop, x, y)
+
+    def theirs(jax: Any) -> Any:
+        return lambda x, y: run(jax.numpy, jax.lax.while_loop, x, y)
+
+    axis = np.linspace(-2, 2, SIDE, dtype=np.float32)
+    x, y = np.meshgrid(axis - 0.5, axis)
+    name = f"Mandelbrot set, {SIDE}x{SIDE}, {ESCAPE_TURNS} turns"
+    return _case(
+        name,
+        ours,
+        theirs,
+        lambda x, y: run(np, loop, x, y),
+        x,
+        y,
+        goals={"jax.jit": 1.0},
+        tolerance=1,
+    )
+
+
+def _branch(chosen: bool) -> Case:
+    def ours(p: Any, x: Any) -> Any:
+        return wf.cond(p, lambda: wf.exp(x), lambda: -x)
+
+    def theirs(jax: Any) -> Any:
+        return lambda p, x: jax.lax.cond(p, lambda: jax.numpy.exp(x), lambda: -x)
+
+    x = np.linspace(-1, 1, 1000, dtype=np.float32)
+
+    def numpys(p: Any, x: Any) -> Any:
+        return np.exp(x) if p else -x
+
+    return _case(
+        f"cond, {chosen}: 1000 float32",
+        ours,
+        theirs,
+        numpys,
+        np.asarray(chosen),
+        x,
+        goals={"jax.jit": 1.0},
+    )
