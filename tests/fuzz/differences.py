@@ -13,7 +13,8 @@ from tests.frontend.staged import Staged
 from tests.fuzz.program import Program
 
 from weftc.ir.interpret import interpret
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, Node
+from weftc.ir.types import TensorType
 
 Array = np.ndarray[Any, Any]
 
@@ -53,10 +54,16 @@ def check(program: Program, staged: Staged, value: float, gradients: list[Array]
     raise Slope(f"the slope along a direction is {found:.9g}, by the gradient {expected:.9g}")
 
 
+def is_float(node: Node) -> bool:
+    """Whether a node is an array of floats."""
+    type_ = node.value_type
+    return isinstance(type_, TensorType) and type_.dtype.is_float
+
+
 def _largest(staged: Staged, arguments: list[Any]) -> float:
     """The largest magnitude in between: (1 + 1e54) - 1e54 is 0, and no wrong gradient."""
     graph = staged.traced.graph
-    nodes = tuple(n for n in graph.nodes() if n.type.dtype.is_float)
+    nodes = tuple(n for n in graph.nodes() if is_float(n))
     values = interpret(Graph(graph.name, graph.inputs, nodes), staged.inputs(tuple(arguments)))
     finite = [v[np.isfinite(v)] for v in values]
     return max((float(np.abs(v).max()) for v in finite if v.size), default=0.0)

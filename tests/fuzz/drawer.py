@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tests.fuzz.program import Input, Instruction, Literal, Operand
+from tests.fuzz.program import Block, Input, Instruction, Literal, Operand
 from tests.fuzz.reference.values import FLOATS, INTEGERS, LARGEST, SIGNED, Bounded, Invalid
 
 MAXIMUM_RANK = 5
@@ -29,6 +29,7 @@ class Drawer:
     instructions: list[Instruction] = field(default_factory=list)
     values: list[Bounded] = field(default_factory=list)
     smooth: bool = False
+    depth: int = 0
 
     # -- choosing -------------------------------------------------------------------------------
 
@@ -81,15 +82,31 @@ class Drawer:
 
     # -- growing --------------------------------------------------------------------------------
 
-    def emit(self, name: str, *operands: Operand, form: str = "function", **options: Any) -> int:
+    def emit(
+        self,
+        name: str,
+        *operands: Operand,
+        form: str = "function",
+        blocks: tuple[Block, ...] = (),
+        **options: Any,
+    ) -> int:
         """Append an instruction; Invalid if it would be refused, or is too large."""
-        instruction = Instruction(name, operands, options, form)
+        instruction = Instruction(name, operands, options, form, blocks)
         value = instruction.reference(self.values)
         if value.size > LARGEST or value.ndim > MAXIMUM_RANK:
             raise Invalid("too large")
         self.instructions.append(instruction)
         self.values.append(value)
         return len(self.values) - 1
+
+    def within(self, parameters: Sequence[Bounded]) -> Drawer:
+        """For a block: it reads the values so far, and `parameters`."""
+        return Drawer(
+            self.rng,
+            values=[*self.values, *parameters],
+            smooth=self.smooth,
+            depth=self.depth + 1,
+        )
 
     def add_input(self, dtype: str, shape: tuple[int, ...], sample: Iterable[Any]) -> int:
         """Another argument; only before the first instruction."""

@@ -8,6 +8,7 @@ from typing import Any
 from tests.fuzz.drawer import Drawer
 from tests.fuzz.program import Literal, Operand
 from tests.fuzz.reference.values import Bounded, Invalid
+from tests.fuzz.rules import control
 from tests.fuzz.rules.elementwise import (
     activation,
     binary,
@@ -172,11 +173,21 @@ def recurrence(d: Drawer) -> None:
 
         for instruction in body:
             again = instruction.renumbered(numbers)
-            d.emit(again.name, *again.operands, form=again.form, **again.options)
+            options: dict[str, Any] = {"form": again.form, "blocks": again.blocks}
+            d.emit(again.name, *again.operands, **options, **again.options)
 
 
 def _same_type(a: Bounded, b: Bounded) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype and not a.weak
+
+
+def branch(d: Drawer) -> None:
+    control.branch(d, SMOOTH if d.smooth else ALL)
+
+
+def loop(d: Drawer) -> None:
+    rule = d.rng.choice((control.counted_loop, control.conditional_loop))
+    rule(d, ALL)
 
 
 Rule = Callable[[Drawer], Any]
@@ -194,6 +205,7 @@ COMMON: tuple[Rule, ...] = (
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
     *(sorting, sorting, rows_in_order),
+    *(branch, branch),
 )
 ALL: tuple[Rule, ...] = (
     *COMMON,
@@ -205,5 +217,6 @@ ALL: tuple[Rule, ...] = (
     one_hot,
     scalars,
     scalars,
+    *(loop,) * 3,
 )
 SMOOTH: tuple[Rule, ...] = COMMON

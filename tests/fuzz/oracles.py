@@ -183,7 +183,7 @@ class Run:
         """Finite differences of the value have the gradient's slope, where nothing in between is
         rounded to float32, of which the differences would see the steps."""
         value, *gradients = self.found
-        types = [n.value_type for n in self.staged.traced.graph.nodes()]
+        types = [n.value_type for n in self.staged.traced.graph.all_nodes()]
         if any(isinstance(t, TensorType) and t.dtype is wf.float32 for t in types):
             skipped: str | None = "differences: not in float64"
         else:

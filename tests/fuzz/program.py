@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from tests.fuzz.reference.control import CONTROL
 from tests.fuzz.reference.movement import Place
 from tests.fuzz.reference.namespace import COMPARISONS, FUNCTIONS, ROWWISE
 from tests.fuzz.reference.values import DTYPES, Bounded, Invalid, exactly
@@ -38,8 +39,60 @@ class Literal:
         return exactly(own.value, np.dtype(self.numpy).name) if self.numpy else own
 
 
-Operand: TypeAlias = "int | Literal | None"
+@dataclass(frozen=True)
+class Local:
+    """A value of the block around that is `depth` deep, by its number there: parameters first."""
+
+    depth: int
+    number: int
+
+
+Operand: TypeAlias = "int | Local | Literal | None"
 """A value by its number (inputs first, then instructions), a scalar, or an argument left out."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The body of a function that a branch or a loop runs."""
+
+    depth: int
+    parameters: int
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[Operand, ...]
+
+    def mapped(self, change: Callable[[Any], Any]) -> Block:
+        instructions = tuple(i.mapped(change) for i in self.instructions)
+        return Block(self.depth, self.parameters, instructions, tuple(map(change, self.outputs)))
+
+    def flat(self, count: int) -> tuple[tuple[Instruction, ...], tuple[Any, ...]]:
+        """Its instructions and outputs, numbered on from `count` values around it."""
+
+        def number(o: Operand) -> Operand:
+            own = isinstance(o, Local) and o.depth == self.depth
+            return count + o.number if own else o  # type: ignore[union-attr]
+
+        mapped = self.mapped(number)
+        return mapped.instructions, mapped.outputs
+
+    def live(self) -> Block:
+        """Without the instructions that no output needs."""
+        around = 1 << 20  # more than there are values around
+        instructions, outputs = self.flat(around)
+        first, needed = around + self.parameters, set(outputs)
+        for number, instruction in reversed(list(enumerate(instructions, first))):
+            if number in needed:
+                needed.update(instruction.sources())
+        numbers = range(first, first + len(instructions))
+        kept = [*range(around, first), *(n for n in numbers if n in needed)]
+        new = {old: Local(self.depth, position) for position, old in enumerate(kept)}
+        left = (i for n, i in zip(numbers, instructions) if n in needed)
+        block = Block(self.depth, self.parameters, tuple(left), outputs)
+        return block.mapped(lambda o: new.get(o, o) if isinstance(o, int) else o)
+
+    def sources(self) -> tuple[int, ...]:
+        """The values around it that it reads."""
+        inside = (source for i in self.instructions for source in i.sources())
+        return (*inside, *(o for o in self.outputs if isinstance(o, int)))
 
 
 @dataclass(frozen=True)
@@ -50,14 +103,27 @@ class Instruction:
     operands: tuple[Operand, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     form: str = "function"
+    blocks: tuple[Block, ...] = ()
 
     def sources(self) -> tuple[int, ...]:
         """The values it reads."""
-        return tuple(o for o in self.operands if isinstance(o, int))
+        own = (o for o in self.operands if isinstance(o, int))
+        return (*own, *(source for block in self.blocks for source in block.sources()))
+
+    def mapped(self, change: Callable[[Any], Any]) -> Instruction:
+        """With `change(operand)` for every operand, in its blocks too."""
+        operands, blocks = map(change, self.operands), (b.mapped(change) for b in self.blocks)
+        return replace(self, operands=tuple(operands), blocks=tuple(blocks))
 
     def renumbered(self, numbers: Callable[[int], int]) -> Instruction:
-        operands = tuple(numbers(o) if isinstance(o, int) else o for o in self.operands)
-        return Instruction(self.name, operands, self.options, self.form)
+        return self.mapped(lambda o: numbers(o) if isinstance(o, int) else o)
+
+    def parts(self) -> Iterator[Instruction]:
+        """It, and those in its blocks."""
+        yield self
+        for block in self.blocks:
+            for instruction in block.instructions:
+                yield from instruction.parts()
 
     def reference(self, values: list[Bounded]) -> Bounded:
         """Its value; Invalid where the program would be refused."""
@@ -66,6 +132,8 @@ class Instruction:
         if isinstance(first, Literal) and self.form == "operator" and self.name in COMPARISONS:
             operands[0] = first.compared
         with np.errstate(all="ignore"):
+            if self.blocks:
+                return CONTROL[self.name](self, operands, values)
             if operands and all(o is not None and o.weak for o in operands):
                 return scalar_arithmetic(self.name, operands)
             return FUNCTIONS[self.name](*operands, **self.options)
@@ -75,6 +143,13 @@ class Instruction:
         operands = [_operand_text(o, names) for o in self.operands]
         special = _FORMS.get(self.name, _function)
         return _STYLES.get(self.form, special)(self, operands)
+
+    def lines(self, names: list[str], target: str) -> list[str]:
+        """As statements that define `target`."""
+        if not self.blocks:
+            return [f"{target} = {self.text(names)}"]
+        operands = [_operand_text(o, names) for o in self.operands]
+        return _control_lines(self, operands, names, target)
 
 
 def scalar_arithmetic(name: str, operands: list[Any]) -> Bounded:
@@ -230,6 +305,50 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
 }
 
 
+def _control_lines(
+    instruction: Instruction, operands: list[str], names: list[str], target: str
+) -> list[str]:
+    """Functions for the blocks, then the call."""
+    functions = [f"{target}f{number}" for number in range(len(instruction.blocks))]
+    defined = [
+        line
+        for name, block in zip(functions, instruction.blocks)
+        for line in _definition(instruction.name, name, block, names)
+    ]
+    if instruction.name == "cond":
+        call = _call("cond", *operands, *functions)
+    elif instruction.name == "switch":
+        call = _call("switch", *operands, f"[{', '.join(functions)}]")
+    elif instruction.name == "fori_loop":
+        state = f"({', '.join(operands[2:])},)"
+        call = _call("fori_loop", *operands[:2], *functions, state)
+        call += f"[{instruction.options['part']}]"
+    else:
+        call = _call("while_loop", *functions, f"(0, {', '.join(operands)},)")
+        call += f"[{1 + instruction.options['part']}]"
+    return [*defined, f"{target} = {call}"]
+
+
+def _definition(control: str, name: str, block: Block, names: list[str]) -> list[str]:
+    """The function of a block. Loops pass their state as a tuple, `fori_loop` a counter before."""
+    parameters = [f"{name}p{number}" for number in range(block.parameters)]
+    counters = parameters[:1] if control == "fori_loop" else []
+    state = parameters[len(counters) :]
+    head = ", ".join([*counters, "state"] if parameters else [])
+    lines = [f"def {name}({head}):"]
+    if state:
+        lines.append(f"    {', '.join(state)}, = state")
+    instructions, outputs = block.flat(len(names))
+    inside = [*names, *parameters]
+    for number, instruction in enumerate(instructions):
+        inside.append(f"{name}v{number}")
+        lines += [f"    {line}" for line in instruction.lines(inside[:-1], inside[-1])]
+    results = [_operand_text(o, inside) for o in outputs]
+    single = control in ("cond", "switch") or (name.endswith("f0") and control == "while_loop")
+    lines.append(f"    return {results[0] if single else ', '.join(results) + ','}")
+    return lines
+
+
 # -- programs -----------------------------------------------------------------------------------
 
 
@@ -316,7 +435,8 @@ class Program:
         names = self.names()
         lines = [f"def program({self._parameters(names)}):"]
         for position, instruction in enumerate(self.instructions, len(self.inputs)):
-            lines.append(f"    {names[position]} = {instruction.text(names)}")
+            made = instruction.lines(names[:position], names[position])
+            lines += [f"    {line}" for line in made]
         lines.append(f"    return {', '.join(names[o] for o in self.outputs)}")
         return "\n".join([*lines, "", "", *self._run_lines(names), ""])
 

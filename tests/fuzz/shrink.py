@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.fuzz.draw import live
-from tests.fuzz.program import Input, Instruction, Literal, Program
+from tests.fuzz.program import Block, Input, Instruction, Literal, Local, Program
 from tests.fuzz.reference.values import Bounded, Invalid
 
 Fails = Callable[[Program], bool]
@@ -47,7 +47,9 @@ def _weight(program: Program) -> tuple[float, ...]:
     """What shrinking makes smaller: instructions, then outputs, data, then literals."""
     elements = sum(math.prod(i.shape) + sum(i.shape) for i in program.inputs)
     return (
-        len(program.instructions) + len(program.inputs) + program.second,
+        sum(1 for i in program.instructions for _ in i.parts())
+        + len(program.inputs)
+        + program.second,
         len(program.outputs) + len(program.argnums),
         elements,
         sum(map(_plainness, program.inputs)),
@@ -66,6 +68,7 @@ def _candidates(program: Program) -> Iterator[Program]:
     if program.second:
         yield replace(program, second=False)
     yield from _bypassed(program)
+    yield from _smaller_blocks(program)
     yield from _fewer_inputs(program)
     yield from _smaller_sizes(program)
     yield from _plainer_data(program)
@@ -102,6 +105,41 @@ def _bypassed(program: Program) -> Iterator[Program]:
                 for other in range(min(operand, first)):
                     if _same_type(values[other], values[operand]):
                         yield live(_with_operand(program, place, position, other))
+
+
+def _smaller_blocks(program: Program) -> Iterator[Program]:
+    """Blocks with fewer branches, whose operands are other values, or with their last instructions
+    gone."""
+    for place, instruction in enumerate(program.instructions):
+        for smaller in _with_smaller_blocks(instruction):
+            yield live(_with_instruction(program, place, smaller))
+
+
+def _with_smaller_blocks(instruction: Instruction) -> Iterator[Instruction]:
+    if instruction.name == "switch" and len(instruction.blocks) > 1:
+        yield replace(instruction, blocks=instruction.blocks[:1])
+    for place, block in enumerate(instruction.blocks):
+        before, after = instruction.blocks[:place], instruction.blocks[place + 1 :]
+        for smaller in _smaller(block):
+            yield replace(instruction, blocks=(*before, smaller, *after))
+
+
+def _smaller(block: Block) -> Iterator[Block]:
+    """What an instruction of a block reads, or an earlier value, in place of its own; what no
+    output needs then is left out."""
+    for place, instruction in reversed(list(enumerate(block.instructions))):
+        gone = Local(block.depth, block.parameters + place)
+        read = [o for o in instruction.operands if isinstance(o, (int, Local))]
+        for other in (*read, *(Local(block.depth, n) for n in range(gone.number))):
+            yield block.mapped(_replacing(gone, other)).live()
+    for place, instruction in enumerate(block.instructions):
+        before, after = block.instructions[:place], block.instructions[place + 1 :]
+        for inner in _with_smaller_blocks(instruction):
+            yield replace(block, instructions=(*before, inner, *after)).live()
+
+
+def _replacing(gone: Local, other: Any) -> Callable[[Any], Any]:
+    return lambda o: other if o == gone else o
 
 
 def _same_type(a: Bounded, b: Bounded) -> bool:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from tests.fuzz.draw import draw_gradients, draw_values
 from tests.fuzz.oracles import Counts, check
-from tests.fuzz.program import Input, Instruction, Literal, Program
+from tests.fuzz.program import Block, Input, Instruction, Literal, Local, Program
 from tests.fuzz.reference import namespace
+from tests.fuzz.reference.control import CONTROL
 from tests.fuzz.reference.values import DTYPES, Bounded
 from tests.fuzz.shrink import shrink
 
@@ -26,8 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_instruction_is_drawn() -> None:
-    drawn = Counter(i.name for n in range(2000) for i in draw_values(n).instructions)
-    assert set(drawn) == set(namespace.FUNCTIONS)
+    instructions = [i for n in range(2000) for i in draw_values(n).instructions]
+    drawn = Counter(part.name for i in instructions for part in i.parts())
+    assert set(drawn) == {*namespace.FUNCTIONS, *CONTROL}
 
 
 def test_what_people_write_is_drawn() -> None:
@@ -100,6 +102,36 @@ def test_shrinking_leaves_the_cause_alone() -> None:
     assert [i.name for i in small.instructions] == ["sum", "tanh"]
     assert len(small.inputs) == 1 and small.outputs == (2,)
     assert small.inputs[0].shape in {(1,), (1, 1)}
+
+
+def test_shrinking_reaches_into_blocks() -> None:
+    def contains_tanh_in_a_loop(program: Program) -> bool:
+        loops = (i for i in program.instructions if i.name == "fori_loop")
+        return any(part.name == "tanh" for loop in loops for part in loop.parts())
+
+    inner = Block(
+        2,
+        0,
+        (Instruction("exp", (Local(1, 1),)), Instruction("tanh", (Local(2, 0),))),
+        (Local(2, 1),),
+    )
+    other = Block(2, 0, (Instruction("sin", (0,)),), (Local(2, 0),))
+    body = Block(
+        1,
+        2,
+        (
+            Instruction("cos", (Local(1, 1),)),
+            Instruction("cond", (1,), blocks=(inner, other)),
+            Instruction("multiply", (Local(1, 2), Local(1, 3))),
+        ),
+        (Local(1, 4),),
+    )
+    loop = Instruction("fori_loop", (Literal(0), Literal(3), 0), {"part": 0}, blocks=(body,))
+    given = Input("float32", (5,), (0.5, 1.5)), Input("bool", (), (True,))
+    program = Program(given, (loop, Instruction("negative", (2,))), (3,))
+    small = shrink(program, contains_tanh_in_a_loop)
+    (left,) = small.instructions
+    assert [part.name for part in left.parts()] == ["fori_loop", "cond", "tanh"]
 
 
 def test_a_planted_error_is_found_and_shrunken(monkeypatch: pytest.MonkeyPatch) -> None:

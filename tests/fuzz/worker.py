@@ -64,7 +64,7 @@ class Found:
 def find(kind: str, number: int, counts: Counts, shrinking: bool = True) -> Found | None:
     """Check one program; what fails is shrunken."""
     program = KINDS[kind](number)
-    counts.instructions.update(i.name for i in program.instructions)
+    counts.instructions.update(p.name for i in program.instructions for p in i.parts())
     failure = check(program, number, counts)
     if failure is None:
         return None
