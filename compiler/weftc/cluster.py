@@ -62,7 +62,7 @@ class Cluster:
         """LLVM IR, under a symbol that names its content."""
         text = llvm.emit(self.simplified, self.target, _UNNAMED)
         symbol = f"{self.kernel.kind.value}_{sha256(text.encode()).hexdigest()[:24]}"
-        return KernelCode(symbol, text.replace(_UNNAMED, symbol))
+        return KernelCode(symbol, text.replace(_UNNAMED, symbol), len(self.lowered.sites))
 
     def lowered_for(self, kernel: Kernel, name: str) -> Lowered:
         """`lowered` of a kernel that is equal to this, under a name of its own."""

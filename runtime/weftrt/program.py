@@ -12,12 +12,13 @@ Each call has its own table of the addresses of its buffers, and an instruction 
 loop moves its state along by exchanging addresses, not by copying. A temporary that serves as such
 a pointer needs no memory of its own; its offset means nothing.
 
-Kernel ABI: `void kernel(void **buffers, int64_t *sizes, int64_t *status)`. `*status` starts at -1
-for each launch; report(site, element) makes it the unsigned minimum of itself and
-site << 48 | element, where sites count from 0 in each kernel; the launch's `site` is added, so that
-equal kernels are shared by programs. The first instruction that fails ends the program. Parallel
-loops of a kernel call the external symbol `void weft_parallel(void (*body)(void *context, int64_t
-begin, int64_t end), void *context, int64_t count, int64_t grain)`, which the runtime provides.
+Kernel ABI: `void kernel(void **buffers, int64_t *sizes, int64_t *status)`. `status` has one word
+for each of the kernel's sites, -1 when a launch starts; report(site, element) makes status[site]
+the unsigned minimum of itself and the element. The smallest site that reported is the one that
+failed; the launch's `site` is added, so that equal kernels are shared by programs. The first
+instruction that fails ends the program. Parallel loops of a kernel call the external symbol
+`void weft_parallel(void (*body)(void *context, int64_t begin, int64_t end), void *context,
+int64_t count, int64_t grain)`, which the runtime provides.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from weftrt.dtypes import DType
 from weftrt.errors import WeftError
 from weftrt.size_expressions import SizeCheck, SizeExpression, SizeSlot
 
-MOST_SITES = 1 << 16
-"""Sites that one kernel can tell apart."""
+Report: TypeAlias = "tuple[int, int] | None"
+"""The smallest (site, element) that a run of a kernel reported; None where nothing failed."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ class Temporary:
 
 @dataclass(frozen=True)
 class KernelCode:
-    """One kernel to be linked: a symbol that names its content, and its LLVM IR text."""
+    """One kernel to be linked: a symbol that names its content, its LLVM IR text, and how many
+    sites it has: places where it may fail."""
 
     symbol: str
     llvm: str
+    sites: int = 0
 
 
 class Role(Enum):

@@ -17,9 +17,9 @@ def spec(*shape: int | SizeSlot, dtype: DType = F32) -> ArraySpec:
     return ArraySpec(dtype, shape)
 
 
-def elementwise(symbol: str, body: str, inputs: int = 2) -> KernelCode:
+def elementwise(symbol: str, body: str, inputs: int = 2, sites: int = 0) -> KernelCode:
     """A kernel over buffers (inputs..., output) of size sizes[0]; `body` computes %r of %x0.. and
-    the element number %i."""
+    the element number %i, and may report at so many sites."""
     pointers = "\n".join(
         f"  %q{k} = getelementptr ptr, ptr %buffers, i64 {k}\n  %p{k} = load ptr, ptr %q{k}"
         for k in range(inputs + 1)
@@ -49,7 +49,7 @@ done:
   ret void
 }}
 """
-    return KernelCode(symbol, text)
+    return KernelCode(symbol, text, sites)
 
 
 ADD = elementwise("test_add", "  %r = fadd float %x0, %x1")
@@ -66,6 +66,7 @@ CHECK = elementwise(
   store i64 %new, ptr %status
   %r = fadd float %x0, 0.0""",
     inputs=1,
+    sites=1,
 )
 
 

@@ -6,12 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.runtime.programs import M, N, add_program, chain_program, check_program, spec
+from tests.runtime.programs import (
+    M,
+    N,
+    add_program,
+    chain_program,
+    check_program,
+    elementwise,
+    spec,
+)
 
 from weftrt import array, dtypes
 from weftrt.cpu.executable import load
 from weftrt.errors import CompileError, DTypeError, OutOfBoundsError, ShapeError
-from weftrt.program import Program
+from weftrt.program import Launch, Program
 from weftrt.size_expressions import SizeCheck, SizeExpression, SizeOp, SizeSlot, evaluate
 
 
@@ -177,9 +185,27 @@ def test_a_step_that_writes_nothing_is_left_out():
 
 
 def test_sites_are_counted_beyond_16_bits():
+    """One kernel with 70,001 of them, and after it another."""
+    report = """
+  %negative = fcmp olt float %x0, 0.0
+  %element = select i1 %negative, i64 %i, i64 -1
+  %word = getelementptr i64, ptr %status, i64 70000
+  %smallest = atomicrmw umin ptr %word, i64 %element monotonic, align 8
+  %r = fadd float %x0, 0.0"""
+    many = elementwise("test_many_sites", report, inputs=1, sites=70_001)
     program = check_program()
-    sites = (*program.sites[:1] * 70_000, *program.sites[1:])
-    steps = (program.steps[0], replace(program.steps[1], site=70_000))
-    good, bad = values(3) + 1, values(3) - 9
-    with pytest.raises(IndexError, match=r"user\.py:4: y is negative"):
-        load(replace(program, sites=sites, steps=steps)).run([good, bad])
+    x_site, y_site = program.sites
+    executable = load(
+        replace(
+            program,
+            kernels=(many, *program.kernels),
+            sites=(*[y_site] * 70_000, x_site, y_site),
+            steps=(Launch(0, (0, 2), (0,)), Launch(1, (1, 3), (0,), site=70_001)),
+        )
+    )
+    good, bad = values(3) + 1, np.float32([1, -1, -1])
+    executable.run([good, good])
+    with pytest.raises(IndexError, match=r"user\.py:3: x is negative \(element 1\)"):
+        executable.run([bad, bad])
+    with pytest.raises(IndexError, match=r"user\.py:4: y is negative \(element 1\)"):
+        executable.run([good, bad])

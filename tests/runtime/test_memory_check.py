@@ -39,7 +39,7 @@ define void @{symbol}(ptr %buffers, ptr %sizes, ptr %status) {{
   ret void
 }}
 """
-    return KernelCode(symbol, text)
+    return KernelCode(symbol, text, sites=1)
 
 
 def at(pointer: int, element: int | str, load: bool) -> str:

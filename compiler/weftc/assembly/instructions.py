@@ -14,8 +14,7 @@ from weftc.fusion.regions import BODIES, result
 from weftc.ir.node import Node
 from weftc.ir.opdef import HostFunction
 from weftc.ir.sizes import Size
-from weftrt.errors import CompileError
-from weftrt.program import MOST_SITES, Instruction, Jump, KernelCode, Launch, Site
+from weftrt.program import Instruction, Jump, KernelCode, Launch, Site
 
 Emit: TypeAlias = "Callable[[Instructions, Frame], None]"
 """Appends what a region becomes."""
@@ -109,12 +108,7 @@ class Instructions:
         elements = 1 if low.sites else self.sizes.value(_written(kernel))
         site = len(self.sites)
         self.code.append(Launch(number, tuple(buffers), tuple(slots), site, elements, use))
-        self._add_sites(low.sites, held)
-
-    def _add_sites(self, nodes: Sequence[Node], held: Mapping[Node, int]) -> None:
-        if len(nodes) > MOST_SITES:
-            raise CompileError(f"{self.name}: one kernel has {len(nodes):,} places to fail")
-        for node in nodes:
+        for node in low.sites:
             self.site(node, held)
 
     def site(self, node: Node, held: Mapping[Node, int]) -> int:

@@ -45,11 +45,9 @@ from weftc.loop.memory import ALL_THREADS, Array, LoopFault, Memory
 from weftc.loop.reductions import halve, reduce_canonically
 from weftc.loop.scalar import evaluate
 from weftc.loop.walk import postorder, statements
+from weftrt.program import Report
 
 Value: TypeAlias = "int | Array"
-
-NO_REPORT = -1
-"""The status of a run that reported nothing; else site << 48 | element of the smallest report."""
 
 
 class Order(Enum):
@@ -66,9 +64,9 @@ def interpret(
     sizes: Sequence[int],
     order: Order = Order.TOGETHER,
     unwritten: Collection[Buffer] = (),
-) -> int:
-    """Run `function` over C-contiguous `arrays`, one per GLOBAL buffer, in place; the status.
-    Of the buffers `unwritten` nothing may be read that was not written first."""
+) -> Report:
+    """Run `function` over C-contiguous `arrays`, one per GLOBAL buffer, in place. Of the buffers
+    `unwritten` nothing may be read that was not written first."""
     return _Machine(function, arrays, sizes, order, unwritten).run()
 
 
@@ -101,7 +99,7 @@ class _Machine:
         self.tapes: dict[Expr, list[Expr]] = {}
         self.lanes = _ALONE
         self.thread: Array = np.asarray(ALL_THREADS)
-        self.status = (1 << 64) - 1
+        self.report: Report = None
         for size, given in zip(function.sizes, sizes, strict=True):
             self.values[size.name] = int(given)
         self._bind(arrays, unwritten)
@@ -118,9 +116,9 @@ class _Machine:
             size = buffer.size if isinstance(buffer.size, int) else self.integer(buffer.size)
             self.memory[buffer] = Memory.fresh(buffer, size)
 
-    def run(self) -> int:
+    def run(self) -> Report:
         self.block(self.function.body)
-        return self.status if self.status < 1 << 63 else self.status - (1 << 64)
+        return self.report
 
     # -- expressions --------------------------------------------------------------------------
 
@@ -226,7 +224,8 @@ class _Machine:
         assert mask is not None
         for at, holds in zip(*np.broadcast_arrays(element, mask)):
             if holds:
-                self.status = min(self.status, int(site[0]) << 48 | int(at))
+                found = int(site[0]), int(at)
+                self.report = min(self.report or found, found)
 
     def branch(self, s: If) -> None:
         condition = self.array(s.condition)

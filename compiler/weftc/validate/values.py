@@ -26,7 +26,7 @@ import numpy as np
 from weftc.fusion.kernel import Kernel, KernelPlan, Step
 from weftc.ir.interpret import evaluate
 from weftc.ir.node import Graph, Node
-from weftc.loop.interpret import NO_REPORT, Order, interpret
+from weftc.loop.interpret import Order, interpret
 from weftc.loop.ir import LoopFunction
 from weftc.loop.memory import LoopFault
 from weftc.schedule.lowered import Lowered
@@ -35,19 +35,19 @@ from weftc.validate.buffers import difference
 from weftc.validate.form import FormValidator, Miscompiled
 from weftc.validate.samples import Array, Sample
 from weftc.validate.trials import Run, Trial
-from weftrt.program import KernelCode, Program
+from weftrt.program import KernelCode, Program, Report
 
 _SMALL: Final = 1 << 8
 """Steps up to which iterations are also run one by one."""
 
-KernelRun: TypeAlias = Callable[[KernelCode, Sequence[Array], Sequence[int]], int]
-"""Runs a native kernel on its buffers, scratch last, and sizes; the status word."""
+KernelRun: TypeAlias = Callable[[KernelCode, Sequence[Array], Sequence[int]], Report]
+"""Runs a native kernel on its buffers, scratch last, and sizes."""
 ProgramRun: TypeAlias = Callable[[Program, Sequence[Array]], Sequence[Array]]
 """Runs a program on inputs; an array for each output of the graph."""
-CudaKernel: TypeAlias = Callable[[LoopFunction, Sequence[Array], Sequence[int]], int]
+CudaKernel: TypeAlias = Callable[[LoopFunction, Sequence[Array], Sequence[int]], Report]
 CudaModule: TypeAlias = Callable[[str, Sequence[LoopFunction]], CudaKernel]
 """Compiles CUDA C; what it gives runs one of its functions, as KernelRun does."""
-_Launch: TypeAlias = Callable[[Sequence[Array], Sequence[int]], int]
+_Launch: TypeAlias = Callable[[Sequence[Array], Sequence[int]], Report]
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ class ValueValidator(FormValidator):
             arrays, fresh = trial.arrays(), function.buffers[trial.outputs]
             try:
                 with np.errstate(all="ignore"):
-                    status = interpret(function, arrays, trial.sizes, order, fresh)
+                    report = interpret(function, arrays, trial.sizes, order, fresh)
             except LoopFault as fault:
                 raise Miscompiled(stage, f"the kernel {trial.name}: {fault}") from None
-            _compare(stage, trial, status, arrays[trial.outputs])
+            _compare(stage, trial, report, arrays[trial.outputs])
 
     def emission(self, kernel: Kernel, low: Lowered, code: KernelCode) -> None:
         if self._native.kernel is None:
@@ -196,15 +196,15 @@ def _computed(step: Step) -> tuple[Node, ...]:
 def _launch(stage: str, trial: Trial, launch: _Launch) -> None:
     """Run native code between guards."""
     guarded = trial.guarded()
-    status = launch([memory.array for memory in guarded], trial.sizes)
+    report = launch([memory.array for memory in guarded], trial.sizes)
     outside = trial.written_outside(guarded)
     if outside is not None:
         raise Miscompiled(stage, f"the kernel {trial.name} writes outside of {outside}")
-    _compare(stage, trial, status, [memory.array for memory in guarded[trial.outputs]])
+    _compare(stage, trial, report, [memory.array for memory in guarded[trial.outputs]])
 
 
-def _compare(stage: str, trial: Trial, status: int, outputs: Sequence[Array]) -> None:
-    if status != NO_REPORT:
+def _compare(stage: str, trial: Trial, report: Report, outputs: Sequence[Array]) -> None:
+    if report is not None:
         raise Miscompiled(stage, f"the kernel {trial.name} refuses valid indices")
     where = trial.difference(outputs)
     if where is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from weftrt import array
 from weftrt.cpu.callbacks import HostFunction, call_back
-from weftrt.cpu.instructions import encode, encode_size, most_words
+from weftrt.cpu.instructions import Target, encode, encode_size, most_words
 from weftrt.cpu.linker import Code, default
 from weftrt.cpu.memory_check.checker import Checker
 from weftrt.cpu.native.executor import ArrayTable, ProgramTable
@@ -38,7 +38,7 @@ def load(program: Program, functions: Sequence[HostFunction] = ()) -> Executable
     """Link a program's kernels and build its tables; `functions` are what its callbacks call. The
     kernels' text, which is most of a program, is not kept."""
     linked = link_kernels(program.kernels)
-    symbols = tuple(KernelCode(kernel.symbol, "") for kernel in program.kernels)
+    symbols = tuple(replace(kernel, llvm="") for kernel in program.kernels)
     return Executable(replace(program, kernels=symbols), linked, functions)
 
 
@@ -64,12 +64,12 @@ class Executable:
         self.kernels = kernels
         self._functions = functions
         self._kept: list[object] = []
-        addresses = [kernels[kernel.symbol].address for kernel in program.kernels]
-        self._checker = Checker(program, addresses) if program.is_watched else None
+        targets = [Target(kernels[k.symbol].address, k.sites) for k in program.kernels]
+        self._checker = Checker(program, targets) if program.is_watched else None
         self._steps: Sequence[Instruction] = program.steps
         if self._checker is not None:
-            self._steps, addresses = self._checker.steps, self._checker.addresses
-        self.table = self._program_table(addresses)
+            self._steps, targets = self._checker.steps, self._checker.targets
+        self.table = self._program_table(targets)
         self.address = ctypes.addressof(self.table)
 
     def run(self, inputs: Sequence[Input]) -> tuple[array.Array, ...]:
@@ -132,7 +132,7 @@ class Executable:
         places = program.places or ("",) * len(needs)
         return [(size, place, error) for place, (size, error) in zip(places, needs, strict=True)]
 
-    def _program_table(self, kernels: Sequence[int]) -> Any:
+    def _program_table(self, kernels: Sequence[Target]) -> Any:
         program = self.program
         taken = {len(program.inputs) + output for output, _ in program.aliases}
         code = encode(self._steps, kernels, taken)
@@ -156,7 +156,7 @@ class Executable:
             work=encode_size(program.work),
             code_length=len(code),
             code=self._numbers(code),
-            call_words=most_words(self._steps),
+            call_words=most_words(self._steps, kernels),
             donated_count=len(program.donated),
             donated=self._numbers(program.donated),
             takes=self._takes(),

@@ -6,6 +6,7 @@ Operands have a fixed order for each kind; targets come last, as places of words
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from typing import NamedTuple
 
 from weftrt.cpu import externs
 from weftrt.cpu.native import executor
@@ -41,11 +42,18 @@ OPERATIONS: dict[type[Instruction], int] = {
 }
 
 
+class Target(NamedTuple):
+    """What launches call: the address of a kernel, and how many sites it has."""
+
+    address: int
+    sites: int
+
+
 def encode(
-    steps: Sequence[Instruction], kernels: Sequence[int], taken: Set[int] = frozenset()
+    steps: Sequence[Instruction], kernels: Sequence[Target], taken: Set[int] = frozenset()
 ) -> list[int]:
-    """The words of a program; `kernels` are the addresses of its kernels, `taken` the buffers that
-    may lie in the memory of donated inputs: before one is written to, the executor is told."""
+    """The words of a program with these kernels. `taken` are the buffers that may lie in the memory
+    of donated inputs: before one is written to, the executor is told."""
     operands = [_operands(number, step, kernels) for number, step in enumerate(steps)]
     told = [not taken.isdisjoint(_used(step)) for step in steps]
     places = [0]
@@ -78,10 +86,18 @@ def _used(step: Instruction) -> tuple[int, ...]:
     return ()
 
 
-def most_words(steps: Sequence[Instruction]) -> int:
+def most_words(steps: Sequence[Instruction], kernels: Sequence[Target]) -> int:
     """How many words a call of a kernel or C function passes on at most: buffers, sizes, status."""
-    calls = (step for step in steps if isinstance(step, Launch | Extern))
-    return max((len(call.buffers) + len(call.sizes) + 1 for call in calls), default=0)
+    return max((_words(step, kernels) for step in steps), default=0)
+
+
+def _words(step: Instruction, kernels: Sequence[Target]) -> int:
+    match step:
+        case Launch(kernel, buffers, sizes):
+            return kernels[kernel].sites + len(buffers) + len(sizes)
+        case Extern(_, buffers, sizes):
+            return len(buffers) + len(sizes)
+    return 0
 
 
 def targets(step: Instruction) -> tuple[int, ...]:
@@ -94,12 +110,13 @@ def targets(step: Instruction) -> tuple[int, ...]:
     return ()
 
 
-def _operands(number: int, step: Instruction, kernels: Sequence[int]) -> tuple[int, ...]:
+def _operands(number: int, step: Instruction, kernels: Sequence[Target]) -> tuple[int, ...]:
     """All operands but the targets."""
     match step:
         case Launch(kernel, buffers, sizes, site, elements):
-            counts = (len(buffers), len(sizes))
-            return (kernels[kernel], encode_size(elements), site, *counts, *buffers, *sizes)
+            address, count = kernels[kernel]
+            told = (address, encode_size(elements), site, count)
+            return (*told, len(buffers), len(sizes), *buffers, *sizes)
         case Extern(function, buffers, sizes, site):
             routine, counts = externs.routine(function), (len(buffers), len(sizes))
             return (routine.address, routine.context, site, *counts, *buffers, *sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,26 +11,33 @@ import numpy as np
 from weftrt import array
 from weftrt.cpu import executable as executables
 from weftrt.cpu.executable import Executable
-from weftrt.program import KernelCode, Program
+from weftrt.program import KernelCode, Program, Report
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
-def run_kernel(code: KernelCode, arrays: Sequence[Array], sizes: Sequence[int]) -> int:
-    """Run one kernel on its buffers, in place; the status word."""
+def run_kernel(code: KernelCode, arrays: Sequence[Array], sizes: Sequence[int]) -> Report:
+    """Run one kernel on its buffers, in place."""
     kernel = executables.link_kernels([code])[code.symbol]
-    return call_kernel(kernel.address, arrays, sizes)
+    return call_kernel(kernel.address, arrays, sizes, code.sites)
 
 
-def call_kernel(address: int, arrays: Sequence[Array], sizes: Sequence[int]) -> int:
-    """The same for code that is linked already."""
+def call_kernel(
+    address: int, arrays: Sequence[Array], sizes: Sequence[int], sites: int = 0
+) -> Report:
+    """The same for code that is linked already, and has so many sites."""
     buffers = (ctypes.c_void_p * max(len(arrays), 1))(*(a.ctypes.data for a in arrays))
     extents = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
-    status = ctypes.c_int64(-1)
-    _KERNEL(address)(buffers, extents, ctypes.byref(status))
-    return status.value
+    status = (ctypes.c_int64 * max(sites, 1))(*[-1] * max(sites, 1))
+    _KERNEL(address)(buffers, extents, status)
+    return first_report(status)
+
+
+def first_report(status: Iterable[int]) -> Report:
+    """What a kernel reported, by the words of its sites."""
+    return next(((site, element) for site, element in enumerate(status) if element != -1), None)
 
 
 def run_program(program: Program, arrays: Sequence[Array]) -> list[Array]:

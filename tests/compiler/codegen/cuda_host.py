@@ -14,6 +14,8 @@ import numpy as np
 
 from weftc.codegen.cuda.text import MEMORY
 from weftc.loop.ir import LoopFunction
+from weftrt.cpu.trial import first_report
+from weftrt.program import Report
 
 Array = np.ndarray[Any, Any]
 
@@ -98,14 +100,14 @@ class Module:
 
     def run(
         self, function: LoopFunction, arrays: Sequence[Array], sizes: Sequence[int], blocks: int
-    ) -> int:
-        """Launch every phase of `function` in order; the status word."""
+    ) -> Report:
+        """Launch every phase of `function`, which has a few sites, in order."""
         buffers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
         extents = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
-        status = ctypes.c_int64(-1)
+        status = (ctypes.c_int64 * 8)(*[-1] * 8)
         for name in self._phases[function.name]:
-            self._library[f"run_{name}"](buffers, extents, ctypes.byref(status), blocks)
-        return status.value
+            self._library[f"run_{name}"](buffers, extents, status, blocks)
+        return first_report(status)
 
 
 def _belongs(name: str, function: str) -> bool:

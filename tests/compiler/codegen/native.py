@@ -32,12 +32,13 @@ from weftrt import dtypes
 from weftrt.cache import Store as Cache
 from weftrt.cpu.host import host
 from weftrt.cpu.linker import Linker
+from weftrt.cpu.trial import call_kernel
+from weftrt.program import Report
 from weftrt.target import Target
 
 Array = np.ndarray[Any, Any]
 
 _BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-_KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _numbers = count()
 
 
@@ -67,16 +68,12 @@ def run(
     arrays: Sequence[Array],
     sizes: Sequence[int] = (),
     target: Target | None = None,
-) -> int:
-    """Run `function` on `arrays`, in place; the status word."""
+) -> Report:
+    """Run `function`, which has a few sites, on `arrays`, in place."""
     target = target or host()
     symbol = f"test_{next(_numbers)}"
     code = linker(target).link(symbol, emit(function, target, symbol))
-    buffers = (ctypes.c_void_p * max(len(arrays), 1))(*(a.ctypes.data for a in arrays))
-    extents = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
-    status = ctypes.c_int64(-1)
-    _KERNEL(code.address)(buffers, extents, ctypes.byref(status))
-    return status.value
+    return call_kernel(code.address, arrays, sizes, sites=8)
 
 
 def elementwise(

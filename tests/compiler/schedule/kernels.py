@@ -13,13 +13,14 @@ from weftc.fusion.clusters import fuse
 from weftc.fusion.kernel import KernelPlan
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Dim, Shape, Size
-from weftc.loop.interpret import NO_REPORT, interpret
+from weftc.loop.interpret import interpret
 from weftc.loop.simplify import simplify
 from weftc.loop.widen import widen
 from weftc.ops import TABLE
 from weftc.schedule.lowered import Lowered
 from weftrt import dtypes
 from weftrt.dtypes import DType
+from weftrt.program import Report
 from weftrt.target import Target
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -67,13 +68,15 @@ def run(
     values: dict[Node, Array] = dict(zip(graph.inputs, arrays, strict=True))
     for number, kernel in enumerate(plan.kernels):
         low = schedule.lower(kernel, TARGET, f"{kernel.kind.value}_{number}")
-        status = _run_kernel(low, values, sizes, wide)
-        if status != NO_REPORT:
-            raise IndexError(low.sites[status >> 48], status & ((1 << 48) - 1))
+        report = _run_kernel(low, values, sizes, wide)
+        if report is not None:
+            raise IndexError(low.sites[report[0]], report[1])
     return [values[o] for o in graph.outputs]
 
 
-def _run_kernel(low: Lowered, values: dict[Node, Array], sizes: dict[str, int], wide: bool) -> int:
+def _run_kernel(
+    low: Lowered, values: dict[Node, Array], sizes: dict[str, int], wide: bool
+) -> Report:
     function = low.function
     if wide:
         function = simplify(widen(function, TARGET))

@@ -23,7 +23,7 @@ from weftc.validate.values import Native, ValueValidator
 from weftrt import dtypes
 from weftrt.cpu import trial
 from weftrt.cpu.host import host
-from weftrt.program import KernelCode
+from weftrt.program import KernelCode, Report
 from weftrt.target import Target
 
 N = Dim.symbol("n")
@@ -33,12 +33,12 @@ COUNT = 4
 """Cases of each op: enough for every dtype kind and for no elements."""
 
 
-def run_on(target: Target) -> Callable[[KernelCode, Sequence[Any], Sequence[int]], int]:
+def run_on(target: Target) -> Callable[[KernelCode, Sequence[Any], Sequence[int]], Report]:
     """Kernels compiled for `target`, with the pieces of their parallel loops in reverse order."""
 
-    def run(code: KernelCode, arrays: Sequence[Any], sizes: Sequence[int]) -> int:
+    def run(code: KernelCode, arrays: Sequence[Any], sizes: Sequence[int]) -> Report:
         linked = native.linker(target).link(code.symbol, code.llvm)
-        return trial.call_kernel(linked.address, arrays, sizes)
+        return trial.call_kernel(linked.address, arrays, sizes, code.sites)
 
     return run
 

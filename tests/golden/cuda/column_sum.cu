@@ -49,7 +49,7 @@ __device__ double scale(double x, i64 n) {
 
 // The program fails with the smallest (site, element) reported.
 __device__ void report(u64 *status, bool condition, i64 site, i64 element) {
-  if (condition) atomicMin(status, u64(site) << 48 | u64(element));
+  if (condition) atomicMin(status + site, u64(element));
 }
 
 extern "C" __global__ void __launch_bounds__(256)

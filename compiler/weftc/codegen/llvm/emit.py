@@ -191,11 +191,10 @@ class StatementWriter:
             raise CompileError(f"the CPU backend has no intrinsic {statement.name}")
 
     def _report(self, condition: Expr, site: Expr, element: Expr) -> None:
-        """If any lane fails: status = min(status, site << 48 | smallest failing element)."""
+        """If any lane fails: status[site] = min(status[site], smallest failing element)."""
         out, lanes = self.out, condition.type.lanes
         failed = self.expressions.operand(condition)
         elements = self._spread(element, lanes)
-        sites = self._spread(site, lanes)
         anywhere = failed
         if lanes > 1:
             name = f"llvm.vector.reduce.or.v{lanes}i1"
@@ -203,17 +202,14 @@ class StatementWriter:
         report, after = out.label("report"), out.label("after")
         out.branch(anywhere, report, after)
         out.start(report)
-        type_ = text.lanes_of("i64", lanes)
-        shift = text.splat(48, dtypes.int64, lanes)
-        high = out.value(f"shl {type_} {sites}, {shift}")
-        code = out.value(f"or {type_} {high}, {elements}")
         if lanes > 1:
+            type_, mask = text.lanes_of("i64", lanes), text.lanes_of("i1", lanes)
             none = text.splat(-1, dtypes.int64, lanes)
-            mask = text.lanes_of("i1", lanes)
-            code = out.value(f"select {mask} {failed}, {type_} {code}, {type_} {none}")
-            code = out.call(f"llvm.vector.reduce.umin.v{lanes}i64", "i64", [(type_, code)])
-        status = out.lookup(_STATUS).operand
-        out.value(f"atomicrmw umin ptr {status}, i64 {code} monotonic, align 8")
+            kept = out.value(f"select {mask} {failed}, {type_} {elements}, {type_} {none}")
+            elements = out.call(f"llvm.vector.reduce.umin.v{lanes}i64", "i64", [(type_, kept)])
+        status, number = out.lookup(_STATUS).operand, self.expressions.operand(site)
+        place = out.value(f"getelementptr i64, ptr {status}, i64 {number}")
+        out.value(f"atomicrmw umin ptr {place}, i64 {elements} monotonic, align 8")
         out.jump(after)
         out.start(after)
 

@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
+from weftrt.cpu.instructions import Target
 from weftrt.cpu.memory_check.guarded import GUARD, PATTERNS, Block, Room, Rooms, Side
 from weftrt.cpu.memory_check.report import Zone, faults_reported
 from weftrt.errors import MemoryCheckError
@@ -73,25 +74,25 @@ Written: TypeAlias = dict[int, Writing]
 
 class Checker:
     """Stands in for the kernels of one program: `steps` are its instructions, and more that keep
-    account of what is written; `addresses` are what they launch."""
+    account of what is written; `targets` are what they launch."""
 
-    def __init__(self, program: Program, kernels: Sequence[int]) -> None:
+    def __init__(self, program: Program, kernels: Sequence[Target]) -> None:
         self._found = threading.local()
         self._runs: dict[int, Written] = {}
         self._calls: list[Any] = []
+        self.targets: list[Target] = []
         self._inputs = len(program.inputs)
         steps: list[Instruction] = [self._account(lambda _: {})]
         places = []
         for step in program.steps:
             places.append(len(steps))
             if isinstance(step, Launch):
-                watched = _Watched.of(program, step, _Kernel(kernels[step.kernel]))
-                steps.append(replace(step, kernel=self._call(watched.run)))
+                watched = _Watched.of(program, step, kernels[step.kernel])
+                steps.append(replace(step, kernel=self._call(watched.run, watched.sites)))
             else:
                 steps += [self._account(partial(self._follow, step)), step]
         places.append(len(steps))
         self.steps = [retargeted(step, places) for step in steps]
-        self.addresses = [ctypes.cast(c, ctypes.c_void_p).value or 0 for c in self._calls]
 
     def raise_found(self) -> None:
         """Raise what was found in the run that has just failed, if that is why it failed."""
@@ -103,29 +104,32 @@ class Checker:
     def _account(self, note: Callable[[Written], Written]) -> Launch:
         """A launch that brings the account of what is written up to date."""
 
-        def run(buffers: Any, sizes: Any, written: Written) -> int:
+        def run(buffers: Any, sizes: Any, written: Written) -> Sequence[int]:
             now = dict(note(written))
             written.clear()
             written.update(now)
-            return _DONE
+            return ()
 
         return Launch(self._call(run), (), ())
 
-    def _call(self, run: Callable[[Any, Any, Written], int]) -> int:
-        """The number of a kernel that calls this; no exception passes through native code, so it
-        fails, and tells."""
+    def _call(self, run: Callable[[Any, Any, Written], Sequence[int]], sites: int = 0) -> int:
+        """The number of a kernel that calls this, which gives its status; no exception passes
+        through native code, so it fails, and tells."""
 
         def call(buffers: Any, sizes: Any, status: Any) -> None:
             try:
                 with _lock:
-                    status[0] = run(
-                        buffers, sizes, self._written(ctypes.addressof(status.contents))
-                    )
+                    written = self._written(ctypes.addressof(status.contents))
+                    for site, element in enumerate(run(buffers, sizes, written)):
+                        status[site] = element
             except BaseException as error:
                 self._found.error = error
                 status[0] = 0
 
-        self._calls.append(_Kernel(call))
+        kernel = _Kernel(call)
+        self._calls.append(kernel)
+        address = ctypes.cast(kernel, ctypes.c_void_p).value or 0
+        self.targets.append(Target(address, max(sites, 1)))
         return len(self._calls) - 1
 
     def _written(self, space: int) -> Written:
@@ -176,19 +180,21 @@ class _Watched:
     symbol: str
     use: LaunchUse
     kernel: Kernel
+    sites: int
     numbers: tuple[int, ...]
     """Of its buffers, in the program."""
     inputs: int
     """Buffers that the program is given; the others are its own to write."""
 
     @staticmethod
-    def of(program: Program, launch: Launch, kernel: Kernel) -> _Watched:
+    def of(program: Program, launch: Launch, target: Target) -> _Watched:
         """What `launch` runs."""
         assert launch.use is not None
         symbol = program.kernels[launch.kernel].symbol
-        return _Watched(symbol, launch.use, kernel, launch.buffers, len(program.inputs))
+        kernel, inputs = _Kernel(target.address), len(program.inputs)
+        return _Watched(symbol, launch.use, kernel, target.sites, launch.buffers, inputs)
 
-    def run(self, buffers: Any, sizes: Any, written: Written) -> int:
+    def run(self, buffers: Any, sizes: Any, written: Written) -> Sequence[int]:
         """Run on copies, and copy the outputs back; the status of the kernel."""
         lengths = [sizes[use.elements] * use.itemsize for use in self.use.buffers]
         self._check_inputs(buffers, lengths, written)
@@ -199,7 +205,7 @@ class _Watched:
             blocks = self._blocks(rooms, lengths, Side.START)
             if self._launch(blocks, buffers, sizes) != status:
                 self._fail("fails or not with what lies in memory that it did not write")
-        if status == _DONE:
+        if all(word == _DONE for word in status):
             for index, use in enumerate(self.use.buffers):
                 if use.role is Role.WRITTEN:
                     self._compare(use, results[index], blocks[index].elements)
@@ -227,7 +233,7 @@ class _Watched:
             for room, length, use in zip(rooms, lengths, self.use.buffers, strict=True)
         ]
 
-    def _launch(self, blocks: Sequence[Block], buffers: Any, sizes: Any) -> int:
+    def _launch(self, blocks: Sequence[Block], buffers: Any, sizes: Any) -> list[int]:
         """Run on these blocks; the status."""
         inputs = [
             ctypes.string_at(buffers[index], block.size) if use.role is Role.READ else None
@@ -237,7 +243,7 @@ class _Watched:
             if content is not None:
                 block.bytes[:] = np.frombuffer(content, np.uint8)
         given = (ctypes.c_void_p * len(blocks))(*(block.begin for block in blocks))
-        status = (ctypes.c_int64 * 1)(_DONE)
+        status = (ctypes.c_int64 * max(self.sites, 1))(*[_DONE] * max(self.sites, 1))
         with faults_reported(self._zones(blocks)):
             self.kernel(given, sizes, status)
         for use, block, content in zip(self.use.buffers, blocks, inputs):
@@ -246,7 +252,7 @@ class _Watched:
                 self._fail(f"writes {outside} of {_name(use)}")
             if content is not None and block.bytes.tobytes() != content:
                 self._fail(f"changes {_name(use)}")
-        return status[0]
+        return list(status)
 
     def _zones(self, blocks: Sequence[Block]) -> list[Zone]:
         zones = []

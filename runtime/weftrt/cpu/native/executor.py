@@ -52,8 +52,6 @@ from weftrt.cpu.native.types import (
     native,
 )
 
-SITE_SHIFT = 48
-ELEMENT_MASK = (1 << 48) - 1
 LAUNCH, EXTERN, CALLBACK, CHECK, COPY = range(5)
 """Operations that may fail or take long; the others only choose what comes next."""
 JUMP, BRANCH, COUNT, NEXT, POINT, ROTATE, TOUCH = range(5, 12)
@@ -185,20 +183,23 @@ def pass_on(run: Run, counts: Pointer[I64], target: Pointer[Ptr]) -> Pointer[I64
 
 @native
 def launch(run: Run, at: Pointer[I64]) -> Bool:
-    """Launch: kernel, elements, site, counts of buffers and sizes, their numbers. False where it
-    fails."""
+    """Launch: kernel, elements, its first site and how many, counts of buffers and sizes, their
+    numbers. False where it fails."""
     if resolve_size(at[3], run.sizes) == 0:
         return True
     status = cast(Pointer[I64], run.space)
-    status[0] = -1
-    given: Pointer[Ptr] = run.space + 8
-    extents = pass_on(run, at + 5, given)
+    sites = at[5]
+    for site in range(sites):
+        status[site] = -1
+    given = cast(Pointer[Ptr], status + sites)
+    extents = pass_on(run, at + 6, given)
     invoke(None, cast(Ptr, at[2]), given, extents, status)
-    if status[0] == -1:
-        return True
-    run.failure.site = at[4] + (status[0] >> SITE_SHIFT)
-    run.failure.element = status[0] & ELEMENT_MASK
-    return False
+    for site in range(sites):
+        if status[site] != -1:
+            run.failure.site = at[4] + site
+            run.failure.element = status[site]
+            return False
+    return True
 
 
 @native
