@@ -13,7 +13,10 @@ from weft import diagnostics, tree
 from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, dtype_of
+from weft.symbolic import SymbolicInt, known
 from weft.tracing import Trace, Tracer, apply, lift, state, tracing
+from weftc.ir.constraints import AtLeast, AtMost, assume
+from weftc.ir.size_functions import ceil_div, maximum, minimum
 from weftc.ir.sizes import Size, product
 from weftrt import array, dtypes
 from weftrt.array import Array
@@ -26,6 +29,7 @@ from weftrt.errors import (
     UsageError,
     WeftError,
 )
+from weftrt.sizes import MOST_BYTES
 
 _NO_MASK = "; a mask would give a shape that depends on values: use wf.where"
 
@@ -107,10 +111,13 @@ def _items(x: Any, key: Any) -> tuple[Any, ...]:
 def _item(x: Any, item: Any) -> Any:
     if item is None or item is Ellipsis or type(item) is int or isinstance(item, _ARRAYS):
         return item
+    if isinstance(item, SymbolicInt):
+        return item.dim
     if isinstance(item, slice):
         if type(item.start) in _PLAIN and type(item.stop) in _PLAIN and type(item.step) in _PLAIN:
             return item
-        return slice(*(_bound(x, bound) for bound in (item.start, item.stop, item.step)))
+        step = known(item.step)
+        return slice(*(_bound(x, bound) for bound in (item.start, item.stop, step)))
     if isinstance(item, (list, tuple, range)):
         return _listed(x, item)
     if isinstance(item, (bool, np.bool_)):
@@ -118,7 +125,9 @@ def _item(x: Any, item: Any) -> Any:
     return _integer(x, item, f"{item!r:.40} is not an index")
 
 
-def _bound(x: Any, bound: Any) -> int | None:
+def _bound(x: Any, bound: Any) -> Size | None:
+    if isinstance(bound, SymbolicInt):
+        return bound.dim
     problem = f"a slice is of integers, not {diagnostics.kind_of(bound)}"
     return None if bound is None else _integer(x, bound, problem)
 
@@ -168,9 +177,9 @@ def _getitem_arrays(x: Any, arrays: tuple[Any, ...], /, rest: tuple[Any, ...]) -
 
 @dataclass
 class _Plan:
-    """What basic indexing does, axis by axis, and the shape of the result; then the arrays, each
-    with its axis of the array that is indexed and its axis of the result, and the places in the
-    key of all that NumPy counts as arrays: integers too, if there is one."""
+    """What basic indexing does, axis by axis, once some are `flipped`, and the shape of the result;
+    then the arrays, each with its axis of the array that is indexed and its axis of the result, and
+    the places in the key of all that NumPy counts as arrays: integers too, if there is one."""
 
     start: list[Size]
     stop: list[Size]
@@ -219,11 +228,10 @@ def _plan_axis(x: Tracer, plan: _Plan, item: Any, axis: int) -> None:
         _plan_range(plan, 0, size, 1)
         plan.shape.append(size)
     else:
-        (size,) = core.fixed((size,))
-        if not -size <= item < size:
+        first = size + item if type(item) is int and item < 0 else item
+        if not (assume(AtLeast(first, 0)) and assume(AtMost(first + 1, size))):
             problem = f"index {item} is out of bounds for axis {axis} of size {size}"
             diagnostics.fail(OutOfBoundsError, "index", [x], problem)
-        first = size + item if item < 0 else item
         _plan_range(plan, first, first + 1, 1)
 
 
@@ -242,25 +250,30 @@ def _plan_range(plan: _Plan, start: Size, stop: Size, step: int) -> None:
 
 
 def _plan_slice(x: Tracer, plan: _Plan, item: slice, axis: int) -> None:
+    """x[a:b:-s] is x backwards, then [-1 - a:-1 - b:s]."""
     size = x.type.shape[axis]
-    if item == slice(None) or item == slice(None, None, -1):
-        _plan_range(plan, 0, size, 1)
-        plan.shape.append(size)
-        if item.step == -1:
-            plan.flipped.append(axis)
-        return
-    (size,) = core.fixed((size,))
-    if item.step == 0:
+    start, stop, step = item.start, item.stop, 1 if item.step is None else item.step
+    if step == 0:
         diagnostics.fail(UsageError, "index", [x], "the step of a slice cannot be 0")
-    start, stop, step = item.indices(size)
-    count = len(range(start, stop, step))
     if step < 0:
         plan.flipped.append(axis)
-        start, step = start + (count - 1) * step, -step
-    if count == 0:
-        start, step = 0, 1
-    _plan_range(plan, start, start + (count - 1) * step + 1 if count else 0, step)
-    plan.shape.append(count)
+        start, stop = (None if bound is None else -1 - bound for bound in (start, stop))
+        step = -step
+    first = _within(0 if start is None else start, size)
+    length = maximum(_within(size if stop is None else stop, size) - first, 0)
+    step = min(step, MOST_BYTES)
+    _plan_range(plan, first, first + length, step)
+    plan.shape.append(ceil_div(length, step))
+
+
+def _within(bound: Size, size: Size) -> Size:
+    """Where a bound of a slice lies in an axis; negative ones count from its end."""
+    if isinstance(bound, int) and abs(bound) >= MOST_BYTES:
+        return size if bound > 0 else 0
+    if assume(AtLeast(bound, 0)):
+        return minimum(bound, size)
+    assume(AtMost(bound, -1))
+    return maximum(size + bound, 0)
 
 
 def _sliced(x: Tracer, plan: _Plan) -> Tracer:
@@ -268,10 +281,10 @@ def _sliced(x: Tracer, plan: _Plan) -> Tracer:
         a == 0 and b == n and s == 1
         for a, b, s, n in zip(plan.start, plan.stop, plan.step, x.type.shape, strict=True)
     )
-    if not whole:
-        x = apply("slice", x, start=tuple(plan.start), stop=tuple(plan.stop), step=tuple(plan.step))
     if plan.flipped:
         x = apply("flip", x, axes=tuple(plan.flipped))
+    if not whole:
+        x = apply("slice", x, start=tuple(plan.start), stop=tuple(plan.stop), step=tuple(plan.step))
     shape = tuple(plan.shape)
     return apply("reshape", x, shape=shape) if shape != x.type.shape else apply("identity", x)
 

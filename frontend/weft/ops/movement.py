@@ -12,7 +12,8 @@ from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert, promoted
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.constraints import assume_equal, assume_is_one
+from weftc.ir.constraints import AtLeast, Divides, assume, assume_equal, assume_is_one
+from weftc.ir.size_functions import exact_quotient, floor_div
 from weftc.ir.sizes import Shape, Size, product
 from weftrt.array import Array
 from weftrt.errors import ShapeError, UsageError
@@ -34,13 +35,22 @@ def reshape(x: Any, /, shape: Any) -> Any:
 def _worked_out(x: Tracer | Array, sizes: Shape) -> Shape:
     if sizes.count(-1) > 1:
         diagnostics.fail(ShapeError, "reshape", [x], f"only one size of {sizes} may be -1")
-    total = product(core.fixed(core.sizes(x)))
-    known = product(core.fixed(tuple(s for s in sizes if s != -1)))
-    assert isinstance(total, int) and isinstance(known, int)
-    if known == 0 or total % known:
+    total, known = product(core.sizes(x)), product(tuple(s for s in sizes if s != -1))
+    size = _quotient(total, known)
+    if size is None:
         problem = f"{{0}} has {total} elements, which do not make shape {sizes}"
         diagnostics.fail(ShapeError, "reshape", [x], problem)
-    return tuple(total // known if s == -1 else s for s in sizes)
+    return tuple(size if s == -1 else s for s in sizes)
+
+
+def _quotient(total: Size, known: Size) -> Size | None:
+    """total / known, a whole number; None where it is not."""
+    if not assume(AtLeast(known, 1)):
+        return None
+    exact = exact_quotient(total, known)
+    if exact is None and assume(Divides(known, total)):
+        exact = floor_div(total, known)
+    return exact
 
 
 def transposed(x: Tracer, permutation: Sequence[int]) -> Tracer:

@@ -1,0 +1,177 @@
+"""One program for any sizes gives, at each of them, the bits of the program for that size."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.bits import assert_same_bits
+from tests.frontend.staged import run, trace_symbolic
+
+import weft as wf
+from weft import engine
+from weft.calls import Reader
+from weft.specialize import Traced
+from weftc.ir.verify import verify
+from weftrt.errors import OutOfBoundsError, ShapeError, WeftError
+
+Function = Callable[..., Any]
+
+ROWS: dict[str, Function] = {
+    "x[:4]": lambda x: x[:4],
+    "x[1:]": lambda x: x[1:],
+    "x[-3:]": lambda x: x[-3:],
+    "x[2:5]": lambda x: x[2:5],
+    "x[:-1]": lambda x: x[:-1],
+    "x[::2]": lambda x: x[::2],
+    "x[1::3]": lambda x: x[1::3],
+    "x[::-1]": lambda x: x[::-1],
+    "x[7:2:-1]": lambda x: x[7:2:-1],
+    "x[-2::-3]": lambda x: x[-2::-3],
+    "x[3:][:2]": lambda x: x[3:][:2],
+    "x[:len(x) // 2]": lambda x: x[: x.shape[0] // 2],
+    "x[x.shape[0] - 1]": lambda x: x[x.shape[0] - 1],
+    "x[0]": lambda x: x[0],
+    "x[-1]": lambda x: x[-1],
+    "x[None]": lambda x: x[None],
+    "differences": lambda x: x[1:] - x[:-1],
+    "flip": wf.flip,
+    "concat": lambda x: wf.concat([x, x[:2], x]),
+    "stack": lambda x: wf.stack([x, -x], axis=1),
+    "pad": lambda x: wf.pad(x, (1, 2), constant_values=3),
+    "reshape(-1, 1)": lambda x: x.reshape(-1, 1),
+    "reshape(2, -1)": lambda x: x.reshape(2, -1),
+    "reshape(-1, 3)": lambda x: x.reshape(-1, 3),
+    "broadcast": lambda x: wf.broadcast_to(x, (3, x.shape[0])),
+    "take": lambda x: wf.take(x, np.array([1, 0, -1])),
+    "sum": wf.sum,
+    "max": wf.max,
+    "argmax": wf.argmax,
+    "mean": wf.mean,
+    "var": wf.var,
+    "any": lambda x: wf.any(x > 0),
+    "softmax": wf.nn.softmax,
+    "logsumexp": wf.logsumexp,
+    "x @ x": lambda x: x @ x,
+    "outer": lambda x: wf.outer(x, x),
+    "sort": wf.sort,
+    "standard": lambda x: (x - wf.mean(x)) / (wf.std(x) + 1),
+    "size": lambda x: x * x.shape[0],
+    "arange": lambda x: x + wf.arange(x.shape[0]),
+    "where": lambda x: wf.where(x > 0, x, 0),
+}
+MATRICES: dict[str, Function] = {
+    "x.T": lambda x: x.T,
+    "x[:, 1:]": lambda x: x[:, 1:],
+    "x[1:, :-1]": lambda x: x[1:, :-1],
+    "x[::2, ::-1]": lambda x: x[::2, ::-1],
+    "x[:, 0]": lambda x: x[:, 0],
+    "reshape(-1)": lambda x: x.reshape(-1),
+    "reshape(m, n)": lambda x: x.reshape(x.shape[1], x.shape[0]),
+    "reshape(m, -1)": lambda x: x.reshape(x.shape[1], -1),
+    "reshape(-1, 2)": lambda x: x.reshape(-1, 2),
+    "sum(0)": lambda x: x.sum(axis=0),
+    "sum(1)": lambda x: x.sum(axis=1),
+    "sum": lambda x: x.sum(),
+    "max(0)": lambda x: wf.max(x, axis=0),
+    "prod(1)": lambda x: wf.prod(x, axis=1),
+    "softmax(0)": lambda x: wf.nn.softmax(x, axis=0),
+    "softmax(1)": lambda x: wf.nn.softmax(x, axis=1),
+    "centered": lambda x: x - wf.mean(x, axis=0, keepdims=True),
+    "layer_norm": lambda x: wf.nn.layer_norm(x, wf.ones(x.shape[1]), wf.zeros(x.shape[1])),
+    "x @ x.T": lambda x: x @ x.T,
+    "x.T @ x": lambda x: x.T @ x,
+    "einsum": lambda x: wf.einsum("ij,kj->ik", x, x),
+    "x @ x[0]": lambda x: x @ x[0],
+    "concat(1)": lambda x: wf.concat([x, x[:, :1], x], axis=1),
+    "pad": lambda x: wf.pad(x, ((1, 0), (0, 2))),
+    "stack": lambda x: wf.stack([x, x * 2], axis=1).reshape(-1),
+    "outer sum": lambda x: x.sum(axis=1, keepdims=True) + x.sum(axis=0),
+    "attention": lambda x: wf.nn.softmax(x @ x.T, axis=-1) @ x,
+    "triangle": lambda x: wf.where(
+        wf.arange(x.shape[0])[:, None] >= wf.arange(x.shape[1]), x, -np.inf
+    ),
+}
+"""Functions of an array of n, and of one of n, m."""
+
+
+def values(*shape: int) -> Any:
+    """Numbers of both signs and both zeros."""
+    found = np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
+    found.reshape(-1)[::3] = -0.0
+    return found
+
+
+class AnySize:
+    """A function compiled once for any sizes."""
+
+    def __init__(self, function: Function, example: Any) -> None:
+        self.function = function
+        call = Reader(function, (), freeze=False).read((example,), {})
+        traced = trace_symbolic(function, call)
+        assert isinstance(traced, Traced)
+        verify(traced.graph)
+        self._traced = traced
+        self._executable, _ = engine.executable(traced.graph)
+
+    def run(self, x: Any) -> Any | None:
+        """Its result; None where the sizes are not allowed."""
+        try:
+            found = self._executable.run((x, *self._traced.captured))
+        except (ShapeError, OutOfBoundsError):
+            return None
+        return self._traced.result.unflatten([found[index] for index in self._traced.outputs])
+
+    def agrees(self, x: Any) -> bool:
+        """Whether the sizes of `x` are allowed; the bits are those of its own program then. What is
+        an error for these sizes is not allowed."""
+        found = self.run(x)
+        try:
+            expected = run(self.function, x)
+        except WeftError:
+            assert found is None
+            return True
+        if found is not None:
+            assert_same_bits(np.asarray(found), expected)
+        return found is not None
+
+
+def gradient(function: Function) -> Function:
+    """The gradient of a sum with weights that differ, and some that are -0."""
+
+    def weighted(x: Any) -> Any:
+        y = function(x)
+        weights = wf.reshape(wf.arange(y.size), y.shape).astype(wf.float32) - 2
+        return wf.sum(y * wf.where(weights == 0, -0.0, weights))
+
+    return wf.grad(weighted)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows(name: str) -> None:
+    program = AnySize(ROWS[name], values(6))
+    allowed = [program.agrees(values(n)) for n in range(10)]
+    assert sum(allowed) >= (4 if "reshape" in name else 8)
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_matrices(name: str) -> None:
+    program = AnySize(MATRICES[name], values(6, 4))
+    shapes = list(itertools.product(range(10), range(5)))
+    assert sum(program.agrees(values(*shape)) for shape in shapes) >= 20
+
+
+@pytest.mark.parametrize("name", [n for n in ROWS if n not in ("any", "argmax")])
+def test_gradients_of_rows(name: str) -> None:
+    program = AnySize(gradient(ROWS[name]), values(6))
+    assert sum(program.agrees(values(n)) for n in range(10)) >= 3
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_gradients_of_matrices(name: str) -> None:
+    program = AnySize(gradient(MATRICES[name]), values(6, 4))
+    shapes = list(itertools.product((0, 1, 2, 3, 6, 9), (0, 1, 2, 4)))
+    assert sum(program.agrees(values(*shape)) for shape in shapes) >= 6
