@@ -198,3 +198,15 @@ def symbolic_chain(x: Inputs) -> Node:
 def sizes(x: Inputs) -> Node:
     count = build.convert(op("size", size=N * 3 + M), dtypes.float32)
     return op("mul", op("reshape", x(N, M), shape=(N * M,)), build.expand(count, (N * M,), ()))
+
+
+def two_products(x: Inputs) -> tuple[Node, ...]:
+    """The first result is written before the last time that the first input is read."""
+    a, b = x(24, 24), x(24, 24)
+    first = matmul(op("add", a, b), b)
+    return first, matmul(first, a)
+
+
+def flipped_square(x: Inputs) -> Node:
+    a = x(400)
+    return op("mul", op("flip", a, axes=(0,)), a)

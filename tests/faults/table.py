@@ -19,13 +19,15 @@ Build = Callable[[Inputs], Any]
 
 @dataclass(frozen=True)
 class Fault:
-    """In the function `place`, `right` becomes `wrong`."""
+    """In the function `place`, `right` becomes `wrong`. The program may have the memory of the
+    inputs number `donated`."""
 
     name: str
     place: str
     right: str
     wrong: str
     program: Build
+    donated: tuple[int, ...] = ()
 
 
 _SIMPLIFY = "weftc.passes.simplify"
@@ -730,6 +732,22 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "inner = arena + memory.scratch.get((index, BODIES), 0)",
             "inner = arena",
             control.sorted_in_loop,
+        ),
+        Fault(
+            "a result lies in an input that is read later",
+            f"{_ASSEMBLY}.donation:_Lives.follow",
+            "self._read.get(given, -1) < self._written[output]",
+            "True",
+            programs.two_products,
+            donated=(0,),
+        ),
+        Fault(
+            "a kernel writes over what it reads elsewhere",
+            f"{_ASSEMBLY}.donation:_Lives._in_place",
+            "runs_in_place(loops, read, written)",
+            "True",
+            programs.flipped_square,
+            donated=(0,),
         ),
         Fault(
             "a routine is given its result first",

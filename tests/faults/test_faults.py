@@ -31,7 +31,7 @@ def _graph(program: Build) -> Graph:
     return x.graph(*(outputs if isinstance(outputs, tuple) else (outputs,)))
 
 
-def _compile(graph: Graph, stage: str, folder: Path) -> None:
+def _compile(graph: Graph, stage: str, folder: Path, donated: tuple[int, ...] = ()) -> None:
     """Compile at level 2, for CUDA too where a stage of it is tried."""
 
     def module(text: str, functions: Sequence[LoopFunction]) -> CudaKernel:
@@ -45,7 +45,7 @@ def _compile(graph: Graph, stage: str, folder: Path) -> None:
 
     on_threads = module if stage == "CUDA emission" else None
     native = Native(trial.run_kernel, trial.run_program, on_threads)
-    stages = pipeline.stages(graph, host(), ValueValidator(native))
+    stages = pipeline.stages(graph, host(), ValueValidator(native), donated=donated)
     assert stages.program.outputs
     if stage in CUDA:
         assert "__global__" in stages.cuda
@@ -60,10 +60,10 @@ def test_a_fault_is_found_and_its_stage_named(stage: str, fault: Fault, tmp_path
     if stage == "CUDA emission" and compiler() is None:
         pytest.skip("no C++ compiler")
     graph = _graph(fault.program)
-    _compile(graph, stage, tmp_path / "right")
+    _compile(graph, stage, tmp_path / "right", fault.donated)
     with (
         planted(fault.place, fault.right, fault.wrong),
         pytest.raises(Miscompiled) as caught,
     ):
-        _compile(graph, stage, tmp_path / "wrong")
+        _compile(graph, stage, tmp_path / "wrong", fault.donated)
     assert caught.value.stage == stage, str(caught.value)

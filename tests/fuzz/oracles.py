@@ -18,6 +18,7 @@ from tests.fuzz.reference.values import Bounded
 import weft as wf
 from weft import tree
 from weftc.ir.types import TensorType
+from weftrt.array import is_donated
 from weftrt.cpu import threads
 
 Array = np.ndarray[Any, Any]
@@ -91,6 +92,8 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
             yield "eager", run.eager
     if number % 4 == 0:
         yield "threads", run.threads
+    if number % 5 == 0:
+        yield "donated", run.donated
 
 
 class Run:
@@ -154,6 +157,16 @@ class Run:
                 same(self.found, results(self.compiled(*self.arguments)))
         finally:
             threads.set_threads(before)
+
+    def donated(self) -> None:
+        """With the memory of its arguments it gives the same bits, and they are no more."""
+        names = [n for n, i in zip(self.program.names(), self.program.inputs) if not i.captured]
+        compiled = wf.jit(self.function, donate_argnames=names)
+        for _ in range(2):
+            given = [wf.asarray(a) if isinstance(a, np.ndarray) else a for a in self.arguments]
+            same(results(compiled(*given)), self.found)
+            if not all(is_donated(a) for a in given if isinstance(a, wf.Array)):
+                raise Disagreement("a donated array is as it was")
 
     def float64(self) -> None:
         """NumPy in float64 gives nearly the same."""
