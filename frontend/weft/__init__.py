@@ -115,7 +115,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _loaded(name: str) -> Any:
-    """A name that needs the array type; its operators are installed first."""
+    """A name that needs the array type; its operators are installed first. The native runtime, if
+    it must be compiled, is so while the compiler's modules come in."""
+    importlib.import_module("weftrt.cpu.native.library").begin()
+    importlib.import_module("weftc.pipeline")
     importlib.import_module("weft.operators")
     public = importlib.import_module("weft.boundary").public
     globals()["__getattr__"] = public(__getattr__)  # from now on errors show no frames of ours

@@ -132,6 +132,11 @@ class Linker:
         """Whether the object of link_built is there, or would be for the next process."""
         return self._store.problem() is None or self._store.get(self._key(identity)) is not None
 
+    def has(self, identity: str) -> bool:
+        """Whether link_built finds the object, damaged or not."""
+        key = self._key(identity)
+        return key in self._codes or self._store.holds(key)
+
     def assembly(self, llvm: str) -> str:
         """The machine code of a module as text, to be read."""
         with self._lock, deferred(), self._parsed("assembly", llvm) as module:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from functools import cache, partial
@@ -243,18 +244,52 @@ def exported() -> list[str]:
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class _Build:
+    """How the runtime's code is had: who links it, under which symbol, and what stands for it."""
+
+    native: linker.Linker
+    symbol: str
+    identity: str
+    thorough: bool
+
+    def code(self) -> linker.Code:
+        """The code, from memory, from the disk or compiled now. It is kept for good: it is in use
+        until the very end of the process."""
+        code = self.native.link_built(self.symbol, self.identity, self._text)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
+        return code
+
+    def _text(self) -> str:
+        return source_text(host().triple, self.symbol, self.thorough)
+
+    def attempt(self) -> None:
+        """`code`, whose errors are left to who needs it."""
+        with suppress(Exception):
+            self.code()
+
+
+@cache
+def _build() -> _Build:
+    symbol = f"weft_runtime_{source_digest()}"
+    if linker.default().lasts(symbol):
+        return _Build(linker.default(), symbol, symbol, thorough=True)
+    spare = linker.Linker(host(), spare_store())
+    return _Build(spare, symbol, f"{symbol} quick", thorough=False)
+
+
+def begin() -> None:
+    """Compile the runtime on another thread, should it have to be compiled; `library` waits for
+    it. LLVM leaves the GIL, so that the caller can import the rest of Weft meanwhile."""
+    build = _build()
+    if not build.native.has(build.identity):
+        with suppress(RuntimeError):  # no thread to be had
+            threading.Thread(target=build.attempt, name="weft compiles").start()
+
+
 def _link() -> dict[str, int]:
-    """The addresses of the exports. The code is kept for good: it is in use until the very end of
-    the process."""
-    triple, symbol = host().triple, f"weft_runtime_{source_digest()}"
-    native, identity = linker.default(), symbol
-    thorough = native.lasts(symbol)
-    if not thorough:
-        native, identity = linker.Linker(host(), spare_store()), f"{symbol} quick"
-    code = native.link_built(
-        symbol, identity, lambda: source_text(triple, symbol, thorough=thorough)
-    )
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
+    """The addresses of the exports."""
+    code = _build().code()
     names = [*exported(), "STATE"]
     return dict(zip(names, (ctypes.c_void_p * len(names)).from_address(code.address)))
 

@@ -128,9 +128,16 @@ def _string_global(name: str, text: str) -> str:
 
 def _definitions(file: str) -> dict[int, ast.FunctionDef]:
     """The functions of a source file by the lines where they begin."""
-    tree = ast.parse("".join(linecache.getlines(file)))
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    return {min([n.lineno, *(d.lineno for d in n.decorator_list)]): n for n in found}
+    found: dict[int, ast.FunctionDef] = {}
+    pending: list[ast.AST] = [ast.parse("".join(linecache.getlines(file)))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef):
+            found[min([node.lineno, *(d.lineno for d in node.decorator_list)])] = node
+        for block in ("body", "orelse"):  # of statements, in which alone functions are
+            inside = getattr(node, block, ())
+            pending += inside if isinstance(inside, list) else ()
+    return found
 
 
 class FunctionTranslator:
