@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,12 +53,19 @@ class Place:
     axis: int
 
 
+class Example(np.ndarray[Any, Any]):
+    """An array that stands for those of other sizes too: `names` are the symbols of its axes."""
+
+    names: Mapping[int, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Call:
     """One call, its arguments bound to parameters as far as they can be: `structure` is that of
     (args, kwargs) with static arguments inside; `leaves` are arrays and Python scalars, and `names`
     what to call them. `indirect` says which arguments the native guard cannot take, and why;
-    `donated` numbers the leaves that are Arrays which the caller gives up."""
+    `donated` numbers the leaves that are Arrays which the caller gives up; `named` are sizes that
+    stand for any."""
 
     structure: Structure
     leaves: tuple[Leaf, ...]
@@ -66,6 +73,7 @@ class Call:
     indirect: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     donated: tuple[int, ...] = ()
+    named: Mapping[Place, str] = field(default_factory=dict)
 
     def statics(self) -> list[Any]:
         """The values of the static arguments."""
@@ -77,6 +85,16 @@ class Call:
             if part.kind is Static:
                 found.append(part.extra.value)
         return found
+
+
+def _names_of_sizes(leaves: Sequence[Any]) -> dict[Place, str]:
+    """The names that sizes of examples have."""
+    return {
+        Place(number, axis): name
+        for number, leaf in enumerate(leaves)
+        if type(leaf) is Example
+        for axis, name in leaf.names.items()
+    }
 
 
 class Reader:
@@ -164,6 +182,7 @@ class Reader:
             indirect=tuple(f"{name} {why}" for name, leaf in found if (why := indirect(leaf))),
             shapes=tuple(getattr(leaf, "shape", ()) for _, leaf in found),
             donated=self._donations(found) if self._donated else (),
+            named=_names_of_sizes([leaf for _, leaf in found]),
         )
 
     def _donations(self, found: Sequence[tuple[str, Any]]) -> tuple[int, ...]:

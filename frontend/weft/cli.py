@@ -88,7 +88,8 @@ def _add_function(parser: argparse.ArgumentParser) -> None:
         "--args",
         default="",
         metavar="TYPES",
-        help="""the arguments, types in place of arrays: 'f32[64,784], {"w": f32[3]}, rate=2'""",
+        help="""the arguments, types in place of arrays: 'f32[64,784], {"w": f32[3]}, rate=2'; a
+        name in place of a size, as in f32[n,784], stands for any""",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -199,9 +199,11 @@ class Dispatcher:
         """A call taken apart."""
         return self._reader.read(args, kwargs)
 
-    def trace(self, call: Call) -> Traced:
-        """The function's graph for `call`, with symbols for some sizes if it takes any."""
-        places = self._dynamic.places(call, (entry.changed(call) for entry in self._entries))
+    def trace(self, call: Call, known: Iterable[Entry] = ()) -> Traced:
+        """The function's graph for `call`, with symbols for some sizes if it takes any: those that
+        are named, and those that are others than in `known` entries."""
+        places = self._dynamic.places(call, (entry.changed(call) for entry in known))
+        places = dict(call.named) | places
         if not places:
             return specialize.trace(self.function, self.name, call)
         traced = specialize.trace_symbolic(
@@ -303,10 +305,10 @@ class Dispatcher:
         """The trace for `call`, and what it depends on; that is not certain after a trace that
         changed it."""
         if self.eager:
-            traced = self.trace(call)
+            traced = self.trace(call, self._entries)
             return traced, Dependence(tuple(map(FixedInput, traced.captured)), ())
         before = Surroundings(self.function, call.statics())
-        traced = self.trace(call)
+        traced = self.trace(call, self._entries)
         unchanged = before.are_unchanged()
         depends = before.dependence(traced, len(call.leaves))
         return traced, replace(depends, certain=depends.certain and unchanged)

@@ -43,6 +43,9 @@ def text(x):
 
 def tree(p, x, power, *, scale):
     return (x @ p["w"] + p["b"]) ** power[0] * scale
+
+def values(x):
+    return sum(x[i] for i in range(x.shape[0]))
 """
 BROKEN = {"syntax.py": "def f(x:\n", "imports.py": "\nimport no_such_module\n", "notes.txt": ""}
 LAYER = "program.py:layer"
@@ -90,7 +93,7 @@ WRONG: list[tuple[Sequence[str], str]] = [
     (("dump", LAYER, "--args", "f32[2], f32[3], rate=2"), "an unexpected keyword argument 'rate'"),
     (("dump", LAYER, "--args", "f32[2] f32[3]"), "cannot read 'f32[2] f32[3]'"),
     (("dump", LAYER, "--args", "f16[2],f32[3]"), "there is no dtype f16; there are: bool, u8"),
-    (("dump", LAYER, "--args", "f32[2,-3],f32[3]"), "sizes are whole numbers, got [2,-3]"),
+    (("dump", LAYER, "--args", "f32[2,-3],f32[3]"), "sizes are whole numbers or names, got [2,-3]"),
     (("dump", LAYER, "--args", "f32[9999999999,9999999999],f32[]"), "no array has the shape"),
     (("dump", LAYER, "--args", TYPES, "--stage", "hlo"), "no stage 'hlo'; there are graph,"),
     (("dump", LAYER, "--args", "f32[2,3],f32[5,4]"), "program.py:13: x @ w: matmul: x has shape"),
@@ -98,6 +101,10 @@ WRONG: list[tuple[Sequence[str], str]] = [
     (("dump", "program.py:raises", "--args", "f32[]"), "program.py:20: ValueError: my own"),
     (("dump", "program.py:branches", "--args", "f32[2]"), "program.py:23: x.sum() > 0: a branch"),
     (("dump", "program.py:text", "--args", "f32[2]"), "text returns a str ('text')"),
+    (
+        ("dump", "program.py:values", "--args", "f32[n,3]"),
+        "values cannot be compiled for any size: x.shape[0] is ",
+    ),
     (("cache", "shrink"), "invalid choice: 'shrink'"),
     (("demo", "--data", "cats"), "invalid choice: 'cats'"),
     (("demo", "--epochs", "0"), "expected a positive whole number, got '0'"),
@@ -174,6 +181,16 @@ def test_explain_counts_work(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert out.startswith("reduced: 1 kernel\n") and "12 kB in, 4 B out; 9 kop\n" in out
     assert run("explain", LAYER, "--args", "f32[2,3],f32[3,4]") == 0
     assert "72 B in, 32 B out; 56 op\n" in capsys.readouterr().out
+
+
+def test_sizes_that_stand_for_any(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("dump", LAYER, "--args", "f32[n,3],f32[3,m]") == 0
+    out = capsys.readouterr().out
+    assert "f32[n,3]" in out and "f32[n,m]" in out and "where m >= 2\n" in out
+    assert run("explain", LAYER, "--args", "f32[n,n],f32[n,4]") == 0
+    assert "reads  f32[n,n] x\n" in capsys.readouterr().out
+    assert run("dump", "program.py:reduced", "--args", "f32[batch]", "--stage", "llvm") == 0
+    assert "define" in capsys.readouterr().out
 
 
 def test_huge_arguments_take_no_memory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """Example arguments of a function from text, as the command line takes them.
 
 The text is what stands between the parentheses of a call, with types in place of arrays:
-`f32[64,784], {"w": f32[784,10], "b": f32[]}, 2, rate=0.1`.
+`f32[64,784], {"w": f32[784,10], "b": f32[]}, 2, rate=0.1`. A name in place of a size, `f32[n,784]`,
+stands for any; one name is one size.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.calls import Example
 from weftrt import dtypes
 from weftrt.errors import UsageError
 
@@ -83,10 +85,21 @@ def _array(short: str, sizes: ast.expr) -> np.ndarray[Any, Any]:
         raise UsageError(f"there is no dtype {short}; there are: {', '.join(dtypes.BY_SHORT)}")
     items = sizes.elts if isinstance(sizes, ast.Tuple) else [sizes]
     text = ",".join(map(ast.unparse, items))
-    shape = [i.value for i in items if isinstance(i, ast.Constant) and type(i.value) is int]
-    if len(shape) < len(items):
-        raise UsageError(f"sizes are whole numbers, got [{text}]")
+    shape = [_size(item, text) for item in items]
     try:
-        return np.broadcast_to(np.ones((), dtype.dtype), tuple(shape))
+        array = np.broadcast_to(np.ones((), dtype.dtype), shape)
     except ValueError:
         raise UsageError(f"no array has the shape [{text}]") from None
+    example = array.view(Example)
+    example.names = {axis: i.id for axis, i in enumerate(items) if isinstance(i, ast.Name)}
+    return example
+
+
+def _size(item: ast.expr, text: str) -> int:
+    """A size, or for a name some size that is nobody else's and divides well."""
+    match item:
+        case ast.Constant(value=int(size)) if type(size) is int:
+            return size
+        case ast.Name(id=name):
+            return 96 * (1 + int.from_bytes(name.encode()) % 97)
+    raise UsageError(f"sizes are whole numbers or names, got [{text}]")

@@ -141,7 +141,11 @@ def lower(compiled: Any, *args: Any, **kwargs: Any) -> Lowered:
     """The stages of compiling this function for these arguments. Nothing is run."""
     dispatcher = compiled._dispatcher
     call = dispatcher.read(args, kwargs)
-    return Lowered(dispatcher.trace(call).graph, call.donated)
+    traced = dispatcher.trace(call)
+    if call.named and traced.fixed:
+        needed = "; ".join(traced.fixed)
+        raise UsageError(f"{dispatcher.name} cannot be compiled for any size: {needed}")
+    return Lowered(traced.graph, call.donated)
 
 
 def ir(compiled: Any, *args: Any, stage: str = "graph", **kwargs: Any) -> str:
