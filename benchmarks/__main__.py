@@ -24,18 +24,21 @@ SUITES = (
     "symbolic",
 )
 
+ALONE = ("memory", "startup")
+"""Suites of other figures than times of cases."""
+
 
 def main() -> int:
     """Run the suites; exit status 1 when a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join((*SUITES, "startup")))
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join((*SUITES, *ALONE)))
     parser.add_argument("--threads", type=int, default=1, help="for every library (default 1)")
     parser.add_argument("--json", metavar="FILE", help="also write the rows here")
     options = parser.parse_args()
-    chosen = options.suites or [*SUITES, "startup"]
-    unknown = [s for s in chosen if s not in (*SUITES, "startup")]
+    chosen = options.suites or [*SUITES, *ALONE]
+    unknown = [s for s in chosen if s not in (*SUITES, *ALONE)]
     if unknown:
-        parser.error(f"no suite {unknown[0]}; there are: {', '.join((*SUITES, 'startup'))}")
+        parser.error(f"no suite {unknown[0]}; there are: {', '.join((*SUITES, *ALONE))}")
     peers.set_threads(options.threads)
 
     from benchmarks import harness
@@ -46,7 +49,7 @@ def main() -> int:
     holds = True
     for name in chosen:
         module = importlib.import_module(f"benchmarks.{name}")
-        if name == "startup":
+        if name in ALONE:
             holds &= module.run()
             continue
         for case in module.cases():
