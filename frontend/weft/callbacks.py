@@ -11,6 +11,7 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.ops import core
 from weft.promotion import dtype_of
+from weft.symbolic import SymbolicInt
 from weft.tracing import SCALAR_DTYPES, Tracer, effect, lift, scalar_item, state
 from weft.tree import Structure
 from weftc.ir.location import Location
@@ -68,7 +69,7 @@ def call(
         caller,
         diagnostics.user_location(),
         [None if place in arrays else leaf for place, leaf in enumerate(leaves)],
-        {place: getattr(leaf, "weak", False) for place, leaf in arrays.items()},
+        {place: _is_number(leaf) for place, leaf in arrays.items()},
         arguments,
         types,
         results,
@@ -83,7 +84,12 @@ def call(
     return results.unflatten(traced)
 
 
-_ARRAYS = (Tracer, Array, np.ndarray)
+_ARRAYS = (Tracer, Array, np.ndarray, SymbolicInt)
+"""What a program hands over: its values, and sizes that it knows when it runs."""
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, SymbolicInt) or getattr(leaf, "weak", False)
 
 
 def _numpy(item: Any) -> Host:

@@ -192,3 +192,27 @@ def test_sizes_of_results_may_depend_on_those_of_arguments() -> None:
     for size in (1, 2, 5, 9, 0):
         x = np.arange(size, dtype="f4")
         np.testing.assert_array_equal(reversed_(x), x[::-1])
+
+
+def test_one_program_calls_back_for_any_size() -> None:
+    def twice(x: Any, size: Any) -> Any:
+        assert type(size) is int and size == len(x)
+        return np.concatenate([x, x])
+
+    @wf.jit
+    def program(x: Any) -> Any:
+        (size,) = x.shape
+        return wf.callback(twice, like((2 * size,)), x, size) + 1
+
+    for size in (3, 4, 7, 1, 0):
+        x = np.arange(size, dtype="f4")
+        np.testing.assert_array_equal(program(x), np.concatenate([x, x]) + 1)
+    assert len(program.cache_report()) == 2
+
+    @wf.jit
+    def wrong(x: Any) -> Any:
+        return wf.callback(lambda x: x[1:], x, x)
+
+    for size in (3, 4, 7):
+        with pytest.raises(ShapeError, match=rf"shape \({size - 1},\), .*\({size},\)"):
+            wrong(np.arange(size, dtype="f4"))

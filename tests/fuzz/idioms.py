@@ -9,6 +9,7 @@ from tests.fuzz.drawer import Drawer
 from tests.fuzz.program import Literal, Operand
 from tests.fuzz.reference.values import Bounded, Invalid
 from tests.fuzz.rules import control
+from tests.fuzz.rules.checks import check
 from tests.fuzz.rules.elementwise import (
     activation,
     binary,
@@ -205,7 +206,7 @@ COMMON: tuple[Rule, ...] = (
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
     *(sorting, sorting, rows_in_order),
-    *(branch, branch),
+    *(branch, branch, check),
 )
 ALL: tuple[Rule, ...] = (
     *COMMON,

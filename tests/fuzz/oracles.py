@@ -17,6 +17,7 @@ from tests.fuzz.reference.values import Bounded
 
 import weft as wf
 from weft import tree
+from weft.errors import CheckError
 from weftc.ir.types import TensorType
 from weftrt.array import is_donated
 from weftrt.cpu import threads
@@ -54,6 +55,26 @@ class Disagreement(Exception):
 def results(value: Any) -> list[Array]:
     """The arrays of what a program returned."""
     return [np.asarray(leaf) for leaf in tree.leaves(value)]
+
+
+def outcome(run: Callable[[], Any]) -> list[Array]:
+    """The arrays that a program returned, or what the check said that it failed."""
+    try:
+        return results(run())
+    except CheckError as error:
+        return [_letters(str(error).rpartition(": ")[2])]
+
+
+def _letters(text: str) -> Array:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _fails(found: list[Array], program: Program) -> bool:
+    """Whether a program has to fail; Disagreement if it does not, by the right check."""
+    failure = program.failure()
+    if failure is not None:
+        same(found, [_letters(failure)])
+    return failure is not None
 
 
 def check(program: Program, number: int, counts: Counts) -> Failure | None:
@@ -110,31 +131,31 @@ class Run:
 
     def compile(self) -> None:
         """It compiles and runs."""
-        self.found = results(self.compiled(*self.arguments))
+        self.found = outcome(lambda: self.compiled(*self.arguments))
 
     def again(self) -> None:
         """A second call, which is native, gives the same bits, and leaves the first result and
         the arguments alone."""
         first, before = [f.copy() for f in self.found], [np.copy(a) for a in self.arguments]
-        same(results(self.compiled(*self.arguments)), first)
+        same(outcome(lambda: self.compiled(*self.arguments)), first)
         same(self.found, first)
         same([np.asarray(a) for a in self.arguments], before)
 
     def interpreter(self) -> None:
         """The graph interpreter gives the same bits."""
-        same(self.found, results(self.staged.run(*self.arguments)))
+        same(self.found, outcome(lambda: self.staged.run(*self.arguments)))
 
     def rebound(self) -> None:
         """Other arrays under the global names give what a function gives that never saw those
         before, without tracing again."""
         other = self.program.rebound()
         self.module |= other.captured()
-        found = results(self.compiled(*self.arguments))
-        same(found, results(_staged(self.function, self.arguments).run(*self.arguments)))
+        found = outcome(lambda: self.compiled(*self.arguments))
+        same(found, outcome(lambda: _staged(self.function, self.arguments).run(*self.arguments)))
         if not self.program.argnums:
             self._all_near(found, other)
         self.module |= self.program.captured()
-        same(self.found, results(self.compiled(*self.arguments)))
+        same(self.found, outcome(lambda: self.compiled(*self.arguments)))
         if len(self.compiled.cache_report()) != 1:
             raise Disagreement(f"traced again: {self.compiled.cache_report()[-1]}")
 
@@ -146,7 +167,7 @@ class Run:
     def eager(self) -> None:
         """Call by call it gives the same bits."""
         arrays = [wf.asarray(a) if isinstance(a, np.ndarray) else a for a in self.arguments]
-        same(self.found, results(self.function(*arrays)))
+        same(self.found, outcome(lambda: self.function(*arrays)))
 
     def threads(self) -> None:
         """On 1, 2 and 3 threads it gives the same bits."""
@@ -154,7 +175,7 @@ class Run:
         try:
             for count in (1, 2, 3):
                 threads.set_threads(count)
-                same(self.found, results(self.compiled(*self.arguments)))
+                same(self.found, outcome(lambda: self.compiled(*self.arguments)))
         finally:
             threads.set_threads(before)
 
@@ -173,6 +194,8 @@ class Run:
         self._all_near(self.found, self.program)
 
     def _all_near(self, results: list[Array], program: Program) -> None:
+        if _fails(results, program):
+            return
         values = program.values()
         for found, output in zip(results, program.outputs, strict=True):
             self._near(found, values[output])
@@ -195,6 +218,8 @@ class Run:
     def differences(self) -> None:
         """Finite differences of the value have the gradient's slope, where nothing in between is
         rounded to float32, of which the differences would see the steps."""
+        if _fails(self.found, self.program):
+            return
         value, *gradients = self.found
         types = [n.value_type for n in self.staged.traced.graph.all_nodes()]
         if any(isinstance(t, TensorType) and t.dtype is wf.float32 for t in types):

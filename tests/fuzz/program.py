@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from tests.fuzz.reference.checks import passes
 from tests.fuzz.reference.control import CONTROL
 from tests.fuzz.reference.movement import Place
 from tests.fuzz.reference.namespace import COMPARISONS, FUNCTIONS, ROWWISE
@@ -280,6 +281,19 @@ def _key_text(item: Any, arrays: list[str]) -> str:
     return ":".join(ends) + ("" if item.step is None else f":{item.step}")
 
 
+_CHECKED = [
+    "def checked(x, bound):",
+    '    wf.debug.check((x <= bound) | (x != x), f"beyond {bound}")',
+    "    return x",
+    "",
+    "",
+]
+
+
+def _checked(instruction: Instruction, operands: list[str]) -> str:
+    return f"checked({operands[0]}, {instruction.options['bound']!r})"
+
+
 _STYLES: dict[str, Callable[[Instruction, list[str]], str]] = {
     "method": _method,
     "operator": _operator,
@@ -292,6 +306,7 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
     "einsum": _einsum,
     "index": _index,
     "top_k": _top_k,
+    "checked": _checked,
     "literal_power": _power,
     "one_hot": _positional("num_classes"),
     "astype": _positional("dtype"),
@@ -424,6 +439,16 @@ class Program:
         self._check(found)
         return found
 
+    def failure(self) -> str | None:
+        """What the first check that fails says."""
+        values = self.values()
+        for instruction in self.instructions:
+            if instruction.name == "checked":
+                bound = instruction.options["bound"]
+                if not passes(values[instruction.sources()[0]], bound):
+                    return f"beyond {bound}"
+        return None
+
     def _check(self, found: list[Bounded]) -> None:
         if any(found[o].weak for o in self.outputs) or not self.outputs:
             raise Invalid("a scalar is no result")
@@ -438,7 +463,8 @@ class Program:
             made = instruction.lines(names[:position], names[position])
             lines += [f"    {line}" for line in made]
         lines.append(f"    return {', '.join(names[o] for o in self.outputs)}")
-        return "\n".join([*lines, "", "", *self._run_lines(names), ""])
+        prelude = _CHECKED if any("checked(" in line for line in lines) else []
+        return "\n".join([*prelude, *lines, "", "", *self._run_lines(names), ""])
 
     def _parameters(self, names: list[str]) -> str:
         return ", ".join(n for n, i in zip(names, self.inputs) if not i.captured)

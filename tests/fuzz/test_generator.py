@@ -48,6 +48,12 @@ def test_what_people_write_is_drawn() -> None:
     assert any(len(p.outputs) > 1 for p in programs)
 
 
+def test_some_programs_fail_a_check() -> None:
+    programs = [p for p in map(draw_values, range(1500)) if p.failure() is not None]
+    assert 1 < len(programs) < 150
+    assert check(programs[0], 0, Counts()) is None
+
+
 def test_gradients_are_of_several_arguments_and_of_gradients() -> None:
     programs = [draw_gradients(n) for n in range(200)]
     assert any(len(p.argnums) > 1 for p in programs)

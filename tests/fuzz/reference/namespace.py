@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from tests.fuzz.reference import elementwise, movement, reductions, sorting
+from tests.fuzz.reference import checks, elementwise, movement, reductions, sorting
 from tests.fuzz.reference.values import INTEGERS, Bounded, Invalid, as_float, exactly, moved
 
 Reference = Callable[..., Bounded]
@@ -89,6 +89,7 @@ FUNCTIONS: dict[str, Reference] = {
     **_public(elementwise, "where", "clip", "literal_power"),
     **_public(reductions, *REDUCTIONS, *ROWWISE),
     **_public(sorting, *SORTING),
+    "checked": checks.checked,
     **_public(movement, *MOVEMENT, *PRODUCTS, *CREATION),
     "nn.relu": relu,
     "nn.silu": silu,
