@@ -111,3 +111,12 @@ def test_a_narrow_row_whose_places_need_more_than_half_a_word_is_told() -> None:
     x = np.zeros((1, 1), np.float32)
     places = np.zeros((1, 1), np.int64)
     assert _call("weft_sort_f32", [x, places], 1, 1 << 33, 1, 2, 1, 0) == 0
+
+
+def test_a_long_row_is_sorted_in_parts() -> None:
+    x = np.random.default_rng(1).integers(0, 1000, (1, 3_000_000)).astype(np.float64)
+    places = np.argsort(-x, kind="stable")
+    for kept in (x.size, 1000, 5):
+        values, found = _top(x, kept, LARGEST)
+        np.testing.assert_array_equal(found, places[:, :kept])
+        np.testing.assert_array_equal(values, np.take_along_axis(x, places, -1)[:, :kept])

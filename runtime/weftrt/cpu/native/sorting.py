@@ -26,6 +26,8 @@ FEW = 32
 """As many of a row are kept while it is read."""
 PIECE_NANOSECONDS, ELEMENT_NANOSECONDS = 20_000, 20
 """What a piece of parallel work takes at least, and an element about."""
+PART = 1 << 20
+"""So many elements are gone through before somebody looks for signals."""
 DIGIT_BITS, RADIX, DIGIT_MASK = 8, 256, 255
 HALF, LOW_HALF = 32, 0xFFFFFFFF
 
@@ -48,6 +50,24 @@ class Rows(Struct):
     flipped: I64
     nan_key: I64
     failed: I64
+
+
+@native
+def part_end(begin: I64, length: I64) -> I64:
+    """Where a part of a loop that begins there ends."""
+    return begin + PART if length - begin > PART else length
+
+
+@native
+def gives_up(length: I64) -> Bool:
+    """Whether a loop over so many elements may have been left early."""
+    return length > PART and weft_interrupted()
+
+
+@native
+def goes_on(begin: I64) -> Bool:
+    """Whether to begin another part, and not to end the program, which then reads no result."""
+    return begin == 0 or not weft_interrupted()
 
 
 @native
@@ -171,12 +191,16 @@ def count_digits(words: Pointer[I64], length: I64, counts: Pointer[I64]) -> None
     """How often each digit has each value: RADIX counts a digit, the lowest first."""
     for place in range(ITEMSIZE * RADIX):
         counts[place] = 0
-    for index in range(length):
-        word = words[index * width()] >> key_shift()
-        for digit in range(ITEMSIZE):
-            place = digit * RADIX + (word & DIGIT_MASK)
-            counts[place] += 1
-            word = word >> DIGIT_BITS
+    begin = 0
+    while begin < length and goes_on(begin):
+        end = part_end(begin, length)
+        for index in range(begin, end):
+            word = words[index * width()] >> key_shift()
+            for digit in range(ITEMSIZE):
+                place = digit * RADIX + (word & DIGIT_MASK)
+                counts[place] += 1
+                word = word >> DIGIT_BITS
+        begin = end
 
 
 @native
@@ -191,11 +215,15 @@ def distribute(
             return False
         counts[value] = total
         total += count
-    for index in range(length):
-        value = (source[index * width()] >> shift) & DIGIT_MASK
-        place = counts[value]
-        counts[value] = place + 1
-        move(source, index, target, place)
+    begin = 0
+    while begin < length and goes_on(begin):
+        end = part_end(begin, length)
+        for index in range(begin, end):
+            value = (source[index * width()] >> shift) & DIGIT_MASK
+            place = counts[value]
+            counts[value] = place + 1
+            move(source, index, target, place)
+        begin = end
     return True
 
 
@@ -205,13 +233,13 @@ def radix_sort(words: Pointer[I64], spare: Pointer[I64], length: I64) -> Pointer
     counts = stack(I64, 2048)
     count_digits(words, length, counts)
     for digit in range(ITEMSIZE):
+        if gives_up(length):
+            break
         shift = key_shift() + digit * DIGIT_BITS
         if distribute(words, spare, length, shift, counts + digit * RADIX):
             other = words
             words = spare
             spare = other
-        if weft_interrupted():
-            break
     return words
 
 
@@ -222,24 +250,31 @@ def count_prefixed(
     """How often a digit has each value among the words that begin with a prefix."""
     for value in range(RADIX):
         counts[value] = 0
-    for index in range(length):
-        rest = (words[index * width()] ^ prefix) >> shift
-        if below(rest, RADIX):
-            counts[rest] += 1
+    begin = 0
+    while begin < length and goes_on(begin):
+        end = part_end(begin, length)
+        for index in range(begin, end):
+            rest = (words[index * width()] ^ prefix) >> shift
+            if below(rest, RADIX):
+                counts[rest] += 1
+        begin = end
 
 
 @native
-def kth_key(words: Pointer[I64], length: I64, kept: I64) -> I64:
-    """The key of the last of the `kept` first elements in order."""
+def kth_key(words: Pointer[I64], length: I64, rank: Pointer[I64]) -> I64:
+    """The key of the last of the `rank` first elements in order; `rank` becomes how many elements
+    with this key are among them."""
     counts = stack(I64, 256)
     prefix = 0
     shift = key_shift() + ITEMSIZE * DIGIT_BITS
     while shift > key_shift():
         shift -= DIGIT_BITS
         count_prefixed(words, length, prefix, shift, counts)
+        if gives_up(length):
+            break
         value = 0
-        while counts[value] < kept:
-            kept -= counts[value]
+        while counts[value] < rank[0]:
+            rank[0] -= counts[value]
             value += 1
         prefix = prefix | (value << shift)
     return prefix >> key_shift()
@@ -248,41 +283,59 @@ def kth_key(words: Pointer[I64], length: I64, kept: I64) -> I64:
 @native
 def select(words: Pointer[I64], length: I64, kept: I64) -> None:
     """Move the `kept` first elements in order to the front, not yet sorted."""
-    last = kth_key(words, length, kept)
-    equal = kept
-    for index in range(length):
-        if below(words[index * width()] >> key_shift(), last):
-            equal -= 1
+    equal = stack(I64, 1)
+    equal[0] = kept
+    last = kth_key(words, length, equal)
     place = 0
-    for index in range(length):
-        key = words[index * width()] >> key_shift()
-        if below(key, last) or (key == last and equal > 0):
-            equal -= 1 if key == last else 0
-            move(words, index, words, place)
-            place += 1
+    begin = 0
+    while begin < length and goes_on(begin):
+        end = part_end(begin, length)
+        for index in range(begin, end):
+            key = words[index * width()] >> key_shift()
+            if below(key, last) or (key == last and equal[0] > 0):
+                equal[0] -= 1 if key == last else 0
+                move(words, index, words, place)
+                place += 1
+        begin = end
 
 
 @native
 def sort_few(rows: Rows, row: I64, words: Pointer[I64]) -> None:
     """The first elements of a row in order, by insertion while it is read."""
     base = row * rows.length
-    for place in range(rows.length):
-        key = key_of(rows, load_bits(rows.source, base + place))
-        if place < rows.kept:
+    begin = 0
+    while begin < rows.length and goes_on(begin):
+        end = part_end(begin, rows.length)
+        for place in range(begin, end):
+            key = key_of(rows, load_bits(rows.source, base + place))
+            if place < rows.kept:
+                write_element(words, place, key, place)
+                insert(words, place)
+            elif below(key, words[(rows.kept - 1) * width()] >> key_shift()):
+                write_element(words, rows.kept - 1, key, place)
+                insert(words, rows.kept - 1)
+        begin = end
+
+
+@native
+def fill(rows: Rows, row: I64, words: Pointer[I64]) -> None:
+    """Write the elements of a row."""
+    base = row * rows.length
+    begin = 0
+    while begin < rows.length and goes_on(begin):
+        end = part_end(begin, rows.length)
+        for place in range(begin, end):
+            key = key_of(rows, load_bits(rows.source, base + place))
             write_element(words, place, key, place)
-            insert(words, place)
-        elif below(key, words[(rows.kept - 1) * width()] >> key_shift()):
-            write_element(words, rows.kept - 1, key, place)
-            insert(words, rows.kept - 1)
+        begin = end
 
 
 @native
 def sort_many(rows: Rows, row: I64, words: Pointer[I64]) -> Pointer[I64]:
     """The first elements of a row in order, in memory for twice the row."""
-    base = row * rows.length
-    for place in range(rows.length):
-        key = key_of(rows, load_bits(rows.source, base + place))
-        write_element(words, place, key, place)
+    fill(rows, row, words)
+    if gives_up(rows.length):
+        return words
     if rows.kept < rows.length:
         select(words, rows.length, rows.kept)
     if rows.kept > SHORT:
@@ -295,12 +348,16 @@ def sort_many(rows: Rows, row: I64, words: Pointer[I64]) -> Pointer[I64]:
 def write_row(rows: Rows, row: I64, words: Pointer[I64]) -> None:
     """Write the results of a row."""
     base = row * rows.kept
-    for index in range(rows.kept):
-        if rows.values is not None:
-            key = words[index * width()] >> key_shift()
-            store_bits(rows.values, base + index, bits_of(rows, key))
-        if HAS_PLACES and rows.places is not None:
-            rows.places[base + index] = read_place(words, index)
+    begin = 0
+    while begin < rows.kept and goes_on(begin):
+        end = part_end(begin, rows.kept)
+        for index in range(begin, end):
+            if rows.values is not None:
+                key = words[index * width()] >> key_shift()
+                store_bits(rows.values, base + index, bits_of(rows, key))
+            if HAS_PLACES and rows.places is not None:
+                rows.places[base + index] = read_place(words, index)
+        begin = end
 
 
 @native
@@ -313,11 +370,13 @@ def sort_rows(rows: Rows, begin: I64, end: I64) -> None:
         rows.failed = 1
         return
     for row in range(begin, end):
+        ordered = words
         if few:
             sort_few(rows, row, words)
-            write_row(rows, row, words)
         else:
-            write_row(rows, row, sort_many(rows, row, words))
+            ordered = sort_many(rows, row, words)
+        if not gives_up(rows.length):
+            write_row(rows, row, ordered)
     free(words)
 
 
