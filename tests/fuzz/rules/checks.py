@@ -14,6 +14,6 @@ def check(d: Drawer) -> None:
     if d.depth:
         d.emit("checked", value, bound=bound, holds=True)
         return
-    if not passes(d.values[value], bound) and d.chance(0.8):
+    if not passes(d.values[value], bound) and d.chance(0.4):
         raise Invalid("too many programs would fail")
     d.emit("checked", value, bound=bound)
