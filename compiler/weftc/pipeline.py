@@ -46,8 +46,9 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 )
 """Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""
 
-BODY_PASSES = (*PASSES[:-1], own_each_output)
-"""The same for the body of a region."""
+BODY_PASSES = (eliminate_common_subexpressions, own_each_output)
+"""For the body of a region, which the passes over the whole have been through: only a loop's turn
+is new, as a body with a condition."""
 
 
 def optimize(
