@@ -195,6 +195,13 @@ def symbolic_chain(x: Inputs) -> Node:
     return matmul(matmul(a, x(20, 20)), x(20, 3))
 
 
+def read_again(x: Inputs) -> tuple[Node, ...]:
+    """The first kernel reads the input element by element, the second all of it."""
+    a = x(20, 20)
+    first = op("exp", a)
+    return first, matmul(first, a)
+
+
 def sizes(x: Inputs) -> Node:
     count = build.convert(op("size", size=N * 3 + M), dtypes.float32)
     return op("mul", op("reshape", x(N, M), shape=(N * M,)), build.expand(count, (N * M,), ()))

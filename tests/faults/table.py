@@ -650,6 +650,22 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.sizes,
         ),
         Fault(
+            "written over what another turn reads",
+            "weftc.loop.in_place:_keeps",
+            "return loaded == stored",
+            "return True",
+            programs.flipped_square,
+            donated=(0,),
+        ),
+        Fault(
+            "written over what a later step reads",
+            f"{_ASSEMBLY}.donation:_Lives.__init__",
+            "enumerate(steps) for node in step.inputs",
+            "reversed([*enumerate(steps)]) for node in step.inputs",
+            programs.read_again,
+            donated=(0,),
+        ),
+        Fault(
             "state does not move on",
             f"{_ASSEMBLY}.control:_rotate",
             "Rotate(s.read, s.written, s.spare)",
