@@ -312,3 +312,32 @@ def test_an_array_that_two_threads_give_away_is_somebodys() -> None:
 def test_what_is_lowered_knows_what_is_donated() -> None:
     f = wf.jit(lambda x, y: x + y, donate_argnames="y")
     assert f.lower(full(1.0), full(2.0)).program.aliases == ((0, 1),)
+
+
+class Giving:
+    """A tree of one array; taking it apart runs `while_read` first."""
+
+    def __init__(self, value: Any, while_read: Callable[[], Any] = int) -> None:
+        self.value = value
+        self.while_read = while_read
+
+    def children(self) -> tuple[list[Any], None]:
+        self.while_read()
+        return [self.value], None
+
+
+wf.tree.register(Giving, Giving.children, lambda _, children: Giving(*children))
+
+
+def test_an_argument_that_is_given_away_while_the_next_one_is_read() -> None:
+    """Its address was noted already; its memory belongs to others by the time the program runs."""
+    give = wf.jit(lambda x: x + 1, donate_argnames="x")
+    both = wf.jit(lambda x, tree: x * 2 + tree.value)
+    give(full(0.0))
+    for _ in range(2):
+        assert first(both(full(1.0), Giving(full(0.0)))) == 2
+    x = full(1.0)
+    kept: list[Any] = []
+    with pytest.raises(DonatedError, match="donated to <lambda>"):
+        both(x, Giving(full(0.0), lambda: kept.append(give(x)) if not kept else None))
+    assert first(kept[0]) == 2

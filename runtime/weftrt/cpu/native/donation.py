@@ -74,6 +74,7 @@ def is_free(array: ArrayObject) -> Bool:
 @native
 def give_up(donation: Donation, array: ArrayObject) -> None:
     """From here on an Array has no memory, and says why."""
+    STATE.donations += 1
     array.data = None
     Py_IncRef(donation.words)
     array.words = donation.words

@@ -168,7 +168,8 @@ def run_matched(entry: EntryTable, frame: Frame, outputs: Pointer[ArrayObject]) 
 
 @native
 def attempt_in(entry: EntryTable, given: Given, space: Pointer[I64]) -> Ptr:
-    """attempt, with room for the addresses and sizes."""
+    """attempt, with room for the addresses and sizes. Matching may run code of Python's: where that
+    gave an Array up, its address may be in the frame already."""
     program = entry.program
     frame = record(Frame)
     frame.code = entry.code
@@ -180,7 +181,8 @@ def attempt_in(entry: EntryTable, given: Given, space: Pointer[I64]) -> Ptr:
     frame.scalars = frame.sizes + program.size_count
     frame.held = cast(Pointer[Ptr], frame.scalars + program.input_count)
     outputs = cast(Pointer[ArrayObject], frame.held + program.input_count)
-    if match_call(entry, frame, given):
+    donations = STATE.donations
+    if match_call(entry, frame, given) and donations == STATE.donations:
         return run_matched(entry, frame, outputs)
     release_held(frame)
     return cast(Pointer[Ptr], MISS)

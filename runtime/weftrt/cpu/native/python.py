@@ -144,7 +144,8 @@ class PythonState(Struct):
 
     `numbers` are the types of Python's and NumPy's scalars: floats first, then integers, then
     bools. A dtype has a NumPy descriptor, and may have a second type of the same bits. `clock`
-    counts calls, `traces` the traces that are open on all threads.
+    counts calls, `donations` the Arrays that were given up, `traces` the traces that are open on
+    all threads.
     """
 
     array_type: Ptr
@@ -174,6 +175,7 @@ class PythonState(Struct):
     trace_mark: Ptr
     traces: I64
     clock: I64
+    donations: I64
     float_count: I64
     int_count: I64
     number_count: I64
