@@ -35,7 +35,9 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
     """
     _check_functions("cond", true_fn=true_fn, false_fn=false_fn)
     if state.trace is None:
-        return _eagerly("cond", lambda p, *rest: cond(p, true_fn, false_fn, *rest), pred, *operands)
+        return _eagerly(
+            "cond", lambda pred, operands: cond(pred, true_fn, false_fn, *operands), pred, operands
+        )
     index = _scalar("cond", "pred", pred)
     if index.dtype is not dtypes.bool_:
         hint = "compare it with a number, or use wf.switch"
@@ -51,7 +53,9 @@ def switch(index: Any, branches: Sequence[Function], *operands: Any) -> Any:
     """
     functions = _functions(branches)
     if state.trace is None:
-        return _eagerly("switch", lambda i, *rest: switch(i, functions, *rest), index, *operands)
+        return _eagerly(
+            "switch", lambda index, operands: switch(index, functions, *operands), index, operands
+        )
     chosen = _scalar("switch", "index", index)
     if not chosen.dtype.is_integer:
         hint = "; wf.cond takes a bool" if chosen.dtype is dtypes.bool_ else ""
@@ -95,6 +99,8 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     The bounds are integer scalars. If both are Python's, `i` is a number that takes the dtype of
     the arrays it meets, as it would in a loop of Python; else it is an int64. The state is what
     that of `while_loop` is.
+
+    Gradients go through a loop of up to 64 turns if their number is known while tracing.
     """
     _check_functions("fori_loop", body=body)
     if state.trace is None:
@@ -156,7 +162,8 @@ def _type(value: Tracer) -> str:
 def _eagerly(name: str, function: Function, *args: Any) -> Any:
     """Run control flow on concrete arrays as a program of its own: traced at each call, for its
     functions are new ones as a rule, and compiled if no equal program has run before."""
-    return dispatch.run_once(function, name, Reader(function, (), freeze=False).read(args, {}))
+    function.__name__ = name
+    return dispatch.run_once(function, name, Reader(function, (), freeze=True).read(args, {}))
 
 
 # ---------------------------------------------------------------------------------------------

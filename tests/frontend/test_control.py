@@ -420,6 +420,40 @@ def test_a_gradient_stops_where_it_is_told_to() -> None:
     assert staged.run(wf.grad(f), 2.0) == 8.0 + 2.0
 
 
+@pytest.mark.parametrize("turns", [0, 1, 5])
+def test_gradients_flow_through_a_known_number_of_turns(turns: int) -> None:
+    def turn(i: Any, s: Any) -> Any:
+        return wf.sin(s[0]) * s[2] + i, s[0], s[2]
+
+    def looped(x: Any) -> Any:
+        a, b, _ = fori_loop(0, turns, turn, (x, x, x))
+        return wf.sum(a) + wf.sum(b * b)
+
+    def by_hand(x: Any) -> Any:
+        state = (x, x, x)
+        for i in range(turns):
+            state = turn(i, state)
+        return wf.sum(state[0]) + wf.sum(state[1] * state[1])
+
+    x = np.linspace(0.1, 1, 4)
+    found, expected = (staged.run(wf.grad(f), x) for f in (looped, by_hand))
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    second: Any = [wf.grad(lambda x, f=f: wf.sum(wf.grad(f)(x))) for f in (looped, by_hand)]
+    np.testing.assert_allclose(staged.run(second[0], x), staged.run(second[1], x), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "what"),
+    [((0, 65), "a loop of 65 turns"), ((0, None), "a loop whose number of turns is not known")],
+)
+def test_other_loops_have_no_gradient(bounds: tuple[int, int | None], what: str) -> None:
+    def f(x: Any, n: Any) -> Any:
+        return fori_loop(bounds[0], n if bounds[1] is None else bounds[1], lambda i, s: s * x, x)
+
+    with pytest.raises(TraceError, match=rf"(?s){what} has no gradient \(at .*fori_loop\(bounds"):
+        staged.stage(wf.grad(f), 2.0, 3)
+
+
 def test_a_gradient_through_a_loop_names_its_line() -> None:
     def f(x: Any) -> Any:
         return while_loop(lambda s: s < 10, lambda s: s * x, x)
@@ -516,6 +550,16 @@ def test_a_gradient_computes_no_effect_again(shouted: list[float]) -> None:
 
     assert heard_by(wf.grad(g), 2.0)[0] == 4.0
     assert shouted == [2.0]
+
+    def h(x: Any) -> Any:
+        def loud(i: Any, s: Any) -> Any:
+            effect("shout", s)
+            return s * x
+
+        return fori_loop(0, 2, loud, x)
+
+    assert heard_by(wf.grad(h), 2.0)[0] == 12.0
+    assert shouted == [2.0, 2.0, 4.0]
 
 
 def test_a_condition_has_no_effects(shouted: list[float]) -> None:

@@ -187,8 +187,10 @@ def branch(d: Drawer) -> None:
 
 
 def loop(d: Drawer) -> None:
-    rule = d.rng.choice((control.counted_loop, control.conditional_loop))
-    rule(d, ALL)
+    if d.smooth:  # others have no gradients
+        control.counted_loop(d, SMOOTH)
+    else:
+        d.rng.choice((control.counted_loop, control.conditional_loop))(d, ALL)
 
 
 Rule = Callable[[Drawer], Any]
@@ -206,7 +208,7 @@ COMMON: tuple[Rule, ...] = (
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
     *(sorting, sorting, rows_in_order),
-    *(branch, branch, check),
+    *(branch, branch, loop, check),
 )
 ALL: tuple[Rule, ...] = (
     *COMMON,
@@ -218,6 +220,7 @@ ALL: tuple[Rule, ...] = (
     one_hot,
     scalars,
     scalars,
-    *(loop,) * 3,
+    loop,
+    loop,
 )
 SMOOTH: tuple[Rule, ...] = COMMON

@@ -6,11 +6,11 @@ operand. The state of a loop comes first; what follows it is the same in every i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from weftc.ir.interpret import call
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Graph, Node, inlined, toposort
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftc.ops import build, check
@@ -109,11 +109,17 @@ def _gradient(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Grap
     found = vjp(outputs, cotangents, inputs)
     results = [g if g is not None else build.like(0.0, i) for g, i in zip(found, inputs)]
     gradient = Graph(f"{graph.name} gradient", (*graph.inputs, *cotangents), tuple(results))
-    for node in gradient.all_nodes():
-        if node.op.effect:
-            problem = "a branch whose gradient needs what an effect in it gives has no gradient"
-            raise TraceError(f"{problem} (at {node.location or 'unknown place'})")
+    _check_effects("branch", gradient.all_nodes())
     return gradient
+
+
+def _check_effects(what: str, nodes: Iterable[Node]) -> None:
+    """TraceError if a gradient would have an effect a second time."""
+    for node in nodes:
+        if node.op.effect:
+            place = node.location or "unknown place"
+            problem = f"a {what} whose gradient needs what an effect in it gives has no gradient"
+            raise TraceError(f"{problem} (at {place})")
 
 
 def _inputs(*types: TensorType) -> tuple[Any, ...]:
@@ -183,10 +189,15 @@ def _reference_while(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[An
     return state
 
 
-def _vjp_loop(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
-    raise TraceError(
-        f"a loop has no gradient (at {node.location or 'unknown place'}): reverse mode needs every "
-        "state that it went through, and these are not kept; a loop of Python is unrolled"
+def _vjp_while(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+    raise _no_gradient(node, "a loop")
+
+
+def _no_gradient(node: Node, what: str) -> TraceError:
+    return TraceError(
+        f"{what} has no gradient (at {node.location or 'unknown place'}): reverse mode needs every "
+        "state that it goes through, and these are not kept; up to "
+        f"{MOST_UNROLLED} turns of a fori_loop are unrolled where their number is known"
     )
 
 
@@ -205,7 +216,7 @@ while_ = TABLE.add(
         Family.CONTROL,
         infer=_infer_while,
         reference=_reference_while,
-        vjp=_vjp_loop,
+        vjp=_vjp_while,
         holds_graphs=True,
         samples=_samples_while,
     )
@@ -234,6 +245,32 @@ def _reference_fori(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Any
     return state
 
 
+MOST_UNROLLED = 64
+"""Turns of a loop that its gradient computes one by one."""
+
+
+def _vjp_fori(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+    """The gradient of the turns, one after another, where it is known how many there are."""
+    bounds, operands = node.inputs[:2], list(map(_apart, node.inputs[2:]))
+    if any(bound.op.name != "constant" for bound in bounds):
+        raise _no_gradient(node, "a loop whose number of turns is not known")
+    turns = range(*(bound["value"] for bound in bounds))
+    if len(turns) > MOST_UNROLLED:
+        raise _no_gradient(node, f"a loop of {len(turns):,} turns")
+    state, rest = operands[: node["carried"]], operands[node["carried"] :]
+    for i in turns:
+        state = inlined(node["body"], [constant(value=i, dtype=dtypes.int64), *state, *rest])
+    floats = [operand for operand in operands if _is_float(operand)]
+    found = dict(zip(floats, vjp(state, cotangents, floats)))
+    _check_effects("loop", toposort([g for g in found.values() if g is not None], operands))
+    return None, None, *map(found.get, operands)
+
+
+def _apart(node: Node) -> Node:
+    """A node of its own for an operand, which may be there twice."""
+    return build.call("identity", node) if isinstance(node.value_type, TensorType) else node
+
+
 def _samples_fori() -> Samples:
     operands = (_VECTOR, _SCALAR, _VECTOR)
     i, x, y, step = _inputs(_INT, *operands)
@@ -247,7 +284,7 @@ fori = TABLE.add(
         Family.CONTROL,
         infer=_infer_fori,
         reference=_reference_fori,
-        vjp=_vjp_loop,
+        vjp=_vjp_fori,
         holds_graphs=True,
         samples=_samples_fori,
     )

@@ -61,7 +61,7 @@ def floating_if_smooth(d: Drawer) -> int:
 
 
 def _state(d: Drawer) -> list[int]:
-    return [any_value(d) for _ in range(d.rng.choice((1, 1, 2, 3)))]
+    return [floating_if_smooth(d) for _ in range(d.rng.choice((1, 1, 2, 3)))]
 
 
 def _strong(d: Drawer, numbers: Sequence[int]) -> list[Bounded]:
