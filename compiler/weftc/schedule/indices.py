@@ -108,11 +108,13 @@ class Indices:
     def linearize(self, index: Sequence[Expr], shape: Sequence[Size]) -> Expr:
         """The row-major position of `index` in `shape`."""
         kept: list[tuple[Expr, Size]] = []
+        offset: Size = 0
         for component, size in zip(index, shape, strict=True):
             extent: Size = size
             if extent == 1:
                 continue
-            component = self.intern(component)
+            component, shift = self._shifted(self.intern(component))
+            offset = offset * extent + shift
             while kept and (merged := self._merge(kept[-1], (component, extent))) is not None:
                 kept.pop()
                 component, extent = merged
@@ -125,6 +127,8 @@ class Indices:
             stride = stride * extent
         for term in reversed(terms):
             total = add(total, term)
+        if offset != 0:
+            total = add(total, self.size(offset))
         total = self.intern(total)
         if 0 not in shape:  # else `total` does not say where it came from
             self._splits.setdefault((total, tuple(shape), self.guard), self._valid(index, shape))
@@ -141,6 +145,15 @@ class Indices:
             return component
         return mul(component, self.size(stride))
 
+    def _shifted(self, component: Expr) -> tuple[Expr, Size]:
+        """(part, size) where `component` is a part of a flat index and a size, so that it merges
+        with its neighbours."""
+        if isinstance(component, Op) and component.op in (Scalar.ADD, Scalar.SUB):
+            part, size = component.args[0], self.value(component.args[1])
+            if size is not None and part in self._parts:
+                return part, size if component.op is Scalar.ADD else -1 * size
+        return component, 0
+
     def _merge(self, left: tuple[Expr, Size], right: tuple[Expr, Size]) -> tuple[Expr, Size] | None:
         """One component for two neighbours that were split from one flat index, or for two that
         both run backwards over such."""
@@ -151,10 +164,10 @@ class Indices:
         a, b = self._parts.get(left[0]), self._parts.get(right[0])
         if a is None or b is None or a.flat is not b.flat or b.extent != right[1]:
             return None
-        if a.divisor != b.divisor * b.extent or a.extent != left[1] or b.first:
+        if a.divisor != b.divisor * b.extent or b.first:
             return None
-        extent = a.extent * b.extent
-        return self._part(Part(a.flat, b.divisor, extent, a.first)), extent
+        part = Part(a.flat, b.divisor, a.extent * b.extent, a.first)
+        return self._part(part), left[1] * right[1]
 
     def _mirror(self, component: Expr, extent: Size) -> Expr:
         return self.intern(apply(Scalar.SUB, self.size(extent - 1), component))
