@@ -48,9 +48,8 @@ class Puller:
             self.buffers[node] = builder.buffer(f"in{position}", node.type.dtype)
         self.outputs: dict[Node, Buffer] = {}
         for position, node in enumerate(kernel.outputs):
-            # Weft's own arrays and fixed temporaries start at a cache line.
-            aligned = 64 if node.type.is_static else 1
-            self.outputs[node] = builder.buffer(f"out{position}", node.type.dtype, aligned=aligned)
+            # Weft's own arrays and temporaries start at a cache line.
+            self.outputs[node] = builder.buffer(f"out{position}", node.type.dtype, aligned=64)
 
     # -- loops and stores ---------------------------------------------------------------------
 
