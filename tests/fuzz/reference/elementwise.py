@@ -69,8 +69,20 @@ multiply = _arithmetic(
     np.multiply,
     lambda a, b: np.abs(a.value) * b.error + np.abs(b.value) * a.error + a.error * b.error,
 )
-maximum = _arithmetic(np.maximum, lambda a, b: np.maximum(a.error, b.error))
-minimum = _arithmetic(np.minimum, lambda a, b: np.maximum(a.error, b.error))
+
+
+def larger(a: Array, b: Array) -> Array:
+    """np.maximum, but the larger of -0.0 and 0.0 is 0.0, of which NumPy gives either."""
+    return np.where((a == 0) & (b == 0), a + b, np.maximum(a, b))
+
+
+def smaller(a: Array, b: Array) -> Array:
+    """np.minimum, but the smaller of -0.0 and 0.0 is -0.0."""
+    return np.where((a == 0) & (b == 0), -((-a) + (-b)), np.minimum(a, b))
+
+
+maximum = _arithmetic(larger, lambda a, b: np.maximum(a.error, b.error))
+minimum = _arithmetic(smaller, lambda a, b: np.maximum(a.error, b.error))
 
 
 def divide(x: Bounded, y: Bounded) -> Bounded:

@@ -84,19 +84,25 @@ def prod(x: Bounded, axis: Any = None, keepdims: bool = False, dtype: str | None
     return bounded(value, np.where(np.isfinite(value), error, np.inf), x.dtype, 2.0 * count + 2)
 
 
-def _extremum(function: Callable[..., Any]) -> Any:
+def _extremum(function: Callable[..., Any], zero: float) -> Any:
+    """`zero` is the one of 0.0 and -0.0 that counts, of which NumPy gives either."""
+
     def apply(x: Bounded, axis: Any = None, keepdims: bool = False) -> Bounded:
         axes = axes_of(x, axis)
         if x.dtype == "bool" or _count(x, axes) == 0:
             raise Invalid("an extreme of bools or of nothing")
         value = np.asarray(function(x.value, axis=axes, keepdims=keepdims))
+        if x.is_float:
+            found = (x.value == 0) & (np.signbit(x.value) == np.signbit(zero))
+            signed = np.where(found.any(axes, keepdims=keepdims), zero, -zero)
+            value = np.where(value == 0, signed, value)
         error = np.asarray(x.error.max(axes, keepdims=keepdims))
         return Bounded(value, np.where(np.isfinite(value) | (error == 0), error, np.inf), x.dtype)
 
     return apply
 
 
-max, min = _extremum(np.max), _extremum(np.min)
+max, min = _extremum(np.max, 0.0), _extremum(np.min, -0.0)
 
 
 def _quantifier(function: Callable[..., Any]) -> Any:
