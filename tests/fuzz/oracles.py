@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tests.bits import assert_same_bits
 from tests.frontend.staged import Staged, stage
-from tests.fuzz import differences
+from tests.fuzz import differences, sizes
 from tests.fuzz.program import Program
 from tests.fuzz.reference.values import Bounded
 
@@ -115,6 +115,8 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "threads", run.threads
     if number % 5 == 0:
         yield "donated", run.donated
+    if number % 20 == 2:
+        yield "any size", lambda: run.any_size(number)
 
 
 class Run:
@@ -197,6 +199,19 @@ class Run:
             for array, argument in left:
                 same([array], [argument])
 
+    def any_size(self, seed: int) -> None:
+        """Compiled for any size it gives the same bits, and for other sizes those of a program for
+        these, or the same error."""
+        names = [n for n, i in zip(self.program.names(), self.program.inputs) if not i.captured]
+        ranks = {n: np.ndim(a) for n, a in zip(names, self.arguments, strict=True)}
+        axes = {n: {axis: f"{n}_{axis}" for axis in range(rank)} for n, rank in ranks.items()}
+        compiled = wf.jit(self.function, dynamic=axes)
+        same(outcome(lambda: compiled(*self.arguments)), self.found)
+        fixed = wf.jit(self.function, dynamic=False)
+        for other in sizes.others(compiled.cache_report()[0].kind, self.arguments, seed):
+            same_attempt(attempt(compiled, other), attempt(fixed, other))
+            self.counts.checked["other sizes"] += 1
+
     def float64(self) -> None:
         """NumPy in float64 gives nearly the same."""
         self._all_near(self.found, self.program)
@@ -250,6 +265,23 @@ def _within(found: Array, expected: Bounded) -> Array:
     if not expected.is_float:
         return np.asarray(equal)
     return np.asarray(equal | (np.abs(found.astype("float64") - value) <= expected.error))
+
+
+def attempt(function: Callable[..., Any], arguments: list[Any]) -> list[Array] | str:
+    """The outcome of a call, or the kind of its error."""
+    try:
+        return outcome(lambda: function(*arguments))
+    except (ValueError, IndexError) as error:
+        return type(error).__name__
+
+
+def same_attempt(found: list[Array] | str, expected: list[Array] | str) -> None:
+    """Equal bits, or the same error."""
+    if isinstance(found, str) or isinstance(expected, str):
+        if found != expected:
+            raise Disagreement(f"{found}, expected {expected}")
+    else:
+        same(found, expected)
 
 
 def same(found: list[Array], expected: list[Array]) -> None:
