@@ -147,10 +147,16 @@ class _Called:
         try:
             result = self.function(*args, **kwargs)
         except BaseException as error:
-            if self.at is not None:
-                error.add_note(f"in {self.__qualname__}, called by {self.caller} at {self.at}")
+            self._note(error)
             raise
         return self._checked(result)
+
+    def _note(self, error: BaseException) -> None:
+        """Say where the call stands, if the error does not."""
+        note = f"in {self.__qualname__}, called by {self.caller} at {self.at}"
+        known = (str(error), *getattr(error, "__notes__", ()))
+        if self.at is not None and not any(str(self.at) in text for text in known):
+            error.add_note(note)
 
     def _checked(self, result: Any) -> list[Host]:
         found, structure = tree.flatten_with_paths(result)

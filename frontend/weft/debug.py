@@ -12,7 +12,8 @@ from weft import callbacks, diagnostics, tree
 from weft.boundary import public
 from weft.ops import elementwise, reductions
 from weft.tracing import effect, state
-from weftrt.errors import CheckError, UsageError
+from weftc.ir.location import Location
+from weftrt.errors import CheckError, UsageError, WeftError
 
 
 @public
@@ -20,7 +21,7 @@ def print(format: str, /, *args: Any, **kwargs: Any) -> None:
     """Print format.format(*args, **kwargs) each time the program comes here, in order.
 
     Arrays among the arguments, which may be trees, are NumPy's then, and 0-d ones its scalars:
-    "{:.3f}" and "{x.shape}" work. Gradients are those of the function without the line.
+    "{:.3f}" formats each element, and "{x.shape}" works. Gradients are those without the line.
     """
     _check_format(format, args, kwargs)
     callbacks.call(_Printer(format), "wf.debug.print", None, args, kwargs)
@@ -55,10 +56,24 @@ class _Printer:
     def __init__(self, format: str) -> None:
         self.__qualname__ = "debug.print"
         self._format = format
+        self._at = diagnostics.user_location()
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         args, kwargs = tree.map(_shown, (args, kwargs))
-        builtins.print(self._format.format(*args, **kwargs))
+        try:
+            text = _Elementwise().vformat(self._format, args, kwargs)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise _unfitting(self._format, str(error), self._at) from None
+        builtins.print(text)
+
+
+class _Elementwise(string.Formatter):
+    """Formats the elements of an array."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        if not format_spec or not isinstance(value, np.ndarray):
+            return super().format_field(value, format_spec)
+        return np.array2string(value, formatter={"all": lambda item: item.__format__(format_spec)})
 
 
 def _shown(leaf: Any) -> Any:
@@ -73,8 +88,12 @@ def _check_format(format: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     try:
         _Arguments().vformat(format, args, kwargs)
     except ValueError as error:
-        problem = f"debug.print: the format {format!r:.60} does not fit: {error}"
-        raise diagnostics.located(UsageError, problem) from None
+        raise _unfitting(format, str(error)) from None
+
+
+def _unfitting(format: str, why: str, at: Location | None = None) -> WeftError:
+    problem = f"debug.print: the format {format!r:.60} does not fit: {why}"
+    return diagnostics.located(UsageError, problem, at)
 
 
 class _Arguments(string.Formatter):

@@ -35,6 +35,20 @@ def test_print_formats_as_str_format_does(capsys: Any) -> None:
         )
 
 
+def test_a_format_is_for_each_element(capsys: Any) -> None:
+    for run in both(lambda x: wf.debug.print("{:6.2f} {!s:>12}", x / 3, x), X):
+        run()
+        assert capsys.readouterr().out == "[  0.50   0.83]    [1.5 2.5]\n"
+
+
+def test_a_format_that_does_not_fit_the_values_is_told_on_its_line() -> None:
+    for text in ("{:d}", "{.shapes}", "{[a]}"):
+        for run in both(lambda x, text=text: wf.debug.print(text, x), X):
+            with pytest.raises(UsageError, match=r"debug.print: the format .* does not fit") as c:
+                run()
+            assert "test_debug.py" in str(c.value) and not hasattr(c.value, "__notes__")
+
+
 def test_prints_are_in_order(capsys: Any) -> None:
     def program(x: Any) -> Any:
         for k in range(5):

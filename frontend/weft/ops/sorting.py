@@ -29,7 +29,7 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
 
 
 @operation("k", "axis")
-def top_k(x: Any, k: int, /, *, axis: int = -1) -> tuple[Tracer, Tracer]:
+def top_k(x: Any, /, k: int, *, axis: int = -1) -> tuple[Tracer, Tracer]:
     """(values, indices) of the k largest elements of x along `axis`, the largest first; of equal
     ones the first. A NaN is the largest, as it is to max."""
     value = as_strong(lift(x))
