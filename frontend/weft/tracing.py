@@ -305,11 +305,10 @@ class Tracer(TracerMethods):
         _needs_value(self, "float() of", _counterpart() or "x.astype(wf.float32)")
 
     def __index__(self) -> int:
-        _needs_value(
-            self,
-            "a Python integer from",
-            "shapes, or name the argument in wf.jit(..., static_argnames=...)",
-        )
+        instead = "shapes, or name the argument in wf.jit(..., static_argnames=...)"
+        if isinstance(self._trace, BodyTrace):  # a counter, or state of a loop
+            instead = "wf.take(x, i + wf.arange(count)) for a part of x, or a loop of Python"
+        _needs_value(self, "a Python integer from", instead)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
         instead = _counterpart() or "the functions of weft"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -85,6 +87,43 @@ def test_every_way_to_run_gives_the_same_bits(
         expected = tree.leaves(staged.run(program, x, np.asarray(n)))
         for one, other in zip(found, expected, strict=True):
             assert_same_bits(np.asarray(one), other)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_one_program_for_any_size_gives_the_same_bits(program: Callable[..., Any]) -> None:
+    run = wf.jit(program, dynamic={"x": {0: "n"}})
+    for size in (7, 1, 0, 300):
+        x = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+        found = tree.leaves(run(x, np.asarray(3)))
+        expected = tree.leaves(staged.run(program, x, np.asarray(3)))
+        for one, other in zip(found, expected, strict=True):
+            assert_same_bits(np.asarray(one), other)
+
+
+def test_eight_threads_trace_at_once() -> None:
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        for turn in range(5):
+            x = np.arange(number + turn + 1, dtype=np.float32)
+            run = wf.jit(lambda x, n: chosen(x, n) if number % 2 else counted(x, n))
+            program = chosen if number % 2 else counted
+            found = tree.leaves(run(x, np.asarray(3)))
+            expected = tree.leaves(staged.run(program, x, np.asarray(3)))
+            same = (np.array_equal(np.asarray(a), b) for a, b in zip(found, expected))
+            wrong.extend([number] * (not all(same)))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
 
 
 def test_an_error_in_a_loop_leaves_arrays_whole() -> None:

@@ -330,6 +330,11 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
         TraceError,
         "a branch on a traced value",
     ),
+    "a slice from a counter on": (
+        lambda x: fori_loop(0, 3, lambda i, s: s + x[i:].sum(), x),
+        TraceError,
+        r"Python integer from a traced value .*; use wf.take\(x, i \+ wf.arange\(count\)\)",
+    ),
     "a body that takes no such arguments": (
         lambda x: fori_loop(0, 3, lambda s: s, x),
         TypeError,
