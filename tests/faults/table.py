@@ -650,6 +650,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.sizes,
         ),
         Fault(
+            "the places of errors of another kernel",
+            f"{_ASSEMBLY}.instructions:Instructions._launch",
+            "site = len(self.sites)",
+            "site = len(self.sites) + 1",
+            programs.gather,
+        ),
+        Fault(
             "written over what another turn reads",
             "weftc.loop.in_place:_keeps",
             "return loaded == stored",

@@ -12,6 +12,7 @@ from weftc.loop import verify as loops
 from weftc.loop.ir import LoopFunction
 from weftc.schedule.lowered import Lowered
 from weftc.validate.plans import Room, check_memory, check_plan
+from weftc.validate.programs import check_program
 from weftrt.errors import VerifyError
 from weftrt.program import KernelCode, Program
 
@@ -91,6 +92,11 @@ class FormValidator(Validator):
         complaint = check_memory(plan, scratch, memory)
         if complaint is not None:
             raise Miscompiled("memory", complaint)
+
+    def program(self, program: Program, stage: str = "assembly") -> None:
+        complaint = check_program(program)
+        if complaint is not None:
+            raise Miscompiled(stage, complaint)
 
     def _graph(self, stage: str, graph: Graph) -> None:
         try:

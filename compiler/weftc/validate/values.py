@@ -156,6 +156,7 @@ class ValueValidator(FormValidator):
     # -- programs -----------------------------------------------------------------------------
 
     def program(self, program: Program, stage: str = "assembly") -> None:
+        super().program(program, stage)
         if self._native.program is None:
             return
         for sample in self._samples:
