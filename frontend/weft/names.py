@@ -85,6 +85,7 @@ _KEYWORDS = {
     "min_": "min",
     "newshape": "shape",
     "size": "shape",
+    "reverse": "descending",
     "static_argnums": "static_argnames",
     "unbiased": "correction",
 }

@@ -138,6 +138,8 @@ def test_what_is_refused() -> None:
         wf.sort(x, descending=1)
     with pytest.raises(TypeError, match=r"did you mean stable=\?"):
         wf.sort(x, kind="stable")
+    with pytest.raises(TypeError, match=r"did you mean descending=\?"):
+        wf.sort(x, reverse=True)
     with pytest.raises(TypeError, match="by keyword it takes axis="):
         wf.sort(x, 0)
     with pytest.raises(AttributeError, match=r"did you mean wf\.top_k\?"):
