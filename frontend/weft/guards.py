@@ -96,12 +96,13 @@ def _reachable(value: Any, names: set[str]) -> list[tuple[Any, Any]]:
 
 
 def _methods(owner: Any, names: set[str]) -> list[Any]:
-    """The methods among `names` of an object of a class written in Python."""
+    """The methods and properties among `names` of an object of a class written in Python."""
     cls = owner if isinstance(owner, type) else type(owner)
     if is_built_in(cls) or isinstance(owner, (FunctionType, ModuleType)):
         return []
     found = (_static(cls, name) for name in names)
-    return [f for f in found if isinstance(f, (FunctionType, staticmethod, classmethod))]
+    getters = (f.fget if isinstance(f, property) else f for f in found)
+    return [f for f in getters if isinstance(f, (FunctionType, staticmethod, classmethod))]
 
 
 def plain_function(function: Any) -> FunctionType | None:

@@ -214,6 +214,23 @@ class Holder:
         return x + self.array
 
 
+class Reading:
+    """An object of which a property reads a global."""
+
+    @property
+    def shared(self) -> Any:
+        return shared
+
+
+def test_an_array_that_a_property_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading()
+    f = wf.jit(lambda x: x * reading.shared)
+    for value in (2.0, 3.0):
+        monkeypatch.setitem(globals(), "shared", full(value))
+        assert first(f(X)) == value
+    assert compiles(f) == 1
+
+
 class Slotted:
     __slots__ = ("array",)
 

@@ -119,6 +119,10 @@ class Model:
     def static(x: Any) -> Any:
         return x * scale
 
+    @property
+    def scale(self) -> Any:
+        return scale
+
 
 model = Model()
 functions = [deeper]
@@ -140,6 +144,7 @@ REACHED: dict[str, Callable[..., Any]] = {
     "a call of an object": lambda x: model(x),
     "a call of a method": lambda x: model.method(x),
     "a static method": lambda x: Model.static(x),
+    "a property": lambda x: x * model.scale,
     "a list of functions": lambda x: functions[0](x),
     "a dict of functions": lambda x: named["a"](x),
     "a compiled function": lambda x: compiled(x),
