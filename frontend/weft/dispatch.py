@@ -363,8 +363,8 @@ def _difference(entry: Entry, call: Call) -> str:
                 return f"{name} is {leaf}, not from {spec.range[0]} to {spec.range[1]}"
             return f"the type of {name} changed to {leaf_text(leaf)}"
     for item, spec in zip(entry.hidden, entry.specs[len(call.leaves) :]):
-        if isinstance(item, CellInput) and not spec.fits(value := item.read(), sizes):
-            return f"{guards.described(item.place)} {_changed_text(value)}"
+        if isinstance(item, CellInput) and not spec.fits(item.read(), sizes):
+            return f"{guards.described(item.place)} {_changed_text(item.place.read())}"
     inputs = entry.inputs(call)
     if inputs is None or (changed := entry.failing(inputs)) is None:
         return "the sizes are related in another way"
@@ -376,7 +376,8 @@ def _difference(entry: Entry, call: Call) -> str:
 def _changed_text(value: Any) -> str:
     """What has become of a name that held an array."""
     if isinstance(value, (Array, np.ndarray)):
-        return f"changed to {leaf_text(value)}"
+        kind = "" if isinstance(value, Array) else "an ndarray, "
+        return f"changed to {kind}{leaf_text(value)}"
     return "is gone" if value is ABSENT else f"changed to {diagnostics.kind_of(value)}"
 
 

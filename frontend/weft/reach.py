@@ -25,12 +25,17 @@ def arrays_besides(roots: Iterable[Any], bindings: Iterable[Binding]) -> set[int
     from `roots`, or from what the names lead to. None if that is too much to look at."""
     walk = _Walk({b.place.key for b in bindings if isinstance(b, PlaceGuard)})
     values = (b.function if isinstance(b, FunctionGuard) else b.expected for b in bindings)
-    pending = [*roots, *(v for v in values if not isinstance(v, (Array, np.ndarray)))]
+    pending = [*roots, *(value for value in values if not _is_array(value))]
     while pending:
         if not walk.follow(pending):
             return None
         pending = walk.named_in_modules()
     return walk.found
+
+
+def _is_array(value: Any) -> bool:
+    """Whether this is an array of numbers, not of objects."""
+    return isinstance(value, Array) or (isinstance(value, np.ndarray) and value.dtype != object)
 
 
 class _Walk:
@@ -52,7 +57,7 @@ class _Walk:
             self._seen[id(value)] = value
             if len(self._seen) > _MOST_OBJECTS:
                 return False
-            if isinstance(value, (Array, np.ndarray)):
+            if _is_array(value):
                 self.found.add(id(value))
             else:
                 pending += self._parts(value)
@@ -67,6 +72,8 @@ class _Walk:
     def _parts(self, value: Any) -> Iterable[Any]:
         if isinstance(value, FunctionType):
             return self._read_by(value)
+        if isinstance(value, np.ndarray):
+            return value.flat
         if isinstance(value, ModuleType):
             self._modules.append(value)
             return ()

@@ -73,6 +73,7 @@ def test_numpy_computes_with_an_ndarray_that_follows_an_array() -> None:
     assert f(X[0, :2]).dtype is wf.float32
     w = np.array([3, 5])
     assert f(X[0, :2]).dtype is wf.float64
+    assert f.cache_report()[-1].reason == "the closed-over w changed to an ndarray, i64[2]"
     w = wf.asarray([1, 2])
     assert f(X[0, :2]).dtype is wf.float32 and compiles(f) == 2
 
@@ -260,6 +261,7 @@ ELSEWHERE: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     "a bound method": (lambda a: Holder(a).__call__, lambda x, h: h(x)),
     "a closure": (lambda a: lambda x: x + a, lambda x, h: [h][0](x)),
     "a closure in an object": (lambda a: Holder(lambda: a), lambda x, h: x + h.array()),
+    "an array of objects": (lambda a: np.array([a, None], object), lambda x, h: x + h[0]),
     "a generator": (lambda a: (a for _ in range(9)), lambda x, h: x + next(h)),
 }
 
