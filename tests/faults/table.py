@@ -629,6 +629,27 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     ),
     "assembly": (
         Fault(
+            "a constraint of sizes is dropped",
+            f"{_ASSEMBLY}.size_slots:SizeSlots.checks",
+            "map(self._check, constraints)",
+            "map(self._check, constraints[1:])",
+            lambda x: op("max", x(N, 5), axes=(0,)),
+        ),
+        Fault(
+            "a constraint is one too lenient",
+            f"{_ASSEMBLY}.size_slots:SizeSlots._check",
+            "excess_of(constraint)",
+            "excess_of(constraint) + 1",
+            lambda x: op("max", x(N, 5), axes=(0,)),
+        ),
+        Fault(
+            "an axis that derives from others is not checked",
+            f"{_ASSEMBLY}.size_slots:SizeSlots.checks",
+            "map(self._derivation, derived)",
+            "map(self._derivation, derived[1:])",
+            lambda x: op("add", op("concat", x(N), x(N), axis=0), x(N * 2)),
+        ),
+        Fault(
             "buffers of a step in reverse",
             f"{_ASSEMBLY}.instructions:Instructions._launch",
             "for node in low.buffers]",

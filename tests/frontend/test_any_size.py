@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
+from tests.faults.plant import planted
 from tests.frontend.staged import run, trace_symbolic
 
 import weft as wf
@@ -16,7 +17,7 @@ from weft import engine
 from weft.calls import Reader
 from weft.specialize import Traced
 from weftc.ir.verify import verify
-from weftrt.errors import OutOfBoundsError, ShapeError, WeftError
+from weftrt.errors import OutOfBoundsError, ShapeError, VerifyError, WeftError
 
 Function = Callable[..., Any]
 
@@ -175,3 +176,14 @@ def test_gradients_of_matrices(name: str) -> None:
     program = AnySize(gradient(MATRICES[name]), values(6, 4))
     shapes = list(itertools.product((0, 1, 2, 3, 6, 9), (0, 1, 2, 4)))
     assert sum(program.agrees(values(*shape)) for shape in shapes) >= 6
+
+
+@pytest.mark.parametrize("function", [wf.max, lambda x: x[2], lambda x: x.reshape(-1, 3)])
+def test_a_trace_that_forgets_a_constraint_is_found(function: Function) -> None:
+    call = Reader(function, (), freeze=False).read((values(6),), {})
+    record = "self.recorded[constraint] = locations.current()"
+    with planted("weftc.ir.constraints:Assumptions.assume", record, "pass"):
+        traced = trace_symbolic(function, call)
+    assert traced is not None and not traced.graph.constraints
+    with pytest.raises(VerifyError):
+        verify(traced.graph)

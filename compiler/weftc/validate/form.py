@@ -11,6 +11,7 @@ from weftc.ir.node import Graph
 from weftc.loop import verify as loops
 from weftc.loop.ir import LoopFunction
 from weftc.schedule.lowered import Lowered
+from weftc.validate.constraints import check_constraints
 from weftc.validate.plans import Room, check_memory, check_plan
 from weftc.validate.programs import check_program
 from weftrt.errors import VerifyError
@@ -72,6 +73,7 @@ class FormValidator(Validator):
     checks = True
 
     def begin(self, graph: Graph) -> None:
+        self._begun = graph
         self._graph("tracing", graph)
 
     def after(self, name: str, graph: Graph) -> None:
@@ -94,7 +96,7 @@ class FormValidator(Validator):
             raise Miscompiled("memory", complaint)
 
     def program(self, program: Program, stage: str = "assembly") -> None:
-        complaint = check_program(program)
+        complaint = check_program(program) or check_constraints(self._begun, program)
         if complaint is not None:
             raise Miscompiled(stage, complaint)
 
