@@ -20,7 +20,10 @@ from typing import Any
 import numpy as np
 
 from weft import diagnostics
+from weft.symbolic import value_of
 from weft.tracing import INT64, Tracer, active, apply, constant
+from weftc.ir.constraints import AtLeast, AtMost, assume
+from weftc.ir.sizes import Size
 from weftc.loop import scalar
 from weftc.loop.ir import Scalar
 from weftc.ops import TABLE
@@ -103,9 +106,20 @@ def convert(x: Tracer, dtype: DType) -> Tracer:
         return Tracer(constant(number(x.value, dtype), dtype), active())
     if type(x.value) is int and dtype.is_integer and _side(x, dtype):
         raise _does_not_fit(x.value, dtype)
+    if node.op is TABLE["size"] and dtype.is_integer:
+        _check_size(node["size"], dtype)
     if node.type.dtype is dtype:
         return Tracer(node, active()) if x.weak else x
     return apply("convert", x, dtype=dtype)
+
+
+def _check_size(size: Size, dtype: DType) -> None:
+    """RangeError if a size, a Python integer in this trace, does not fit `dtype`; that it does is
+    assumed."""
+    low, high = limits(dtype)
+    for end, fits in ((low, AtLeast(size, low)), (high, AtMost(size, high))):
+        if abs(end) < INT64[1] and not assume(fits):
+            raise _does_not_fit(value_of(size), dtype)
 
 
 def number(value: Any, dtype: DType) -> Any:

@@ -16,7 +16,7 @@ from tests.bits import assert_same_bits
 
 import weft as wf
 from weft import demo
-from weft.errors import ShapeError, TraceError, UsageError
+from weft.errors import RangeError, ShapeError, TraceError, UsageError
 
 RNG = np.random.default_rng(7)
 
@@ -129,6 +129,20 @@ def test_quotients() -> None:
         return half, x.reshape(2, n // 2), x * (n**2 % 4)
 
     assert compiles(check_same_bits(parts, [(ones(n),) for n in (2, 6, 4, 0, 20)])) == 2
+
+
+def test_sizes_fit_the_dtype_that_they_meet() -> None:
+    f = wf.jit(lambda x: x * x.shape[0])
+    for n in (3, 5, 255):
+        np.testing.assert_array_equal(np.asarray(f(np.ones(n, np.uint8))), n)
+    assert compiles(f) == 2 and f.cache_report()[1].constraints == ("n <= 255",)
+    with pytest.raises(RangeError, match="the integer 256 does not fit uint8"):
+        f(np.ones(256, np.uint8))
+    g = wf.jit(lambda x: x + (x.shape[0] - 4))
+    for n in (5, 6):
+        g(np.ones(n, np.uint64))
+    with pytest.raises(RangeError, match="the integer -1 does not fit uint64"):
+        g(np.ones(3, np.uint64))
 
 
 def test_what_is_known_of_every_size() -> None:
