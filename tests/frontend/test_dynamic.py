@@ -254,11 +254,18 @@ def test_the_report_tells_symbols_and_why_others_are_fixed() -> None:
     assert str(report[1]).startswith("f(x: f32[n,3], ") and repr(report) == text
 
 
+def test_a_column_of_its_own_is_another_program() -> None:
+    """A product with one column is a sum of rounded products; with none it is nothing."""
+    calls = [(RNG.standard_normal((n, 3), np.float32), ones(n, 3)) for n in (4, 5, 0, 2, 9)]
+    f = check_same_bits(lambda x, y: x @ y.T, calls)
+    assert compiles(f) == 2 and f.cache_report()[1].constraints == ("m != 1",)
+
+
 def test_why_a_size_did_not_fit() -> None:
     f = wf.jit(lambda x, y: x @ y.T + wf.zeros((x.shape[0] - 1, 1)).sum())
     for n in (2, 3, 0 + 1, 5):
         f(ones(n, 3), ones(n, 3))
-    assert "n is 1, m is 1, but m >= 2" in f.cache_report()[2].reason
+    assert "n is 1, m is 1, but m != 1" in f.cache_report()[2].reason
     g = wf.jit(lambda x, y: wf.concat([x, x]) + y)
     for n in (2, 3):
         g(ones(n), ones(2 * n))

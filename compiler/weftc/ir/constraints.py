@@ -65,7 +65,18 @@ class Divides:
         return f"{self.a} % {self.divisor} == 0"
 
 
-Constraint: TypeAlias = Equal | AtLeast | AtMost | Divides
+@dataclass(frozen=True)
+class Differs:
+    """a != b."""
+
+    a: Size
+    b: Size
+
+    def __str__(self) -> str:
+        return f"{self.a} != {self.b}"
+
+
+Constraint: TypeAlias = Equal | AtLeast | AtMost | Divides | Differs
 
 
 def zero_of(constraint: Constraint) -> Size | None:
@@ -80,8 +91,10 @@ def excess_of(constraint: Constraint) -> Size:
     zero = zero_of(constraint)
     if zero is not None:
         return zero
-    assert isinstance(constraint, AtLeast | AtMost)
+    assert isinstance(constraint, AtLeast | AtMost | Differs)
     difference = constraint.a - constraint.b
+    if isinstance(constraint, Differs):
+        return difference * difference - 1
     return difference if isinstance(constraint, AtLeast) else -1 * difference
 
 
@@ -177,7 +190,7 @@ def assume_is_one(size: Size) -> bool:
     assumptions = state.assumptions
     if not isinstance(size, Dim) or assumptions is None or assumptions.values is None:
         return size == 1
-    return not assumptions.assume(AtLeast(size, 2)) and assumptions.fix(size) == 1
+    return not assumptions.assume(Differs(size, 1)) and assumptions.fix(size) == 1
 
 
 def assume_equal(a: Size, b: Size) -> bool:

@@ -7,7 +7,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from weftc.ir.constraints import Assumptions, AtLeast, AtMost, Constraint, Divides, Equal, assuming
+from weftc.ir.constraints import (
+    Assumptions,
+    AtLeast,
+    AtMost,
+    Constraint,
+    Differs,
+    Divides,
+    Equal,
+    assuming,
+)
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import TABLE, Attr, Attrs, HostFunction
 from weftc.ir.print import WORDS
@@ -24,7 +33,7 @@ _TOKEN = re.compile(
         |(?P<word>[A-Za-z_]\w*)
         |(?P<value>%\d+)
         |(?P<host>\#\d+)
-        |(?P<sign>//|[<>=]=|[-+*(){}\[\],=:])
+        |(?P<sign>//|[<>=!]=|[-+*(){}\[\],=:])
         |(?P<rest>%)
         |(?P<skipped>\#[^\n]*|[^\S\n]+)
         |(?P<line>\n)
@@ -35,6 +44,7 @@ RELATIONS: Mapping[str, Callable[[Size, Size], Constraint]] = {
     "==": Equal,
     ">=": AtLeast,
     "<=": AtMost,
+    "!=": Differs,
 }
 _HEAD = re.compile(r"\A(?:\s*(?:\#.*)?\n)*\s*graph (?P<name>.*)(?:\n|\Z)")
 

@@ -6,14 +6,18 @@ from weftc.ir.constraints import (
     Assumptions,
     AtLeast,
     AtMost,
+    Differs,
     Divides,
     Equal,
     assume,
     assume_equal,
+    assume_is_one,
     assuming,
     holds,
     solved,
 )
+from weftc.ir.parse import parse_graph
+from weftc.ir.print import print_graph
 from weftc.ir.size_functions import floor_div, minimum
 from weftc.ir.sizes import Dim
 
@@ -42,6 +46,21 @@ def test_what_holds_for_this_call_is_recorded_once() -> None:
         assert not assume(AtMost(N, 5))
     assert list(map(str, assumptions.recorded)) == ["n == m", "n >= 2", "n % 3 == 0"]
     assert all(holds(c, {"n": 6, "m": 6}) for c in assumptions.recorded)
+
+
+def test_sizes_that_differ() -> None:
+    """Whether a size is 1 is told apart from all others, 0 among them."""
+    assert [size for size in range(4) if holds(Differs(N, 1), {"n": size})] == [0, 2, 3]
+    for value, recorded in ((0, "n != 1"), (5, "n != 1"), (1, "n == 1")):
+        assumptions = Assumptions(values={"n": value})
+        with assuming(assumptions):
+            assert assume_is_one(N) == (value == 1)
+            assert assume_is_one(N) == (value == 1)
+        assert list(map(str, assumptions.recorded)) == [recorded]
+    assert Assumptions([AtLeast(N, 2)]).shows(Differs(N, 1))
+    graph = parse_graph("graph g\n  where n != 1, m >= n\n  return")
+    assert graph.constraints == (Differs(N, 1), AtLeast(M, N))
+    assert parse_graph(print_graph(graph)).constraints == graph.constraints
 
 
 def test_without_a_trace_only_what_can_be_refuted_is_refused() -> None:
