@@ -46,6 +46,4 @@ def _case(
         function = getattr(jax.numpy, jaxs) if jaxs else lambda x: jax.lax.top_k(x, LARGEST)[0]
         jitted, theirs = jax.jit(function), jax.numpy.asarray(x)
         runs["jax.jit"] = lambda: jitted(theirs).block_until_ready()
-    return Case(
-        name, runs, np.asarray(numpys(x), np.float64), 0.0, {"jax.jit": 1.0}, x.size, "elem"
-    )
+    return Case(name, runs, np.asarray(numpys(x), np.float64), 0.0, {"jax.jit": 1.0})

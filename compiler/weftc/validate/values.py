@@ -82,7 +82,8 @@ class ValueValidator(FormValidator):
         super().begin(graph)
         self._samples, self._outputs = samples.draw(graph), graph.outputs
         if not self._samples:
-            self._say(f"{graph.name} is too large or too long, or needs indices: form only")
+            why = "is too large or too long, needs indices or calls Python"
+            self._say(f"{graph.name} {why}: form only")
 
     def after(self, name: str, graph: Graph) -> None:
         super().after(name, graph)
