@@ -13,7 +13,7 @@ def reason(value: Node, producer: Kernel, reader: Node, consumer: Kernel) -> str
         (
             "operand",
             "a contraction reads each element of its operands many times",
-            _reaches_contraction(value, consumer),
+            consumer.kind is KernelKind.CONTRACTION and _reaches_contraction(value, consumer),
         ),
         (
             "scatter",
