@@ -703,8 +703,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "both turns write to one buffer",
             f"{_ASSEMBLY}.control:_state",
-            "Point(spare, other)",
             "Point(spare, result)",
+            "Point(spare, other)",
             control.sums,
         ),
         Fault(
@@ -733,7 +733,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             f"{_ASSEMBLY}.control:_finish",
             "s.read, s.result",
             "s.result, s.result",
-            control.even_turns,
+            control.odd_turns,
         ),
         Fault(
             "a loop runs at least once",

@@ -4,12 +4,12 @@ The state of a loop is a pointer to what a turn reads, one to what it writes, an
 will write next; a turn ends with their exchange. The buffers behind the last two are that of the
 result and a spare one, and what is read first is the initial value itself:
 
-    read, written, spare = initial, result, scratch
+    read, written, spare = initial, scratch, result
     each turn: write `written` from `read`; read, written, spare = written, spare, written
     copy what is read last to the result, unless it is there
 
-What may be written over what is read of it needs no spare: after the first turn, `read` is the
-result too.
+The result comes second, since the initial value may lie in its memory. What may be written over
+what is read of it needs no spare: after the first turn, `read` is the result too.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _state(
     if other is None:
         return _State(type_, read, result, None, result)
     written, spare = run.temporary(), run.temporary()
-    run.code += [Point(written, result), Point(spare, other)]
+    run.code += [Point(written, other), Point(spare, result)]
     return _State(type_, read, written, spare, result)
 
 

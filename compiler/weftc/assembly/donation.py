@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from weftc.assembly.compiled import Compiled
 from weftc.fusion.groups import is_tensor
 from weftc.fusion.kernel import Kernel
+from weftc.fusion.regions import initial_state
 from weftc.ir.node import Node
 from weftc.loop.in_place import runs_in_place
 
@@ -17,7 +18,8 @@ def aliases(
 ) -> tuple[tuple[int, int], ...]:
     """(output, donated input whose memory it takes over), for as many as can be: inputs of the same
     type that are read for the last time before the output is written, or by the same kernel,
-    element by element. Those of the same kernel come first: they are read late."""
+    element by element, or that the loop starts from. Those of the same step come first: they are
+    read late."""
     inputs, lives = compiled.plan.graph.inputs, _Lives(compiled)
     taken: dict[int, int] = {}
     for fits in (lives.meet, lives.follow):
@@ -53,12 +55,16 @@ class _Lives:
         return self._read.get(given, -1) < self._written[output]
 
     def meet(self, given: Node, output: Node) -> bool:
-        """Whether a kernel is the last to read an input, and writes an output in its place."""
+        """Whether a step is the last to read an input, and writes an output in its place: a kernel,
+        or a loop whose state starts with the one and ends with the other."""
         number = self._written[output]
         if self._read.get(given) != number:
             return False
         step = self._compiled.plan.steps[number]
-        return isinstance(step, Kernel) and self._in_place(step, given, output)
+        if isinstance(step, Kernel):
+            return self._in_place(step, given, output)
+        operands, part = step.node.inputs, step.results.index(output)
+        return operands.count(given) == 1 and initial_state(step.node)[part : part + 1] == (given,)
 
     def _in_place(self, kernel: Kernel, given: Node, output: Node) -> bool:
         nodes, loops = self._compiled.lowered[kernel].buffers, self._compiled.loops[kernel]

@@ -59,6 +59,14 @@ def is_loop(node: Node) -> bool:
     return node.op.name in _LOOPS
 
 
+def initial_state(node: Node) -> tuple[Node, ...]:
+    """What a loop starts from; nothing for other regions."""
+    if not is_loop(node):
+        return ()
+    first = 2 if node.op.name == "fori" else 0
+    return node.inputs[first : first + len(result_types(node))]
+
+
 def state_inputs(node: Node, turn: Graph) -> tuple[Node, ...]:
     """The inputs that the graph of a loop's turn has for the state."""
     first = 1 if node.op.name == "fori" else 0

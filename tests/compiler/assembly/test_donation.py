@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
-from tests.compiler.assembly.graphs import full, graph
+from tests.compiler.assembly.graphs import full, graph, integer, loop
 
 from weftc import pipeline
 from weftc.ir.interpret import interpret
@@ -131,3 +131,42 @@ def test_no_memory_is_taken_twice() -> None:
 
     found = check(graph("f", build, SQUARE, SQUARE), 0, 1)
     assert sorted(number for _, number in found) == [0, 1]
+
+
+LOOPS: dict[str, Callable[..., Sequence[Node]]] = {
+    "in place": lambda i, x, y: [mul(x, y)],
+    "between two buffers": lambda i, x, y: [product(flip(x, axes=(0,)), y)],
+}
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_ends_where_its_state_began(name: str, turns: int) -> None:
+    def build(x: Node, y: Node) -> Sequence[Node]:
+        return loop(integer(0), integer(turns), [x], LOOPS[name], y)
+
+    g = graph("f", build, SQUARE, SQUARE)
+    assert check(g, 0) == ((0, 0),)
+    assert check(g, 1) == (), "every turn reads it"
+
+
+def test_a_loop_in_a_loop_ends_where_its_state_began() -> None:
+    def build(x: Node, y: Node) -> Sequence[Node]:
+        def outer(i: Node, x: Node, y: Node) -> Sequence[Node]:
+            return loop(integer(0), add(i, integer(1)), [x], inner, y)
+
+        return loop(integer(0), integer(3), [x], outer, y)
+
+    def inner(i: Node, x: Node, y: Node) -> Sequence[Node]:
+        return [product(flip(x, axes=(0,)), y)]
+
+    g = graph("f", build, *[TensorType(F32, (30, 30))] * 2)
+    assert check(g, 0) == ((0, 0),)
+    assert check(g) == ()
+
+
+def test_two_parts_of_a_state_that_begin_alike_end_apart() -> None:
+    def build(x: Node) -> Sequence[Node]:
+        return loop(integer(0), integer(3), [x, x], lambda i, a, b: [add(a, b), neg(a)])
+
+    assert check(graph("f", build, SQUARE), 0) == ()
