@@ -97,7 +97,7 @@ def trace_symbolic(
         elif isinstance(traced, str):
             return traced
         else:
-            graph = replace(traced.graph, constraints=tuple(assumptions.recorded))
+            graph = replace(traced.graph, constraints=assumptions.needed())
             return replace(traced, graph=graph, fixed=tuple(symbols.fixed))
     return "its sizes depend on one another"
 

@@ -16,7 +16,10 @@ import weft as wf
 from weft import engine
 from weft.calls import Reader
 from weft.specialize import Traced
+from weftc import pipeline
 from weftc.ir.verify import verify
+from weftrt.cpu.executable import load
+from weftrt.cpu.host import host
 from weftrt.errors import OutOfBoundsError, ShapeError, VerifyError, WeftError
 
 Function = Callable[..., Any]
@@ -118,6 +121,10 @@ class AnySize:
         self._traced = traced
         self._executable, _ = engine.executable(traced.graph)
 
+    def watch(self) -> None:
+        """Run with checks of memory from now on."""
+        self._executable = load(pipeline.compile(self._traced.graph, host(), watched=True))
+
     def run(self, x: Any) -> Any | None:
         """Its result; None where the sizes are not allowed."""
         try:
@@ -163,6 +170,34 @@ def test_matrices(name: str) -> None:
     program = AnySize(MATRICES[name], values(6, 4))
     shapes = list(itertools.product(range(10), range(5)))
     assert sum(program.agrees(values(*shape)) for shape in shapes) >= 20
+
+
+VECTORS = [n for n in ROWS if n not in ("x[x.shape[0] - 1]", "x[0]", "x[-1]", "take", "any")]
+SECOND = [n for n in VECTORS if n not in ("reshape(2, -1)", "reshape(-1, 3)")]
+PAIRS = [pair for k, pair in enumerate(itertools.product(VECTORS, SECOND)) if k % 11 == 5]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" then ".join)
+def test_pairs(pair: tuple[str, str]) -> None:
+    first, second = (ROWS[name] for name in pair)
+
+    def both(x: Any) -> Any:
+        return second(wf.reshape(first(x), (-1,)) * 2)
+
+    program = AnySize(both, values(12))
+    assert sum(program.agrees(values(n)) for n in range(10)) >= 2
+
+
+@pytest.mark.parametrize("table", [ROWS, MATRICES], ids=["rows", "matrices"])
+def test_nothing_is_read_that_is_not_there(table: dict[str, Function]) -> None:
+    shape, others = ((6,), ((0,), (1,), (5,)))
+    if table is MATRICES:
+        shape, others = (6, 4), ((0, 0), (0, 3), (3, 0), (1, 1), (5, 3))
+    for name in list(table)[::3]:
+        program = AnySize(gradient(table[name]), values(*shape))
+        program.watch()
+        for other in others:
+            program.run(values(*other))
 
 
 @pytest.mark.parametrize("name", [n for n in ROWS if n not in ("any", "argmax")])

@@ -144,6 +144,15 @@ class Assumptions:
         self._learn(constraint)
         return True
 
+    def needed(self) -> tuple[Constraint, ...]:
+        """What was recorded, as people write it, without what follows from the rest."""
+        found = [plain(constraint) for constraint in self.recorded]
+        for constraint in tuple(found):
+            others = [other for other in found if other != constraint]
+            if Assumptions(others, strict=True).shows(constraint):
+                found = others
+        return tuple(found)
+
     def fix(self, size: Size) -> int:
         """The value of `size` in the call at hand, which every call must have then."""
         value = value_of(size, self.values or {})
@@ -156,6 +165,16 @@ class Assumptions:
             self._excesses.append(tightened(excess_of(constraint)))
         else:
             self._zeros |= {zero, -1 * zero}
+
+
+def plain(constraint: Constraint) -> Constraint:
+    """An inequality without common terms on both sides: n >= 1 for n - 1 >= 0."""
+    if zero_of(constraint) is not None:
+        return constraint
+    terms = terms_of(tightened(excess_of(constraint)))
+    more = normal({monomial: coefficient for monomial, coefficient in terms if coefficient > 0})
+    less = normal({monomial: -coefficient for monomial, coefficient in terms if coefficient < 0})
+    return AtMost(less, more) if isinstance(more, int) else AtLeast(more, less)
 
 
 def tightened(excess: Size) -> Size:

@@ -93,3 +93,11 @@ def test_equalities_are_solved_for_symbols() -> None:
     assert solved([Equal(K, floor_div(N, 2)), Equal(N, M)]) == {"k": floor_div(M, 2), "n": M}
     assert solved([Equal(N, M), Equal(M, K), Equal(K, 4)]) == {"n": 4, "m": 4, "k": 4}
     assert solved([Equal(N * M, K * K), AtLeast(N, 1)]) == {}
+
+
+def test_what_is_needed_is_told_once_and_plainly() -> None:
+    assumptions = Assumptions(values={"n": 6, "m": 6})
+    for constraint in (AtLeast(N, 1), AtLeast(N - 2, 0), AtMost(M * 2, 13), AtMost(N, N + M - 1)):
+        assert assumptions.assume(constraint)
+    assert list(map(str, assumptions.needed())) == ["n >= 2", "m <= 6", "m >= 1"]
+    assert Assumptions(values={"n": 6}).needed() == ()
