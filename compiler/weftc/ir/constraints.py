@@ -169,7 +169,7 @@ class Assumptions:
 
 def plain(constraint: Constraint) -> Constraint:
     """An inequality without common terms on both sides: n >= 1 for n - 1 >= 0."""
-    if zero_of(constraint) is not None:
+    if not isinstance(constraint, AtLeast | AtMost):
         return constraint
     terms = terms_of(tightened(excess_of(constraint)))
     more = normal({monomial: coefficient for monomial, coefficient in terms if coefficient > 0})

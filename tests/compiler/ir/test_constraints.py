@@ -100,4 +100,6 @@ def test_what_is_needed_is_told_once_and_plainly() -> None:
     for constraint in (AtLeast(N, 1), AtLeast(N - 2, 0), AtMost(M * 2, 13), AtMost(N, N + M - 1)):
         assert assumptions.assume(constraint)
     assert list(map(str, assumptions.needed())) == ["n >= 2", "m <= 6", "m >= 1"]
+    assert assumptions.assume(Differs(M, 3))
+    assert list(map(str, assumptions.needed())) == ["n >= 2", "m <= 6", "m >= 1", "m != 3"]
     assert Assumptions(values={"n": 6}).needed() == ()
