@@ -72,6 +72,9 @@ class FormValidator(Validator):
 
     checks = True
 
+    def nested(self) -> FormValidator:
+        return FormValidator()
+
     def begin(self, graph: Graph) -> None:
         self._begun = graph
         self._graph("tracing", graph)
