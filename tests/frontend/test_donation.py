@@ -150,6 +150,43 @@ def test_numbers_among_what_is_donated() -> None:
         assert first(state["w"]) == expected
 
 
+PROGRAMS: dict[str, Callable[[Any, Any], Any]] = {
+    "a loop": lambda x, y: (wf.fori_loop(0, 5, lambda i, s: s * 0.5 + y, x), x + y),
+    "state that changes places": lambda x, y: wf.fori_loop(
+        0, 3, lambda i, s: (s[1], s[0] + s[1]), (x, y)
+    ),
+    "a loop of no turns": lambda x, y: wf.fori_loop(0, 0, lambda i, s: (s[1], s[0]), (x, y)),
+    "a while loop": lambda x, y: wf.while_loop(
+        lambda s: wf.sum(s[0] * s[0]) > 1e-3, lambda s: (s[0] * 0.5, s[1] + s[0]), (x, y)
+    ),
+    "branches": lambda x, y: wf.cond(x[0, 0] > 0, lambda: (x + 1, y), lambda: (y, x * 2)),
+    "branches that do nothing": lambda x, y: wf.cond(x[0, 0] > 0, lambda: (x, y), lambda: (y, x)),
+    "sorting": lambda x, y: (wf.sort(x, axis=-1), wf.argsort(y, axis=-1), y * 2),
+    "products": lambda x, y: (x @ y, (x @ y) @ x, wf.exp(y)),
+    "arguments in another order": lambda x, y: (y, x),
+    "a transpose": lambda x, y: (x.T, y + x.T),
+    "an argument twice": lambda x, y: (x, x, y + x),
+    "rows in reverse": lambda x, y: (x[::-1] + y, x - y, wf.concat([x, y])),
+    "rows": lambda x, y: (wf.nn.softmax(x), y - wf.mean(x, axis=-1, keepdims=True)),
+}
+
+
+@pytest.mark.parametrize("names", ["x", "y", ("x", "y")], ids=str)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_bits_are_those_without_donation(name: str, names: Any) -> None:
+    program = PROGRAMS[name]
+    plain, donating = wf.jit(program), wf.jit(program, donate_argnames=names)
+    rng = np.random.default_rng(3)
+    for size in (5, 100):
+        for _ in range(2):
+            elements = [rng.standard_normal((size, size)).astype("f4") for _ in range(2)]
+            given = {key: wf.asarray(e) for key, e in zip("xy", elements)}
+            expected, found = leaves(plain(*elements)), leaves(donating(*given.values()))
+            for one, other in zip(expected, found, strict=True):
+                np.testing.assert_array_equal(one, other)
+            assert [key for key, a in given.items() if array.is_donated(a)] == list(names)
+
+
 def test_one_array_given_twice() -> None:
     f = wf.jit(lambda x, y: (x + y, x - y), donate_argnames=("x", "y"))
     g = wf.jit(lambda x, y: x + y, donate_argnames="x")
