@@ -36,8 +36,19 @@ def test_sizes_become_symbols() -> None:
 
 
 def test_functions_that_need_the_sizes() -> None:
-    assert traced(lambda x: wf.reshape(x, (2, -1)), np.ones((4, 3), "f4")) is None
-    assert traced(lambda x: x[1:], np.ones(4, "f4")) is None
+    assert traced(lambda x: x * float(x.shape[0]), np.ones(4, "f4")) is None
+    assert traced(lambda x: sum(x[i] for i in range(x.shape[0])), np.ones(4, "f4")) is None
+
+
+def test_parts_and_quotients_of_any_size() -> None:
+    for function, constraints in (
+        (lambda x: wf.reshape(x, (2, -1)), ["(m*n) % 2 == 0"]),
+        (lambda x: x[1:, ::2], []),
+        (lambda x: x[:, -1], ["m >= 1"]),
+    ):
+        found = traced(function, np.ones((4, 3), "f4"))
+        assert found is not None
+        assert list(map(str, found.graph.constraints)) == constraints
 
 
 def test_new_sizes_need_no_compile() -> None:

@@ -17,7 +17,7 @@ from weftc.ir import location as locations
 from weftc.ir.location import Location
 from weftc.ir.size_functions import mod, substitute
 from weftc.ir.size_order import never_negative
-from weftc.ir.sizes import Dim, Size, normal, terms_of, value_of
+from weftc.ir.sizes import Dim, Size, as_factor, normal, terms_of, value_of
 from weftc.ir.tracing_state import state
 
 
@@ -62,7 +62,7 @@ class Divides:
     a: Size
 
     def __str__(self) -> str:
-        return f"{self.a} % {self.divisor} == 0"
+        return f"{as_factor(self.a)} % {as_factor(self.divisor)} == 0"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class FloorDiv:
         return self.dividend, self.divisor
 
     def __str__(self) -> str:
-        return f"{_factor(self.dividend)}//{_factor(self.divisor)}"
+        return f"{as_factor(self.dividend)}//{as_factor(self.divisor)}"
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _value(atom: Atom, sizes: Mapping[str, int]) -> int:
     return floor_quotient(a, b) if isinstance(atom, FloorDiv) else min(a, b)
 
 
-def _factor(size: Size) -> str:
-    """The text of a size as one side of a quotient."""
+def as_factor(size: Size) -> str:
+    """The text of a size as one side of a quotient or remainder."""
     plain = isinstance(size, int) or isinstance(lone_atom(size), str | Min)
     return str(size) if plain else f"({size})"

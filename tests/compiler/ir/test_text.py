@@ -217,3 +217,20 @@ def test_digest_is_the_same_for_nan_constants() -> None:
         return Graph("f", (), (get("constant")(value=float("nan"), dtype=dtypes.float32),))
 
     assert digest(constant()) == digest(constant())
+
+
+def test_constraints_and_quotients_read_back() -> None:
+    text = (
+        "graph f\n"
+        "  where (m+n) % 2 == 0, (m*n) % 4 == 0, n//2 >= 1, n <= 2*m, n != 3, min(m,7) == 7\n"
+        '  %0 = input() {index=0, name="x", dtype=f32, shape=(n, m)} : f32[n,m]\n'
+        "  %1 = reshape(%0) {shape=(4, (m*n)//4)} : f32[4,(m*n)//4]\n"
+        "  %2 = slice(%1) {start=(0, 0), stop=(4, min((m*n)//4,2)), step=(1, 1)} "
+        ": f32[4,min((m*n)//4,2)]\n"
+        "  %3 = reshape(%2) {shape=(2*min((m*n)//4,2), 2)} : f32[2*min((m*n)//4,2),2]\n"
+        "  %4 = sum(%3) {axes=(1,)} : f32[2*min((m*n)//4,2)]\n"
+        "  return %4\n"
+    )
+    graph = parse_graph(text)
+    assert print_graph(graph) == text
+    verify(graph)
