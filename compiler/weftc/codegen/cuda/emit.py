@@ -2,7 +2,7 @@
 
 Every BLOCK loop at the top of a function is a `__global__` function: they are launched in order,
 with blocks of THREADS threads and any number of blocks, and all take the same arguments: the
-buffers, the sizes, and the status word that reports go to.
+buffers, the sizes, and the status words that reports go to.
 """
 
 from __future__ import annotations
