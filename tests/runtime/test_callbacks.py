@@ -209,18 +209,21 @@ def test_a_signal_in_a_function(work, thread_count):
         while True:
             pass
 
-    seen = []
+    seen: list[int] = []
+    other = load(test_threads.program())
+    test_threads.check(other, 100, repeats=1)
 
     def handler() -> None:
         seen.append(1)
-        test_threads.check(load(test_threads.program()), 100, repeats=1)
-        if len(seen) == 3:
+        if len(seen) == 2:
+            test_threads.check(other, 100, repeats=1)
+        if len(seen) % 3 == 0:  # again, where somebody caught the first
             raise StopHere
 
     with pytest.raises(StopHere), every_20_milliseconds(handler):
         run(looping(function, work))
-    assert len(seen) == 3
-    test_threads.check(load(test_threads.program()), 1000, repeats=5)
+    assert len(seen) >= 3
+    test_threads.check(other, 1000, repeats=5)
 
 
 def test_a_program_holds_its_functions(work):
