@@ -223,7 +223,8 @@ def test_a_handler_may_run_short_programs(thread_count):
 
     def handler() -> None:
         seen.append(1)
-        test_threads.check(short, 100, repeats=3)
+        if len(seen) < 4:  # more would pile up where the machine is slow
+            test_threads.check(short, 100, repeats=3)
 
     with every_20_milliseconds(handler):
         slow.run([np.zeros(200, "f4")])
