@@ -219,7 +219,8 @@ def test_an_endless_loop(thread_count, work, body):
 def test_a_handler_may_run_short_programs(thread_count):
     """Which hold the GIL, while the program around them is watched."""
     slow, short = sleeping(5000), load(replace(test_threads.program(), work=0))
-    seen = []
+    seen: list[int] = []
+    test_threads.check(short, 100, repeats=1)  # what it imports is not imported by handlers
 
     def handler() -> None:
         seen.append(1)
