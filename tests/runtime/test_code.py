@@ -176,7 +176,7 @@ def test_code_comes_and_goes_on_many_threads() -> None:
         kept: dict[int, Code] = {}
         for step in range(400):
             k = (seed * 7 + step * step) % 20
-            kept[k] = linker._link("f", images[k])
+            kept[k] = linker._link("f", [images[k]])
             kept.pop((k + 3) % 20, None)
             wrong.extend(k for k, code in kept.items() if call(code.address) != k)
 

@@ -70,6 +70,25 @@ def test_what_is_named_by_its_source_is_not_even_written(tmp_path: Path) -> None
     assert call(Linker(host(), Store(tmp_path)).link_built("f", "source 1", refuse)) == 1
 
 
+def test_a_module_and_what_it_rarely_runs_find_each_other(tmp_path: Path) -> None:
+    def often() -> str:
+        return (
+            "@count = hidden global i64 4\ndeclare hidden i64 @seldom()\n"
+            "define hidden i64 @one() {\n  ret i64 1\n}\n"
+            "define i64 @f() {\n  %r = call i64 @seldom()\n  ret i64 %r\n}\n"
+        )
+
+    def seldom() -> str:
+        return (
+            "@count = external hidden global i64\ndeclare hidden i64 @one()\n"
+            "define hidden i64 @seldom() {\n  %a = call i64 @one()\n"
+            "  %b = load i64, ptr @count\n  %r = add i64 %a, %b\n  ret i64 %r\n}\n"
+        )
+
+    assert call(Linker(host(), Store(tmp_path)).link_built("f", "source", often, seldom)) == 5
+    assert call(Linker(host(), Store(tmp_path)).link_built("f", "source", refuse, refuse)) == 5
+
+
 def test_a_damaged_object_is_compiled_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

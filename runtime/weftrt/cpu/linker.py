@@ -79,15 +79,25 @@ class Linker:
         """The routine `symbol`, which the module `llvm` defines."""
         return self.link_built(symbol, llvm, lambda: llvm)
 
-    def link_built(self, symbol: str, identity: str, build: Callable[[], str]) -> Code:
+    def link_built(
+        self,
+        symbol: str,
+        identity: str,
+        build: Callable[[], str],
+        build_rare: Callable[[], str] | None = None,
+    ) -> Code:
         """link, for a module that is costly to write: `identity` stands for its text, and `build`
-        writes it only where its object is not at hand."""
+        writes it only where its object is not at hand. The module that `build_rare` writes belongs
+        to it; it is rarely run, so that its machine code is made quickly, not well."""
         key = self._key(identity)
         with self._lock:
             code = self._codes.get(key)
             if code is None:
-                code = self._link(symbol, self._object(key, symbol, build))
-                self._codes[key] = code
+                images = [self._object(key, symbol, build)]
+                if build_rare is not None:
+                    rare_key = self._key(f"{identity} rare")
+                    images.append(self._object(rare_key, symbol, build_rare, opt=0))
+                code = self._codes[key] = self._link(symbol, images)
             return code
 
     def object_file(self, symbol: str, llvm: str) -> bytes:
@@ -95,7 +105,7 @@ class Linker:
         with self._lock:
             return self._object(self._key(llvm), symbol, lambda: llvm)
 
-    def _object(self, key: str, symbol: str, build: Callable[[], str]) -> bytes:
+    def _object(self, key: str, symbol: str, build: Callable[[], str], opt: int = 2) -> bytes:
         found = self._store.get(key)
         if found is not None:
             return found
@@ -106,7 +116,7 @@ class Linker:
         with self._store.building(key):
             found = self._store.get(key)
             if found is None:
-                found = self._compile(symbol, build())
+                found = self._compile(symbol, build(), opt)
                 self._store.put(key, found)
         return found
 
@@ -146,10 +156,10 @@ class Linker:
         content = f"{_llvm_version()} {self._target}\n{identity}"
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def _link(self, symbol: str, image: bytes) -> Code:
-        found = objects.read(image)
+    def _link(self, symbol: str, images: list[bytes]) -> Code:
+        found = objects.read(images[0]) if len(images) == 1 else None
         if found is None:
-            return self._link_by_llvm(symbol, image)
+            return self._link_by_llvm(symbol, images)
         externals = {name: self._external(symbol, name) for name in found.externals}
         span = MEMORY.place(found.size, lambda address: found.bound(address, externals))
         return Code(span.address + found.offset(symbol), span)
@@ -164,11 +174,13 @@ class Linker:
             raise CompileError(f"the kernel {symbol} cannot be linked: no {name}") from None
         return ctypes.cast(routine, ctypes.c_void_p).value or 0
 
-    def _link_by_llvm(self, symbol: str, image: bytes) -> Code:
+    def _link_by_llvm(self, symbol: str, images: list[bytes]) -> Code:
         """For what is no kernel (the native runtime), and on other machines."""
         import llvmlite.binding as binding
 
-        builder = binding.JITLibraryBuilder().add_object_img(image).export_symbol(symbol)
+        builder = binding.JITLibraryBuilder().export_symbol(symbol)
+        for image in images:
+            builder.add_object_img(image)
         builder.add_current_process()  # memset and the like; the runtime also calls CPython
         for name, address in self._externals.items():
             builder.import_symbol(name, address)
@@ -210,23 +222,24 @@ class Linker:
             ) from None
         return module
 
-    def _compile(self, symbol: str, llvm: str) -> bytes:
+    def _compile(self, symbol: str, llvm: str, opt: int = 2) -> bytes:
         with deferred(), self._parsed(symbol, llvm) as module:
-            return bytes(self._target_machine().emit_object(module))
+            machine = self._target_machine() if opt == 2 else self._new_machine(opt)
+            return bytes(machine.emit_object(module))
 
     def _target_machine(self) -> TargetMachine:
         if self._machine is None:
             self._machine = self._new_machine()
         return self._machine
 
-    def _new_machine(self) -> TargetMachine:
+    def _new_machine(self, opt: int = 2) -> TargetMachine:
         import llvmlite.binding as binding
 
         _initialize()
         features = ",".join(f"+{name}" for name in self._target.features)
         # PIC with the small model: constants by rip, calls out of the library by a stub.
         return binding.Target.from_triple(self._target.triple).create_target_machine(
-            cpu="", features=features, opt=2, reloc="pic", codemodel="small", jit=True
+            cpu="", features=features, opt=opt, reloc="pic", codemodel="small", jit=True
         )
 
     def _lljit(self) -> Any:

@@ -35,7 +35,18 @@ from weftrt.cpu.native.python import (
     raise_text,
     type_of,
 )
-from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Struct, export, inline, native
+from weftrt.cpu.native.types import (
+    I32,
+    I64,
+    Bool,
+    Pointer,
+    Ptr,
+    Struct,
+    export,
+    inline,
+    native,
+    rare,
+)
 
 MAXIMUM_RANK = 8
 CONTIGUOUS_ALIGNED = 0x101
@@ -178,6 +189,7 @@ def weft_array_dealloc(array: ArrayObject) -> None:
     Py_DecRef(kind)
 
 
+@rare
 @export
 def weft_array_shape(array: ArrayObject, closure: Ptr) -> Ptr:
     """The getter of `shape`."""
@@ -193,6 +205,7 @@ def weft_array_shape(array: ArrayObject, closure: Ptr) -> Ptr:
     return result
 
 
+@rare
 @export
 def weft_array_dtype(array: ArrayObject, closure: Ptr) -> Ptr:
     """The getter of `dtype`."""
@@ -201,24 +214,28 @@ def weft_array_dtype(array: ArrayObject, closure: Ptr) -> Ptr:
     return dtype
 
 
+@rare
 @export
 def weft_array_ndim(array: ArrayObject, closure: Ptr) -> Ptr:
     """The getter of `ndim`."""
     return PyLong_FromLongLong(array.ndim)
 
 
+@rare
 @export
 def weft_array_size(array: ArrayObject, closure: Ptr) -> Ptr:
     """The getter of `size`."""
     return PyLong_FromLongLong(array.bytes // STATE.item_sizes[array.dtype])
 
 
+@rare
 @export
 def weft_array_nbytes(array: ArrayObject, closure: Ptr) -> Ptr:
     """The getter of `nbytes`."""
     return PyLong_FromLongLong(array.bytes)
 
 
+@rare
 @export
 def weft_array_getbuffer(array: ArrayObject, view: BufferView, flags: I32) -> I32:
     """The buffer protocol, read-only."""
@@ -247,6 +264,7 @@ def weft_array_getbuffer(array: ArrayObject, view: BufferView, flags: I32) -> I3
     return 0
 
 
+@rare
 @export
 def weft_array_releasebuffer(array: ArrayObject, view: BufferView) -> None:
     """The end of what the buffer protocol gave."""
@@ -301,6 +319,7 @@ def array_over(dtype: I64, ndim: I64, shape: Pointer[I64], data: Ptr, owner: Ptr
     return array
 
 
+@rare
 @export
 def weft_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """new(dtype code, shape): uninitialized."""
@@ -311,6 +330,7 @@ def weft_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return new_or_raise(PyLong_AsLongLong(arguments[0]), ndim, extents)
 
 
+@rare
 @export
 def weft_copy(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """copy(ndarray): an Array with the same elements; None where the source is not direct."""
@@ -324,6 +344,7 @@ def weft_copy(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return array
 
 
+@rare
 @export
 def weft_borrow(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """borrow(ndarray): an Array that shares its memory; None where the source is not direct."""
@@ -334,6 +355,7 @@ def weft_borrow(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return array_over(code, cast(I64, source.ndim), source.dimensions, source.data, source)
 
 
+@rare
 @export
 def weft_view(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """view(array, shape): the same elements in another shape."""
@@ -354,6 +376,7 @@ def weft_view(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return result
 
 
+@rare
 @export
 def weft_words(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """words(item): where an Array was donated; None for one that was not, and for anything else."""
@@ -367,6 +390,7 @@ def weft_words(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return array.words
 
 
+@rare
 @export
 def weft_exports(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """exports(array): how often others were given its memory."""
@@ -376,6 +400,7 @@ def weft_exports(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return PyLong_FromLongLong(array.exports)
 
 
+@rare
 @export
 def weft_pool_stats(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """pool_stats(): used bytes and blocks, held bytes and blocks, limit, fresh blocks."""
@@ -392,6 +417,7 @@ def weft_pool_stats(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return result
 
 
+@rare
 @export
 def weft_pool_configure(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """pool_configure(limit, advice): hold at most `limit` unused bytes, now and later; `advice` is

@@ -23,7 +23,7 @@ from weftrt.cpu.native.python import (
     new_none,
     visit_all,
 )
-from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, export, native
+from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, export, native, rare
 
 
 class BoundaryObject(Struct):
@@ -37,6 +37,7 @@ class BoundaryObject(Struct):
     function: Ptr
 
 
+@rare
 @native
 def shorten_traceback() -> Ptr:
     """Replace the traceback of the current exception, if it has one, by what the filter makes of
@@ -72,12 +73,14 @@ def weft_boundary_call(
     return result if result is not None else shorten_traceback()
 
 
+@rare
 @export
 def weft_boundary_get(boundary: BoundaryObject, instance: Ptr, owner: Ptr) -> Ptr:
     """The descriptor protocol."""
     return as_method(boundary, instance)
 
 
+@rare
 @export
 def weft_boundary_traverse(boundary: BoundaryObject, visit: Ptr, argument: Ptr) -> I32:
     """Show every reference to the garbage collector."""
@@ -88,6 +91,7 @@ def weft_boundary_traverse(boundary: BoundaryObject, visit: Ptr, argument: Ptr) 
     return visit_all(items, 3, visit, argument)
 
 
+@rare
 @export
 def weft_boundary_clear(boundary: BoundaryObject) -> I32:
     """Drop the attributes. The function stays until the object goes: a cycle through it is broken
@@ -98,6 +102,7 @@ def weft_boundary_clear(boundary: BoundaryObject) -> I32:
     return 0
 
 
+@rare
 @export
 def weft_boundary_dealloc(boundary: BoundaryObject) -> None:
     """Drop every reference and free the object."""
@@ -111,6 +116,7 @@ def weft_boundary_dealloc(boundary: BoundaryObject) -> None:
     Py_DecRef(kind)
 
 
+@rare
 @export
 def weft_boundary_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """boundary_new(function): a public function that calls it."""
@@ -122,6 +128,7 @@ def weft_boundary_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return boundary
 
 
+@rare
 @export
 def weft_filter_tracebacks(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """filter_tracebacks(function): function(exception, traceback) gives the traceback to show, or

@@ -18,7 +18,7 @@ from weftrt.cpu.native.python import (
     type_of,
 )
 from weftrt.cpu.native.sizes import sizes_allowed
-from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native
+from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native, rare
 
 UNBOUND = -1
 ON_STACK = 256
@@ -71,6 +71,7 @@ def bind_inputs(
     return sizes_allowed(program.constraints, program.constraint_count, sizes)
 
 
+@rare
 @export
 def weft_run(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """run(program address, tuple of Arrays): a tuple of Arrays; None where they do not fit."""

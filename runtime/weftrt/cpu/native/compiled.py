@@ -48,6 +48,7 @@ from weftrt.cpu.native.types import (
     Struct,
     export,
     native,
+    rare,
 )
 
 COUNT_MASK = (1 << 63) - 1
@@ -98,6 +99,7 @@ def keyword_dict(values: Pointer[Ptr], names: SizedObject) -> Ptr:
     return result
 
 
+@rare
 @native
 def call_python(
     function: Ptr, compiled: CompiledObject, arguments: Pointer[Ptr], count: I64, names: SizedObject
@@ -141,6 +143,7 @@ def call_known(
     return result
 
 
+@rare
 @native
 def is_explained(compiled: CompiledObject) -> Bool:
     """Whether `failed` says what the exception that is set means."""
@@ -171,12 +174,14 @@ def weft_compiled_call(
     return result if result is not None else shorten_traceback()
 
 
+@rare
 @export
 def weft_compiled_get(compiled: CompiledObject, instance: Ptr, owner: Ptr) -> Ptr:
     """The descriptor protocol."""
     return as_method(compiled, instance)
 
 
+@rare
 @export
 def weft_compiled_traverse(compiled: CompiledObject, visit: Ptr, argument: Ptr) -> I32:
     """Show every reference to the garbage collector."""
@@ -207,6 +212,7 @@ def drop_callables(compiled: CompiledObject) -> None:
         Py_DecRef(items[index])
 
 
+@rare
 @export
 def weft_compiled_clear(compiled: CompiledObject) -> I32:
     """Drop every reference; the object is made consistent before any other code can run."""
@@ -221,6 +227,7 @@ def weft_compiled_clear(compiled: CompiledObject) -> I32:
     return 0
 
 
+@rare
 @export
 def weft_compiled_dealloc(compiled: CompiledObject) -> None:
     """Drop every reference and free the object."""
@@ -242,6 +249,7 @@ def owned(item: Ptr) -> Ptr:
     return item
 
 
+@rare
 @export
 def weft_compiled_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """compiled_new(slow, function, failed, parameters): a compiled function without entries."""
@@ -264,6 +272,7 @@ def check_compiled(item: Ptr) -> Bool:
     return False
 
 
+@rare
 @export
 def weft_compiled_kept(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """compiled_kept(compiled): what compiled_install gave it, or None."""
@@ -275,6 +284,7 @@ def weft_compiled_kept(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return kept
 
 
+@rare
 @export
 def weft_compiled_install(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """compiled_install(compiled, address of an EntryList, its owner): replace the entries."""

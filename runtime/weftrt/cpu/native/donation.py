@@ -13,7 +13,7 @@ from weftrt.cpu.native.intrinsics import cast, stack
 from weftrt.cpu.native.pool import pool_give
 from weftrt.cpu.native.python import STATE, Py_DecRef, Py_IncRef, PyObject_Vectorcall, type_of
 from weftrt.cpu.native.signals import WATCH
-from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Struct, native
+from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Struct, native, rare
 
 
 class Donation(Struct):
@@ -31,6 +31,7 @@ class Donation(Struct):
     touched: I64
 
 
+@rare
 @native
 def pin_all(donation: Donation, change: I64) -> None:
     """Note that this call uses the memory of its inputs, or that it does not any more."""
@@ -80,6 +81,7 @@ def give_up(donation: Donation, array: ArrayObject) -> None:
     array.words = donation.words
 
 
+@rare
 @native
 def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
     """Give the memory of an input to a result that has none; False where that cannot be."""
@@ -94,6 +96,7 @@ def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
     return True
 
 
+@rare
 @native
 def give_back(donation: Donation, results: Pointer[ArrayObject]) -> None:
     """Let the inputs have again what the results took over."""
@@ -122,6 +125,7 @@ def let_go(array: ArrayObject) -> Bool:
     return True
 
 
+@rare
 @native
 def give_up_rest(donation: Donation) -> None:
     """The donated Arrays that no result took over are given up too."""

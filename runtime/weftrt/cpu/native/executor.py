@@ -50,6 +50,7 @@ from weftrt.cpu.native.types import (
     Struct,
     inline,
     native,
+    rare,
 )
 
 LAUNCH, EXTERN, CALLBACK, CHECK, COPY = range(5)
@@ -202,6 +203,7 @@ def launch(run: Run, at: Pointer[I64]) -> Bool:
     return True
 
 
+@rare
 @native
 def call_extern(run: Run, at: Pointer[I64]) -> Bool:
     """Extern: function, context, site, counts of buffers and sizes, their numbers. False where it
@@ -214,6 +216,7 @@ def call_extern(run: Run, at: Pointer[I64]) -> Bool:
     return element == -1
 
 
+@rare
 @native
 def call_back(run: Run, at: Pointer[I64]) -> Bool:
     """Callback: its number among the instructions. False with an exception."""
@@ -372,6 +375,7 @@ def run_program(program: ProgramTable, run: Run) -> Bool:
     return end(run.hold) and done
 
 
+@rare
 @native
 def refuse(program: ProgramTable, sizes: Pointer[I64]) -> Bool:
     """Let Python say what there is no memory for."""

@@ -47,6 +47,7 @@ from weftrt.cpu.native.types import (
     Records,
     Struct,
     native,
+    rare,
 )
 
 ARRAY, FLOAT, INT, BOOL = range(4)
@@ -349,6 +350,7 @@ def is_bound_as(frame: Frame, guard: GuardTable) -> Bool:
     return item is not None and fits_array(guard.expected, item, frame.sizes)
 
 
+@rare
 @native
 def holds(frame: Frame, guard: GuardTable) -> Bool:
     """Whether a guard holds; no code of Python's runs."""

@@ -51,6 +51,7 @@ from weftrt.cpu.native.types import (
     extern,
     inline,
     native,
+    rare,
     static,
 )
 
@@ -188,6 +189,7 @@ def weft_worker(argument: Ptr) -> Ptr:
             spins = 0
 
 
+@rare
 @native
 def start_workers(wanted: I64) -> None:
     """Start workers until there are so many, or the system refuses; signals go elsewhere."""
@@ -283,6 +285,7 @@ def weft_parallel(body: Ptr, context: Ptr, count: I64, grain: I64) -> None:
     atomic_store(cast(Pointer[I64], address_of(THREADS.lock)), process * 2)
 
 
+@rare
 @export
 def weft_set_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """set_threads(count, number of the futex system call; 0 where there is none)."""
@@ -291,6 +294,7 @@ def weft_set_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return new_none()
 
 
+@rare
 @export
 def weft_get_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """get_threads(): how many threads a loop may use, and how many workers were started."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from weftrt.cpu.native.intrinsics import cast, leading_zeros, stack
 from weftrt.cpu.native.python import free, madvise, posix_memalign
-from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, inline, native, static
+from weftrt.cpu.native.types import I32, I64, Pointer, Ptr, Struct, inline, native, rare, static
 from weftrt.sizes import MOST_BYTES
 
 ALIGNMENT = 64
@@ -48,6 +48,7 @@ def pool_class(capacity: I64) -> I64:
     return exponent * 4 + ((capacity - 1 >> exponent - 2) & 3)
 
 
+@rare
 @native
 def pool_fresh(capacity: I64) -> Ptr:
     """A block from the C library, NULL where there is none. Large ones ask for huge pages, which

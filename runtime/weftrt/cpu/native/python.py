@@ -17,6 +17,7 @@ from weftrt.cpu.native.types import (
     extern,
     inline,
     native,
+    rare,
     static,
 )
 
@@ -227,6 +228,7 @@ def call_by(function: Ptr, first: Ptr, second: I64, third: I64, fourth: I64) -> 
     return result is not None
 
 
+@rare
 @native
 def raise_by(function: Ptr, first: Ptr, second: I64, third: I64) -> None:
     """Let Python raise: function(first, second, third)."""
@@ -240,6 +242,7 @@ def raise_by(function: Ptr, first: Ptr, second: I64, third: I64) -> None:
     Py_DecRef(arguments[2])
 
 
+@rare
 @native
 def raise_text(error: Ptr, text: Ptr) -> Ptr:
     """Set an exception; the result is what a failed function returns."""
@@ -254,6 +257,7 @@ def new_none() -> Ptr:
     return STATE.none
 
 
+@rare
 @native
 def as_method(function: Ptr, instance: Ptr) -> Ptr:
     """What the descriptor protocol makes of a function: a method when reached through an instance,

@@ -20,7 +20,7 @@ from weftrt.cpu.native.python import (
     PyType_GenericAlloc,
     SizedObject,
 )
-from weftrt.cpu.native.types import I64, Pointer, Ptr, native
+from weftrt.cpu.native.types import I64, Pointer, Ptr, native, rare
 
 ARRAY, CONSTANT, TUPLE, LIST, DICT, NAMED, OBJECT, CALL = range(8)
 
@@ -32,6 +32,7 @@ def build_tuple(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
     return fill_tuple(frame, outputs, PyTuple_New(count), count)
 
 
+@rare
 @native
 def build_named(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
     """A named tuple of the next objects, as tuple.__new__ makes one of this class."""
@@ -88,6 +89,7 @@ def build_dict(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
     return result
 
 
+@rare
 @native
 def build_object(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
     """An object of this class, without __init__, with the next names and objects as attributes."""
@@ -108,6 +110,7 @@ def build_object(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
     return result
 
 
+@rare
 @native
 def build_call(frame: Frame, outputs: Pointer[ArrayObject]) -> Ptr:
     """What a function makes of the next objects."""

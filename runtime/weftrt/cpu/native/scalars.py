@@ -24,6 +24,7 @@ from weftrt.cpu.native.types import (
     Pointer,
     Ptr,
     native,
+    rare,
 )
 
 EQUAL = 2
@@ -95,6 +96,7 @@ def match_static(expected: Ptr, item: Ptr) -> Bool:
     return equal == 1
 
 
+@rare
 @native
 def match_static_parts(expected: Ptr, item: Ptr) -> Bool:
     """The very object, or one whose parts are equal and of the same types, as Python finds out."""
@@ -114,6 +116,7 @@ def match_static_parts(expected: Ptr, item: Ptr) -> Bool:
     return same
 
 
+@rare
 @native
 def match_static_float(bits: I64, item: Ptr) -> Bool:
     """By its bits: -0.0 is not 0.0, and a NaN is itself."""

@@ -29,6 +29,7 @@ from weftrt.cpu.native.types import (
     export,
     extern,
     native,
+    rare,
     static,
 )
 
@@ -127,6 +128,7 @@ def end(hold: Hold) -> Bool:
     return hold.interrupted == 0
 
 
+@rare
 @native
 def interrupted(hold: Hold) -> Bool:
     """Whether a watched program is to give up. Looks for signals when that is due. A child that a
@@ -169,6 +171,7 @@ def leave_python(hold: Hold) -> None:
         WATCH.others -= 1
 
 
+@rare
 @native
 def tired(hold: Hold) -> Bool:
     """After many turns of loops: whether to give up. From here on the program runs without the GIL,
@@ -181,6 +184,7 @@ def tired(hold: Hold) -> Bool:
     return hold.watched != 0 and interrupted(hold)
 
 
+@rare
 @export
 def weft_interrupted() -> Bool:
     """Whether to give up, for a long routine outside of this library."""
@@ -188,6 +192,7 @@ def weft_interrupted() -> Bool:
     return hold is not None and interrupted(hold)
 
 
+@rare
 @export
 def weft_watch(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """watch(identity of the main thread, number of a monotonic clock)."""

@@ -13,7 +13,7 @@ from weftrt.cpu.native.python import (
     PyThreadState_GetDict,
     new_none,
 )
-from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native
+from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native, rare
 
 
 @native
@@ -28,6 +28,7 @@ def is_tracing() -> Bool:
     return found
 
 
+@rare
 @export
 def weft_trace_opened(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """trace_opened(): from here on this thread traces."""
@@ -39,6 +40,7 @@ def weft_trace_opened(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     return new_none()
 
 
+@rare
 @export
 def weft_trace_closed(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """trace_closed(): the thread's outermost trace has ended."""

@@ -105,6 +105,13 @@ def export(function: F) -> F:
     return function
 
 
+def rare(function: F) -> F:
+    """Mark a native function as rarely run, that is by no warm call or only where that takes long
+    anyway: where LLVM must be quick, it is not optimized."""
+    function.__rare__ = True  # type: ignore[attr-defined]
+    return function
+
+
 @dataclass(frozen=True)
 class Type:
     """A native type: its LLVM name and size; what a pointer points to, if that is known."""
