@@ -66,6 +66,7 @@ FULL = Program(
     sites=(Site(CheckError, WORDS, WORDS), Site(OutOfBoundsError, "", "", 0)),
     results=(1, 0),
     work=N,
+    donated=(0,),
     aliases=((0, 0),),
     constraints=(SizeCheck((N, 2, SizeOp.FLOOR_DIV), True, "n is even"),),
     places=("", WORDS, ""),
