@@ -86,7 +86,7 @@ def compiled(
     scratch = [np.full(value(s, sizes) + 64, 0xA5, np.uint8) for s in low.scratch]
     function = simplify(widen(low.function, target))
     extents = [value(s, sizes) for s in low.sizes]
-    assert native.run(function, [*arrays, *results, *scratch], extents, target) == -1
+    assert native.run(function, [*arrays, *results, *scratch], extents, target) is None
     return results
 
 
@@ -319,7 +319,7 @@ def test_loop_interpreter_agrees(sizes: tuple[int, int, int], packing: Packing) 
     verify(widened, widened=True)
     for function in (low.function, widened):
         results = outputs_of(low, len(arrays), {})
-        assert interpret_loops(function, [*arrays, *results], []) == -1
+        assert interpret_loops(function, [*arrays, *results], []) is None
         for found, wanted in zip(results, expected):
             assert_same_bits(found, np.asarray(wanted))
 
