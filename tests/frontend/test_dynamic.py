@@ -17,6 +17,7 @@ from tests.bits import assert_same_bits
 import weft as wf
 from weft import demo
 from weft.errors import RangeError, ShapeError, TraceError, UsageError
+from weftrt import knobs
 
 RNG = np.random.default_rng(7)
 
@@ -319,3 +320,15 @@ def test_threads_that_trace_at_once_have_their_own_sizes() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert not wrong
+
+
+def test_a_branch_may_not_use_a_size_that_is_constrained() -> None:
+    """The checks of its plan find sizes all the same."""
+
+    @wf.jit(dynamic={"x": {0: "n", 1: "m"}})
+    def chosen(x: Any) -> Any:
+        fifth = x[:, 4]
+        return wf.cond(wf.sum(fifth) > 0, lambda: fifth, lambda: fifth / fifth)
+
+    with knobs.scope(verify=1):
+        assert np.asarray(chosen(np.ones((2, 5), np.float32))).tolist() == [1, 1]

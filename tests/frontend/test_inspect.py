@@ -16,7 +16,6 @@ import weft as wf
 from weft.inspect import STAGES, Lowered
 from weftc.ir.node import Node
 from weftc.ops.pointwise import add
-from weftc.ops.structure import token
 
 X = np.ones((4, 8), "f4")
 
@@ -122,5 +121,9 @@ def test_branches_and_loops_are_explained_with_what_is_in_them() -> None:
 
 
 def test_a_body_that_has_nothing_to_do() -> None:
-    low = Lowered(graph("empty", lambda x: [x, *loop(x, x, [token()], lambda i, t: [t])], INT))
-    assert "  each turn, turn:\n  nothing to do\n" in low.text("kernels")
+    @wf.jit
+    def checked(p: Any, x: Any) -> Any:
+        wf.cond(p, lambda x: wf.debug.check(x > 0, "positive"), lambda x: None, x)
+        return x + 1
+
+    assert "  branch 0, false_fn:\n  nothing to do\n" in checked.explain(True, 1.0)

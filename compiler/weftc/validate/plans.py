@@ -10,7 +10,7 @@ from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan, Regi
 from weftc.fusion.memory import Scratch
 from weftc.fusion.regions import result_types
 from weftc.fusion.views import squeezed
-from weftc.ir.constraints import holds
+from weftc.ir.constraints import excess_of, holds
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Dim, Shape, value_of
@@ -194,10 +194,11 @@ _FARTHEST = 16
 def symbol_sizes(graph: Graph, first: int) -> dict[str, int] | None:
     """A size for every symbol, near `first` and all different and greater than 1 if the constraints
     of the graph allow this; None where none are found that they allow. A body may have symbols that
-    its inputs do not show."""
+    its inputs do not show, and constraints of symbols that it does not use."""
     arrays = [t for n in graph.nodes() for t in result_types(n) if isinstance(t, TensorType)]
-    sizes = [size for type_ in arrays for size in type_.shape if isinstance(size, Dim)]
-    names = sorted({name for size in sizes for name in size.symbols()})
+    sizes = [size for type_ in arrays for size in type_.shape]
+    sizes += map(excess_of, graph.constraints)
+    names = sorted({n for size in sizes if isinstance(size, Dim) for n in size.symbols()})
     found = {name: first + 2 * position for position, name in enumerate(names)}
     for _ in names:  # each time the best that changing one symbol after the other brings
         if is_allowed(graph, found):
