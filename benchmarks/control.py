@@ -109,7 +109,7 @@ def _newton() -> Case:
         return run
 
     x = np.linspace(0.1, 9, ELEMENTS, dtype=np.float32)
-    name = f"Newton's iteration, {ROOT_TURNS} turns over 1M float32"
+    name = f"Newton's iteration, {ROOT_TURNS} turns over 1M float32 (numpy: its sqrt)"
     return _case(name, ours, theirs, np.sqrt, x, goals={"jax.jit": 1.0})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -578,3 +579,24 @@ def test_a_condition_has_no_effects(shouted: list[float]) -> None:
 def test_types_of_results(shouted: list[float]) -> None:
     (node,) = [n for n in nodes_of(lambda x: effect("shout", x.sum())[0], X) if n.op.effect]
     assert node.value_type == TupleType((TensorType(dtypes.float32, ()), TOKEN))
+
+
+def test_a_loop_that_changes_nothing_still_turns() -> None:
+    """For ever, if its condition holds; and the condition may fail."""
+    x = wf.asarray(np.ones(3, np.float32))
+    idle = wf.jit(lambda x, most: wf.while_loop(lambda s: wf.sum(s) < most, lambda s: s * 1, x))
+    assert np.asarray(idle(x, 0.0)).tolist() == [1, 1, 1]
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(TimeoutError):
+            idle(x, 1e9)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(wf.errors.OutOfBoundsError):
+        wf.while_loop(lambda s: wf.take(s, 7) > 0, lambda s: s * 1, x)

@@ -79,6 +79,8 @@ def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
     counters = len(body.inputs) - len(node.inputs) + (bounds := 2 * (node.op is control.fori))
     operands, inputs, carried = node.inputs[bounds:], body.inputs[counters:], node["carried"]
     same = {k for k in range(carried) if body.outputs[k] is inputs[k]}
+    if node.op is control.while_ and len(same) == carried:
+        return None  # it turns for ever or not at all, and its condition may fail
     known = {k: operands[k] for k in same}
     if known.keys() >= set(reads):
         return known
