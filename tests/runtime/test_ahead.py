@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from weftrt.cache import Store
+from weftrt.cpu import ahead
 from weftrt.cpu.ahead import Ahead, _Worker
 from weftrt.cpu.host import host
 from weftrt.cpu.linker import Linker
@@ -73,6 +74,19 @@ def test_what_llvm_refuses_is_told_by_who_links(linker: Linker) -> None:
         begin(KernelCode("f", text))
         with pytest.raises(CompileError, match="LLVM refused the kernel f"):
             linker.link("f", text)
+
+
+def test_another_llvmlite_compiles_when_it_is_asked(
+    linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is known of its calls, so that workers compile nothing."""
+    monkeypatch.setattr(ahead, "_BRIEF", (*ahead._BRIEF, "NoSuchCall"))
+    monkeypatch.setattr(ahead, "_llvm", ahead._llvm.__wrapped__)
+    assert _Worker(linker._new_machine()).compile(module(0).encode()) is None
+    with linker.ahead() as begin:
+        for k in range(6):
+            begin(KernelCode(f"f{k}", module(k)))
+        assert all(linker.link(f"f{k}", module(k)).address for k in range(6))
 
 
 def test_nothing_is_left_of_what_nobody_links(linker: Linker) -> None:

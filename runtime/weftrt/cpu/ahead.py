@@ -14,8 +14,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -28,7 +30,18 @@ if TYPE_CHECKING:
 
 MOST_WORKERS: Final = 7
 
-_POINTER, _TEXT = ctypes.c_void_p, ctypes.c_char_p
+_BRIEF = (
+    "ContextCreate",
+    "ContextDispose",
+    "ParseAssembly",
+    "SetDataLayout",
+    "VerifyModule",
+    "DisposeModule",
+    "GetBufferStart",
+    "GetBufferSize",
+    "DisposeMemoryBuffer",
+)
+"""The calls of LLVM that take no time worth the GIL."""
 
 
 @dataclass(eq=False)
@@ -51,27 +64,30 @@ class _Worker:
         self._lock = ForkLock(holds_off=True)
 
     def compile(self, text: bytes) -> bytes | None:
-        """The object file of a module; None where LLVM refuses it."""
-        llvm = _llvm()
-        with self._lock:
-            context = llvm.LLVMPY_ContextCreate()
+        """The object file of a module; None where LLVM refuses it, or is not called like this."""
+        with self._lock, suppress(AttributeError, TypeError, ctypes.ArgumentError):
+            llvm = _llvm()
+            context = llvm.ContextCreate()
             try:
                 return self._compiled(text, context)
             finally:
-                llvm.LLVMPY_ContextDispose(context)
+                llvm.ContextDispose(context)
+        return None
 
-    def _compiled(self, text: bytes, context: int) -> bytes | None:
-        llvm, complaint = _llvm(), _TEXT()
-        module = llvm.LLVMPY_ParseAssembly(context, text, ctypes.byref(complaint))
+    def _compiled(self, text: bytes, context: object) -> bytes | None:
+        llvm, complaint = _llvm(), ctypes.c_char_p()
+        module = llvm.ParseAssembly(context, text, ctypes.byref(complaint))
         if complaint.value or not module:
             return None
         try:
-            llvm.LLVMPY_SetDataLayout(module, self._layout)
-            if llvm.LLVMPY_VerifyModule(module, ctypes.byref(complaint)):
+            llvm.SetDataLayout(module, self._layout)
+            if llvm.VerifyModule(module, None):
                 return None
-            return _taken(_emit()(self._machine, module, 1, ctypes.byref(complaint)))
+            return _taken(
+                llvm.TargetMachineEmitToMemory(self._machine, module, 1, ctypes.byref(complaint))
+            )
         finally:
-            llvm.LLVMPY_DisposeModule(module)
+            llvm.DisposeModule(module)
 
 
 class Ahead:
@@ -196,47 +212,26 @@ def _spare_cores() -> int:
     return min(cores - 1, MOST_WORKERS)
 
 
-def _taken(buffer: int | None) -> bytes | None:
+def _taken(buffer: object) -> bytes | None:
     """The content of an LLVM memory buffer, which goes."""
     if not buffer:
         return None
     llvm = _llvm()
-    content = ctypes.string_at(
-        llvm.LLVMPY_GetBufferStart(buffer), llvm.LLVMPY_GetBufferSize(buffer)
-    )
-    llvm.LLVMPY_DisposeMemoryBuffer(buffer)
+    content = ctypes.string_at(llvm.GetBufferStart(buffer), llvm.GetBufferSize(buffer))
+    llvm.DisposeMemoryBuffer(buffer)
     return content
 
 
 @cache
 def _llvm() -> Any:
-    """llvmlite's library, called with the GIL held."""
+    """llvmlite's functions, as it declares them, but past its lock: with the GIL held, except for
+    the one that makes machine code. Another llvmlite may have others."""
     from llvmlite.binding import ffi
 
-    library = ctypes.PyDLL(ffi.lib._name)
-    complaint = ctypes.POINTER(_TEXT)
-    for name, result, *arguments in (
-        ("ContextCreate", _POINTER),
-        ("ContextDispose", None, _POINTER),
-        ("ParseAssembly", _POINTER, _POINTER, _TEXT, complaint),
-        ("SetDataLayout", None, _POINTER, _TEXT),
-        ("VerifyModule", ctypes.c_int, _POINTER, complaint),
-        ("DisposeModule", None, _POINTER),
-        ("GetBufferStart", _POINTER, _POINTER),
-        ("GetBufferSize", ctypes.c_size_t, _POINTER),
-        ("DisposeMemoryBuffer", None, _POINTER),
-    ):
-        function = getattr(library, f"LLVMPY_{name}")
-        function.restype, function.argtypes = result, arguments
-    return library
-
-
-@cache
-def _emit() -> Any:
-    """The call that makes machine code, without the GIL."""
-    from llvmlite.binding import ffi
-
-    emit = ctypes.CDLL(ffi.lib._name).LLVMPY_TargetMachineEmitToMemory
-    emit.restype = _POINTER
-    emit.argtypes = _POINTER, _POINTER, ctypes.c_int, ctypes.POINTER(_TEXT)
-    return emit
+    held, free = ctypes.PyDLL(ffi.lib._name), ctypes.CDLL(ffi.lib._name)
+    functions = {name: getattr(held, f"LLVMPY_{name}") for name in _BRIEF}
+    functions["TargetMachineEmitToMemory"] = free.LLVMPY_TargetMachineEmitToMemory
+    for name, function in functions.items():
+        known = getattr(ffi.lib, f"LLVMPY_{name}")
+        function.restype, function.argtypes = known.restype, known.argtypes
+    return SimpleNamespace(**functions)
