@@ -8,6 +8,7 @@ with one name and a list: {"Jump": [3]}.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from itertools import accumulate
@@ -18,9 +19,6 @@ from weftrt.dtypes import DType
 from weftrt.errors import WeftError
 from weftrt.program import Program, Role
 from weftrt.size_expressions import SizeOp
-
-VERSION = b"weft program 1\n"
-"""Another one for each change of what follows it."""
 
 _RECORDS: tuple[type[Any], ...] = (
     *get_args(program.Instruction),
@@ -34,6 +32,9 @@ _RECORDS: tuple[type[Any], ...] = (
     size_expressions.SizeCheck,
     size_expressions.SizeSlot,
 )
+_FORM = [(record.__name__, *(field.name for field in fields(record))) for record in _RECORDS]
+VERSION = b"weft program 1 %08x\n" % zlib.crc32(repr(_FORM).encode())
+"""Another one for each change of what follows it: of a record, or, by its number, of the rest."""
 _ERRORS = {
     name: kind
     for name, kind in vars(errors).items()
