@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from weftrt.cpu import sorts
 from weftrt.errors import UsageError
@@ -31,7 +31,6 @@ def _sorting(name: str) -> Routine:
 _finders: dict[str, Callable[[], Routine]] = {
     name: partial(_sorting, name) for name in sorts.ROUTINES
 }
-_found: dict[str, Routine] = {}
 
 
 def register(name: str, find: Callable[[], Routine]) -> None:
@@ -40,11 +39,9 @@ def register(name: str, find: Callable[[], Routine]) -> None:
     _finders[name] = find
 
 
+@cache
 def routine(name: str) -> Routine:
-    """The C function of this name."""
-    found = _found.get(name)
-    if found is None:
-        if name not in _finders:
-            raise UsageError(f"a program calls {name}, a C function that nobody has registered")
-        found = _found.setdefault(name, _finders[name]())
-    return found
+    """The C function of this name; UsageError if nobody has registered it."""
+    if name not in _finders:
+        raise UsageError(f"a program calls {name}, a C function that nobody has registered")
+    return _finders[name]()
