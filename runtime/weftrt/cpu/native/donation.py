@@ -85,8 +85,6 @@ def give_up(donation: Donation, array: ArrayObject) -> None:
 @native
 def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
     """Give the memory of an input to a result that has none; False where that cannot be."""
-    if donation.takes is None:
-        return False
     array = given_array(donation, donation.takes[output])
     if not is_free(array) or array.bytes != result.bytes:
         return False
