@@ -138,11 +138,12 @@ def test_a_handler_that_raises_ends_the_program(thread_count, executable, count)
 
 def test_a_handler_may_run_programs(thread_count):
     slow, short = sleeping(5000), load(replace(test_threads.program(), work=10**10))
-    seen = []
+    seen: list[int] = []
 
     def handler() -> None:
         seen.append(1)
-        test_threads.check(short, 100)
+        if len(seen) < 4:  # more would pile up where the machine is slow
+            test_threads.check(short, 100)
 
     with every_20_milliseconds(handler):
         [out] = slow.run([np.zeros(200, "f4")])
