@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import dis
 import inspect
 import os
 import sys
@@ -64,15 +65,33 @@ def _is_passed(filename: str) -> bool:
 
 def called() -> str | None:
     """The name of the function that the user's line calls, without its module."""
-    at = user_location()
-    try:
-        expression = ast.parse(at.resolve()[2], mode="eval").body if at is not None else None
-    except SyntaxError:
-        return None
-    match expression:
+    match _expression(user_location()):
         case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
             return name
     return None
+
+
+def indexed() -> str | None:
+    """How to read what the user's line reads by an index from an Array: "wf.asarray(x)[i + 1]"."""
+    at = user_location()
+    match _expression(at):
+        case ast.Subscript(value=value) as expression if not _stores(at):
+            expression.value = ast.parse(f"wf.asarray({ast.unparse(value)})", mode="eval").body
+            return ast.unparse(expression)
+    return None
+
+
+def _stores(at: Location | None) -> bool:
+    """Whether a place is an assignment to an element, which is written as the element is."""
+    return at is not None and dis.opname[at.code.co_code[at.instruction]] == "STORE_SUBSCR"
+
+
+def _expression(at: Location | None) -> ast.expr | None:
+    """What is evaluated at a place."""
+    try:
+        return ast.parse(at.resolve()[2], mode="eval").body if at is not None else None
+    except SyntaxError:
+        return None
 
 
 def tree_hint(value: Any) -> str:

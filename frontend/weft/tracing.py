@@ -311,7 +311,7 @@ class Tracer(TracerMethods):
         _needs_value(self, "a Python integer from", instead)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
-        instead = _counterpart() or "the functions of weft"
+        instead = _counterpart() or diagnostics.indexed() or "the functions of weft"
         _needs_value(self, "a NumPy array of", instead)
 
     def __complex__(self) -> complex:
