@@ -6,22 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from weft import diagnostics, tree
 from weft.promotion import convert, default_dtype
-from weft.tracing import BodyTrace, Tracer, active, entered, lift
+from weft.tracing import OPERANDS, BodyTrace, Tracer, active, call_function, entered, lift
 from weft.tree import Structure
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node, numbered
 from weftc.ir.types import TensorType
 from weftc.ops import TABLE
 from weftrt import dtypes
-from weftrt.array import Array
 from weftrt.dtypes import DType
 from weftrt.errors import TraceError
-
-_LEAVES = (Tracer, Array, np.ndarray, np.generic, bool, int, float)
 
 
 class Argument(NamedTuple):
@@ -73,10 +68,10 @@ def trace_body(
     role: str,
     function: Callable[..., Any],
     arguments: Sequence[Argument],
-    call: Callable[[list[Tracer]], tuple[Any, ...]],
+    pack: Callable[[list[Tracer]], tuple[Any, ...]],
     captures: dict[Node, int],
 ) -> Body:
-    """Run `function` in a trace of its own, on what `call` makes of tracers for the arguments. The
+    """Run `function` in a trace of its own, on what `pack` makes of tracers for the arguments. The
     nodes around it that it reads are numbered by `captures`, which bodies of one node share."""
     name = getattr(function, "__name__", role)
     trace = BodyTrace(role if name == "<lambda>" else name, len(arguments), active(), captures)
@@ -86,20 +81,15 @@ def trace_body(
             TABLE["input"](index=index, name=a.name, dtype=a.type.dtype, shape=a.type.shape)
             for index, a in enumerate(arguments)
         ]
-        given = call([Tracer(node, trace, a.weak) for node, a in zip(inputs, arguments)])
-        try:
-            result = function(*given)
-        except TypeError as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-                diagnostics.as_intended(error)  # the function does not take such arguments
-            raise
+        given = pack([Tracer(node, trace, a.weak) for node, a in zip(inputs, arguments)])
+        result = call_function(function, *given)
         found, structure = tree.flatten_with_paths(result)
         leaves = tuple([_leaf(trace.name, path, leaf, at) for path, leaf in found])
     return Body(trace, tuple(inputs), leaves, tuple([p for p, _ in found]), structure, at)
 
 
 def _leaf(name: str, path: str, leaf: Any, at: Location | None) -> Tracer:
-    if isinstance(leaf, _LEAVES):
+    if isinstance(leaf, OPERANDS):
         return lift(leaf, f"the result of {name}{path}")
     place = f" at {path}" if path else ""
     problem = f"{name} returns {diagnostics.kind_of(leaf)}{place}, not an array or a number"

@@ -14,7 +14,7 @@ from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
 from weft.ops.core import operator
 from weft.promotion import decided, number
 from weft.symbolic import SymbolicInt
-from weft.tracing import SCALAR_DTYPES, Tracer, apply, lift, literal
+from weft.tracing import OPERANDS, SCALAR_DTYPES, Tracer, apply, lift, literal
 from weftc.ops import TABLE
 from weftrt import array, dtypes
 from weftrt.array import Array
@@ -76,7 +76,6 @@ _UFUNCS: dict[Any, Function] = {
 _COMPARED = frozenset(op for _, op in _COMPARISONS.values())
 _NO_OPERANDS = (type(None), str, bytes, complex, list, tuple, dict, set)
 """Types that know nothing of arrays. Their subclasses may."""
-_OPERANDS = (Array, Tracer, SymbolicInt, np.ndarray, np.generic, bool, int, float)
 
 
 def _is_weak(value: Any) -> bool:
@@ -141,7 +140,7 @@ def _reflected(function: Function) -> Function:
 
 
 def _is_operand(value: Any) -> bool:
-    return isinstance(value, _OPERANDS)
+    return isinstance(value, OPERANDS)
 
 
 def _unequal(other: Any) -> Any:
@@ -163,12 +162,12 @@ def _method(member: Any) -> Any:
 
 def _install_operators() -> None:
     for name, (function, op) in _BINARY.items():
-        setattr(Array, f"__{name}__", _method(operator(function, _OPERANDS, _refuse)))
+        setattr(Array, f"__{name}__", _method(operator(function, OPERANDS, _refuse)))
         setattr(Array, f"__r{name}__", _method(_reflected(function)))
         setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
         setattr(Tracer, f"__r{name}__", _method(_traced_binary(function, op, True)))
     for name, (function, op) in _COMPARISONS.items():
-        setattr(Array, f"__{name}__", _method(operator(function, _OPERANDS, _refusal(op))))
+        setattr(Array, f"__{name}__", _method(operator(function, OPERANDS, _refusal(op))))
         setattr(Tracer, f"__{name}__", _method(_traced_binary(function, op, False)))
     for name, (function, op) in _UNARY.items():
         setattr(Array, f"__{name}__", _method(function))
@@ -244,7 +243,7 @@ def _to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
 
 
 _SHARED: dict[str, Any] = {
-    "__matmul__": operator(linear_algebra.matmul, _OPERANDS, _refuse),
+    "__matmul__": operator(linear_algebra.matmul, OPERANDS, _refuse),
     "__rmatmul__": _reflected(linear_algebra.matmul),
     "__getitem__": indexing.getitem,
     "__setitem__": _setitem,

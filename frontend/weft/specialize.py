@@ -12,8 +12,18 @@ import numpy as np
 from weft import diagnostics, tree
 from weft.calls import Call, Leaf, Place
 from weft.promotion import as_strong
-from weft.symbolic import SymbolicInt
-from weft.tracing import INT64, SCALAR_DTYPES, Range, Trace, Tracer, array_dtype, lift, tracing
+from weft.tracing import (
+    INT64,
+    OPERANDS,
+    SCALAR_DTYPES,
+    Range,
+    Trace,
+    Tracer,
+    array_dtype,
+    call_function,
+    lift,
+    tracing,
+)
 from weft.tree import Structure
 from weftc.ir.constraints import (
     Assumptions,
@@ -192,12 +202,7 @@ def _trace(
             for node, leaf in zip(inputs, call.leaves, strict=True)
         ]
         args, kwargs = call.structure.unflatten(tracers)
-        try:
-            result = function(*args, **kwargs)
-        except TypeError as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-                diagnostics.as_intended(error)  # the function does not take such arguments
-            raise
+        result = call_function(function, *args, **kwargs)
         nodes, structure = _results(name, result, diagnostics.definition(function))
     outputs = list(dict.fromkeys(nodes))
     position = {node: index for index, node in enumerate(outputs)}
@@ -211,15 +216,12 @@ def _trace(
     return Traced(graph, captured, structure, indices, ranges, context.made_by_numpy)
 
 
-_RESULTS = (Tracer, Array, SymbolicInt, np.ndarray, np.generic, bool, int, float)
-
-
 def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], Structure]:
     """The nodes of a result tree; scalars become arrays of their default dtype."""
     found, structure = tree.flatten_with_paths(result, as_filled=True)
     nodes: list[Node] = []
     for path, leaf in found:
-        if not isinstance(leaf, _RESULTS):
+        if not isinstance(leaf, OPERANDS):
             place = f"at {path} " if path else ""
             raise diagnostics.located(
                 TraceError,

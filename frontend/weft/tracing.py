@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeAlias
 
@@ -378,6 +378,10 @@ def active() -> Trace:
     return trace
 
 
+OPERANDS = (Array, Tracer, SymbolicInt, np.ndarray, np.generic, bool, int, float)
+"""What `lift` makes tracers of."""
+
+
 def lift(value: Any, what: str = "an operand") -> Tracer:
     """`value` as a tracer: arrays are captured, Python and NumPy scalars are weak constants."""
     if isinstance(value, Tracer):
@@ -448,6 +452,17 @@ def results(node: Node) -> list[Tracer]:
         for index, type_ in enumerate(node.value_type.items)
         if isinstance(type_, TensorType)
     ]
+
+
+def call_function(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a user's function gives for tracers. Python's TypeError where it takes no such arguments
+    is the user's to hear."""
+    try:
+        return function(*args, **kwargs)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            diagnostics.as_intended(error)
+        raise
 
 
 def effect(op: str, *operands: Tracer, **attrs: Any) -> list[Tracer]:

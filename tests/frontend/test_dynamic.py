@@ -123,6 +123,15 @@ def test_sizes_are_numbers_and_shapes() -> None:
     assert compiles(check_same_bits(sizes_as_numbers, calls)) == 2
 
 
+def test_sizes_as_results_of_bodies() -> None:
+    def rows(x: Any) -> Any:
+        n = x.shape[0]
+        turned = wf.fori_loop(0, 2, lambda i, s: (s[0] + n, n), (n, 0))
+        return wf.cond(wf.sum(x) > 5, lambda: n, lambda: 2 * n + 1), turned
+
+    assert compiles(check_same_bits(rows, [(ones(n),) for n in (2, 6, 4, 9)])) == 2
+
+
 def test_quotients() -> None:
     def parts(x: Any) -> Any:
         n = x.shape[0]
@@ -264,7 +273,7 @@ def test_a_column_of_its_own_is_another_program() -> None:
 
 def test_why_a_size_did_not_fit() -> None:
     f = wf.jit(lambda x, y: x @ y.T + wf.zeros((x.shape[0] - 1, 1)).sum())
-    for n in (2, 3, 0 + 1, 5):
+    for n in (2, 3, 1, 5):
         f(ones(n, 3), ones(n, 3))
     assert "n is 1, m is 1, but m != 1" in f.cache_report()[2].reason
     g = wf.jit(lambda x, y: wf.concat([x, x]) + y)
