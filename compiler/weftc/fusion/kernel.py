@@ -38,9 +38,9 @@ class Kernel:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A node without loops of its own: control flow. `inputs` are read from buffers while it runs;
-    `results[k]` owns the buffer of result k, None where nobody reads it. `bodies` are compiled as
-    the whole graph is, and run within its step."""
+    """A node without loops of its own: control flow, a routine of the runtime, or an effect.
+    `inputs` are read from buffers while it runs; `results[k]` owns the buffer of result k, None
+    where nobody reads it. `bodies` are compiled as the whole graph is, and run within its step."""
 
     node: Node
     inputs: tuple[Node, ...]
@@ -77,11 +77,6 @@ class KernelPlan:
     def kernels(self) -> tuple[Kernel, ...]:
         """The steps that are kernels."""
         return tuple(step for step in self.steps if isinstance(step, Kernel))
-
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """The steps that are regions."""
-        return tuple(step for step in self.steps if isinstance(step, Region))
 
 
 @dataclass(frozen=True, eq=False)
