@@ -116,9 +116,8 @@ class Groups:
     def pointwise(self, node: Node) -> None:
         self.views[node] = (views.direct(node),)
         reads = self.reads(node)
-        waits = self._waits(reads)
         for group in self._candidates(reads):
-            if len(group.members) < LARGEST and self._may_join(group, node, reads, waits):
+            if len(group.members) < LARGEST and self._may_join(group, node, reads):
                 self._unite(group, node, reads)
                 self._join(group, node, self._waits(reads))
                 return
@@ -198,7 +197,7 @@ class Groups:
         ranks = {number: (_RANK[group.kind], number) for number, group in found.items()}
         return [found[number] for number in sorted(found, key=lambda n: ranks[n], reverse=True)]
 
-    def _may_join(self, group: Group, node: Node, reads: Sequence[View], waits: int) -> bool:
+    def _may_join(self, group: Group, node: Node, reads: Sequence[View]) -> bool:
         for view in reads:
             other = self.of.get(view.base)
             if other is group:
