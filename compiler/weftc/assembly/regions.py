@@ -27,7 +27,7 @@ def _call_routine(run: Instructions, frame: Frame) -> None:
     call = node.op.extern(node)
     buffers = [number for number in (*frame.operands, *frame.results) if number is not None]
     slots = map(run.sizes.slot, call.sizes)
-    site = run.site(node, frame.buffers) if node.op.fails is not None else 0
+    site = run.site(node, frame.buffers)
     run.code.append(Extern(call.function, tuple(buffers), tuple(slots), site))
 
 

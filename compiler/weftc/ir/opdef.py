@@ -137,7 +137,7 @@ class OpDef:
     vjp: Vjp | None = None
     commutative: bool = False
     extern: Callable[[Node], ExternCall] | None = None
-    """For EXTERN: which routine of the runtime computes a node."""
+    """For EXTERN: which routine of the runtime computes a node; `fails` says how it may not."""
     fails: Callable[[Node], Failure] | None = None
     """How a node of this op fails at run time; None for ops that cannot."""
     effect: bool = False

@@ -129,6 +129,6 @@ def _sites(program: Program, step: Instruction) -> tuple[int, ...]:
     match step:
         case Launch(kernel, _, _, site) if (count := program.kernels[kernel].sites) > 0:
             return (site, site + count - 1)
-        case Check(_, site):
+        case Extern(_, _, _, site) | Check(_, site):
             return (site,)
     return ()

@@ -42,10 +42,11 @@ def test_a_program_that_is_right() -> None:
 
 
 SPEC = ArraySpec(dtypes.float32, (SizeSlot(9),))
-NO_BUFFER, AN_INPUT, NO_SIZE, NO_TARGET = (
+NO_BUFFER, AN_INPUT, NO_SIZE, NO_SITE, NO_TARGET = (
     "names a buffer that there is not",
     "writes to an input",
     "names a size that there is not",
+    "may fail at a site that there is not",
     "goes on at an instruction that there is not",
 )
 
@@ -59,10 +60,11 @@ NO_BUFFER, AN_INPUT, NO_SIZE, NO_TARGET = (
         (Launch(1, (0, 1), ()), "names a kernel that there is not"),
         (Extern("f", (0, -1), ()), NO_BUFFER),
         (Extern("f", (0, 1), (7,)), NO_SIZE),
+        (Extern("f", (0, 1), ()), NO_SITE),
         (Callback(0, ((2, SPEC),), (), ""), NO_BUFFER),
         (Callback(0, (), ((0, SPEC),), ""), AN_INPUT),
         (Callback(0, (), ((1, SPEC),), ""), NO_SIZE),
-        (Check(1, 0), "may fail at a site that there is not"),
+        (Check(1, 0), NO_SITE),
         (Check(2, 0), NO_BUFFER),
         (Copy(1, 0, 1, 4), AN_INPUT),
         (Copy(0, 2, 1, 4), NO_BUFFER),
