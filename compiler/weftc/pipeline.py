@@ -185,8 +185,8 @@ class Stages:
         if not self.validator.checks:
             for shared in self.clusters:
                 self.ready(shared.code)
-        assert len(self.widened) == len(self.clusters)  # what was checked before
-        for kernel, low, shared in zip(self.kernels, self.lowered, self.clusters, strict=True):
+        rows = zip(self.kernels, self.lowered, self.clusters, self.widened, strict=True)
+        for kernel, low, shared, _ in rows:  # the widened loops are checked first
             self.validator.emission(kernel, low, shared.code)
         return tuple(shared.code for shared in self.clusters)
 
