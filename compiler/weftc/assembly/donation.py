@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weftc.assembly.compiled import Compiled
-from weftc.fusion.groups import is_tensor
 from weftc.fusion.kernel import Kernel
 from weftc.fusion.regions import initial_state
 from weftc.ir.node import Node
@@ -37,7 +36,7 @@ def updated_in_place(turn: Compiled, state: Sequence[Node]) -> frozenset[int]:
     is what runs again and again, and `state` are the inputs that it has for them."""
     lives = _Lives(turn)
     pairs = enumerate(zip(state, turn.plan.graph.outputs))
-    arrays = [(number, *pair) for number, pair in pairs if is_tensor(pair[0])]
+    arrays = [(number, *pair) for number, pair in pairs if pair[0].is_tensor]
     return frozenset(n for n, i, o in arrays if lives.meet(i, o) or lives.follow(i, o))
 
 

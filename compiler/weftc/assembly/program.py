@@ -10,7 +10,6 @@ from weftc.assembly.estimate import work
 from weftc.assembly.instructions import Instructions
 from weftc.assembly.regions import emit
 from weftc.assembly.size_slots import SizeSlots
-from weftc.fusion.groups import is_tensor
 from weftc.ir.node import Node
 from weftc.ir.opdef import HostFunction
 from weftc.ir.sizes import Size
@@ -32,7 +31,7 @@ def assemble(
     """The Program of a compiled graph, which calls some of the `functions`, and may have the memory
     of the inputs number `donated`. If it is `watched`, it describes its buffers."""
     graph = compiled.plan.graph
-    returned = [node for node in graph.outputs if is_tensor(node)]
+    returned = [node for node in graph.outputs if node.is_tensor]
     outputs = tuple(dict.fromkeys(returned))
     sizes = SizeSlots()
     sizes.bind(graph.inputs)

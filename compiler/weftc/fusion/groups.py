@@ -19,7 +19,7 @@ from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import ON_TENSORS, Family
 from weftc.ir.sizes import Shape, product
-from weftc.ir.types import TOKEN, TensorType
+from weftc.ir.types import TOKEN
 
 LARGEST: Final = 512
 """Nodes in a group."""
@@ -79,7 +79,7 @@ class Groups:
     def reads(self, node: Node) -> list[View]:
         """What a computing `node` reads, through movement."""
         if node.op.family not in ON_TENSORS:
-            return [views.direct(i) for i in node.inputs if is_tensor(i)]
+            return [views.direct(i) for i in node.inputs if i.is_tensor]
         return [view for operand in node.inputs for view in self.views[operand]]
 
     def stops(self, node: Node) -> bool:
@@ -304,7 +304,7 @@ def _same_loops(group: Group, other: Group, node: Node, view: View) -> bool:
 
 def _itself(node: Node) -> tuple[View, ...]:
     """What reading a node in memory reads."""
-    return (views.direct(node),) if is_tensor(node) else ()
+    return (views.direct(node),) if node.is_tensor else ()
 
 
 _RANK: Final[dict[KernelKind | None, int]] = {
@@ -329,11 +329,6 @@ _PLACE: Final = {
 }
 
 
-def is_tensor(node: Node) -> bool:
-    """Whether the value of `node` is an array: it can have a buffer."""
-    return isinstance(node.value_type, TensorType)
-
-
 def is_region(node: Node) -> bool:
     """Whether `node` is a step of its own, which reads whole arrays."""
     return node.op.family not in ON_TENSORS and node.op.family is not Family.STRUCTURE
@@ -341,7 +336,7 @@ def is_region(node: Node) -> bool:
 
 def read_by_regions(order: Iterable[Node]) -> Iterator[Node]:
     """The arrays that regions read."""
-    return (i for node in order if is_region(node) for i in node.inputs if is_tensor(i))
+    return (i for node in order if is_region(node) for i in node.inputs if i.is_tensor)
 
 
 def row_frame(node: Node) -> tuple[Shape, Shape] | None:

@@ -40,9 +40,9 @@ def spare(number: int) -> str:
 
 def region_of(node: Node, results: Sequence[Node]) -> Region:
     """The step of `node`; `results` are projected from it, unless it is an array itself."""
-    arrays = dict.fromkeys(i for i in node.inputs if isinstance(i.value_type, TensorType))
-    owners = {r["index"]: r for r in results if isinstance(r.value_type, TensorType)}
-    if isinstance(node.value_type, TensorType):
+    arrays = dict.fromkeys(i for i in node.inputs if i.is_tensor)
+    owners = {r["index"]: r for r in results if r.is_tensor}
+    if node.is_tensor:
         owners[0] = node
     found = tuple(owners.get(number) for number in range(len(result_types(node))))
     return Region(node, tuple(arrays), found, _bodies(node))

@@ -44,6 +44,11 @@ class Node:
                 raise AttributeError(f"a node has no attribute {name!r}")
             raise VerifyError(f"{self!r} is no tensor")
 
+    @property
+    def is_tensor(self) -> bool:
+        """Whether the value is an array, which can have a buffer: no tuple, no token."""
+        return isinstance(self.value_type, TensorType)
+
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.value_type}>"
 

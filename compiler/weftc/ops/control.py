@@ -268,7 +268,7 @@ def _vjp_fori(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
 
 def _apart(node: Node) -> Node:
     """A node of its own for an operand, which may be there twice."""
-    return build.call("identity", node) if isinstance(node.value_type, TensorType) else node
+    return build.call("identity", node) if node.is_tensor else node
 
 
 def _samples_fori() -> Samples:

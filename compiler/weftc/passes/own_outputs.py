@@ -9,7 +9,6 @@ Runs last: simplification would remove the copy again.
 from __future__ import annotations
 
 from weftc.ir.node import Graph, Node
-from weftc.ir.types import TensorType
 from weftc.ops.pointwise import identity
 
 
@@ -29,5 +28,4 @@ def own_each_output(graph: Graph) -> Graph:
 
 
 def _copy(node: Node) -> Node:
-    is_tensor = isinstance(node.value_type, TensorType)
-    return identity(node, at=node.location) if is_tensor else node
+    return identity(node, at=node.location) if node.is_tensor else node

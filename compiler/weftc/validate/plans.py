@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from weftc.fusion.groups import is_tensor
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan, Region, Step
 from weftc.fusion.memory import Scratch
 from weftc.fusion.regions import result_types
@@ -35,7 +34,7 @@ def check_plan(plan: KernelPlan) -> Complaint:
             return f"{step_name(number, step)} {found}"
         written.update(step.outputs if isinstance(step, Kernel) else (step.node, *step.outputs))
     for node in plan.graph.outputs:
-        if is_tensor(node) and node not in written:
+        if node.is_tensor and node not in written:
             return f"no step writes {describe(node)}"
     return None
 
@@ -66,10 +65,10 @@ def _check_step(step: Step, written: set[Node]) -> Complaint:
 
 def _check_region(region: Region, written: set[Node]) -> Complaint:
     for operand in region.node.inputs:
-        if is_tensor(operand) and operand not in region.inputs:
+        if operand.is_tensor and operand not in region.inputs:
             return f"runs without {describe(operand)}"
         effect = operand.inputs[0] if operand.op.name == "project" else operand
-        if not is_tensor(operand) and operand.op.name != "token" and effect not in written:
+        if not operand.is_tensor and operand.op.name != "token" and effect not in written:
             return f"runs before {describe(effect)}"
     types = result_types(region.node)
     for number, (type_, owner) in enumerate(zip(types, region.results, strict=True)):
