@@ -91,8 +91,8 @@ def trace_body(
 def _leaf(name: str, path: str, leaf: Any, at: Location | None) -> Tracer:
     if isinstance(leaf, OPERANDS):
         return lift(leaf, f"the result of {name}{path}")
-    place = f" at {path}" if path else ""
-    problem = f"{name} returns {diagnostics.kind_of(leaf)}{place}, not an array or a number"
+    what = diagnostics.kind_of(leaf) + diagnostics.at_path(path)
+    problem = f"{name} returns {what}, not an array or a number"
     raise diagnostics.located(TraceError, problem + diagnostics.tree_hint(leaf), at)
 
 

@@ -159,18 +159,18 @@ class _Called:
             error.add_note(note)
 
     def _checked(self, result: Any) -> list[Host]:
-        found, structure = tree.flatten_with_paths(result)
+        found, structure = tree.flatten(result)
         if structure != self.results:
             where, wanted, other = tree.difference(self.results, structure)
-            place = f" at {where}" if where else ""
+            place = diagnostics.at_path(where)
             raise self._wrong(UsageError, f"{other}{place}, but result_types says {wanted}")
-        return [self._array(t, leaf) for t, (_, leaf) in zip(self.types, found, strict=True)]
+        return [self._array(t, leaf) for t, leaf in zip(self.types, found, strict=True)]
 
     def _array(self, declared: _Type, leaf: Any) -> Host:
         """A result as an array of its declared type; a Python number takes the dtype."""
         plain = type(leaf) in SCALAR_DTYPES
         if not plain and not isinstance(leaf, (Array, np.ndarray, np.generic)):
-            what = f"{diagnostics.kind_of(leaf)}{declared.path and f' at {declared.path}'}"
+            what = diagnostics.kind_of(leaf) + diagnostics.at_path(declared.path)
             raise self._wrong(UsageError, f"{what}, which is no array")
         value = np.asarray(leaf, declared.dtype.dtype) if plain else _numpy(leaf)
         if value.dtype != declared.dtype.dtype:
@@ -180,7 +180,7 @@ class _Called:
         return value
 
     def _differs(self, declared: _Type, value: Host) -> str:
-        place = f" at {declared.path}" if declared.path else ""
+        place = diagnostics.at_path(declared.path)
         given = f"an array of dtype {value.dtype} and shape {value.shape}{place}"
         return f"{given}, but result_types says {declared.dtype} and {declared.shape}"
 

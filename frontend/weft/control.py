@@ -201,8 +201,7 @@ def _token(effects: bool) -> list[Node]:
 def _check_structures(name: str, first: Body, other: Body) -> None:
     if first.structure != other.structure:
         where = tree.difference(first.structure, other.structure)[0]
-        place = f" at {where}" if where else ""
-        problem = f"{name}: the branches return trees that differ{place}:"
+        problem = f"{name}: the branches return trees that differ{diagnostics.at_path(where)}:"
         problem += _returns(first, _tree(first.structure, first.leaves))
         problem += _returns(other, _tree(other.structure, other.leaves))
         raise diagnostics.located(UsageError, problem)
@@ -216,8 +215,8 @@ def _common(name: str, bodies: Sequence[Body], leaf: int) -> DType:
     for body, value in zip(bodies, found, strict=True):
         alike = same_sizes(value.type.shape, found[first].type.shape)
         if not alike or not fits(value, dtype):
-            path = body.paths[leaf]
-            problem = f"{name}: the branches return different types{f' at {path}' if path else ''}:"
+            place = diagnostics.at_path(body.paths[leaf])
+            problem = f"{name}: the branches return different types{place}:"
             problem += _returns(bodies[first], _text(found[first])) + _returns(body, _text(value))
             raise diagnostics.located(DTypeError if alike else ShapeError, problem)
     return dtype
@@ -288,10 +287,8 @@ class _State:
         """Whether the body gives a state of the types that it takes. A number of `init` gets the
         dtype that it makes of it, for which it has to be traced again."""
         if body.structure != self._structure:
-            where = tree.difference(self._structure, body.structure)[0]
-            problem = (
-                f"{self._name}: the state changes its structure{f' at {where}' if where else ''}:"
-            )
+            place = diagnostics.at_path(tree.difference(self._structure, body.structure)[0])
+            problem = f"{self._name}: the state changes its structure{place}:"
             problem += f"\n    init is {_tree(self._structure, self._leaves)}"
             problem += _returns(body, _tree(body.structure, body.leaves))
             raise diagnostics.located(UsageError, problem)
@@ -317,8 +314,8 @@ class _State:
         return wider
 
     def _changed(self, kind: type[WeftError], number: int, body: Body) -> WeftError:
-        init, path = self._leaves[number], self._paths[number]
-        problem = f"{self._name}: the state changes its type{f' at {path}' if path else ''}:"
+        init, place = self._leaves[number], diagnostics.at_path(self._paths[number])
+        problem = f"{self._name}: the state changes its type{place}:"
         problem += f"\n    init is {_text(init)}{_place(init.node.location)}"
         problem += _returns(body, _text(body.leaves[number]))
         return diagnostics.located(kind, problem)

@@ -101,6 +101,11 @@ def tree_hint(value: Any) -> str:
     return "; wf.tree.register makes a tree of its class" if has_parts and not known else ""
 
 
+def at_path(path: str) -> str:
+    """ " at [0]['w']", or nothing for a tree that is one leaf."""
+    return f" at {path}" if path else ""
+
+
 def definition(function: Any) -> Location | None:
     """Where a function of the user is defined."""
     code = getattr(inspect.unwrap(function), "__code__", None)

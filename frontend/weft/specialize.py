@@ -222,10 +222,10 @@ def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], S
     nodes: list[Node] = []
     for path, leaf in found:
         if not isinstance(leaf, OPERANDS):
-            place = f"at {path} " if path else ""
+            place = diagnostics.at_path(path)
             raise diagnostics.located(
                 TraceError,
-                f"{name} returns {diagnostics.kind_of(leaf)} {place}({leaf!r:.40}); it may return "
+                f"{name} returns {diagnostics.kind_of(leaf)}{place} ({leaf!r:.40}); it may return "
                 "arrays, numbers, None, and tuples, lists and dicts of them"
                 + diagnostics.tree_hint(leaf),
                 at,

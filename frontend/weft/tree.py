@@ -271,7 +271,7 @@ def _matching(expected: Structure, tree: Any, position: int) -> list[Any]:
     found, shape = flatten(tree)
     if shape != expected:
         where, first, other = difference(expected, shape)
-        place = f" at {where}" if where else ""
+        place = diagnostics.at_path(where)
         raise diagnostics.located(
             UsageError, f"trees differ{place}: the first has {first}, number {position} has {other}"
         )
