@@ -15,8 +15,8 @@ from weft.ops.core import operation
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, apply, lift, state
 from weft.tree import Structure
-from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
+from weftc.ops.check import same_sizes
 from weftc.transforms.vjp import vjp as transform
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError, TraceError, UsageError, WeftError
@@ -221,7 +221,7 @@ def _vjp_traced(
 def _cotangent(given: Any, output: Tracer) -> Node:
     cotangent = lift(given, "the cotangent")
     shapes = cotangent.type.shape, output.type.shape
-    if cotangent.ndim != output.ndim or not all(map(assume_equal, *shapes)):
+    if not same_sizes(*shapes):
         problem = f"the cotangent has shape {shapes[0]}, the value {shapes[1]}"
         raise diagnostics.located(ShapeError, f"vjp: {problem}")
     if not output.dtype.is_float:

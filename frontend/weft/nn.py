@@ -13,7 +13,7 @@ from weft.ops.indexing import one_hot
 from weft.ops.reductions import average, logsumexp, reduce, variance
 from weft.promotion import as_float, as_strong
 from weft.tracing import Tracer, apply, lift
-from weftc.ir.constraints import assume_equal
+from weftc.ops.check import same_sizes
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError, UsageError
 
@@ -96,9 +96,7 @@ def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
     value, label = as_float(lift(logits)), lift(labels)
     if not label.dtype.is_integer:
         diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")
-    if value.ndim != label.ndim + 1 or not all(
-        map(assume_equal, value.type.shape, label.type.shape)
-    ):
+    if not value.ndim or not same_sizes(value.type.shape[:-1], label.type.shape):
         problem = "{1} must have the shape of {0} without the last axis"
         diagnostics.fail(ShapeError, "cross_entropy", [value, label], problem)
     axis = value.ndim - 1

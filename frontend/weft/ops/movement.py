@@ -15,6 +15,7 @@ from weft.tracing import Tracer, apply, lift
 from weftc.ir.constraints import AtLeast, Divides, assume, assume_equal, assume_is_one
 from weftc.ir.size_functions import exact_quotient, floor_div
 from weftc.ir.sizes import Shape, Size, product
+from weftc.ops.check import same_sizes
 from weftrt.array import Array
 from weftrt.errors import ShapeError, UsageError
 
@@ -186,9 +187,7 @@ def stack(arrays: Any, /, axis: int = 0) -> Tracer:
     first = values[0]
     place = core.axis_of("stack", first, axis, first.ndim + 1)
     for number, value in enumerate(values):
-        if value.ndim != first.ndim or not all(
-            map(assume_equal, first.type.shape, value.type.shape)
-        ):
+        if not same_sizes(first.type.shape, value.type.shape):
             problem = "the shapes must be equal"
             diagnostics.fail(ShapeError, "stack", [first, value], problem, places=(0, number))
     shape: tuple[Size, ...] = (*first.type.shape[:place], 1, *first.type.shape[place:])
