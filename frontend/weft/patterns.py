@@ -43,13 +43,8 @@ class LeafSpec:
         """Whether `leaf` is of this kind; binds size slots in `sizes`."""
         if self.array is None:
             return type(leaf) is self.scalar and self._holds(leaf)
-        if not isinstance(leaf, (Array, np.ndarray)) or len(leaf.shape) != len(self.array.shape):
-            return False
-        if known_dtype(leaf) is not self.array.dtype:
-            return False
-        return all(
-            _binds(size, actual, sizes) for size, actual in zip(self.array.shape, leaf.shape)
-        )
+        shapes = zip(self.array.shape, getattr(leaf, "shape", ()))
+        return self.is_alike(leaf) and all(_binds(own, size, sizes) for own, size in shapes)
 
     def is_alike(self, leaf: Leaf) -> bool:
         """Whether `leaf` is of this kind but for the value of sizes."""

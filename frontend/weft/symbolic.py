@@ -173,8 +173,9 @@ def _remainder(size: Size, other: Size) -> Size | None:
 
 def _power(size: Size, other: Size) -> Size | None:
     """size ** other, for a small other that is known."""
-    known = isinstance(other, int) and 0 <= other <= _MOST_FACTORS
-    return product([size] * other) if known and isinstance(other, int) else None
+    if isinstance(other, int) and 0 <= other <= _MOST_FACTORS:
+        return product([size] * other)
+    return None
 
 
 _MOST_FACTORS = 8
