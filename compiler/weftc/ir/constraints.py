@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from weftc.ir import location as locations
 from weftc.ir.location import Location
@@ -22,36 +22,39 @@ from weftc.ir.tracing_state import state
 
 
 @dataclass(frozen=True)
-class Equal:
+class _Relation:
+    """What a sign says of two sizes."""
+
+    a: Size
+    b: Size
+    sign: ClassVar[str]
+
+    def __str__(self) -> str:
+        return f"{self.a} {self.sign} {self.b}"
+
+
+class Equal(_Relation):
     """a == b."""
 
-    a: Size
-    b: Size
-
-    def __str__(self) -> str:
-        return f"{self.a} == {self.b}"
+    sign = "=="
 
 
-@dataclass(frozen=True)
-class AtLeast:
+class AtLeast(_Relation):
     """a >= b."""
 
-    a: Size
-    b: Size
-
-    def __str__(self) -> str:
-        return f"{self.a} >= {self.b}"
+    sign = ">="
 
 
-@dataclass(frozen=True)
-class AtMost:
+class AtMost(_Relation):
     """a <= b."""
 
-    a: Size
-    b: Size
+    sign = "<="
 
-    def __str__(self) -> str:
-        return f"{self.a} <= {self.b}"
+
+class Differs(_Relation):
+    """a != b."""
+
+    sign = "!="
 
 
 @dataclass(frozen=True)
@@ -65,37 +68,25 @@ class Divides:
         return f"{as_factor(self.a)} % {as_factor(self.divisor)} == 0"
 
 
-@dataclass(frozen=True)
-class Differs:
-    """a != b."""
-
-    a: Size
-    b: Size
-
-    def __str__(self) -> str:
-        return f"{self.a} != {self.b}"
-
-
 Constraint: TypeAlias = Equal | AtLeast | AtMost | Divides | Differs
 
 
 def zero_of(constraint: Constraint) -> Size | None:
     """The size that is 0 just where `constraint` holds; None where it is an inequality."""
-    if isinstance(constraint, Equal):
-        return constraint.a - constraint.b
-    return mod(constraint.a, constraint.divisor) if isinstance(constraint, Divides) else None
+    return excess_of(constraint) if isinstance(constraint, Equal | Divides) else None
 
 
 def excess_of(constraint: Constraint) -> Size:
     """The size that is 0, or for an inequality 0 or more, just where `constraint` holds."""
-    zero = zero_of(constraint)
-    if zero is not None:
-        return zero
-    assert isinstance(constraint, AtLeast | AtMost | Differs)
-    difference = constraint.a - constraint.b
-    if isinstance(constraint, Differs):
-        return difference * difference - 1
-    return difference if isinstance(constraint, AtLeast) else -1 * difference
+    match constraint:
+        case Equal(a, b) | AtLeast(a, b):
+            return a - b
+        case AtMost(a, b):
+            return b - a
+        case Divides(divisor, a):
+            return mod(a, divisor)
+        case Differs(a, b):
+            return (a - b) * (a - b) - 1
 
 
 def holds(constraint: Constraint, sizes: Mapping[str, int]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from weftc.ir.constraints import (
@@ -40,12 +40,7 @@ _TOKEN = re.compile(
         |(?P<unknown>.)""",
     re.VERBOSE,
 )
-RELATIONS: Mapping[str, Callable[[Size, Size], Constraint]] = {
-    "==": Equal,
-    ">=": AtLeast,
-    "<=": AtMost,
-    "!=": Differs,
-}
+_RELATIONS = {relation.sign: relation for relation in (Equal, AtLeast, AtMost, Differs)}
 _HEAD = re.compile(r"\A(?:\s*(?:\#.*)?\n)*\s*graph (?P<name>.*)(?:\n|\Z)")
 
 
@@ -150,7 +145,7 @@ class _Reader:
             self._expect("==")
             self._expect("0")
             return Divides(divisor, a)
-        return RELATIONS[self._take().text](a, self._size())
+        return _RELATIONS[self._take().text](a, self._size())
 
     def _node(self, nodes: dict[str, Node]) -> tuple[str, Node]:
         """%3 = op(%1, %2) {attr=1} : f32[4]"""
