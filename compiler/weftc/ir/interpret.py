@@ -11,7 +11,7 @@ import numpy as np
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr, Attrs
-from weftc.ir.sizes import Dim
+from weftc.ir.sizes import Dim, lone_symbol, value_of
 from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
 from weftrt.errors import CheckError, DTypeError, OutOfBoundsError, ShapeError
 
@@ -111,9 +111,7 @@ def concrete_type(type_: ValueType, sizes: Mapping[str, int]) -> ValueType:
         return TupleType(tuple(items))
     if isinstance(type_, TokenType) or type_.is_static:
         return type_
-    return type_.with_shape(
-        tuple(s.evaluate(sizes) if isinstance(s, Dim) else s for s in type_.shape)
-    )
+    return type_.with_shape(tuple([value_of(size, sizes) for size in type_.shape]))
 
 
 def concrete_attrs(attrs: Attrs, sizes: Mapping[str, int]) -> Attrs:
@@ -149,8 +147,9 @@ def _bind(graph: Graph, arrays: Sequence[Array], sizes: Mapping[str, int]) -> di
         if array.dtype != node.type.dtype.dtype:
             raise DTypeError(f"input {node['name']!r} is {node.type}, not {array.dtype}")
         for size, actual in zip(node.type.shape, array.shape):
-            if isinstance(size, Dim) and size.terms == (((str(size),), 1),):
-                bound.setdefault(str(size), actual)
+            symbol = lone_symbol(size)
+            if symbol is not None:
+                bound.setdefault(symbol, actual)
     for node, array in pairs:
         if concrete_type(node.type, bound).shape != array.shape:
             raise ShapeError(f"input {node['name']!r} is {node.type}, not of shape {array.shape}")

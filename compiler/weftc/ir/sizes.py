@@ -114,8 +114,9 @@ class Dim:
 
     @cached_property
     def _text(self) -> str:
-        if len(self.terms) == 1 and self.terms[0] == ((self.terms[0][0][0],), 1):
-            return str(self.terms[0][0][0])
+        alone = lone_atom(self)
+        if alone is not None:
+            return str(alone)
         parts: list[str] = []
         for monomial, coefficient in self.terms:
             factors = [f"({a})" if isinstance(a, FloorDiv) else str(a) for a in monomial]
