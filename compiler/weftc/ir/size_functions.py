@@ -57,23 +57,11 @@ def _proper_quotient(a: Size, b: int) -> Size:
     """a // b where a has no multiples of b."""
     if isinstance(a, int) or b == 1 or (never_negative(a) and never_negative(b - 1 - a)):
         return a if b == 1 else 0
-    inner, shift = _shifted_quotient(a)
-    if inner is not None:  # (a//j + c) // k is (a + c*j) // (j*k)
-        return _floor_div(inner.dividend + shift * inner.divisor, b * _fixed(inner.divisor))
+    shift = dict(a.terms).get((), 0)
+    match lone_atom(a - shift):
+        case FloorDiv(inner, int() as divisor):  # (a//j + c) // k is (a + c*j) // (j*k)
+            return _floor_div(inner + shift * divisor, b * divisor)
     return of_atom(FloorDiv(a, b))
-
-
-def _shifted_quotient(size: Dim) -> tuple[FloorDiv | None, int]:
-    """(q, c) where `size` is q + c for a quotient q by an integer."""
-    shift = dict(size.terms).get((), 0)
-    atom = lone_atom(size - shift)
-    known = isinstance(atom, FloorDiv) and isinstance(atom.divisor, int)
-    return (atom, shift) if known and isinstance(atom, FloorDiv) else (None, 0)
-
-
-def _fixed(size: Size) -> int:
-    assert isinstance(size, int)
-    return size
 
 
 def exact_quotient(a: Size, b: Size) -> Size | None:
