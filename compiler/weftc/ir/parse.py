@@ -23,7 +23,7 @@ from weftc.ir.print import WORDS
 from weftc.ir.size_functions import floor_div, minimum
 from weftc.ir.sizes import Dim, Size
 from weftc.ir.tracing_state import state
-from weftc.ir.types import TOKEN, TensorType, TupleType, ValueType
+from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
 from weftrt.dtypes import BY_SHORT
 from weftrt.errors import DTypeError, ShapeError, VerifyError
 
@@ -183,13 +183,13 @@ class _Reader:
     def _type(self) -> ValueType:
         if not self._accept("("):
             return self._part()
-        items: list[TensorType | Any] = []
+        items: list[TensorType | TokenType] = []
         while not self._accept(")"):
             items.append(self._part())
             self._accept(",")
         return TupleType(tuple(items))
 
-    def _part(self) -> ValueType:
+    def _part(self) -> TensorType | TokenType:
         word = self._take().text
         if word == "token":
             return TOKEN
