@@ -76,7 +76,7 @@ def _passed(graphs: Sequence[Graph], result: int) -> int | None:
 
 def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
     body: Graph = node["body"]
-    counters = len(body.inputs) - len(node.inputs) + (bounds := 2 * (node.op is control.fori))
+    bounds, counters = (2, 1) if node.op is control.fori else (0, 0)
     operands, inputs, carried = node.inputs[bounds:], body.inputs[counters:], node["carried"]
     same = {k for k in range(carried) if body.outputs[k] is inputs[k]}
     if node.op is control.while_ and len(same) == carried:
