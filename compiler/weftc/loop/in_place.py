@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 
 from weftc.loop.ir import Block, Buffer, Const, Expr, Load, LoopFunction, Op, Store, Var
-from weftc.loop.walk import blocks, expressions, operands, postorder
+from weftc.loop.walk import blocks, expressions, operands, postorder, statements, under
 
 
 def runs_in_place(function: LoopFunction, read: Buffer, written: Buffer) -> bool:
@@ -16,14 +16,8 @@ def runs_in_place(function: LoopFunction, read: Buffer, written: Buffer) -> bool
     turn reads them.
     """
     numbers = _Numbers()
-    return all(_keeps(block, read, written, numbers) for block in _blocks(function.body))
-
-
-def _blocks(block: Block) -> Iterator[Block]:
-    yield block
-    for statement in block:
-        for inner in blocks(statement):
-            yield from _blocks(inner)
+    inner = (block for statement in statements(function.body) for block in blocks(statement))
+    return all(_keeps(block, read, written, numbers) for block in (function.body, *inner))
 
 
 def _keeps(block: Block, read: Buffer, written: Buffer, numbers: _Numbers) -> bool:
@@ -31,7 +25,7 @@ def _keeps(block: Block, read: Buffer, written: Buffer, numbers: _Numbers) -> bo
     loaded: set[Hashable] = set()
     stored: set[Hashable] = set()
     for statement in block:
-        for node in _under(expressions(statement)):
+        for node in under(expressions(statement)):
             if isinstance(node, Load) and node.buffer is read:
                 place = numbers.place(node.index, node.type.lanes)
                 if place in stored:
@@ -40,14 +34,6 @@ def _keeps(block: Block, read: Buffer, written: Buffer, numbers: _Numbers) -> bo
         if isinstance(statement, Store) and statement.buffer is written:
             stored.add(numbers.place(statement.index, statement.value.type.lanes))
     return loaded == stored
-
-
-def _under(roots: tuple[Expr, ...]) -> Iterator[Expr]:
-    seen: set[Expr] = set()
-    for root in roots:
-        for node in postorder(root, seen):
-            seen.add(node)
-            yield node
 
 
 class _Numbers:

@@ -40,7 +40,7 @@ from weftc.loop.ir import (
     Tree,
     Var,
 )
-from weftc.loop.walk import expressions, operands, postorder, statements
+from weftc.loop.walk import expressions, operands, postorder, statements, under
 from weftrt import dtypes
 
 INFIX: dict[Scalar, str] = {
@@ -94,16 +94,13 @@ class _Printer:
         return "\n".join([head, *self.lines]) + "\n"
 
     def _count(self, function: LoopFunction) -> None:
-        seen: set[Expr] = set()
         sizes = [b.size for b in function.buffers if b.size is not None]
         roots = [size for size in sizes if not isinstance(size, int)]
         for statement in statements(function.body):
             roots.extend(expressions(statement))
-        for root in roots:
-            self.uses[root] += 1
-            for node in postorder(root, seen):
-                seen.add(node)
-                self.uses.update(operands(node))
+        self.uses.update(roots)
+        for node in under(roots):
+            self.uses.update(operands(node))
 
     def buffer(self, buffer: Buffer) -> str:
         size = buffer.size

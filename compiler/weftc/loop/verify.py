@@ -32,7 +32,7 @@ from weftc.loop.ir import (
 )
 from weftc.loop.reductions import REDUCING
 from weftc.loop.types import index_mistake, mask_mistake, mistake
-from weftc.loop.walk import postorder
+from weftc.loop.walk import under
 from weftrt.errors import VerifyError
 
 LOCAL_BYTES = 256 << 10
@@ -100,9 +100,7 @@ class _Verifier:
 
     def expression(self, root: Expr, type_: LoopType | None = None) -> LoopType:
         """Check everything under `root`, and that its type is `type_` if given."""
-        seen: set[Expr] = set()
-        for node in postorder(root, seen):
-            seen.add(node)
+        for node in under([root]):
             if isinstance(node, Var):
                 found = self.scope.get(node.name)
                 self.require(found is not None, f"{node.name} is not bound here")

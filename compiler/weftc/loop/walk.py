@@ -79,6 +79,15 @@ def postorder(root: Expr, known: Container[Expr]) -> Iterator[Expr]:
         stack.pop()
 
 
+def under(roots: Iterable[Expr]) -> Iterator[Expr]:
+    """The distinct nodes under some expressions, operands first."""
+    seen: set[Expr] = set()
+    for root in roots:
+        for node in postorder(root, seen):
+            seen.add(node)
+            yield node
+
+
 def expressions(statement: Stmt) -> tuple[Expr, ...]:
     """The expressions a statement evaluates itself, not those of its blocks, in order."""
     return _EXPRESSIONS[type(statement)](statement)
@@ -157,8 +166,4 @@ _EXPRESSIONS: dict[type, Callable[..., tuple[Expr, ...]]] = {
 
 def count(exprs: Iterable[Expr]) -> int:
     """The number of distinct nodes under some expressions."""
-    seen: set[Expr] = set()
-    for expr in exprs:
-        for node in postorder(expr, seen):
-            seen.add(node)
-    return len(seen)
+    return sum(1 for _ in under(exprs))

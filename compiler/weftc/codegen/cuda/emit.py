@@ -35,7 +35,7 @@ from weftc.loop.ir import (
     Store,
     Var,
 )
-from weftc.loop.walk import expressions, operands, postorder, statements
+from weftc.loop.walk import expressions, operands, statements, under
 from weftc.schedule.cuda.bind import THREADS, Unbound
 from weftrt import dtypes
 from weftrt.errors import CompileError
@@ -127,13 +127,9 @@ class _Writer:
         """The text of expressions; what they share or what is long gets a line of its own."""
         uses: Counter[Expr] = Counter(roots)
         known: dict[Expr, str] = {}
-        order: list[Expr] = []
-        seen: set[Expr] = set()
-        for root in roots:
-            for node in postorder(root, seen):
-                seen.add(node)
-                order.append(node)
-                uses.update(operands(node))
+        order = list(under(roots))
+        for node in order:
+            uses.update(operands(node))
         for node in order:
             written = self._node(node, known)
             leaf = isinstance(node, (Const, Var))
@@ -267,14 +263,8 @@ class _Writer:
 
 def _mentions(body: Block, var: Var) -> bool:
     """Whether any expression of `body` uses `var`."""
-    seen: set[Expr] = set()
-    for statement in statements(body):
-        for root in expressions(statement):
-            for node in postorder(root, seen):
-                seen.add(node)
-                if isinstance(node, Var) and node.name == var.name:
-                    return True
-    return False
+    nodes = under(root for statement in statements(body) for root in expressions(statement))
+    return any(isinstance(node, Var) and node.name == var.name for node in nodes)
 
 
 _WHERE = {

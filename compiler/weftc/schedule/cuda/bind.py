@@ -25,7 +25,6 @@ from weftc.loop.ir import (
     Block,
     Buffer,
     Call,
-    Expr,
     For,
     If,
     Let,
@@ -41,7 +40,7 @@ from weftc.loop.ir import (
     const,
 )
 from weftc.loop.split_reduce import split_reductions
-from weftc.loop.walk import bound, expressions, names, postorder, statements
+from weftc.loop.walk import bound, expressions, names, statements, under
 from weftc.schedule.cuda import reduction
 from weftc.schedule.cuda.rewrite import BufferMap
 
@@ -76,14 +75,8 @@ def bind(function: LoopFunction) -> LoopFunction | Unbound:
 
 def _has_lanes(body: Block) -> bool:
     """Whether a schedule wrote its loops widened."""
-    seen: set[Expr] = set()
-    for statement in statements(body):
-        for root in expressions(statement):
-            for node in postorder(root, seen):
-                if node.type.lanes > 1:
-                    return True
-                seen.add(node)
-    return False
+    roots = (root for statement in statements(body) for root in expressions(statement))
+    return any(node.type.lanes > 1 for node in under(roots))
 
 
 class _Binder:
@@ -255,10 +248,6 @@ def _read(body: Block) -> set[Buffer]:
 
 
 def _loads(body: Sequence[Stmt] | Iterator[Stmt]) -> Iterator[Load]:
-    seen: set[Expr] = set()
-    for s in body:
-        for root in expressions(s):
-            for node in postorder(root, seen):
-                seen.add(node)
-                if isinstance(node, Load):
-                    yield node
+    for node in under(root for s in body for root in expressions(s)):
+        if isinstance(node, Load):
+            yield node
