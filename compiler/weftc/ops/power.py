@@ -14,26 +14,16 @@ from weftc.loop.ir import Expr, Scalar, apply, const
 from weftc.ops import build
 from weftc.ops.check import NUMBERS
 from weftc.ops.elementary import pow_lower
+from weftc.ops.elementary.power import by_squarings
+from weftc.ops.elementary.terms import Term
 from weftc.ops.pointwise import binary, by_term
-from weftrt.dtypes import DType
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
-def _squarings(x: Expr, exponent: Expr, dtype: DType) -> Expr:
-    zero, one = const(0, dtype), const(1, dtype)
-    result: Expr = one
-    bits = dtype.bits - dtype.is_signed
-    for bit in range(bits):
-        is_set = apply(Scalar.NE, apply(Scalar.AND, exponent, const(1 << bit, dtype)), zero)
-        result = apply(Scalar.MUL, result, apply(Scalar.SELECT, is_set, x, one))
-        x = apply(Scalar.MUL, x, x)
-    return result
-
-
 def _lower_integer(x: Expr, y: Expr) -> Expr:
     dtype = x.type.dtype
-    power = _squarings(x, y, dtype)
+    power = by_squarings(Term(x), Term(y), dtype.bits - dtype.is_signed).expr
     if not dtype.is_signed:
         return power
     zero, one, minus_one = const(0, dtype), const(1, dtype), const(-1, dtype)

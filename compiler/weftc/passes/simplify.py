@@ -20,6 +20,7 @@ from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family
 from weftc.ops import elementary, movement, pointwise
+from weftc.ops.elementary.power import INVERSES, PRODUCTS, ROOTS
 from weftc.ops.source import constant
 from weftrt.dtypes import Kind
 
@@ -128,12 +129,14 @@ def write_out_power(node: Node) -> Node | None:
     `pow` itself defines them; x**4 is (x*x)*(x*x)"""
     x, other = node.inputs
     value = scalar_value(other)
-    if value in range(9):
+    if value in PRODUCTS:
         return _squarings(x, int(value), node.location)
-    if value not in (0.5, -0.5, -1) or not x.type.dtype.is_float:
+    if value not in (*ROOTS, *INVERSES) or not x.type.dtype.is_float:
         return None
-    base = x if value == -1 else _root(x, node.location)
-    return base if value > 0 else pointwise.div(_full_like(x, 1.0), base, at=node.location)
+    base = _root(x, node.location) if value in ROOTS else x
+    if value not in INVERSES:
+        return base
+    return pointwise.div(_full_like(x, 1.0), base, at=node.location)
 
 
 def _root(x: Node, at: Location | None) -> Node:

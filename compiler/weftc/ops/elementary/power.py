@@ -1,6 +1,6 @@
 """pow for floats: |x|^y = 2^(y log2 |x|), with log2 accurate enough for exponents up to 1075.
 
-The powers that people write (0 to 8, 1/2, -1/2, -1) are defined by multiplications, a root or a
+The powers that people write (PRODUCTS, ROOTS, INVERSES) are defined by multiplications, a root or a
 division: a program that knows the exponent does just these (passes/simplify.py), and one that is
 passed the exponent gets the same bits.
 
@@ -11,7 +11,10 @@ arithmetic (as in fdlibm's e_pow.c, without its tables).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import Final
 
 from weftc.loop.ir import Expr
 from weftc.ops.elementary.exponential import exp_of_small
@@ -38,6 +41,13 @@ from weftrt import dtypes
 from weftrt.dtypes import DType
 
 _INFINITY = float("inf")
+
+PRODUCTS: Final = range(9)
+"""Exponents of powers that are products of squares."""
+ROOTS: Final = (0.5, -0.5)
+"""Exponents of powers that are a root, or one divided by it."""
+INVERSES: Final = (-0.5, -1.0)
+"""Exponents of powers that are one divided by the base, or by its root."""
 
 # log2(1 + f) = f p(f) on [-0.2929, 0.4143], relative error 2^-35.8.
 _LOG2 = (
@@ -144,21 +154,26 @@ def power(x: Term, y: Term) -> Term:
     """x^y with the special cases of C Annex F: by multiplications, a root or a division for the
     powers that people write. (-0.0 and -inf, which sqrt leaves negative or refuses, have roots.)"""
     value = _by_logarithm(x, y)
-    n = rint(at_least(at_most(y, 8.0), 0.0))
-    value = select(y.equals(n), _by_squarings(x, cast(n, dtypes.int32)), value)
-    is_root = abs(y).equals(0.5)
+    n = rint(at_least(at_most(y, float(PRODUCTS[-1])), float(PRODUCTS[0])))
+    product = by_squarings(x, cast(n, dtypes.int32), PRODUCTS[-1].bit_length())
+    value = select(y.equals(n), product, value)
+    is_root = _is_among(y, ROOTS)
     root = select(x.equals(-_INFINITY), _INFINITY, sqrt(x + 0.0))
     base = select(is_root, root, x)
     value = select(is_root, base, value)
-    return select(y.equals(-0.5) | y.equals(-1.0), 1.0 / base, value)
+    return select(_is_among(y, INVERSES), 1.0 / base, value)
 
 
-def _by_squarings(x: Term, n: Term) -> Term:
-    """x^n for 0 <= n <= 8: the squares of x that the bits of n choose, the lowest bit first."""
-    square, fourth = x * x, (x * x) * (x * x)
-    value = x.like(1.0)
-    for bit, factor in enumerate((x, square, fourth, fourth * fourth)):
-        value = value * select((n & (1 << bit)).differs(0), factor, 1.0)
+def _is_among(y: Term, values: Sequence[float]) -> Term:
+    return reduce(or_, map(y.equals, values))
+
+
+def by_squarings(x: Term, n: Term, width: int) -> Term:
+    """x^n: the squares of x that the `width` low bits of the integer n choose, lowest first."""
+    value = one = x.like(1)
+    for bit in range(width):
+        value = value * select((n & (1 << bit)).differs(0), x, one)
+        x = x * x
     return value
 
 
