@@ -71,7 +71,7 @@ def same_dtype(name: str, types: Sequence[TensorType]) -> None:
 
 
 def same_sizes(a: Shape, b: Shape) -> bool:
-    """Whether two shapes are equal, by form or by a recorded guard."""
+    """Whether two shapes are equal, by form or by what is assumed."""
     return a == b or (len(a) == len(b) and all(assume_equal(x, y) for x, y in zip(a, b)))
 
 

@@ -128,7 +128,7 @@ def _axis_groups(before: Shape, after: Shape) -> list[tuple[range, range]]:
         return [(range(len(before)), range(len(after)))]
     ends = {product(after[:j]): j for j in range(len(after))}
     cuts = [(i, ends[p]) for i in range(len(before)) if (p := product(before[:i])) in ends]
-    cuts.append((len(before), len(after)))  # equal by form, or by a recorded guard
+    cuts.append((len(before), len(after)))  # equal by form, or by what is assumed
     return [(range(i, k), range(j, l)) for (i, j), (k, l) in pairwise(cuts)]
 
 
