@@ -17,7 +17,7 @@ from weftc.ops import build, check
 from weftc.ops.pointwise import add, lt, neg
 from weftc.ops.source import constant, input
 from weftc.ops.structure import project
-from weftc.transforms.vjp import vjp
+from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, TraceError
@@ -28,7 +28,7 @@ Samples: TypeAlias = list[tuple[Types, Attrs]]
 
 
 def alike(a: ValueType, b: ValueType) -> bool:
-    """Whether two types are equal, by form or by a recorded guard."""
+    """Whether two types are equal, by form or by what is assumed of sizes."""
     if isinstance(a, TensorType) and isinstance(b, TensorType):
         return a.dtype is b.dtype and check.same_sizes(a.shape, b.shape)
     return bool(a == b)
@@ -81,7 +81,7 @@ def _reference_branch(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[A
 
 def _vjp_branch(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
     """A branch of the gradients of the branches, which compute again what these need."""
-    wanted = [place for place, operand in enumerate(node.inputs[1:]) if _is_float(operand)]
+    wanted = [place for place, operand in enumerate(node.inputs[1:]) if has_floats(operand)]
     given = [number for number, g in enumerate(cotangents) if g is not None]
     graphs = tuple([_gradient(graph, given, wanted) for graph in node["branches"]])
     arrived = [g for g in cotangents if g is not None]
@@ -90,11 +90,6 @@ def _vjp_branch(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]
     for index, place in enumerate(wanted):
         parts[1 + place] = project(result, index=index)
     return tuple(parts)
-
-
-def _is_float(node: Node) -> bool:
-    type_ = node.value_type
-    return isinstance(type_, TensorType) and type_.dtype.is_float
 
 
 def _gradient(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Graph:
@@ -260,7 +255,7 @@ def _vjp_fori(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
     state, rest = operands[: node["carried"]], operands[node["carried"] :]
     for i in turns:
         state = inlined(node["body"], [constant(value=i, dtype=dtypes.int64), *state, *rest])
-    floats = [operand for operand in operands if _is_float(operand)]
+    floats = list(filter(has_floats, operands))
     found = dict(zip(floats, vjp(state, cotangents, floats)))
     _check_effects("loop", toposort([g for g in found.values() if g is not None], operands))
     return None, None, *map(found.get, operands)

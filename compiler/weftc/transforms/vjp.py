@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from weftc.ir import location as locations
 from weftc.ir.node import Node, toposort
 from weftc.ir.opdef import TABLE
-from weftc.ir.types import TensorType, TupleType, ValueType
+from weftc.ir.types import TensorType, TupleType
 from weftrt.errors import TraceError
 
 
@@ -60,17 +60,18 @@ def _results(node: Node) -> int:
     return len(node.value_type.items) if isinstance(node.value_type, TupleType) else 1
 
 
-def _has_float(type_: ValueType) -> bool:
-    if isinstance(type_, TupleType):
-        return any(map(_has_float, type_.items))
-    return isinstance(type_, TensorType) and type_.dtype.is_float
+def has_floats(node: Node) -> bool:
+    """Whether a value holds floats: others have no gradient."""
+    type_ = node.value_type
+    parts = type_.items if isinstance(type_, TupleType) else (type_,)
+    return any(isinstance(part, TensorType) and part.dtype.is_float for part in parts)
 
 
 def _active(order: Sequence[Node], inputs: Sequence[Node]) -> set[Node]:
     """Nodes of floats that depend on a float among `inputs` through floats."""
-    active = {node for node in inputs if _has_float(node.value_type)}
+    active = {node for node in inputs if has_floats(node)}
     for node in order:
-        if _has_float(node.value_type) and not active.isdisjoint(node.inputs):
+        if has_floats(node) and not active.isdisjoint(node.inputs):
             active.add(node)
     return active
 
