@@ -15,8 +15,8 @@ from weftrt.cpu.callbacks import HostFunction, call_back
 from weftrt.cpu.instructions import Target, encode, encode_size, most_words
 from weftrt.cpu.linker import Code, default
 from weftrt.cpu.memory_check.checker import Checker
-from weftrt.cpu.native.executor import ArrayTable, ProgramTable
 from weftrt.cpu.native.library import library
+from weftrt.cpu.native.tables import ArrayTable, ProgramTable
 from weftrt.cpu.native.types import mirror
 from weftrt.cpu.size_words import encode_check, encode_expression
 from weftrt.errors import DonatedError, DTypeError, OutOfMemoryError, ShapeError

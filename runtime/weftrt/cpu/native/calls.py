@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weftrt.cpu.native.arrays import ArrayObject
-from weftrt.cpu.native.executor import ArrayTable, ProgramTable, execute, outputs_tuple
+from weftrt.cpu.native.executor import execute, outputs_tuple
 from weftrt.cpu.native.intrinsics import cast, stack
 from weftrt.cpu.native.python import (
     STATE,
@@ -18,6 +18,7 @@ from weftrt.cpu.native.python import (
     type_of,
 )
 from weftrt.cpu.native.sizes import sizes_allowed
+from weftrt.cpu.native.tables import ArrayTable, ProgramTable
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, export, native, rare
 
 UNBOUND = -1

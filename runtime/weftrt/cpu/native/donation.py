@@ -13,20 +13,16 @@ from weftrt.cpu.native.intrinsics import cast, stack
 from weftrt.cpu.native.pool import pool_give
 from weftrt.cpu.native.python import STATE, Py_DecRef, Py_IncRef, PyObject_Vectorcall, type_of
 from weftrt.cpu.native.signals import WATCH
+from weftrt.cpu.native.tables import ProgramTable
 from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Struct, native, rare
 
 
 class Donation(Struct):
-    """What a call was given, which of that for good, and what its outputs may take over: for each
-    the number of an input, or -1; NULL where nothing is donated. `words` say where it was called;
-    `touched` is whether it may have written to what it took."""
+    """What a call of a program was given. `words` say where it was called; `touched` is whether it
+    may have written to what it took."""
 
+    program: ProgramTable
     items: Pointer[Ptr]
-    item_count: I64
-    donated_count: I64
-    donated: Pointer[I64]
-    takes: Pointer[I64]
-    output_count: I64
     words: Ptr
     touched: I64
 
@@ -35,18 +31,18 @@ class Donation(Struct):
 @native
 def pin_all(donation: Donation, change: I64) -> None:
     """Note that this call uses the memory of its inputs, or that it does not any more."""
-    for index in range(donation.item_count):
+    for index in range(donation.program.input_count):
         pin(donation.items[index], change)
 
 
 @native
-def start_donation(donation: Donation, owner: Ptr) -> Bool:
+def start_donation(donation: Donation) -> Bool:
     """Pin the inputs, and find the words; False with an exception."""
     donation.touched = 0
-    if donation.takes is None:
+    if donation.program.takes is None:
         return True
     given = stack(Ptr, 1)
-    given[0] = owner
+    given[0] = donation.program.owner
     pin_all(donation, 1)
     donation.words = PyObject_Vectorcall(STATE.donation_words, given, 1, None)
     if donation.words is None:
@@ -85,7 +81,7 @@ def give_up(donation: Donation, array: ArrayObject) -> None:
 @native
 def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
     """Give the memory of an input to a result that has none; False where that cannot be."""
-    array = given_array(donation, donation.takes[output])
+    array = given_array(donation, donation.program.takes[output])
     if not is_free(array) or array.bytes != result.bytes:
         return False
     result.data = array.data
@@ -98,8 +94,8 @@ def take_over(donation: Donation, output: I64, result: ArrayObject) -> Bool:
 @native
 def give_back(donation: Donation, results: Pointer[ArrayObject]) -> None:
     """Let the inputs have again what the results took over."""
-    for output in range(donation.output_count):
-        array = given_array(donation, donation.takes[output])
+    for output in range(donation.program.output_count):
+        array = given_array(donation, donation.program.takes[output])
         if array is not None and array.words == donation.words:
             array.data = results[output].data
             results[output].data = None
@@ -127,8 +123,8 @@ def let_go(array: ArrayObject) -> Bool:
 @native
 def give_up_rest(donation: Donation) -> None:
     """The donated Arrays that no result took over are given up too."""
-    for index in range(donation.donated_count):
-        array = given_array(donation, donation.donated[index])
+    for index in range(donation.program.donated_count):
+        array = given_array(donation, donation.program.donated[index])
         if array is not None and array.data is not None and let_go(array):
             give_up(donation, array)
 
@@ -136,7 +132,7 @@ def give_up_rest(donation: Donation) -> None:
 @native
 def end_donation(donation: Donation, done: Bool, results: Pointer[ArrayObject]) -> None:
     """After the run, or what came of it: of its results some may be NULL."""
-    if donation.takes is None:
+    if donation.program.takes is None:
         return
     if done:
         give_up_rest(donation)

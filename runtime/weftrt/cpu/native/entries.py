@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from weftrt.cpu.native.arrays import ArrayObject
 from weftrt.cpu.native.calls import ON_STACK, UNBOUND
-from weftrt.cpu.native.executor import ProgramTable, drop_outputs, execute
+from weftrt.cpu.native.executor import drop_outputs, execute
 from weftrt.cpu.native.guard import (
     Frame,
     GuardTable,
@@ -32,6 +32,7 @@ from weftrt.cpu.native.python import (
 )
 from weftrt.cpu.native.results import build
 from weftrt.cpu.native.sizes import sizes_allowed
+from weftrt.cpu.native.tables import ProgramTable
 from weftrt.cpu.native.types import (
     I64,
     Bool,

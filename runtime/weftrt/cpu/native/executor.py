@@ -1,7 +1,4 @@
-"""Runs a program: sizes, outputs, arena, instructions. One routine for all programs.
-
-A size in a table is the size itself where it is not negative, else ~slot.
-"""
+"""Runs a program: sizes, outputs, arena, instructions. One routine for all programs."""
 
 from __future__ import annotations
 
@@ -39,6 +36,7 @@ from weftrt.cpu.native.signals import (
     tired,
 )
 from weftrt.cpu.native.sizes import derive_sizes
+from weftrt.cpu.native.tables import ProgramTable
 from weftrt.cpu.native.types import (
     I32,
     I64,
@@ -46,9 +44,7 @@ from weftrt.cpu.native.types import (
     Bool,
     Pointer,
     Ptr,
-    Records,
     Struct,
-    inline,
     native,
     rare,
 )
@@ -59,14 +55,6 @@ JUMP, BRANCH, COUNT, NEXT, POINT, ROTATE, TOUCH = range(5, 12)
 UINT32, UINT64 = dtypes.uint32.code, dtypes.uint64.code
 INT32, INT64 = dtypes.int32.code, dtypes.int64.code
 MOST_INT64 = (1 << 63) - 1
-
-
-class ArrayTable(Struct):
-    """ArraySpec."""
-
-    dtype: I64
-    ndim: I64
-    shape: Pointer[I64] = inline(8)
 
 
 class Failure(Struct):
@@ -80,43 +68,13 @@ class Failure(Struct):
 class Run(Struct):
     """A program under way: what the call gave it, and room for what a launch passes on."""
 
-    owner: Ptr
+    program: ProgramTable
     buffers: Pointer[Ptr]
     sizes: Pointer[I64]
     space: Ptr
     failure: Failure
     hold: Hold
     donation: Donation
-
-
-class ProgramTable(Struct):
-    """Program. `constraints` and `derived` are as weftrt.cpu.native.sizes says. `code` are its
-    instructions: each has its operation, the place of the next one, and its operands
-    (weftrt.cpu.instructions writes them). `donated` are inputs that the caller gives up; `takes`
-    has, for each output, that whose memory it may take over, or -1; NULL where none is donated."""
-
-    owner: Ptr
-    input_count: I64
-    inputs: Records[ArrayTable]
-    output_count: I64
-    outputs: Records[ArrayTable]
-    temporary_count: I64
-    temporaries: Pointer[I64]
-    buffer_count: I64
-    symbol_count: I64
-    constraint_count: I64
-    constraints: Pointer[I64]
-    derived_count: I64
-    derived: Pointer[I64]
-    size_count: I64
-    arena: I64
-    work: I64
-    code_length: I64
-    code: Pointer[I64]
-    call_words: I64
-    donated_count: I64
-    donated: Pointer[I64]
-    takes: Pointer[I64]
 
 
 @native
@@ -126,37 +84,32 @@ def resolve_size(size: I64, sizes: Pointer[I64]) -> I64:
 
 
 @native
-def allocate_output(
-    spec: ArrayTable, sizes: Pointer[I64], donation: Donation, number: I64
-) -> ArrayObject:
+def allocate_output(run: Run, number: I64) -> ArrayObject:
     """An Array for an output; NULL where there is no memory."""
+    spec = run.program.outputs[number]
+    takes = run.program.takes
     extents = stack(I64, 8)
     for axis in range(spec.ndim):
-        extents[axis] = resolve_size(spec.shape[axis], sizes)
-    if donation.takes is None or donation.takes[number] < 0:
+        extents[axis] = resolve_size(spec.shape[axis], run.sizes)
+    if takes is None or takes[number] < 0:
         return array_new(spec.dtype, spec.ndim, extents)
     result = array_header(spec.dtype, spec.ndim, extents)
-    if result is None or take_over(donation, number, result):
+    if result is None or take_over(run.donation, number, result):
         return result
     return with_block(result)
 
 
 @native
-def allocate_outputs(
-    program: ProgramTable,
-    buffers: Pointer[Ptr],
-    sizes: Pointer[I64],
-    donation: Donation,
-    outputs: Pointer[ArrayObject],
-) -> Bool:
+def allocate_outputs(run: Run, outputs: Pointer[ArrayObject]) -> Bool:
     """Allocate all outputs; False where there is no memory: those that are missing are NULL."""
+    program = run.program
     for index in range(program.output_count):
-        outputs[index] = allocate_output(program.outputs[index], sizes, donation, index)
+        outputs[index] = allocate_output(run, index)
         if outputs[index] is None:
             for rest in range(index, program.output_count):
                 outputs[rest] = None  # type: ignore[assignment]
             return False
-        buffers[program.input_count + index] = outputs[index].data
+        run.buffers[program.input_count + index] = outputs[index].data
     return True
 
 
@@ -221,7 +174,8 @@ def call_extern(run: Run, at: Pointer[I64]) -> Bool:
 def call_back(run: Run, at: Pointer[I64]) -> Bool:
     """Callback: its number among the instructions. False with an exception."""
     enter_python(run.hold)
-    done = call_by(STATE.call_back, run.owner, at[2], cast(I64, run.buffers), cast(I64, run.sizes))
+    owner = run.program.owner
+    done = call_by(STATE.call_back, owner, at[2], cast(I64, run.buffers), cast(I64, run.sizes))
     leave_python(run.hold)
     set_float_mode(default_float_mode())
     return done
@@ -337,8 +291,9 @@ def may_turn(hold: Hold) -> Bool:
 
 
 @native
-def run_all(program: ProgramTable, run: Run) -> Bool:
+def run_all(run: Run) -> Bool:
     """Carry out the instructions, up to one that fails, or until a signal ends it."""
+    program = run.program
     place = 0
     while place < program.code_length:
         at = program.code + place
@@ -355,23 +310,23 @@ def run_all(program: ProgramTable, run: Run) -> Bool:
 
 
 @native
-def run_in_default_mode(program: ProgramTable, run: Run) -> Bool:
+def run_in_default_mode(run: Run) -> Bool:
     """run_all in the default float mode."""
     mode = float_mode()
     changed = not is_default_float_mode(mode)
     if changed:
         set_float_mode(default_float_mode())
-    done = run_all(program, run)
+    done = run_all(run)
     if changed:
         set_float_mode(mode)
     return done
 
 
 @native
-def run_program(program: ProgramTable, run: Run) -> Bool:
+def run_program(run: Run) -> Bool:
     """Carry out the instructions, without the GIL if that is worth it."""
-    begin(run.hold, resolve_size(program.work, run.sizes))
-    done = run_in_default_mode(program, run)
+    begin(run.hold, resolve_size(run.program.work, run.sizes))
+    done = run_in_default_mode(run)
     return end(run.hold) and done
 
 
@@ -384,8 +339,10 @@ def refuse(program: ProgramTable, sizes: Pointer[I64]) -> Bool:
 
 
 @native
-def run_in_arena(program: ProgramTable, run: Run, sizes: Pointer[I64]) -> Bool:
+def run_in_arena(run: Run) -> Bool:
     """Run with the temporaries in a block of the pool; False with an exception."""
+    program = run.program
+    sizes = run.sizes
     arena: Ptr = None
     capacity = 0
     bytes = resolve_size(program.arena, sizes)
@@ -397,7 +354,7 @@ def run_in_arena(program: ProgramTable, run: Run, sizes: Pointer[I64]) -> Bool:
     first = program.input_count + program.output_count
     for index in range(program.temporary_count):
         run.buffers[first + index] = arena + resolve_size(program.temporaries[index], sizes)
-    done = run_program(program, run)
+    done = run_program(run)
     if arena is not None:
         pool_give(arena, capacity)
     if not done and PyErr_Occurred() is None:
@@ -419,26 +376,19 @@ def execute(
     if not derive_sizes(program.derived, program.derived_count, program.symbol_count, sizes):
         return refuse(program, sizes)
     donation = record(Donation)
+    donation.program = program
     donation.items = items
-    donation.item_count = program.input_count
-    donation.donated_count = program.donated_count
-    donation.donated = program.donated
-    donation.takes = program.takes
-    donation.output_count = program.output_count
-    if not start_donation(donation, program.owner):
+    if not start_donation(donation):
         return False
     run = record(Run)
-    run.owner = program.owner
+    run.program = program
     run.buffers = buffers
     run.sizes = sizes
     run.space = cast(Ptr, outputs + program.output_count)
     run.failure = record(Failure)
     run.hold = record(Hold)
     run.donation = donation
-    if allocate_outputs(program, buffers, sizes, donation, outputs):
-        done = run_in_arena(program, run, sizes)
-    else:
-        done = refuse(program, sizes)
+    done = run_in_arena(run) if allocate_outputs(run, outputs) else refuse(program, sizes)
     end_donation(donation, done, outputs)
     if not done:
         drop_outputs(outputs, program.output_count)

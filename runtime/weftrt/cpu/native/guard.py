@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from weftrt.cpu.native.arrays import CONTIGUOUS_ALIGNED, ArrayObject
 from weftrt.cpu.native.calls import fits, fits_array
-from weftrt.cpu.native.executor import ArrayTable, ProgramTable
 from weftrt.cpu.native.intrinsics import address_of, cast, stack
 from weftrt.cpu.native.python import (
     STATE,
@@ -39,6 +38,7 @@ from weftrt.cpu.native.scalars import (
     read_int,
 )
 from weftrt.cpu.native.strided import gathered, has_elements
+from weftrt.cpu.native.tables import ArrayTable, ProgramTable
 from weftrt.cpu.native.types import (
     I64,
     Bool,
