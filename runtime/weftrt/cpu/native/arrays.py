@@ -27,9 +27,9 @@ from weftrt.cpu.native.python import (
     PyObject_ClearWeakRefs,
     PyObject_Free,
     PyObject_New,
-    PyTuple_New,
     SizedObject,
     has_dtype,
+    integer_tuple,
     new_none,
     raise_by,
     raise_text,
@@ -193,16 +193,7 @@ def weft_array_dealloc(array: ArrayObject) -> None:
 @export
 def weft_array_shape(array: ArrayObject, closure: Ptr) -> Ptr:
     """The getter of `shape`."""
-    result: SizedObject = PyTuple_New(array.ndim)
-    if result is None:
-        return None
-    for axis in range(cast(I64, array.ndim)):
-        extent = PyLong_FromLongLong(array.shape[axis])
-        if extent is None:
-            Py_DecRef(result)
-            return None
-        result.items[axis] = extent
-    return result
+    return integer_tuple(array.shape, cast(I64, array.ndim))
 
 
 @rare
@@ -404,17 +395,7 @@ def weft_exports(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
 @export
 def weft_pool_stats(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """pool_stats(): used bytes and blocks, held bytes and blocks, limit, fresh blocks."""
-    numbers = cast(Pointer[I64], address_of(POOL.used_bytes))
-    result: SizedObject = PyTuple_New(6)
-    if result is None:
-        return None
-    for index in range(6):
-        number = PyLong_FromLongLong(numbers[index])
-        if number is None:
-            Py_DecRef(result)
-            return None
-        result.items[index] = number
-    return result
+    return integer_tuple(cast(Pointer[I64], address_of(POOL.used_bytes)), 6)
 
 
 @rare

@@ -25,13 +25,7 @@ from weftrt.cpu.native.intrinsics import (
     set_float_mode,
     stack,
 )
-from weftrt.cpu.native.python import (
-    PyLong_AsLongLong,
-    PyLong_FromLongLong,
-    PyTuple_New,
-    SizedObject,
-    new_none,
-)
+from weftrt.cpu.native.python import PyLong_AsLongLong, integer_tuple, new_none
 from weftrt.cpu.native.signals import (
     LOOK_NANOSECONDS,
     Hold,
@@ -298,9 +292,7 @@ def weft_set_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
 @export
 def weft_get_threads(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """get_threads(): how many threads a loop may use, and how many workers were started."""
-    result: SizedObject = PyTuple_New(2)
-    if result is None:
-        return None
-    result.items[0] = PyLong_FromLongLong(THREADS.threads)
-    result.items[1] = PyLong_FromLongLong(THREADS.started)
-    return result
+    numbers = stack(I64, 2)
+    numbers[0] = THREADS.threads
+    numbers[1] = THREADS.started
+    return integer_tuple(numbers, 2)

@@ -1,7 +1,7 @@
 """The native runtime in two modules: what calls run, and what is rarely run.
 
 LLVM takes many times as long over code that it optimizes. Where the first process waits for it, it
-optimizes what each call runs. The rest works the same without: it was marked `rare`, or nothing but
+optimizes what most calls run. The rest works the same without: it was marked `rare`, or nothing but
 such functions call it.
 """
 

@@ -259,6 +259,22 @@ def new_none() -> Ptr:
 
 @rare
 @native
+def integer_tuple(numbers: Pointer[I64], count: I64) -> Ptr:
+    """A tuple of ints; NULL with an exception."""
+    result: SizedObject = PyTuple_New(count)
+    if result is None:
+        return None
+    for index in range(count):
+        number = PyLong_FromLongLong(numbers[index])
+        if number is None:
+            Py_DecRef(result)
+            return None
+        result.items[index] = number
+    return result
+
+
+@rare
+@native
 def as_method(function: Ptr, instance: Ptr) -> Ptr:
     """What the descriptor protocol makes of a function: a method when reached through an instance,
     itself when through the class."""

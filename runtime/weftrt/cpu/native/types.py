@@ -106,8 +106,8 @@ def export(function: F) -> F:
 
 
 def rare(function: F) -> F:
-    """Mark a native function as rarely run, that is by no warm call or only where that takes long
-    anyway: where LLVM must be quick, it is not optimized."""
+    """Mark a native function as one that no warm call runs, or that is little of what the call
+    does: where LLVM must be quick, it is not optimized."""
     function.__rare__ = True  # type: ignore[attr-defined]
     return function
 
