@@ -16,10 +16,11 @@ from typing import TypeAlias
 import numpy as np
 
 from weftc.fusion.kernel import KernelPlan, MemoryPlan
+from weftc.ir.constraints import symbols_of
 from weftc.ir.node import Node
 from weftc.ir.size_functions import ceil_div, upper_bound
 from weftc.ir.size_order import never_negative
-from weftc.ir.sizes import Dim, Size, value_of
+from weftc.ir.sizes import Size, value_of
 
 ALIGNMENT = 64
 _FAR = 1 << 62
@@ -103,8 +104,7 @@ def _fits(life: Life, room: Sequence[Life]) -> bool:
 
 def _typical(size: Size) -> int:
     """What orders symbolic sizes."""
-    symbols = size.symbols() if isinstance(size, Dim) else ()
-    return value_of(size, dict.fromkeys(symbols, _TYPICAL))
+    return value_of(size, dict.fromkeys(symbols_of(size), _TYPICAL))
 
 
 def _lifetimes(plan: KernelPlan, scratch: Sequence[Mapping[str, Scratch]]) -> list[Life]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
 
 from weftc.ir.constraints import symbols_of
 from weftc.ir.node import Graph
 from weftc.ir.sizes import Size, lone_symbol, value_of
-from weftc.validate.plans import is_allowed
+from weftc.validate.plans import Complaint
+from weftc.validate.sizes import is_allowed
 from weftrt import size_expressions
 from weftrt.program import Program
 
-Complaint: TypeAlias = "str | None"
 _SIZES = (0, 1, 2, 3, 4, 7, 200)
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan, Region, Step
-from weftc.fusion.memory import Scratch
+from weftc.fusion.memory import Owner, Scratch
 from weftc.fusion.regions import result_types
 from weftc.fusion.views import squeezed
-from weftc.ir.constraints import excess_of, holds
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Node
 from weftc.ir.opdef import Family
-from weftc.ir.sizes import Dim, Shape, value_of
-from weftc.ir.types import TensorType, ValueType
+from weftc.ir.sizes import Shape, value_of
+from weftc.ir.types import ValueType
+from weftc.validate.sizes import various_sizes
 
 Complaint: TypeAlias = "str | None"
 Room: TypeAlias = Mapping[str, Scratch]
@@ -179,74 +179,26 @@ _FORMS: dict[KernelKind, Callable[[Kernel], Complaint]] = {
 
 # -- memory ---------------------------------------------------------------------------------------
 
-_Owner: TypeAlias = "Node | tuple[int, str]"
 _Range: TypeAlias = tuple[int, int]
-SIZE = 7
-"""What the first symbol is in the first choice of sizes."""
-_LARGE = 200
-_MOST_VARIED = 8
-"""Symbols that are varied one by one."""
-_FARTHEST = 16
-"""By how much a size is changed to satisfy constraints."""
-
-
-def symbol_sizes(graph: Graph, first: int) -> dict[str, int] | None:
-    """A size for every symbol, near `first` and all different and greater than 1 if the constraints
-    of the graph allow this; None where none are found that they allow. A body may have symbols that
-    its inputs do not show, and constraints of symbols that it does not use."""
-    arrays = [t for n in graph.nodes() for t in result_types(n) if isinstance(t, TensorType)]
-    sizes = [size for type_ in arrays for size in type_.shape]
-    sizes += map(excess_of, graph.constraints)
-    names = sorted({n for size in sizes if isinstance(size, Dim) for n in size.symbols()})
-    found = {name: first + 2 * position for position, name in enumerate(names)}
-    for _ in names:  # each time the best that changing one symbol after the other brings
-        if is_allowed(graph, found):
-            return found
-        for name in names:
-            near = sorted(range(found[name] + _FARTHEST), key=lambda n: abs(n - found[name]))
-            found[name] = min(near, key=lambda n: _broken(graph, {**found, name: n}))
-    return found if is_allowed(graph, found) else None
-
-
-def is_allowed(graph: Graph, sizes: dict[str, int]) -> bool:
-    """Whether a graph means something for these sizes."""
-    return _broken(graph, sizes) == 0
-
-
-def _broken(graph: Graph, sizes: dict[str, int]) -> int:
-    return sum(not holds(constraint, sizes) for constraint in graph.constraints)
 
 
 def check_memory(plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan) -> Complaint:
     """What is wrong with the places of values, found by running over them: what a step writes
     takes its bytes from who had them, and what it reads must have its own still."""
-    found = (_check_places(plan, scratch, memory, sizes) for sizes in _various_sizes(plan.graph))
+    found = (_check_places(plan, scratch, memory, sizes) for sizes in various_sizes(plan.graph))
     return next(filter(None, found), None)
-
-
-def _various_sizes(graph: Graph) -> Iterator[dict[str, int]]:
-    """Sizes of the symbols: near SIZE, and one of them much larger or smaller than the others."""
-    usual = symbol_sizes(graph, SIZE)
-    if usual is None:
-        return
-    yield usual
-    for name in list(usual)[:_MOST_VARIED]:
-        for one, others in ((_LARGE, 1), (1, _LARGE)):
-            sizes = {**dict.fromkeys(usual, others), name: one}
-            if is_allowed(graph, sizes):
-                yield sizes
 
 
 def _check_places(
     plan: KernelPlan, scratch: Sequence[Room], memory: MemoryPlan, sizes: dict[str, int]
 ) -> Complaint:
     arena = value_of(memory.arena, sizes)
-    ranges: dict[_Owner, _Range] = {}
+    ranges: dict[Owner, _Range] = {}
     for number, (step, room) in enumerate(zip(plan.steps, scratch, strict=True)):
         for node in step.inputs:
             if node in memory.offsets and node not in ranges:
                 return f"{describe(node)} is overwritten before {step_name(number, step)}"
-        own: list[_Owner] = [n for n in step.inputs if n in ranges]
+        own: list[Owner] = [n for n in step.inputs if n in ranges]
         for owner, start, size, itemsize in _taken(number, step, room, memory, sizes):
             stop = start + size
             if start % itemsize or start < 0 or stop > arena:
@@ -262,7 +214,7 @@ def _check_places(
 
 def _taken(
     number: int, step: Step, room: Room, memory: MemoryPlan, sizes: dict[str, int]
-) -> Iterator[tuple[_Owner, int, int, int]]:
+) -> Iterator[tuple[Owner, int, int, int]]:
     """(owner, first byte, bytes, bytes of an element) of all in the arena that a step writes."""
     for node in step.outputs:
         if node in memory.offsets:
@@ -274,5 +226,5 @@ def _taken(
         yield (number, name), start, value_of(need.size, sizes), need.itemsize
 
 
-def _owner_name(owner: _Owner) -> str:
+def _owner_name(owner: Owner) -> str:
     return describe(owner) if isinstance(owner, Node) else f"{owner[1]} of step {owner[0]}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
+from weftc.validate.plans import Complaint
 from weftrt.program import (
     Branch,
     Callback,
@@ -20,8 +19,6 @@ from weftrt.program import (
     Rotate,
 )
 from weftrt.size_expressions import SizeSlot
-
-Complaint: TypeAlias = "str | None"
 
 
 def check_program(program: Program) -> Complaint:

@@ -16,7 +16,7 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import static_shape
 from weftc.ir.types import TensorType
-from weftc.validate.plans import is_allowed, symbol_sizes
+from weftc.validate.sizes import is_allowed, symbol_sizes
 from weftrt.dtypes import DType, Kind
 from weftrt.errors import CheckError, OutOfBoundsError
 
