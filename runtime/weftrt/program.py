@@ -205,6 +205,16 @@ Instruction: TypeAlias = (
 )
 
 
+def targets(step: Instruction) -> tuple[int, ...]:
+    """The instructions, by number, where one may go on besides at the next."""
+    match step:
+        case Jump(target) | Count(_, _, target) | Next(_, _, target):
+            return (target,)
+        case Branch(_, _, numbers):
+            return numbers
+    return ()
+
+
 @dataclass(frozen=True)
 class Site:
     """A place in the user's code that can fail at run time: with which error, in which words. For

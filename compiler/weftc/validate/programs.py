@@ -11,12 +11,12 @@ from weftrt.program import (
     Count,
     Extern,
     Instruction,
-    Jump,
     Launch,
     Next,
     Point,
     Program,
     Rotate,
+    targets,
 )
 from weftrt.size_expressions import SizeSlot
 
@@ -47,7 +47,7 @@ def _check_step(program: Program, step: Instruction) -> Complaint:
         return "writes to an input"
     if not _within(_sizes(step), len(program.symbols) + len(program.derived)):
         return "names a size that there is not"
-    if not _within(_targets(step), len(program.steps) + 1):
+    if not _within(targets(step), len(program.steps) + 1):
         return "goes on at an instruction that there is not"
     if isinstance(step, Launch) and not _within((step.kernel,), len(program.kernels)):
         return "names a kernel that there is not"
@@ -110,15 +110,6 @@ def _sizes(step: Instruction) -> tuple[int, ...]:
 
 def _slots(size: int | SizeSlot) -> tuple[int, ...]:
     return (size.index,) if isinstance(size, SizeSlot) else ()
-
-
-def _targets(step: Instruction) -> tuple[int, ...]:
-    match step:
-        case Jump(target) | Count(_, _, target) | Next(_, _, target):
-            return (target,)
-        case Branch(_, _, targets):
-            return targets
-    return ()
 
 
 def _sites(program: Program, step: Instruction) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from weftrt.program import (
     Next,
     Point,
     Rotate,
+    targets,
 )
 from weftrt.size_expressions import SizeSlot
 from weftrt.sizes import fits_word
@@ -98,16 +99,6 @@ def _words(step: Instruction, kernels: Sequence[Target]) -> int:
         case Extern(_, buffers, sizes):
             return len(buffers) + len(sizes)
     return 0
-
-
-def targets(step: Instruction) -> tuple[int, ...]:
-    """The instructions, by number, where it may go on besides at the next one."""
-    match step:
-        case Jump(target) | Count(_, _, target) | Next(_, _, target):
-            return (target,)
-        case Branch(_, _, numbers):
-            return numbers
-    return ()
 
 
 def _operands(number: int, step: Instruction, kernels: Sequence[Target]) -> tuple[int, ...]:
