@@ -37,7 +37,7 @@ def _function(place: str) -> FunctionType:
 def _changed(function: FunctionType, right: str, wrong: str) -> FunctionType:
     source = textwrap.dedent(inspect.getsource(function))
     assert source.count(right) == 1, (
-        f"{function.__qualname__} has changed: write the fault in tests/faults/table.py that "
+        f"{function.__qualname__} has changed: write the fault in tests/faults/stages that "
         f"replaces {right!r} anew for\n{source}"
     )
     (definition,) = ast.parse(source.replace(right, wrong)).body

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tests.compiler.codegen.cuda_host import Module, compiler
 from tests.compiler.schedule.kernels import Inputs
+from tests.faults.fault import Build, Fault
 from tests.faults.plant import planted
-from tests.faults.table import FAULTS, Build, Fault
+from tests.faults.table import FAULTS
 
 from weftc import pipeline
 from weftc.ir.node import Graph
@@ -21,7 +22,8 @@ from weftrt.cpu import trial
 from weftrt.cpu.host import host
 
 ALL = [(stage, fault) for stage, faults in FAULTS.items() for fault in faults]
-CUDA = ("binding", "CUDA emission")
+CUDA = {"binding", "CUDA emission"}
+KERNELS = {"schedule", "widening", "simplify", "emission"}
 BLOCKS = 3
 
 
@@ -51,8 +53,10 @@ def _compile(graph: Graph, stage: str, folder: Path, donated: tuple[int, ...] = 
         assert "__global__" in stages.cuda
 
 
-def test_there_are_enough_of_every_kind() -> None:
-    assert len(ALL) >= 40 and len({fault.name for _, fault in ALL}) == len(ALL)
+def test_every_stage_has_faults_and_each_its_name() -> None:
+    passes = {f"pass {run.__name__}" for run in pipeline.PASSES}
+    assert set(FAULTS) == passes | {"fusion", *KERNELS, "memory", "assembly", *CUDA}
+    assert len({fault.name for _, fault in ALL}) == len(ALL)
 
 
 @pytest.mark.parametrize(("stage", "fault"), ALL, ids=[f"{s}: {f.name}" for s, f in ALL])

@@ -1,5 +1,5 @@
 """The seeded faults fit the code as it is now: who changes a function sees at once that a fault in
-tests/faults/table.py has to be written anew."""
+tests/faults/stages has to be written anew."""
 
 from __future__ import annotations
 

@@ -1,0 +1,131 @@
+"""Wrong rewrites in passes over graphs."""
+
+from __future__ import annotations
+
+from tests.compiler.schedule.networks import full, op
+from tests.faults import control, programs
+from tests.faults.fault import Fault
+
+from weftc.ops import build
+
+_SIMPLIFY = "weftc.passes.simplify"
+
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "pass replace_empty": (
+        Fault(
+            "a product of nothing is 0",
+            "weftc.passes.empty:_replace",
+            "node.op.identity or 0",
+            "0",
+            lambda x: op("prod", x(0, 4), axes=(0,)),
+        ),
+    ),
+    "pass simplify": (
+        Fault(
+            "x + 0 is taken for x",
+            f"{_SIMPLIFY}:drop_neutral_addend",
+            "-0.0 if",
+            "0.0 if",
+            lambda x: op("add", x(40), full(0.0, (40,))),
+        ),
+        Fault(
+            "swapped operands: 0 - x is taken for x",
+            f"{_SIMPLIFY}:drop_neutral_subtrahend",
+            "x, other = node.inputs",
+            "other, x = node.inputs",
+            lambda x: op("sub", full(0.0, (9,)), x(9)),
+        ),
+        Fault(
+            "wrong sign of x * -1",
+            f"{_SIMPLIFY}:multiply_by_minus_one",
+            "pointwise.neg",
+            "pointwise.abs",
+            lambda x: op("mul", x(9), full(-1.0, (9,))),
+        ),
+        Fault(
+            "x / 4 becomes x * 4",
+            f"{_SIMPLIFY}:divide_by_power_of_two",
+            "1 / value",
+            "value",
+            lambda x: op("div", x(9), full(4.0, (9,))),
+        ),
+        Fault(
+            "the other branch of where",
+            f"{_SIMPLIFY}:known_condition",
+            "x if value else y",
+            "y if value else x",
+            programs.known_condition,
+        ),
+        Fault(
+            "two transposes in the wrong order",
+            f"{_SIMPLIFY}:merge_transposes",
+            'x["permutation"][p] for p in permutation',
+            'permutation[p] for p in x["permutation"]',
+            programs.transposed_twice,
+        ),
+        Fault(
+            "wrong axis of two broadcasts",
+            f"{_SIMPLIFY}:merge_broadcasts",
+            'node["axes"][a] for a',
+            "a for a",
+            lambda x: build.expand(build.expand(x(4), (4, 4), (1,)), (4, 4, 4), (0, 2)),
+        ),
+        Fault(
+            "flips of different axes cancel",
+            f"{_SIMPLIFY}:undo_flip",
+            'and x["axes"] == node["axes"]',
+            "",
+            lambda x: op("flip", op("flip", x(3, 4), axes=(0,)), axes=(1,)),
+        ),
+        Fault(
+            "a dropped cast",
+            f"{_SIMPLIFY}:drop_cast_to_same",
+            "x.type.dtype is node.type.dtype",
+            "x.type.dtype.kind is node.type.dtype.kind",
+            programs.converted,
+        ),
+    ),
+    "pass fold_constants": (
+        Fault(
+            "operands of a folded difference in reverse",
+            "weftc.passes.fold:_fold",
+            "node.op.reference(arrays,",
+            "node.op.reference(arrays[::-1],",
+            programs.folded,
+        ),
+    ),
+    "pass eliminate_common_subexpressions": (
+        Fault(
+            "nodes that differ in attributes are one",
+            "weftc.passes.cse:_merged",
+            "writer.attrs(rebuilt))",
+            '"" if node.op.name == "slice" else writer.attrs(rebuilt))',
+            programs.two_slices,
+        ),
+    ),
+    "pass trim_control": (
+        Fault(
+            "a known index chooses another branch",
+            "weftc.passes.control:_branch",
+            "max(known, 0), len(graphs) - 1)",
+            "max(known, 0), len(graphs) - 2)",
+            control.known_branch,
+        ),
+        Fault(
+            "state that changes is an operand",
+            "weftc.passes.control:_loop",
+            "body.outputs[k] is inputs[k]",
+            "body.outputs[k] is not inputs[k]",
+            control.kept_beside,
+        ),
+    ),
+    "pass own_outputs": (
+        Fault(
+            "outputs in reverse",
+            "weftc.passes.own_outputs:own_outputs",
+            "in graph.outputs]",
+            "in graph.outputs[::-1]]",
+            programs.two_outputs,
+        ),
+    ),
+}

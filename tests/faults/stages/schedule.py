@@ -1,0 +1,208 @@
+"""Wrong loops: indices, guards, order, what is stored where."""
+
+from __future__ import annotations
+
+from tests.faults import programs
+from tests.faults.fault import Fault
+
+_INDICES = "weftc.schedule.indices:Indices"
+_PULL = "weftc.schedule.pull:Puller"
+_MOVEMENT = "weftc.ops.movement"
+_PIECES = "weftc.ops.pieces"
+_CPU = "weftc.schedule.cpu"
+
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "schedule": (
+        Fault(
+            "an axis too many in a divisor",
+            f"{_INDICES}._split",
+            "shape[axis + 1 :]",
+            "shape[axis:]",
+            programs.reshaped_transpose,
+        ),
+        Fault(
+            "the remainder by the wrong size",
+            f"{_INDICES}._part",
+            "self.size(part.extent))",
+            "self.size(part.divisor))",
+            programs.reshaped_transpose,
+        ),
+        Fault(
+            "wrong stride of an outer axis",
+            f"{_INDICES}.linearize",
+            "stride = stride * extent",
+            "stride = extent",
+            programs.reversed_axes,
+        ),
+        Fault(
+            "parts that do not touch are merged",
+            f"{_INDICES}._merge",
+            "a.divisor != b.divisor * b.extent or ",
+            "",
+            programs.reshaped_transpose,
+        ),
+        Fault(
+            "a stale memo of index splits",
+            f"{_INDICES}.linearize",
+            "tuple(shape), self.guard), self._valid(index, shape))",
+            "tuple(shape), None), tuple(map(self.intern, index)))",
+            programs.stacked,
+        ),
+        Fault(
+            "two sizes share one parameter",
+            f"{_INDICES}.size",
+            "return self._sizes[size]",
+            "return next(iter(self._sizes.values()))",
+            programs.sizes,
+        ),
+        Fault(
+            "flip is off by one",
+            f"{_MOVEMENT}:_pull_flip",
+            "[axis] - 1)",
+            "[axis])",
+            programs.flipped,
+        ),
+        Fault(
+            "wrong axis of a transpose",
+            f"{_MOVEMENT}:_pull_transpose",
+            '_inverse(node["permutation"])',
+            'node["permutation"]',
+            programs.permuted,
+        ),
+        Fault(
+            "off-by-one slice",
+            f"{_PIECES}:_pull_slice",
+            "puller.size(start))",
+            "puller.size(start + 1))",
+            programs.strides,
+        ),
+        Fault(
+            "a lost guard of concat",
+            f"{_PIECES}:_pull_concat",
+            "Scalar.LT, place",
+            "Scalar.LE, place",
+            programs.padded_concat,
+        ),
+        Fault(
+            "a lost guard of pad",
+            f"{_PIECES}:_pull_pad",
+            "if high != 0:",
+            "if False:",
+            programs.padded_concat,
+        ),
+        Fault(
+            "the inner guard alone masks a read",
+            f"{_PULL}.guarded",
+            "condition if outer is None else apply(Scalar.AND, outer, condition)",
+            "condition",
+            programs.padded_concat,
+        ),
+        Fault(
+            "a masked value is used where no mask holds",
+            f"{_PULL}._find",
+            "if found is None and self._mask is not None:\n"
+            "        found = self._values.get((node, index, None))",
+            "for key in self._values if found is None else ():\n"
+            "        found = self._values[key] if key[:2] == (node, index) else found",
+            programs.inside_and_outside,
+        ),
+        Fault(
+            "negative indices do not count from the end",
+            "weftc.ops.indexing:resolve",
+            "apply(Scalar.ADD, place, size)",
+            "place",
+            programs.gather,
+        ),
+        Fault(
+            "no rest of the last block",
+            f"{_CPU}.loops:block_loop",
+            "if not isinstance(extent, int) or extent % length:",
+            "if False:",
+            programs.tail,
+        ),
+        Fault(
+            "a store missing: the last block",
+            f"{_CPU}.loops:ceil_div",
+            "add(a, const(b - 1))",
+            "a",
+            programs.tail,
+        ),
+        Fault(
+            "groups of axes in reverse",
+            f"{_CPU}.loops:spread",
+            "zip(axes, flats, strict=True)",
+            "zip(axes, flats[::-1], strict=True)",
+            programs.rows_and_columns,
+        ),
+        Fault(
+            "the sums of all columns are stored in one",
+            f"{_CPU}.reduction:_Schedule.across_columns",
+            "self._finish(row, result, column)",
+            "self._finish(row, result)",
+            programs.column_sum,
+        ),
+        Fault(
+            "a row's outputs are not written",
+            f"{_CPU}.rowwise:_Schedule._row",
+            "for node in rows.row_outputs:",
+            "for node in rows.row_outputs[1:]:",
+            programs.exp_sum,
+        ),
+        Fault(
+            "kept values of a row all in one place",
+            f"{_CPU}.rowwise:_Schedule._place",
+            "return column",
+            "return ZERO",
+            programs.softmax_of_rows,
+        ),
+        Fault(
+            "a scatter starts from nothing",
+            f"{_CPU}.scatter:_Schedule.lower",
+            "self._copy(outer, strip, columns)",
+            "pass",
+            programs.scattered,
+        ),
+        Fault(
+            "updates of one element run together",
+            f"{_CPU}.scatter:_Schedule._update",
+            "with loops.serial(puller, [product(shape)]) as (k,):",
+            "with loops.axis_loop(puller, product(shape), 4) as k:",
+            programs.scattered,
+        ),
+        Fault(
+            "a wrong stride in packing",
+            f"{_CPU}.contraction_pack:Packer._put",
+            "const(self._width)",
+            "const(self._width - 1)",
+            programs.packed,
+        ),
+        Fault(
+            "a dropped epilogue",
+            f"{_CPU}.contraction:_Schedule._epilogue",
+            "puller.pull(output, index)",
+            "total",
+            programs.linear,
+        ),
+        Fault(
+            "the segments before are forgotten",
+            f"{_CPU}.contraction_micro:keep",
+            "Op(Scalar.ADD, (before, value), value.type)",
+            "value",
+            programs.segments,
+        ),
+        Fault(
+            "rows past the last are stored",
+            f"{_CPU}.contraction:_Schedule._span",
+            "minimum(const(width), subtract(extent, begin))",
+            "const(width)",
+            programs.symbolic_linear,
+        ),
+        Fault(
+            "the rest of a chain is not accumulated",
+            f"{_CPU}.contraction_micro:accumulate",
+            "return _loop(b, rows, columns, wide, (middle, run.stop), 1, values)",
+            "return values",
+            programs.linear,
+        ),
+    ),
+}
