@@ -15,7 +15,7 @@ from weftc.ir.hosts import host_functions
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import HostFunction
-from weftc.ir.types import TOKEN, TensorType
+from weftc.ir.types import TensorType
 from weftc.ops import effects
 from weftc.ops.elementary import exp
 from weftc.ops.movement import broadcast, transpose
@@ -151,6 +151,9 @@ def test_a_check_ends_the_program_where_it_stands() -> None:
     assert [name for name, _ in log.calls[2:]] == ["before"]
 
 
-def test_a_token_alone() -> None:
-    assert run(graph("nothing", lambda x: [neg(x), token()], INTS), np.arange(3))[0].tolist()
-    assert graph("nothing", lambda x: [x, token()], INTS).outputs[1].value_type is TOKEN
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_token_alone(sign: int) -> None:
+    """No effect comes before it, and it takes no place among the results."""
+    whole = graph("nothing", lambda x: [x if sign > 0 else neg(x), token()], INTS)
+    (found,) = run(whole, np.arange(3))
+    assert found.tolist() == [0, sign, 2 * sign]
