@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 from tests.bits import assert_same_bits
 from tests.frontend import staged
+from tests.threads import at_once, switching
 
 import weft as wf
 from weft import tree
@@ -101,8 +100,6 @@ def test_one_program_for_any_size_gives_the_same_bits(program: Callable[..., Any
 
 
 def test_eight_threads_trace_at_once() -> None:
-    wrong: list[int] = []
-
     def work(number: int) -> None:
         for turn in range(5):
             x = np.arange(number + turn + 1, dtype=np.float32)
@@ -110,20 +107,11 @@ def test_eight_threads_trace_at_once() -> None:
             program = chosen if number % 2 else counted
             found = tree.leaves(run(x, np.asarray(3)))
             expected = tree.leaves(staged.run(program, x, np.asarray(3)))
-            same = (np.array_equal(np.asarray(a), b) for a, b in zip(found, expected))
-            wrong.extend([number] * (not all(same)))
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(np.asarray(one), other)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
-    assert not wrong
+    with switching():
+        at_once(work, 8)
 
 
 def test_an_error_in_a_loop_leaves_arrays_whole() -> None:

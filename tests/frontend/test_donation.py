@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from tests.threads import at_once
 
 import weft as wf
 from weft.errors import CheckError, DonatedError, OutOfBoundsError, UsageError
@@ -308,21 +309,14 @@ def test_an_interrupt_leaves_arrays_whole_or_in_words() -> None:
 
 def test_threads_that_donate_to_one_function() -> None:
     f = wf.jit(lambda x: x + 1, donate_argnames="x")
-    failures: list[Any] = []
 
-    def run() -> None:
+    def run(_: int) -> None:
         x = full(0.0)
         for turn in range(200):
             x = f(x)
-            if x.tolist() != [turn + 1.0] * SIZE:
-                failures.append(turn)
+            assert x.tolist() == [turn + 1.0] * SIZE
 
-    workers = [threading.Thread(target=run) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not failures
+    at_once(run, 4)
 
 
 def test_an_array_that_two_threads_give_away_is_somebodys() -> None:
@@ -330,20 +324,15 @@ def test_an_array_that_two_threads_give_away_is_somebodys() -> None:
     f = wf.jit(lambda x: x + 1, donate_argnames="x")
     f(full(0.0))
     for _ in range(50):
-        x, outcomes = full(1.0), []
+        x = full(1.0)
 
-        def give(x: Any = x, outcomes: list[Any] = outcomes) -> None:
+        def give(_: int, x: Any = x) -> float | None:
             try:
-                outcomes.append(first(f(x)))
+                return first(f(x))
             except DonatedError:
-                outcomes.append(None)
+                return None
 
-        workers = [threading.Thread(target=give) for _ in range(2)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        assert sorted(map(str, outcomes)) == ["2.0", "None"]
+        assert set(at_once(give, 2)) == {2.0, None}
 
 
 def test_what_is_lowered_knows_what_is_donated() -> None:

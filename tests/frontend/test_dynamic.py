@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from benchmarks.transformer import block, block_parameters
 from tests.bits import assert_same_bits
+from tests.threads import at_once, switching
 
 import weft as wf
 from weft import demo
@@ -304,8 +303,7 @@ def test_many_sizes_take_no_memory() -> None:
 
 
 def test_threads_that_trace_at_once_have_their_own_sizes() -> None:
-    """8 threads meet new sizes of new functions; an interval of 1 us switches within traces."""
-    wrong: list[str] = []
+    """8 threads meet new sizes of new functions."""
 
     def work(seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -315,20 +313,10 @@ def test_threads_that_trace_at_once_have_their_own_sizes() -> None:
             for n in (rows, rows + 1, columns, 1):
                 x, y = ones(n, columns), ones(columns, n)
                 found = f(x, y)
-                if not (np.asarray(found[0]) == columns + n).all() or found[1].shape != (y.size,):
-                    wrong.append(f"{n} {columns}")
+                assert (np.asarray(found[0]) == columns + n).all() and found[1].shape == (y.size,)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    assert not wrong
+    with switching():
+        at_once(work, 8)
 
 
 def test_a_branch_may_not_use_a_size_that_is_constrained() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
-import threading
 import time
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from tests.bits import assert_same_bits
+from tests.threads import at_once, switching
 
 import weft as wf
 from weft.dispatch import Dispatcher
@@ -199,22 +199,16 @@ def test_results_that_turn_out_equal() -> None:
 
 def test_threads_compile_once() -> None:
     f = wf.jit(lambda x: wf.cos(x) * 1.125)
-    results: list[Any] = []
-    threads = [threading.Thread(target=lambda: results.append(f(X))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == 8 and len(f.cache_report()) == 1
+    for result in at_once(lambda _: f(X), 8):
+        assert_same_bits(np.asarray(result), np.asarray(f(X)))
+    assert len(f.cache_report()) == 1
 
 
 def test_threads_trace_independently() -> None:
-    """Each thread's sizes are its own; an interval of 1 us switches in the middle of a trace."""
+    """Each thread's sizes are its own."""
     bodies = [wf.add.__wrapped__, wf.multiply.__wrapped__, wf.matmul.__wrapped__]  # type: ignore[attr-defined]
-    interval = sys.getswitchinterval()
-    wrong: list[str] = []
 
-    def traces() -> None:
+    def traces(_: int) -> None:
         for number in range(40):
             body = bodies[number % len(bodies)]
             shape = (2 + number % 3,) * 2
@@ -223,19 +217,10 @@ def test_threads_trace_independently() -> None:
             sizes = {
                 str(s) for leaf in dispatcher.trace(call).graph.inputs for s in leaf.type.shape
             }
-            if sizes != ({"n", "m"} if number % 3 < 2 else {"n", "m", "k"}):
-                wrong.append(f"{dispatcher.name}: {sizes}")
+            assert sizes == ({"n", "m"} if number % 3 < 2 else {"n", "m", "k"}), dispatcher.name
 
-    threads = [threading.Thread(target=traces) for _ in range(8)]
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    assert not wrong
+    with switching():
+        at_once(traces, 8)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
