@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.threads import at_once
 
 import weft as wf
 from weft.errors import CheckError
@@ -147,24 +148,15 @@ def test_threads_each_get_their_own_calls() -> None:
             x = x + 1
         return x
 
-    def work(start: float) -> None:
+    def work(number: int) -> None:
+        start = 100.0 * number
         mine = seen[threading.get_ident()] = []
         for _ in range(50):
             mine.clear()
             assert program(wf.asarray(start)) == start + 5
             assert mine == [start + k for k in range(5)]
 
-    failures: list[BaseException] = []
-    threading.excepthook, before = lambda a: failures.append(a.exc_value), threading.excepthook
-    try:
-        workers = [threading.Thread(target=work, args=(100.0 * k,)) for k in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    finally:
-        threading.excepthook = before
-    assert not failures
+    at_once(work, 4)
 
 
 PROGRAM = """

@@ -7,11 +7,11 @@ import dataclasses
 import linecache
 import os
 import pickle
-import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from tests.threads import at_once
 
 import weft as wf
 
@@ -103,19 +103,8 @@ def test_classes_as_trees() -> None:
 
 def test_threads_that_call_first_together() -> None:
     f = wf.jit(lambda x: wf.tanh(x) * 1.2345 + x)
-    barrier = threading.Barrier(8)
-    found: list[bytes] = []
-
-    def call() -> None:
-        barrier.wait()
-        found.append(np.asarray(f(X)).tobytes())
-
-    threads = [threading.Thread(target=call) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8 and len(set(found)) == 1 and len(f.cache_report()) == 1
+    found = at_once(lambda _: np.asarray(f(X)).tobytes(), 8)
+    assert len(set(found)) == 1 and len(f.cache_report()) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -14,6 +14,7 @@ import pytest
 from tests.runtime import test_threads
 from tests.runtime.programs import ADD, N, spec
 from tests.runtime.test_signals import StopHere, every_20_milliseconds
+from tests.threads import at_once
 
 from weftrt import array, dtypes
 from weftrt.cpu import threads
@@ -163,20 +164,14 @@ def test_functions_on_several_threads(work):
         return [doubled]
 
     executable = calling(function, work)
-    failures = []
 
     def caller(number: int) -> None:
         values = np.arange(number, number + 50, dtype="f4")
         for _ in range(100):
-            if run(executable, values) != (values * 2).tolist():
-                failures.append(number)
+            assert run(executable, values) == (values * 2).tolist()
 
-    callers = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
-    for thread in callers:
-        thread.start()
-    for thread in callers:
-        thread.join()
-    assert not failures and len(seen) == 8
+    at_once(caller, 8)
+    assert len(seen) == 8
 
 
 def looping(function: Callable[..., Any], work: int) -> Executable:

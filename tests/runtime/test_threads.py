@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
 import pytest
 from tests.runtime.programs import N, spec
+from tests.threads import at_once
 
 from weftrt import array
 from weftrt.cpu import threads
@@ -133,20 +133,8 @@ def test_a_region_in_a_region(thread_count):
 
 @pytest.mark.parametrize("work", [0, 1_000_000])
 def test_from_several_python_threads(thread_count, work):
-    executable, failures = load(program(work=work)), []
-
-    def caller():
-        try:
-            check(executable, 3000, repeats=200)
-        except AssertionError as error:
-            failures.append(error)
-
-    callers = [threading.Thread(target=caller) for _ in range(3)]
-    for one in callers:
-        one.start()
-    for one in callers:
-        one.join()
-    assert not failures
+    executable = load(program(work=work))
+    at_once(lambda _: check(executable, 3000, repeats=200), 3)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
