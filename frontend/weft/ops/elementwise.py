@@ -10,6 +10,7 @@ from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import HOLDS, as_float, as_strong, common_dtype, convert, decided, dtype_of
 from weft.tracing import Tracer, apply, lift
+from weftc.ops.elementary.power import PRODUCTS, ROOTS
 from weftrt import dtypes
 from weftrt.dtypes import Kind
 from weftrt.errors import DTypeError
@@ -258,7 +259,9 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Tracer:
 def _is_written_out(exponent: Any) -> bool:
     """Whether the compiler does `x ** exponent` by other operations if it knows the exponent, or
     may refuse it."""
-    return type(exponent) in (int, float) and (exponent in (*range(9), 0.5, -0.5) or exponent < 0)
+    return type(exponent) in (int, float) and (
+        exponent in PRODUCTS or exponent in ROOTS or exponent < 0
+    )
 
 
 def _any_power(x1: Any, x2: Any, /) -> Tracer:
