@@ -14,7 +14,7 @@ from weft.calls import Call, Reader
 from weft.dynamic import Every
 from weft.specialize import Traced, trace
 from weftc.ir.interpret import interpret
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, Node
 from weftc.ir.verify import verify
 
 
@@ -54,6 +54,13 @@ def stage(function: Callable[..., Any], *args: Any, symbolic: bool = False) -> S
         return None
     verify(traced.graph)
     return Staged(traced)
+
+
+def nodes_of(function: Callable[..., Any], *args: Any) -> list[Node]:
+    """The nodes of the graph of `function`, those of bodies among them."""
+    found = stage(function, *args)
+    assert found is not None
+    return list(found.traced.graph.all_nodes())
 
 
 def run(function: Callable[..., Any], *args: Any, symbolic: bool = False) -> Any:
