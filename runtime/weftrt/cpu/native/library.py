@@ -118,6 +118,7 @@ def source_text(triple: str, symbol: str) -> str:
     return optimized(written_text(triple, symbol), triple)
 
 
+@cache
 def quick_texts(triple: str, symbol: str) -> tuple[str, str]:
     """The native runtime for an object that may not be kept, in two modules: what calls run, after
     a few passes, and what is rarely run, as written. Calls take a fifth longer, but the first one
@@ -274,20 +275,16 @@ class _Build:
         """The code, from memory, from the disk or compiled now. It is kept for good: it is in use
         until the very end of the process."""
         code = self.native.link_built(self.symbol, self.identity, *self._modules())
-        self.quick_texts.cache_clear()
+        quick_texts.cache_clear()
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
         return code
 
     def _modules(self) -> list[Callable[[], str]]:
         """What writes the modules, should it come to that."""
         if self.thorough:
-            return [lambda: source_text(host().triple, self.symbol)]
-        return [lambda: self.quick_texts()[0], lambda: self.quick_texts()[1]]
-
-    @cache  # noqa: B019 (until the code is there)
-    def quick_texts(self) -> tuple[str, str]:
-        """quick_texts, written once."""
-        return quick_texts(host().triple, self.symbol)
+            return [partial(source_text, host().triple, self.symbol)]
+        texts = partial(quick_texts, host().triple, self.symbol)
+        return [lambda: texts()[0], lambda: texts()[1]]
 
     def attempt(self) -> None:
         """`code`, whose errors are left to who needs it."""
@@ -311,7 +308,7 @@ def begin() -> None:
     build = _build()
     if not build.native.has(build.identity):
         if not build.thorough:
-            build.quick_texts()
+            quick_texts(host().triple, build.symbol)
         with suppress(RuntimeError):  # no thread to be had
             threading.Thread(target=build.attempt, name="weft compiles").start()
 
