@@ -23,7 +23,8 @@ int64_t count, int64_t grain)`, which the runtime provides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -213,6 +214,16 @@ def targets(step: Instruction) -> tuple[int, ...]:
         case Branch(_, _, numbers):
             return numbers
     return ()
+
+
+def retargeted(step: Instruction, places: Sequence[int]) -> Instruction:
+    """The same instruction in a program where number n is at places[n]."""
+    match step:
+        case Jump(target) | Count(_, _, target) | Next(_, _, target):
+            return replace(step, target=places[target])
+        case Branch(_, _, numbers):
+            return replace(step, targets=tuple(places[number] for number in numbers))
+    return step
 
 
 @dataclass(frozen=True)

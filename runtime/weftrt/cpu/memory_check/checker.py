@@ -25,14 +25,11 @@ from weftrt.cpu.memory_check.report import Zone, faults_reported
 from weftrt.errors import MemoryCheckError
 from weftrt.forks import ForkLock
 from weftrt.program import (
-    Branch,
     BufferUse,
     Callback,
     Copy,
-    Count,
     Extern,
     Instruction,
-    Jump,
     Launch,
     LaunchUse,
     Next,
@@ -40,6 +37,7 @@ from weftrt.program import (
     Program,
     Role,
     Rotate,
+    retargeted,
 )
 
 _Kernel = ctypes.CFUNCTYPE(
@@ -161,16 +159,6 @@ class Checker:
         given = dict.fromkeys(range(self._inputs), _UNKNOWN) | written
         kept = {number: who for number, who in written.items() if number not in sources}
         return kept | {new: given[old] for new, old in sources.items() if old in given}
-
-
-def retargeted(step: Instruction, places: Sequence[int]) -> Instruction:
-    """The same instruction in a program where number n is at places[n]."""
-    match step:
-        case Jump(target) | Count(_, _, target) | Next(_, _, target):
-            return replace(step, target=places[target])
-        case Branch(_, _, targets):
-            return replace(step, targets=tuple(places[target] for target in targets))
-    return step
 
 
 @dataclass(frozen=True)
