@@ -45,6 +45,7 @@ def test_workers_make_the_same_objects(linker: Linker) -> None:
     texts = [module(k) for k in range(12)]
     for key, text in zip(keys(linker, texts), texts):
         linker._ahead.start(key, text)
+    linker._ahead._help()  # no worker may have begun yet
     made = [linker._ahead.take(key) for key in keys(linker, texts)]
     assert any(made)
     for number, (image, text) in enumerate(zip(made, texts)):
