@@ -24,6 +24,9 @@ Attr: TypeAlias = (
 Attrs: TypeAlias = dict[str, Any]
 """Attributes by name, each an `Attr`; the rules of an op know which kind its own are."""
 
+RULE_ERRORS = (WeftError, LookupError, TypeError, ValueError, AttributeError)
+"""What `infer` raises for inputs that do not fit, or for attributes of other kinds than its own."""
+
 Infer: TypeAlias = Callable[[tuple[Any, ...], Attrs], ValueType]
 Reference: TypeAlias = Callable[[Sequence[Any], Attrs, Any], Any]
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"

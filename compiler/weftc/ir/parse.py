@@ -18,17 +18,17 @@ from weftc.ir.constraints import (
     assuming,
 )
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import TABLE, Attr, Attrs, HostFunction
+from weftc.ir.opdef import RULE_ERRORS, TABLE, Attr, Attrs, HostFunction
 from weftc.ir.print import WORDS
 from weftc.ir.size_functions import floor_div, minimum
 from weftc.ir.sizes import Dim, Size
 from weftc.ir.tracing_state import state
 from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
 from weftrt.dtypes import BY_SHORT
-from weftrt.errors import DTypeError, ShapeError, VerifyError
+from weftrt.errors import VerifyError
 
 _TOKEN = re.compile(
-    r"""(?P<string>"(?:[^"\\]|\\.)*")
+    r"""(?P<string>"(?:[^"\\\n]|\\.)*")
         |(?P<number>\d+\.?\d*(?:e[+-]?\d+)?)
         |(?P<word>[A-Za-z_]\w*)
         |(?P<value>%\d+)
@@ -62,7 +62,7 @@ def parse_graph(text: str, functions: Sequence[Callable[..., Any]] = ()) -> Grap
     try:
         graph = reader.graph(name)
         reader.end()
-    except (KeyError, VerifyError, ShapeError, DTypeError, TypeError) as error:
+    except RULE_ERRORS as error:
         line = text.splitlines()[reader.line - 1].strip() if reader.line else ""
         raise VerifyError(f"line {reader.line}: {line}\n  {error}") from error
     return graph
@@ -90,10 +90,13 @@ class _Reader:
     def _peek(self) -> str:
         return self._tokens[self._next].text if self._next < len(self._tokens) else ""
 
-    def _take(self) -> _Token:
-        if self._next == len(self._tokens):
+    def _ahead(self, count: int) -> _Token:
+        if self._next + count >= len(self._tokens):
             raise VerifyError("the text ends too early; a graph ends with 'return'")
-        token = self._tokens[self._next]
+        return self._tokens[self._next + count]
+
+    def _take(self) -> _Token:
+        token = self._ahead(0)
         if token.kind == "unknown":
             raise VerifyError(f"cannot read {token.text!r}")
         self._next += 1
@@ -204,18 +207,17 @@ class _Reader:
     def _attr(self) -> Attr:
         if self._accept("("):
             return self._tuple()
-        kind, text, _ = self._tokens[self._next]
+        kind, text, _ = self._ahead(0)
         if kind == "string":
             return self._string()
         if kind == "word":
-            following = self._tokens[self._next + 1].kind
-            if text in _NESTED and following == "string":
+            if text in _NESTED and self._ahead(1).kind == "string":
                 self._take()
                 return _NESTED[text](self)
             if text in WORDS:
                 return WORDS[self._take().text]
         negative = text == "-"
-        kind, text, _ = self._tokens[self._next + negative]
+        kind, text, _ = self._ahead(negative)
         if text == "inf" or (kind == "number" and not text.isdigit()):
             self._next += 1 + negative
             return -float(text) if negative else float(text)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from weftc.ir.constraints import Assumptions, assuming
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import TABLE
+from weftc.ir.opdef import RULE_ERRORS, TABLE
 from weftc.ir.print import print_attr, print_node
 from weftc.ir.types import TOKEN
-from weftrt.errors import VerifyError, WeftError
+from weftrt.errors import VerifyError
 
 _CONTEXT = 3
 
@@ -48,7 +48,7 @@ def _problem(node: Node, listed: set[Node]) -> str | None:
         for graph in node.graphs():
             _verify(graph)
         wanted = node.op.infer(tuple(i.value_type for i in node.inputs), node.attrs)
-    except (WeftError, KeyError, TypeError, AttributeError) as error:
+    except RULE_ERRORS as error:
         return f"{type(error).__name__}: {error}"
     if wanted != node.value_type:
         return f"its type is {wanted}, but it has {node.value_type}"

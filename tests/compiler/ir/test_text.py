@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -123,6 +124,20 @@ def test_bad_text_is_refused_with_its_line(line: str, message: str) -> None:
     with pytest.raises(VerifyError, match=message) as caught:
         parse_graph(f"{head}  {line}\n  return %0\n")
     assert "line 3" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["branch", "callback", "constant", "pad"])
+def test_damaged_text_is_refused_in_words(name: str) -> None:
+    op = get(name)
+    assert op.samples is not None
+    types, attrs = op.samples()[-1]
+    inputs = tuple(input_of(index, type_) for index, type_ in enumerate(types))
+    text = print_graph(Graph("f", inputs, (op(*inputs, **attrs),)))
+    for place in range(text.rindex("return")):
+        with pytest.raises(VerifyError):
+            parse_graph(text[:place])
+        with suppress(VerifyError):
+            parse_graph(text[:place] + text[place + 1 :])
 
 
 def test_text_without_return_is_refused() -> None:
