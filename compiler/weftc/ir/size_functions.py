@@ -135,7 +135,7 @@ def _nested(a: Size, b: Size) -> Size | None:
         atom = monomial[0] if len(monomial) == 1 else None
         if coefficient == 1 and isinstance(atom, Min):
             rest = a - of_atom(atom)
-            for one, other in ((atom.left, atom.right), (atom.right, atom.left)):
+            for one, other in (atom.operands, atom.operands[::-1]):
                 if never_negative(one + rest - b):
                     return minimum(other + rest, b)
     return None

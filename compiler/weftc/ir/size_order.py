@@ -60,7 +60,7 @@ def _never_negative_atom(atom: Atom) -> bool:
         return True
     if isinstance(atom, Min):
         return all(map(never_negative, atom.operands))
-    return never_negative(atom.dividend)
+    return never_negative(atom.a)
 
 
 def _without_minimum(size: Dim) -> Iterator[tuple[Size, ...]]:

@@ -20,33 +20,30 @@ Shape: TypeAlias = tuple[Size, ...]
 
 
 @dataclass(frozen=True)
-class FloorDiv:
-    """The quotient rounded down; 0 where the divisor is not positive."""
+class _OfTwo:
+    """An atom made of two sizes."""
 
-    dividend: Size
-    divisor: Size
-
-    @property
-    def operands(self) -> tuple[Size, Size]:
-        return self.dividend, self.divisor
-
-    def __str__(self) -> str:
-        return f"{as_factor(self.dividend)}//{as_factor(self.divisor)}"
-
-
-@dataclass(frozen=True)
-class Min:
-    """The smaller of two sizes."""
-
-    left: Size
-    right: Size
+    a: Size
+    b: Size
 
     @property
     def operands(self) -> tuple[Size, Size]:
-        return self.left, self.right
+        """(a, b)."""
+        return self.a, self.b
+
+
+class FloorDiv(_OfTwo):
+    """a / b rounded down; 0 where b is not positive."""
 
     def __str__(self) -> str:
-        return f"min({self.left},{self.right})"
+        return f"{as_factor(self.a)}//{as_factor(self.b)}"
+
+
+class Min(_OfTwo):
+    """The smaller of a and b."""
+
+    def __str__(self) -> str:
+        return f"min({self.a},{self.b})"
 
 
 Atom: TypeAlias = "str | FloorDiv | Min"
