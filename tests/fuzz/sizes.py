@@ -11,7 +11,7 @@ import numpy as np
 
 from weft.records import Kind
 from weftc.ir.constraints import holds
-from weftc.ir.sizes import value_of
+from weftc.ir.sizes import concrete_shape
 from weftc.ir.types import TensorType
 
 SIZES = (0, 1, 1, 2, 3, 4, 5, 7, 8, 16, 17, 33)
@@ -31,5 +31,5 @@ def others(kind: Kind, arguments: Sequence[Any], seed: int, most: int = 2) -> It
 def _like(argument: Any, type_: str | TensorType, sizes: dict[str, int]) -> Any:
     if not isinstance(type_, TensorType):
         return argument
-    shape = tuple(value_of(size, sizes) for size in type_.shape)
+    shape = concrete_shape(type_.shape, sizes)
     return np.resize(argument, shape).astype(argument.dtype)

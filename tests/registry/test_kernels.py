@@ -11,10 +11,9 @@ from tests.bits import assert_same_bits
 from tests.registry.cases import ON_ARRAYS, Case, op_cases, symbolic
 
 from weftc.fusion.clusters import fuse
-from weftc.ir.interpret import concrete_type
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import OpDef
-from weftc.ir.sizes import Dim, static_shape
+from weftc.ir.sizes import concrete_shape
 from weftc.loop import interpret as loops
 from weftc.loop.ir import LoopFunction
 from weftc.loop.simplify import simplify
@@ -42,11 +41,11 @@ def run_kernels(graph: Graph, arrays: list[Any], sizes: Sizes, stage: Stage) -> 
     for number, kernel in enumerate(fuse(graph).kernels):
         lowered = lower(kernel, TARGET, f"kernel_{number}")
         for node in kernel.outputs:
-            shape = static_shape(concrete_type(node.type, sizes).shape)
+            shape = concrete_shape(node.type.shape, sizes)
             values[node] = np.empty(shape, node.type.dtype.dtype)
         function = stage(lowered.function)
         buffers = [values[node] for node in lowered.buffers]
-        counts = [s.evaluate(sizes) if isinstance(s, Dim) else s for s in lowered.sizes]
+        counts = concrete_shape(lowered.sizes, sizes)
         assert loops.interpret(function, buffers, counts) is None
     return [values[o] for o in graph.outputs]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr, Attrs
-from weftc.ir.sizes import Dim, lone_symbol, value_of
+from weftc.ir.sizes import Dim, concrete_shape, lone_symbol
 from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
 from weftrt.errors import CheckError, DTypeError, OutOfBoundsError, ShapeError
 
@@ -96,22 +96,19 @@ def _fits(value: Any, type_: ValueType) -> bool:
     return bool(value.shape == type_.shape and value.dtype == type_.dtype.dtype)
 
 
-@overload
-def concrete_type(type_: TensorType, sizes: Mapping[str, int]) -> TensorType: ...
-
-
-@overload
-def concrete_type(type_: ValueType, sizes: Mapping[str, int]) -> ValueType: ...
-
-
 def concrete_type(type_: ValueType, sizes: Mapping[str, int]) -> ValueType:
     """`type_` with its symbolic sizes evaluated."""
     if isinstance(type_, TupleType):
-        items = [concrete_type(t, sizes) if isinstance(t, TensorType) else t for t in type_.items]
-        return TupleType(tuple(items))
+        return TupleType(tuple([_concrete_part(part, sizes) for part in type_.items]))
+    return _concrete_part(type_, sizes)
+
+
+def _concrete_part(
+    type_: TensorType | TokenType, sizes: Mapping[str, int]
+) -> TensorType | TokenType:
     if isinstance(type_, TokenType) or type_.is_static:
         return type_
-    return type_.with_shape(tuple([value_of(size, sizes) for size in type_.shape]))
+    return type_.with_shape(concrete_shape(type_.shape, sizes))
 
 
 def concrete_attrs(attrs: Attrs, sizes: Mapping[str, int]) -> Attrs:
@@ -151,6 +148,6 @@ def _bind(graph: Graph, arrays: Sequence[Array], sizes: Mapping[str, int]) -> di
             if symbol is not None:
                 bound.setdefault(symbol, actual)
     for node, array in pairs:
-        if concrete_type(node.type, bound).shape != array.shape:
+        if concrete_shape(node.type.shape, bound) != array.shape:
             raise ShapeError(f"input {node['name']!r} is {node.type}, not of shape {array.shape}")
     return bound

@@ -147,7 +147,7 @@ class Canonical(Writer):
 
     def attrs(self, node: Node) -> str:
         """The attributes of a node: 0.0 is not -0.0, and 1 is neither True nor 1.0. Those that hold
-        no graphs and functions have a `repr` that says as much, several times faster."""
+        no graphs and functions have a `repr` that says as much in half the time."""
         attrs: Attrs = node.attrs
         if not attrs:
             return ""

@@ -153,6 +153,11 @@ def value_of(size: Size, sizes: Mapping[str, int]) -> int:
     return size.evaluate(sizes) if isinstance(size, Dim) else size
 
 
+def concrete_shape(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """A shape under concrete sizes of its symbols."""
+    return tuple([value_of(size, sizes) for size in shape])
+
+
 def product(sizes: Sequence[Size]) -> Size:
     """The number of elements of a shape; 1 for the empty shape."""
     total: Size = 1

@@ -14,7 +14,7 @@ from weftc.ir.hosts import host_functions
 from weftc.ir.interpret import TooLongError, bounded, concrete_type, evaluate, interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.sizes import static_shape
+from weftc.ir.sizes import concrete_shape, static_shape
 from weftc.ir.types import TensorType
 from weftc.validate.sizes import is_allowed, symbol_sizes
 from weftrt.dtypes import DType, Kind
@@ -112,14 +112,14 @@ def _counted(nodes: Iterable[Node], sizes: dict[str, int]) -> Iterator[tuple[Nod
 
 
 def _shape(node: Node, sizes: dict[str, int]) -> tuple[int, ...]:
-    return static_shape(concrete_type(node.type, sizes).shape)
+    return concrete_shape(node.type.shape, sizes)
 
 
 def _shapes(node: Node, sizes: dict[str, int]) -> Iterator[tuple[int, ...]]:
     """Those of all arrays that a node gives."""
     for type_ in result_types(node):
         if isinstance(type_, TensorType):
-            yield static_shape(concrete_type(type_, sizes).shape)
+            yield concrete_shape(type_.shape, sizes)
 
 
 def _is_possible(graph: Graph, sizes: dict[str, int]) -> bool:
