@@ -18,7 +18,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from weftc.assembly.instructions import Frame, Instructions
-from weftc.fusion.regions import CONDITION, COUNTER, result_types, spare
+from weftc.fusion.regions import CONDITION, COUNTER, spare
+from weftc.ir.node import result_types
 from weftc.ir.types import TensorType
 from weftrt import dtypes
 from weftrt.program import Branch, Copy, Count, Jump, Next, Point, Rotate

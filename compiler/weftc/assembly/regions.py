@@ -7,7 +7,7 @@ from typing import Final
 
 from weftc.assembly.control import branch, fori, while_loop
 from weftc.assembly.instructions import Frame, Instructions
-from weftc.fusion.regions import result_types
+from weftc.ir.node import result_types
 from weftc.ir.types import TensorType, ValueType
 from weftrt.program import ArraySpec, Callback, Check, Extern
 

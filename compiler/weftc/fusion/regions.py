@@ -14,10 +14,10 @@ from typing import Final
 
 from weftc.fusion.kernel import Region
 from weftc.fusion.memory import ALIGNMENT, Scratch
-from weftc.ir.node import Graph, Node, inlined
+from weftc.ir.node import Graph, Node, inlined, result_types
 from weftc.ir.size_functions import upper_bound
 from weftc.ir.sizes import Size
-from weftc.ir.types import TensorType, TokenType, TupleType
+from weftc.ir.types import TensorType
 
 BODIES: Final = "bodies"
 """The scratch of a region that is the arena of its bodies, of which one runs at a time."""
@@ -46,12 +46,6 @@ def region_of(node: Node, results: Sequence[Node]) -> Region:
         owners[0] = node
     found = tuple(owners.get(number) for number in range(len(result_types(node))))
     return Region(node, tuple(arrays), found, _bodies(node))
-
-
-def result_types(node: Node) -> tuple[TensorType | TokenType, ...]:
-    """The types of what a region gives."""
-    type_ = node.value_type
-    return type_.items if isinstance(type_, TupleType) else (type_,)
 
 
 def is_loop(node: Node) -> bool:

@@ -11,7 +11,7 @@ from weftc.ir import location as locations
 from weftc.ir.constraints import Constraint
 from weftc.ir.location import Location
 from weftc.ir.opdef import Attr, Attrs, OpDef
-from weftc.ir.types import TensorType, ValueType, check_size
+from weftc.ir.types import TensorType, TokenType, TupleType, ValueType, check_size
 from weftrt.errors import VerifyError
 
 
@@ -134,6 +134,12 @@ class Graph:
         if len(outputs) == len(self.outputs) and all(map(is_, outputs, self.outputs)):
             return self
         return replace(self, outputs=tuple(outputs))
+
+
+def result_types(node: Node) -> tuple[TensorType | TokenType, ...]:
+    """The types of what a node gives: one, or those of its tuple."""
+    type_ = node.value_type
+    return type_.items if isinstance(type_, TupleType) else (type_,)
 
 
 def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:

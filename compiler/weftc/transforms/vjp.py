@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weftc.ir import location as locations
-from weftc.ir.node import Node, toposort
+from weftc.ir.node import Node, result_types, toposort
 from weftc.ir.opdef import TABLE
-from weftc.ir.types import TensorType, TupleType
+from weftc.ir.types import TensorType
 from weftrt.errors import TraceError
 
 
@@ -47,24 +47,18 @@ class _Gathered:
 
     def of(self, node: Node) -> list[Node | None]:
         """One for each result of `node`."""
-        return self._parts.get(node) or [None] * _results(node)
+        return self._parts.get(node) or [None] * len(result_types(node))
 
     def add(self, node: Node, index: int, cotangent: Node) -> None:
         """One more for result `index` of `node`."""
-        parts = self._parts.setdefault(node, [None] * _results(node))
+        parts = self._parts.setdefault(node, [None] * len(result_types(node)))
         before = parts[index]
         parts[index] = cotangent if before is None else TABLE["add"](before, cotangent)
 
 
-def _results(node: Node) -> int:
-    return len(node.value_type.items) if isinstance(node.value_type, TupleType) else 1
-
-
 def has_floats(node: Node) -> bool:
     """Whether a value holds floats: others have no gradient."""
-    type_ = node.value_type
-    parts = type_.items if isinstance(type_, TupleType) else (type_,)
-    return any(isinstance(part, TensorType) and part.dtype.is_float for part in parts)
+    return any(isinstance(t, TensorType) and t.dtype.is_float for t in result_types(node))
 
 
 def _active(order: Sequence[Node], inputs: Sequence[Node]) -> set[Node]:

@@ -7,9 +7,8 @@ from typing import TypeAlias
 
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan, Region, Step
 from weftc.fusion.memory import Owner, Scratch
-from weftc.fusion.regions import result_types
 from weftc.fusion.views import squeezed
-from weftc.ir.node import Node
+from weftc.ir.node import Node, result_types
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Shape, value_of
 from weftc.ir.types import ValueType

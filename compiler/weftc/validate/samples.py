@@ -9,10 +9,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from weftc.fusion.regions import body_operands, result_types
+from weftc.fusion.regions import body_operands
 from weftc.ir.hosts import host_functions
 from weftc.ir.interpret import TooLongError, bounded, concrete_type, evaluate, interpret
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Graph, Node, result_types
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import concrete_shape, static_shape
 from weftc.ir.types import TensorType

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from weftc.fusion.regions import result_types
 from weftc.ir.constraints import excess_of, holds, symbols_of
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, result_types
 from weftc.ir.types import TensorType
 
 _USUAL: Final = 7
