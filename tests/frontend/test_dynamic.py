@@ -270,6 +270,14 @@ def test_a_column_of_its_own_is_another_program() -> None:
     assert compiles(f) == 2 and f.cache_report()[1].constraints == ("m != 1",)
 
 
+def test_squeeze_looks_at_the_axes_that_it_is_told() -> None:
+    told, asked = (wf.jit(lambda x, axis=axis: wf.squeeze(x, axis) * 2) for axis in (1, None))
+    for n in (2, 3, 1):
+        assert told(ones(n, 1)).shape == (n,)
+        assert asked(ones(n, 1)).shape == ((n,) if n > 1 else ())
+    assert compiles(told) == 2 and compiles(asked) == 3
+
+
 def test_why_a_size_did_not_fit() -> None:
     f = wf.jit(lambda x, y: x @ y.T + wf.zeros((x.shape[0] - 1, 1)).sum())
     for n in (2, 3, 1, 5):

@@ -132,13 +132,14 @@ def expand_dims(x: Any, /, axis: Any = 0) -> Any:
 def squeeze(x: Any, /, axis: Any = None) -> Any:
     """x without the axes of size 1 at `axis` (all of them when it is None)."""
     value = core.operand(x)
-    ones = tuple(place for place, size in enumerate(core.sizes(value)) if assume_is_one(size))
-    gone = ones if axis is None else core.axes_of("squeeze", value, axis)
-    for place in gone:
-        if place not in ones:
-            problem = f"axis {place} of {{0}} has size {core.sizes(value)[place]}, not 1"
+    sizes, gone = core.sizes(value), []
+    for place in core.axes_of("squeeze", value, axis):
+        if assume_is_one(sizes[place]):
+            gone.append(place)
+        elif axis is not None:
+            problem = f"axis {place} of {{0}} has size {sizes[place]}, not 1"
             diagnostics.fail(ShapeError, "squeeze", [value], problem)
-    shape = tuple(size for place, size in enumerate(core.sizes(value)) if place not in gone)
+    shape = tuple(size for place, size in enumerate(sizes) if place not in gone)
     return core.reshaped(value, shape)
 
 
