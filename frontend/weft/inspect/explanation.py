@@ -58,17 +58,14 @@ def _region(
     yield from (f"  writes {n.type}" for n in region.outputs)
     yield from (f"  {line}" for line in _source([region.node]))
     for place, body in enumerate(bodies):
-        title = _TITLES.get(op, ("branch {place}, {name}",) * (place + 1))[place]
+        role = _ROLES[op][place] if op in _ROLES else f"branch {place}"
         yield ""
-        yield f"  {title.format(place=place, name=body.graph.name)}:"
+        yield f"  {role}, {body.graph.name}:"
         yield from (f"  {line}".rstrip() for line in list(_steps(body))[1:] or ["nothing to do"])
 
 
-_TITLES = {
-    "while": ("at first, {name}", "each turn, {name}"),
-    "fori": ("each turn, {name}",),
-}
-"""What bodies are called; others are branches."""
+_ROLES = {"while": ("at first", "each turn"), "fori": ("each turn",)}
+"""When the bodies of a loop run; others are branches."""
 
 
 def _count(number: int, noun: str) -> str:
