@@ -31,7 +31,8 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
     dtype of the arrays that the other returns in their place. They may read any values around them.
     Works on concrete arrays outside of `jit` too, with the same bits.
 
-    ShapeError or DTypeError, with both lines, where they return different things.
+    ShapeError or DTypeError, with both lines, where they return different arrays, and UsageError
+    where they return different trees; ShapeError or DTypeError if `pred` is no scalar bool.
     """
     _check_functions("cond", true_fn=true_fn, false_fn=false_fn)
     if state.trace is None:
@@ -49,7 +50,7 @@ def switch(index: Any, branches: Sequence[Function], *operands: Any) -> Any:
     """`branches[index](*operands)` for an integer scalar, which counts as the first or the last
     branch where it is outside; only the chosen one runs.
 
-    The branches return what those of `cond` do.
+    The branches return what those of `cond` do, or raise as they do.
     """
     functions = _functions(branches)
     if state.trace is None:
@@ -73,8 +74,9 @@ def while_loop(cond: Function, body: Function, init: Any) -> Any:
     becomes an array of its default dtype, or of the one that the body makes of it. Both functions
     may read any values around them. Works on concrete arrays outside of `jit` too.
 
-    ShapeError or DTypeError, with the lines, where the body changes a type. There is no gradient:
-    reverse mode would need every state that the loop went through.
+    ShapeError or DTypeError, with the lines, where the body changes a type, and UsageError where it
+    changes the tree. There is no gradient (TraceError): reverse mode would need every state that
+    the loop went through.
     """
     _check_functions("while_loop", cond=cond, body=body)
     if state.trace is None:
@@ -100,7 +102,8 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     the arrays it meets, as it would in a loop of Python; else it is an int64. The state is what
     that of `while_loop` is.
 
-    Gradients go through a loop of up to 64 turns if their number is known while tracing.
+    Gradients go through a loop of up to 64 turns if their number is known while tracing; else there
+    are none (TraceError).
     """
     _check_functions("fori_loop", body=body)
     if state.trace is None:

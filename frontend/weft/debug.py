@@ -22,6 +22,8 @@ def print(format: str, /, *args: Any, **kwargs: Any) -> None:
 
     Arrays among the arguments, which may be trees, are NumPy's then, and 0-d ones its scalars:
     "{:.3f}" formats each element, and "{x.shape}" works. Gradients are those without the line.
+
+    UsageError if the format does not fit: at once if an argument is missing, else where it prints.
     """
     _check_format(format, args, kwargs)
     callbacks.call(_Printer(format), "wf.debug.print", None, args, kwargs)

@@ -81,6 +81,12 @@ def jit(
 ) -> Any:
     """Compile a function of arrays, numbers and trees of them, once per kind of arguments.
 
+    `@wf.jit` and `@wf.jit(...)` decorate. What they give is called as the function is, returns what
+    it returns with Arrays in place of traced values and numbers, and has `ir`, `lower`, `explain`,
+    `cache_report` and `clear_cache` (see `Jitted`). TraceError, with the line, where the function
+    needs the value of an argument (`if x > 0`, `float(x)`); UsageError for options that name no
+    parameter. What the function itself raises comes out as it is.
+
     Each call with new dtypes, shapes or static values traces the function and compiles what it
     did; other calls run natively. Arguments in `static_argnames` are hashable Python values that
     the trace may branch on. Python numbers are run-time arguments.

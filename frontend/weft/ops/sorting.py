@@ -18,20 +18,23 @@ from weftrt.errors import ShapeError, UsageError
 @operation("axis", "descending", "stable")
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tracer:
     """The elements of x in order along `axis`: floats from -inf over -0.0 and +0.0 to inf, then
-    NaN, which is last in descending order too. Equal elements keep their order, `stable` or not."""
+    NaN, which is last in descending order too. Equal elements keep their order, `stable` or not.
+    ShapeError if there is no such axis."""
     return _sorted("sort", x, axis, descending, stable)
 
 
 @operation("axis", "descending", "stable")
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tracer:
-    """The indices (int64) that sort x along `axis`: take(x, argsort(x)) of one axis is sort(x)."""
+    """The indices (int64) that sort x along `axis`: take(x, argsort(x)) of one axis is sort(x).
+    ShapeError if there is no such axis."""
     return _sorted("argsort", x, axis, descending, stable)
 
 
 @operation("k", "axis")
 def top_k(x: Any, /, k: int, *, axis: int = -1) -> tuple[Tracer, Tracer]:
     """(values, indices) of the k largest elements of x along `axis`, the largest first; of equal
-    ones the first. A NaN is the largest, as it is to max."""
+    ones the first. A NaN is the largest, as it is to max. The indices are int64. ShapeError if
+    there are fewer elements, or no such axis."""
     value = as_strong(lift(x))
     place = core.axis_of("top_k", value, axis)
     count = core.size_of("top_k", k)
