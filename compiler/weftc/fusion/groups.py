@@ -19,7 +19,6 @@ from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import ON_TENSORS, Family
 from weftc.ir.sizes import Shape, product
-from weftc.ir.types import TOKEN
 
 LARGEST: Final = 512
 """Nodes in a group."""
@@ -49,8 +48,6 @@ class Group:
     members: dict[Node, None] = field(default_factory=dict)
     operands: set[Node] = field(default_factory=set)
     before: int = 0
-    awaited: bool = False
-    """Whether some group waits for it."""
     closed: bool = False
     """Whether nothing may join: its loops are not those of its shape."""
 
@@ -71,6 +68,8 @@ class Groups:
         """How many movement nodes a reader of a movement node looks through."""
         self._pieces: dict[Node, int] = {}
         self._rowwise: dict[tuple[Shape, Shape], list[Group]] = {}
+        self._awaited = 0
+        """The bits of all groups for which some group waits."""
         self.written = {*graph.outputs, *read_by_regions(order)}
         """What has to be in memory, whoever else reads it."""
         for node in order:
@@ -164,11 +163,7 @@ class Groups:
 
     def _place_result(self, group: Group, node: Node) -> None:
         self.views[node] = _itself(node)
-        tokens = [self.of[i] for i in node.inputs if i.value_type is TOKEN and i in self.of]
-        before = 0
-        for other in tokens:
-            before |= other.bit | other.before
-        self._join(group, node, before | self._waits(self.reads(node)))
+        self._join(group, node, self._behind(node.inputs))
 
     # -- joining ----------------------------------------------------------------------------------
 
@@ -227,9 +222,13 @@ class Groups:
 
     def _waits(self, reads: Iterable[View]) -> int:
         """The bits of every group that a reader of `reads` waits for."""
+        return self._behind(view.base for view in reads)
+
+    def _behind(self, nodes: Iterable[Node]) -> int:
+        """The bits of every group that what comes after `nodes` waits for."""
         mask = 0
-        for view in reads:
-            group = self.of.get(view.base)
+        for node in nodes:
+            group = self.of.get(node)
             if group is not None:
                 mask |= group.bit | group.before
         return mask
@@ -237,11 +236,7 @@ class Groups:
     def _join(self, group: Group, node: Node, waits: int) -> None:
         group.members[node] = None
         self.of[node] = group
-        for view in self.reads(node):
-            group.operands.add(view.base)
-            producer = self.of.get(view.base)
-            if producer is not None and producer is not group:
-                producer.awaited = True
+        group.operands.update(view.base for view in self.reads(node))
         self._wait(group, waits)
 
     def _wait(self, group: Group, waits: int) -> None:
@@ -250,13 +245,14 @@ class Groups:
         if not new:
             return
         group.before |= new
+        self._awaited |= new
         for other in self._waiting(group):
             other.before |= group.before
 
     def _waiting(self, group: Group) -> list[Group]:
         """The groups that wait for `group`."""
-        bit = group.bit
-        return [other for other in self.all if other.before & bit] if group.awaited else []
+        bit = group.bit & self._awaited
+        return [other for other in self.all if other.before & bit] if bit else []
 
     def _unite(self, group: Group, node: Node, reads: Sequence[View]) -> None:
         """Merge into `group` what else `node` reads, where the loops are the same and no third
@@ -279,7 +275,6 @@ class Groups:
         new.operands |= old.operands
         old.members = {}
         for group in self._waiting(old):
-            new.awaited = True
             self._wait(group, new.bit | new.before)
         self._wait(new, old.before)
         if old.kind is KernelKind.ROWWISE:
