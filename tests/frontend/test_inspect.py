@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.assembly.graphs import graph, loop
-from tests.compiler.assembly.test_control import INT, INTS, nested
+from tests.compiler.assembly.graphs import INT, graph, loop
+from tests.compiler.assembly.test_control import INTS, nested
 
 import weft as wf
 from weft.inspect import STAGES, Lowered

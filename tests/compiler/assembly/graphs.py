@@ -16,7 +16,7 @@ from weftrt import dtypes
 from weftrt.dtypes import DType
 
 Body: TypeAlias = Callable[..., Sequence[Node]]
-SCALAR = TensorType(dtypes.int64, ())
+INT = TensorType(dtypes.int64, ())
 
 
 def graph(name: str, body: Body, *types: ValueType) -> Graph:
@@ -49,7 +49,7 @@ def parts(node: Node) -> list[Node]:
 def loop(lower: Node, upper: Node, state: Sequence[Node], body: Body, *rest: Node) -> list[Node]:
     """The state after body(i, *state, *rest) for each i."""
     operands = (*state, *rest)
-    inner = graph("turn", body, SCALAR, *(n.value_type for n in operands))
+    inner = graph("turn", body, INT, *(n.value_type for n in operands))
     return parts(fori(lower, upper, *operands, body=inner, carried=len(state)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
-from tests.compiler.assembly.graphs import choose, full, graph, integer, loop, repeat
+from tests.compiler.assembly.graphs import INT, choose, full, graph, integer, loop, repeat
 from tests.registry.test_compiled import run
 
 from weftc import pipeline
@@ -29,7 +29,6 @@ from weftrt.program import Branch, Copy, Launch, Next, Point, Program, Rotate
 
 VECTOR = TensorType(dtypes.float32, (100,))
 INTS = TensorType(dtypes.int64, (3,))
-INT = TensorType(dtypes.int64, ())
 BOUNDS = [(0, 0), (0, 1), (0, 2), (0, 7), (3, 5), (2, -3), (-(1 << 63), -(1 << 63) + 2)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tests.compiler.assembly.graphs import Body, choose, graph, integer, loop, repeat
+from tests.compiler.assembly.graphs import INT, Body, choose, graph, integer, loop, repeat
 from tests.compiler.schedule.kernels import TARGET
 
 from weftc import pipeline
@@ -18,7 +18,6 @@ from weftc.ops.pointwise import lt, neg
 from weftrt import dtypes
 
 WIDE = TensorType(dtypes.float32, (1 << 16,))
-INT = TensorType(dtypes.int64, ())
 
 
 def work(body: Body, *types: TensorType) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.assembly.graphs import graph, integer, loop, parts
-from tests.compiler.assembly.test_control import INT, INTS, check, over
+from tests.compiler.assembly.graphs import INT, graph, integer, loop, parts
+from tests.compiler.assembly.test_control import INTS, check, over
 
 from weftc import pipeline
 from weftc.ir.hosts import host_functions

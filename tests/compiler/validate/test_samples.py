@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.compiler.assembly.graphs import graph, loop, parts, repeat
+from tests.compiler.assembly.graphs import INT, graph, loop, parts, repeat
 from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import matmul, op
 
@@ -76,9 +76,6 @@ def test_no_sample_where_no_index_is_valid_or_the_graph_is_too_large() -> None:
     assert samples.draw(x.graph(op("exp", x(samples.LARGEST + 1)))) == []
     x = Inputs()
     assert samples.draw(x.graph(matmul(x(256, 256), x(256, 256)))) == []
-
-
-INT = TensorType(dtypes.int64, ())
 
 
 def test_indices_that_bodies_take() -> None:
