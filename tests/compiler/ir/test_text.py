@@ -15,7 +15,7 @@ from weftc.ir.location import Location, at
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family, HostFunction, OpDef
 from weftc.ir.parse import parse_graph
-from weftc.ir.print import print_attr, print_graph
+from weftc.ir.print import Canonical, print_attr, print_graph
 from weftc.ir.sizes import Dim
 from weftc.ir.types import TensorType, ValueType
 from weftc.ir.verify import verify
@@ -225,6 +225,17 @@ def test_digest_sees_operands_constants_types_and_outputs() -> None:
         constant(math.nan),
     ]
     assert len({digest(g) for g in graphs}) == len(graphs)
+
+
+def test_canonical_text_tells_apart_what_print_does() -> None:
+    numbers = [0, 0.0, -0.0, False, 1, 1.0, True, math.nan, math.inf, None]
+    words = ["", "0", "1", "n", "nan", "none", "true", "f32", "(1,)"]
+    others = [N, N * 2, dtypes.float32, dtypes.float64, (), (1,), (1.0,), ("1",), (N,), ((1,),)]
+    values = [*numbers, *words, *others]
+    kind = TensorType(dtypes.float32, ())
+    nodes = [Node(get("constant"), (), {"value": value}, kind, None) for value in values]
+    assert len(set(map(Canonical().attrs, nodes))) == len(values)
+    assert len(set(map(print_attr, values))) == len(values)
 
 
 def test_digest_is_the_same_for_nan_constants() -> None:
