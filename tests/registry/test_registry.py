@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.registry.numpy_puller import pulled
 
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import ON_TENSORS, Family, OpDef
+from weftc.ir.opdef import ON_TENSORS, Attr, Family, HostFunction, OpDef
 from weftc.ir.sizes import static_shape
 from weftc.ir.types import TensorType, TupleType, ValueType
 from weftc.loop import scalar
@@ -37,6 +38,14 @@ def has_float(types: tuple[TensorType, ...]) -> bool:
     return any(t.dtype.is_float for t in types)
 
 
+def flat_attr(value: Attr) -> Iterator[Attr]:
+    if not isinstance(value, tuple):
+        yield value
+        return
+    for item in value:
+        yield from flat_attr(item)
+
+
 def node_of(op: OpDef, case: Case) -> Node:
     return op(*inputs_of(case.types), **case.attrs)
 
@@ -55,6 +64,10 @@ def test_record_is_complete(op: OpDef) -> None:
         assert op.pull is not None
     if op.family is Family.REDUCTION:
         assert op.combine is not None
+    assert (op.extern is not None) == (op.family is Family.EXTERN)
+    held = {type(value) for case in cases for value in flat_attr(tuple(case.attrs.values()))}
+    assert op.holds_graphs == (Graph in held)
+    assert op.effect or HostFunction not in held
     for case in cases:
         result = op.infer(case.types, case.attrs)
         if op.family in ON_TENSORS and result.dtype.is_float and has_float(case.types):
