@@ -118,7 +118,7 @@ ON_TENSORS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class OpDef:
-    """One op: its type rule, its meaning in NumPy, its gradient, its scalar term, its names.
+    """One op: its type rule, its meaning in NumPy, its gradient, its scalar term.
 
     `infer(types, attrs)` gives the result type or raises ShapeError/DTypeError in user's words.
     `reference(arrays, attrs, type)` computes it literally to the numerics contract, bit for bit; a
@@ -155,8 +155,6 @@ class OpDef:
     """For reductions: the Scalar that combines two elements, by name ("ADD", "MAXIMUM")."""
     exact: bool = False
     """Whether NumPy's result is exact everywhere, so that constant folding may use `reference`."""
-    array_api: str | None = None
-    onnx: str | None = None
     samples: Callable[[], Sequence[tuple[tuple[Any, ...], Attrs]]] | None = None
     """Input types and attrs the registry test tries besides those it derives from the family."""
     domain: tuple[float, float] = field(default=(-3.0, 3.0))

@@ -150,8 +150,6 @@ contract = TABLE.add(
         infer=_infer,
         reference=_reference,
         vjp=_vjp,
-        array_api="matmul",
-        onnx="MatMul",
         samples=_samples,
     )
 )

@@ -138,8 +138,6 @@ take = TABLE.add(
         vjp=_vjp_take,
         fails=_failure,
         cost=4,
-        array_api="take",
-        onnx="Gather",
         samples=_samples_take,
     )
 )
@@ -201,7 +199,6 @@ scatter_add = TABLE.add(
         vjp=_vjp_scatter_add,
         fails=_failure,
         cost=4,
-        onnx="ScatterElements",
         samples=_samples_scatter_add,
     )
 )

@@ -99,8 +99,6 @@ broadcast = TABLE.add(
         vjp=_vjp_broadcast,
         cost=0,
         exact=True,
-        array_api="broadcast_to",
-        onnx="Expand",
         samples=_samples_broadcast,
     )
 )
@@ -182,8 +180,6 @@ reshape = TABLE.add(
         vjp=lambda node, g: (build.reshape(g, node.inputs[0].type.shape),),
         cost=0,
         exact=True,
-        array_api="reshape",
-        onnx="Reshape",
         samples=_samples_reshape,
     )
 )
@@ -233,8 +229,6 @@ transpose = TABLE.add(
         vjp=lambda node, g: (build.transpose(g, _inverse(node["permutation"])),),
         cost=0,
         exact=True,
-        array_api="permute_dims",
-        onnx="Transpose",
         samples=_samples_transpose,
     )
 )
@@ -278,7 +272,6 @@ flip = TABLE.add(
         vjp=lambda node, g: (build.call("flip", g, axes=node["axes"]),),
         cost=0,
         exact=True,
-        array_api="flip",
         samples=_samples_flip,
     )
 )

@@ -100,7 +100,6 @@ slice = TABLE.add(
         vjp=_vjp_slice,
         cost=0,
         exact=True,
-        onnx="Slice",
         samples=_samples_slice,
     )
 )
@@ -184,8 +183,6 @@ concat = TABLE.add(
         pull=_pull_concat,
         vjp=_vjp_concat,
         exact=True,
-        array_api="concat",
-        onnx="Concat",
         samples=_samples_concat,
     )
 )
@@ -300,7 +297,6 @@ pad = TABLE.add(
         pull=_pull_pad,
         vjp=_vjp_pad,
         exact=True,
-        onnx="Pad",
         samples=_samples_pad,
     )
 )

@@ -222,29 +222,12 @@ add = binary(
     vjp=lambda node, g: (g, g),
     commutative=True,
     exact=True,
-    array_api="add",
-    onnx="Add",
 )
 sub = binary(
-    "sub",
-    term(Scalar.SUB),
-    np.subtract,
-    kinds=NUMBERS,
-    vjp=lambda node, g: (g, neg(g)),
-    exact=True,
-    array_api="subtract",
-    onnx="Sub",
+    "sub", term(Scalar.SUB), np.subtract, kinds=NUMBERS, vjp=lambda node, g: (g, neg(g)), exact=True
 )
 mul = binary(
-    "mul",
-    term(Scalar.MUL),
-    np.multiply,
-    kinds=NUMBERS,
-    vjp=_vjp_mul,
-    commutative=True,
-    exact=True,
-    array_api="multiply",
-    onnx="Mul",
+    "mul", term(Scalar.MUL), np.multiply, kinds=NUMBERS, vjp=_vjp_mul, commutative=True, exact=True
 )
 div = binary(
     "div",
@@ -253,8 +236,6 @@ div = binary(
     vjp=_vjp_div,
     cost=5,
     exact=True,
-    array_api="divide",
-    onnx="Div",
     domain=(0.5, 3.0),
 )
 floor_divide = binary(
@@ -264,7 +245,6 @@ floor_divide = binary(
     kinds=NUMBERS,
     vjp=no_gradient,
     cost=25,
-    array_api="floor_divide",
     domain=(0.5, 3.0),
 )
 remainder = binary(
@@ -274,41 +254,13 @@ remainder = binary(
     kinds=NUMBERS,
     vjp=_vjp_remainder,
     cost=25,
-    array_api="remainder",
-    onnx="Mod",
     domain=(0.5, 3.0),
 )
 neg: OpDef = unary(
-    "neg",
-    term(Scalar.NEG),
-    np.negative,
-    kinds=NUMBERS,
-    vjp=lambda node, g: (neg(g),),
-    exact=True,
-    array_api="negative",
-    onnx="Neg",
+    "neg", term(Scalar.NEG), np.negative, kinds=NUMBERS, vjp=lambda node, g: (neg(g),), exact=True
 )
-abs = unary(
-    "abs",
-    _lower_abs,
-    np.abs,
-    kinds=NUMBERS,
-    vjp=_vjp_abs,
-    exact=True,
-    array_api="abs",
-    onnx="Abs",
-)
-sign = unary(
-    "sign",
-    _lower_sign,
-    np.sign,
-    kinds=NUMBERS,
-    vjp=no_gradient,
-    cost=3,
-    exact=True,
-    array_api="sign",
-    onnx="Sign",
-)
+abs = unary("abs", _lower_abs, np.abs, kinds=NUMBERS, vjp=_vjp_abs, exact=True)
+sign = unary("sign", _lower_sign, np.sign, kinds=NUMBERS, vjp=no_gradient, cost=3, exact=True)
 minimum = binary(
     "minimum",
     term(Scalar.MINIMUM),
@@ -317,8 +269,6 @@ minimum = binary(
     vjp=_vjp_extremum,
     commutative=True,
     exact=True,
-    array_api="minimum",
-    onnx="Min",
 )
 maximum = binary(
     "maximum",
@@ -328,32 +278,14 @@ maximum = binary(
     vjp=_vjp_extremum,
     commutative=True,
     exact=True,
-    array_api="maximum",
-    onnx="Max",
 )
 fma = ternary("fma", term(Scalar.FMA), scalar.fma, vjp=_vjp_fma, exact=True)
-floor = unary(
-    "floor",
-    term(Scalar.FLOOR),
-    np.floor,
-    vjp=no_gradient,
-    exact=True,
-    array_api="floor",
-    onnx="Floor",
-)
-ceil = unary(
-    "ceil", term(Scalar.CEIL), np.ceil, vjp=no_gradient, exact=True, array_api="ceil", onnx="Ceil"
-)
+floor = unary("floor", term(Scalar.FLOOR), np.floor, vjp=no_gradient, exact=True)
+ceil = unary("ceil", term(Scalar.CEIL), np.ceil, vjp=no_gradient, exact=True)
 round = unary(  # half to even
-    "round",
-    term(Scalar.RINT),
-    np.rint,
-    vjp=no_gradient,
-    exact=True,
-    array_api="round",
-    onnx="Round",
+    "round", term(Scalar.RINT), np.rint, vjp=no_gradient, exact=True
 )
-trunc = unary("trunc", term(Scalar.TRUNC), np.trunc, vjp=no_gradient, exact=True, array_api="trunc")
+trunc = unary("trunc", term(Scalar.TRUNC), np.trunc, vjp=no_gradient, exact=True)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -365,16 +297,12 @@ def _comparison(name: str, op: Scalar, reference: Any, kinds: Kinds, **fields: A
     return binary(name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True, **fields)
 
 
-eq = _comparison("eq", Scalar.EQ, np.equal, ANY, commutative=True, array_api="equal", onnx="Equal")
-ne = _comparison("ne", Scalar.NE, np.not_equal, ANY, commutative=True, array_api="not_equal")
-lt = _comparison("lt", Scalar.LT, np.less, NUMBERS, array_api="less", onnx="Less")
-le = _comparison(
-    "le", Scalar.LE, np.less_equal, NUMBERS, array_api="less_equal", onnx="LessOrEqual"
-)
-gt = _comparison("gt", Scalar.GT, np.greater, NUMBERS, array_api="greater", onnx="Greater")
-ge = _comparison(
-    "ge", Scalar.GE, np.greater_equal, NUMBERS, array_api="greater_equal", onnx="GreaterOrEqual"
-)
+eq = _comparison("eq", Scalar.EQ, np.equal, ANY, commutative=True)
+ne = _comparison("ne", Scalar.NE, np.not_equal, ANY, commutative=True)
+lt = _comparison("lt", Scalar.LT, np.less, NUMBERS)
+le = _comparison("le", Scalar.LE, np.less_equal, NUMBERS)
+gt = _comparison("gt", Scalar.GT, np.greater, NUMBERS)
+ge = _comparison("ge", Scalar.GE, np.greater_equal, NUMBERS)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -400,38 +328,19 @@ def _lower_shift(op: Scalar) -> Callable[[Expr, Expr], Expr]:
     return lower
 
 
-def _bits(name: str, op: Scalar, reference: Any, **fields: Any) -> OpDef:
-    flags = {"commutative": True, "exact": True, "array_api": name}
-    return binary(name, term(op), reference, kinds=BITS, **flags, **fields)
+def _bits(name: str, op: Scalar, reference: Any) -> OpDef:
+    return binary(name, term(op), reference, kinds=BITS, commutative=True, exact=True)
 
 
-bitwise_and = _bits("bitwise_and", Scalar.AND, np.bitwise_and, onnx="BitwiseAnd")
-bitwise_or = _bits("bitwise_or", Scalar.OR, np.bitwise_or, onnx="BitwiseOr")
-bitwise_xor = _bits("bitwise_xor", Scalar.XOR, np.bitwise_xor, onnx="BitwiseXor")
-bitwise_not = unary(
-    "bitwise_not",
-    term(Scalar.NOT),
-    np.invert,
-    kinds=BITS,
-    exact=True,
-    array_api="bitwise_invert",
-    onnx="BitwiseNot",
-)
+bitwise_and = _bits("bitwise_and", Scalar.AND, np.bitwise_and)
+bitwise_or = _bits("bitwise_or", Scalar.OR, np.bitwise_or)
+bitwise_xor = _bits("bitwise_xor", Scalar.XOR, np.bitwise_xor)
+bitwise_not = unary("bitwise_not", term(Scalar.NOT), np.invert, kinds=BITS, exact=True)
 shift_left = binary(
-    "shift_left",
-    _lower_shift(Scalar.SHL),
-    np.left_shift,
-    kinds=INTEGERS,
-    exact=True,
-    array_api="bitwise_left_shift",
+    "shift_left", _lower_shift(Scalar.SHL), np.left_shift, kinds=INTEGERS, exact=True
 )
 shift_right = binary(
-    "shift_right",
-    _lower_shift(Scalar.SHR),
-    np.right_shift,
-    kinds=INTEGERS,
-    exact=True,
-    array_api="bitwise_right_shift",
+    "shift_right", _lower_shift(Scalar.SHR), np.right_shift, kinds=INTEGERS, exact=True
 )
 
 
@@ -468,8 +377,6 @@ where = TABLE.add(
         lower=lambda scalars, dtype, attrs: apply(Scalar.SELECT, *scalars),
         vjp=_vjp_where,
         exact=True,
-        array_api="where",
-        onnx="Where",
         samples=_samples_where,
     )
 )
@@ -504,21 +411,10 @@ convert = TABLE.add(
         lower=lambda scalars, dtype, attrs: cast(scalars[0], attrs["dtype"]),
         vjp=_vjp_convert,
         exact=True,
-        array_api="astype",
-        onnx="Cast",
         samples=_samples_convert,
     )
 )
-identity = unary(
-    "identity",
-    lambda x: x,
-    np.array,
-    kinds=ANY,
-    vjp=_pass_on,
-    cost=0,
-    exact=True,
-    onnx="Identity",
-)
+identity = unary("identity", lambda x: x, np.array, kinds=ANY, vjp=_pass_on, cost=0, exact=True)
 stop_gradient = unary(
     "stop_gradient", lambda x: x, np.array, kinds=ANY, vjp=no_gradient, cost=0, exact=True
 )

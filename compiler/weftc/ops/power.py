@@ -72,7 +72,5 @@ pow = binary(
     kinds=NUMBERS,
     vjp=_vjp,
     cost=60,
-    array_api="pow",
-    onnx="Pow",
     domain=(0.5, 3.0),
 )

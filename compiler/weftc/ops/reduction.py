@@ -125,7 +125,7 @@ def _samples(kinds: Kinds, has_identity: bool) -> list[tuple[tuple[TensorType, .
 
 
 def _define(
-    name: str, combine: str, kinds: Kinds, identity: float | None, vjp: Vjp | None, onnx: str | None
+    name: str, combine: str, kinds: Kinds, identity: float | None, vjp: Vjp | None
 ) -> OpDef:
     return TABLE.add(
         OpDef(
@@ -137,16 +137,14 @@ def _define(
             identity=identity,
             combine=combine,
             exact=True,
-            array_api=name,
-            onnx=onnx,
             samples=lambda: _samples(kinds, identity is not None),
         )
     )
 
 
-sum = _define("sum", "ADD", NUMBERS, 0.0, _vjp_sum, "ReduceSum")
-prod = _define("prod", "MUL", NUMBERS, 1.0, _vjp_prod, "ReduceProd")
-min = _define("min", "MINIMUM", NUMBERS, None, _vjp_extremum, "ReduceMin")
-max = _define("max", "MAXIMUM", NUMBERS, None, _vjp_extremum, "ReduceMax")
-all = _define("all", "AND", BOOLS, 1.0, None, None)
-any = _define("any", "OR", BOOLS, 0.0, None, None)
+sum = _define("sum", "ADD", NUMBERS, 0.0, _vjp_sum)
+prod = _define("prod", "MUL", NUMBERS, 1.0, _vjp_prod)
+min = _define("min", "MINIMUM", NUMBERS, None, _vjp_extremum)
+max = _define("max", "MAXIMUM", NUMBERS, None, _vjp_extremum)
+all = _define("all", "AND", BOOLS, 1.0, None)
+any = _define("any", "OR", BOOLS, 0.0, None)

@@ -139,7 +139,6 @@ sort = TABLE.add(
         extern=lambda node: _call(node, node.type.shape[-1], VALUES, _order(node.attrs)),
         fails=_fails,
         cost=NANOSECONDS,
-        array_api="sort",
         samples=_samples,
     )
 )
@@ -167,7 +166,6 @@ argsort = TABLE.add(
         extern=lambda node: _call(node, node.type.shape[-1], PLACES, _order(node.attrs)),
         fails=_fails,
         cost=NANOSECONDS,
-        array_api="argsort",
         samples=_samples,
     )
 )
@@ -215,7 +213,6 @@ top_k = TABLE.add(
         extern=lambda node: _call(node, node["k"], VALUES | PLACES, LARGEST),
         fails=_fails,
         cost=NANOSECONDS,
-        onnx="TopK",
         samples=_samples_top_k,
     )
 )

@@ -54,7 +54,7 @@ def _op(
     def vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
         return (mul(g, slope(node.inputs[0], node)),)
 
-    return unary(name, lower, by_term(lower), vjp=vjp, **{"array_api": name, **fields})
+    return unary(name, lower, by_term(lower), vjp=vjp, **fields)
 
 
 def _times(factor: float, x: Node) -> Node:
@@ -76,28 +76,18 @@ def _inverse(x: Node) -> Node:
 POSITIVE = {"domain": (0.5, 3.0)}
 INSIDE = {"domain": (-0.9, 0.9)}
 
-sqrt = _op(
-    "sqrt", root.sqrt, lambda x, y: _inverse(_times(2.0, y)), cost=6, onnx="Sqrt", **POSITIVE
-)
+sqrt = _op("sqrt", root.sqrt, lambda x, y: _inverse(_times(2.0, y)), cost=6, **POSITIVE)
 rsqrt = _op(
     "rsqrt",
     root.rsqrt,
     lambda x, y: _times(-0.5, mul(y, mul(y, y))),
     cost=11,
-    array_api=None,
     **POSITIVE,
 )
-exp = _op("exp", exponential.exp, lambda x, y: y, cost=15, onnx="Exp")
+exp = _op("exp", exponential.exp, lambda x, y: y, cost=15)
 expm1 = _op("expm1", exponential.expm1, lambda x, y: _plus(y, 1.0), cost=20)
-sigmoid = _op(
-    "sigmoid",
-    exponential.sigmoid,
-    lambda x, y: mul(y, _one_minus(y)),
-    cost=25,
-    array_api=None,
-    onnx="Sigmoid",
-)
-log = _op("log", logarithm.log, lambda x, y: _inverse(x), cost=30, onnx="Log", **POSITIVE)
+sigmoid = _op("sigmoid", exponential.sigmoid, lambda x, y: mul(y, _one_minus(y)), cost=25)
+log = _op("log", logarithm.log, lambda x, y: _inverse(x), cost=30, **POSITIVE)
 log1p = _op("log1p", logarithm.log1p, lambda x, y: _inverse(_plus(x, 1.0)), cost=30, **POSITIVE)
 log2 = _op(
     "log2",
@@ -106,19 +96,18 @@ log2 = _op(
     cost=30,
     **POSITIVE,
 )
-sin: OpDef = _op("sin", trigonometric.sin, lambda x, y: cos(x), cost=65, onnx="Sin")
-cos: OpDef = _op("cos", trigonometric.cos, lambda x, y: neg(sin(x)), cost=65, onnx="Cos")
+sin: OpDef = _op("sin", trigonometric.sin, lambda x, y: cos(x), cost=65)
+cos: OpDef = _op("cos", trigonometric.cos, lambda x, y: neg(sin(x)), cost=65)
 tan = _op(
     "tan",
     trigonometric.tan,
     lambda x, y: _plus(mul(y, y), 1.0),
     cost=70,
-    onnx="Tan",
     domain=(-1.2, 1.2),
 )
-tanh = _op("tanh", hyperbolic.tanh, lambda x, y: _one_minus(mul(y, y)), cost=30, onnx="Tanh")
-sinh: OpDef = _op("sinh", hyperbolic.sinh, lambda x, y: cosh(x), cost=35, onnx="Sinh")
-cosh: OpDef = _op("cosh", hyperbolic.cosh, lambda x, y: sinh(x), cost=30, onnx="Cosh")
+tanh = _op("tanh", hyperbolic.tanh, lambda x, y: _one_minus(mul(y, y)), cost=30)
+sinh: OpDef = _op("sinh", hyperbolic.sinh, lambda x, y: cosh(x), cost=35)
+cosh: OpDef = _op("cosh", hyperbolic.cosh, lambda x, y: sinh(x), cost=30)
 
 
 def _slope_asin(x: Node, y: Node) -> Node:
@@ -126,21 +115,16 @@ def _slope_asin(x: Node, y: Node) -> Node:
     return rsqrt(mul(_one_minus(x), _plus(x, 1.0)))
 
 
-asin = _op("asin", inverse_trigonometric.asin, _slope_asin, cost=25, onnx="Asin", **INSIDE)
+asin = _op("asin", inverse_trigonometric.asin, _slope_asin, cost=25, **INSIDE)
 acos = _op(
     "acos",
     inverse_trigonometric.acos,
     lambda x, y: neg(_slope_asin(x, y)),
     cost=35,
-    onnx="Acos",
     **INSIDE,
 )
 atan = _op(
-    "atan",
-    inverse_trigonometric.atan,
-    lambda x, y: _inverse(_plus(mul(x, x), 1.0)),
-    cost=30,
-    onnx="Atan",
+    "atan", inverse_trigonometric.atan, lambda x, y: _inverse(_plus(mul(x, x), 1.0)), cost=30
 )
 
 
@@ -165,7 +149,6 @@ atan2 = binary(
     by_term(_lower_atan2),
     vjp=_vjp_atan2,
     cost=40,
-    array_api="atan2",
     **POSITIVE,
 )
 
@@ -175,4 +158,4 @@ def _slope_erf(x: Node, y: Node) -> Node:
     return _times(1.1283791670955126, exp(neg(mul(x, x))))
 
 
-erf = _op("erf", error_function.erf, _slope_erf, cost=40, array_api=None, onnx="Erf")
+erf = _op("erf", error_function.erf, _slope_erf, cost=40)
