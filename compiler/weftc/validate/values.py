@@ -76,7 +76,7 @@ class ValueValidator(FormValidator):
     # -- graphs -------------------------------------------------------------------------------
 
     def nested(self) -> ValueValidator:
-        return ValueValidator(self._native, self._tell)
+        return ValueValidator(self._native, self._say)
 
     def begin(self, graph: Graph) -> None:
         super().begin(graph)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.compiler.assembly.graphs import integer, loop
 from tests.compiler.codegen import native
 from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import cross_entropy, layer_norm, matmul, op, softmax
@@ -124,6 +125,17 @@ def test_what_is_too_large_is_said() -> None:
     assert said == "the loops of pointwise_0 are too long to be interpreted"
     x = Inputs()
     assert "form only" in check(x.graph(op("exp", x(1 << 22))))[0]
+
+
+def test_what_is_too_large_is_said_once_for_all_bodies() -> None:
+    def turn(i: Node, a: Node) -> Sequence[Node]:
+        return (op("exp", a),)
+
+    x = Inputs()
+    (once,) = loop(integer(0), integer(1), [x(1 << 22)], turn)
+    (twice,) = loop(integer(0), integer(1), [once], turn)
+    said = check(x.graph(twice))
+    assert len(said) == len(set(said)) == 2
 
 
 def test_values_of_the_caller_are_not_touched() -> None:
