@@ -191,6 +191,8 @@ def test_sizes_that_stand_for_any(folder: Path, capsys: pytest.CaptureFixture[st
     assert "reads  f32[n,n] x\n" in capsys.readouterr().out
     assert run("dump", "program.py:reduced", "--args", "f32[batch]", "--stage", "llvm") == 0
     assert "define" in capsys.readouterr().out
+    assert run("dump", LAYER, "--args", "f32[3,heads],f32[steps,4]") == 2
+    assert "must equal the first axis of w" in capsys.readouterr().err
 
 
 def test_huge_arguments_take_no_memory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,9 @@ stands for any; one name is one size.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +38,17 @@ class Arguments:
 def arguments(text: str) -> Arguments:
     """The arguments that `text` describes. Arrays are ones, and take no memory of their own."""
     call = _call(text)
-    named = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
-    return Arguments(tuple(map(_value, call.args)), named)
+    sizes = _sizes(call)
+    named = {keyword.arg: _value(keyword.value, sizes) for keyword in call.keywords if keyword.arg}
+    return Arguments(tuple(_value(argument, sizes) for argument in call.args), named)
+
+
+def _sizes(call: ast.Call) -> dict[str, int]:
+    """For each name a size that is nobody else's and divides well."""
+    nodes = list(ast.walk(call))
+    taken = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    free = (size for size in itertools.count(96 * 11, 96) if size not in taken)
+    return dict(zip(dict.fromkeys(node.id for node in nodes if isinstance(node, ast.Name)), free))
 
 
 def _call(text: str) -> ast.Call:
@@ -56,16 +67,16 @@ def _unreadable(text: str) -> UsageError:
     return UsageError(f"cannot read {text!r}; expected {expected}")
 
 
-def _value(expression: ast.expr) -> Any:
+def _value(expression: ast.expr, sizes: Mapping[str, int]) -> Any:
     match expression:
-        case ast.Subscript(value=ast.Name(id=dtype), slice=sizes):
-            return _array(dtype, sizes)
+        case ast.Subscript(value=ast.Name(id=dtype), slice=shape):
+            return _array(dtype, shape, sizes)
         case ast.List(elts=items):
-            return list(map(_value, items))
+            return [_value(item, sizes) for item in items]
         case ast.Tuple(elts=items):
-            return tuple(map(_value, items))
+            return tuple(_value(item, sizes) for item in items)
         case ast.Dict(keys=keys, values=values):
-            return {_literal(k): _value(v) for k, v in zip(keys, values, strict=True)}
+            return {_literal(k): _value(v, sizes) for k, v in zip(keys, values, strict=True)}
     return _literal(expression)
 
 
@@ -79,13 +90,13 @@ def _literal(expression: ast.expr | None) -> Any:
         raise _unreadable(ast.unparse(expression)) from None
 
 
-def _array(short: str, sizes: ast.expr) -> np.ndarray[Any, Any]:
+def _array(short: str, given: ast.expr, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
     dtype = dtypes.BY_SHORT.get(short) or dtypes.BY_NAME.get(short)
     if dtype is None:
         raise UsageError(f"there is no dtype {short}; there are: {', '.join(dtypes.BY_SHORT)}")
-    items = sizes.elts if isinstance(sizes, ast.Tuple) else [sizes]
+    items = given.elts if isinstance(given, ast.Tuple) else [given]
     text = ",".join(map(ast.unparse, items))
-    shape = [_size(item, text) for item in items]
+    shape = [_size(item, text, sizes) for item in items]
     try:
         array = np.broadcast_to(np.ones((), dtype.dtype), shape)
     except ValueError:
@@ -95,11 +106,10 @@ def _array(short: str, sizes: ast.expr) -> np.ndarray[Any, Any]:
     return example
 
 
-def _size(item: ast.expr, text: str) -> int:
-    """A size, or for a name some size that is nobody else's and divides well."""
+def _size(item: ast.expr, text: str, sizes: Mapping[str, int]) -> int:
     match item:
         case ast.Constant(value=int(size)) if type(size) is int:
             return size
         case ast.Name(id=name):
-            return 96 * (1 + int.from_bytes(name.encode()) % 97)
+            return sizes[name]
     raise UsageError(f"sizes are whole numbers or names, got [{text}]")
