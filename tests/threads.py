@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from weftrt.cpu import threads
+
 R = TypeVar("R")
 
 
@@ -23,6 +25,17 @@ def at_once(work: Callable[[int], R], count: int) -> list[R]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
+
+
+@contextmanager
+def thread_limit(count: int) -> Iterator[None]:
+    """Within, programs run on as many threads."""
+    before = threads.get_threads()
+    threads.set_threads(count)
+    try:
+        yield
+    finally:
+        threads.set_threads(before)
 
 
 @contextmanager

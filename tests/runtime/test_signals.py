@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from tests.runtime import test_threads
 from tests.runtime.programs import N, spec
+from tests.threads import thread_limit
 
 from weftrt import array, dtypes
-from weftrt.cpu import threads
 from weftrt.cpu.executable import Executable, load
 from weftrt.program import (
     ArraySpec,
@@ -109,10 +109,8 @@ class StopHere(Exception):
 
 @pytest.fixture(params=[1, 2, 5])
 def thread_count(request):
-    before = threads.get_threads()
-    threads.set_threads(request.param)
-    yield request.param
-    threads.set_threads(before)
+    with thread_limit(request.param):
+        yield request.param
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.threads import thread_limit
 
 from weftrt import dtypes
-from weftrt.cpu import sorts, threads
+from weftrt.cpu import sorts
 from weftrt.dtypes import DType
 from weftrt.orders import ASCENDING, DESCENDING, LARGEST, PLACES, VALUES
 
@@ -90,12 +91,8 @@ def test_sorts_agree_with_numpy_to_the_bit(dtype: DType, order: int) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_rows_are_sorted_alike_on_any_number_of_threads(count: int) -> None:
     x = np.random.default_rng(0).standard_normal((300, 200)).astype(np.float32)
-    before = threads.get_threads()
-    threads.set_threads(count)
-    try:
+    with thread_limit(count):
         values, places = _top(x, 200, DESCENDING)
-    finally:
-        threads.set_threads(before)
     np.testing.assert_array_equal(values, -np.sort(-x))
     np.testing.assert_array_equal(places, np.argsort(-x, kind="stable"))
 

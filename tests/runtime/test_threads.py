@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 from tests.runtime.programs import N, spec
-from tests.threads import at_once
+from tests.threads import at_once, thread_limit
 
 from weftrt import array
 from weftrt.cpu import threads
@@ -96,10 +96,8 @@ def program(grain=1, nested=False, work=0):
 
 @pytest.fixture(params=[1, 2, 5])
 def thread_count(request):
-    before = threads.get_threads()
-    threads.set_threads(request.param)
-    yield request.param
-    threads.set_threads(before)
+    with thread_limit(request.param):
+        yield request.param
 
 
 def check(executable, count, repeats=1):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.bits import assert_same_bits
 from tests.compiler.assembly.graphs import full, graph, integer, loop
+from tests.threads import thread_limit
 
 from weftc import pipeline
 from weftc.ir.interpret import interpret
@@ -20,7 +21,6 @@ from weftc.ops.movement import broadcast, flip, transpose
 from weftc.ops.pointwise import add, div, mul, neg, sub
 from weftc.ops.reduction import sum as total
 from weftrt import array, dtypes
-from weftrt.cpu import threads
 from weftrt.cpu.executable import load
 from weftrt.cpu.host import host
 from weftrt.errors import DonatedError
@@ -66,12 +66,8 @@ def adam(p: Node, m: Node, v: Node, g: Node) -> Sequence[Node]:
 @pytest.mark.parametrize("type_", [SQUARE, LONG, SYMBOLIC, TensorType(F32, ())], ids=str)
 @pytest.mark.parametrize("thread_count", [1, 3])
 def test_a_step_of_adam_needs_no_memory(type_: TensorType, thread_count: int) -> None:
-    before = threads.get_threads()
-    threads.set_threads(thread_count)
-    try:
+    with thread_limit(thread_count):
         assert check(graph("adam", adam, *[type_] * 4), 0, 1, 2) == ((0, 0), (1, 1), (2, 2))
-    finally:
-        threads.set_threads(before)
 
 
 def test_only_what_is_donated() -> None:
