@@ -382,6 +382,15 @@ def add(a: Expr, b: Expr) -> Expr:
     return apply(Scalar.ADD, a, b)
 
 
+def subtract(a: Expr, b: Expr) -> Expr:
+    """a - b for indices, folding constants and a zero."""
+    if isinstance(a, Const) and isinstance(b, Const):
+        return const(int(a.value) - int(b.value))
+    if isinstance(b, Const) and b.value == 0:
+        return a
+    return apply(Scalar.SUB, a, b)
+
+
 def mul(a: Expr, b: Expr) -> Expr:
     """a * b for indices, folding constants, zeros and ones."""
     if isinstance(a, Const) and isinstance(b, Const):

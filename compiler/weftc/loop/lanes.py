@@ -42,15 +42,6 @@ class Value:
         return self.stride == 0
 
 
-def subtract(a: Expr, b: Expr) -> Expr:
-    """a - b for indices, folding constants and zeros."""
-    if isinstance(a, Const) and isinstance(b, Const):
-        return const(int(a.value) - int(b.value))
-    if isinstance(b, Const) and b.value == 0:
-        return a
-    return ir.apply(Scalar.SUB, a, b)
-
-
 def both(a: Expr | None, b: Expr | None) -> Expr | None:
     """The conjunction of two masks; None is always true."""
     if a is None or b is None:
@@ -189,7 +180,7 @@ def _sub(values: list[Value]) -> Value | None:
     a, b = values
     if a.stride is None or b.stride is None:
         return None
-    return Value(subtract(a.expr, b.expr), a.stride - b.stride)
+    return Value(ir.subtract(a.expr, b.expr), a.stride - b.stride)
 
 
 def _neg(values: list[Value]) -> Value | None:

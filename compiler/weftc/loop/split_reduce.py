@@ -40,7 +40,6 @@ from weftc.loop.ir import (
     Var,
     const,
 )
-from weftc.loop.lanes import subtract
 from weftc.loop.reductions import BLOCK, LANES, identity, power_of_two
 from weftc.loop.walk import names, statements
 
@@ -142,7 +141,7 @@ def _take_parts(
     kept = s.terms if keep else ()
     carried = [(t.result.name, identity(t.op, row.dtype)) for t, row in zip(kept, lanes)]
     with b.for_("block", 0, extent, step=part, carried=carried) as loop:
-        rest = ir.apply(Scalar.MINIMUM, subtract(extent, loop.var), const(part))
+        rest = ir.apply(Scalar.MINIMUM, ir.subtract(extent, loop.var), const(part))
         start = b.let("first", ir.add(first, loop.var))
         values = _combined(b, s, start, b.let("extent", rest), part)
         number = ir.apply(Scalar.SHR, loop.var, const(part.bit_length() - 1))

@@ -44,7 +44,7 @@ from weftc.loop.ir import (
     Var,
     const,
 )
-from weftc.loop.lanes import Lanes, Value, any_of, both, subtract
+from weftc.loop.lanes import Lanes, Value, any_of, both
 from weftc.loop.reductions import power_of_two
 from weftc.loop.split_reduce import split_reductions
 from weftc.loop.varying import VaryingNames
@@ -128,7 +128,7 @@ class Widener:
     # -- vector loops -------------------------------------------------------------------------
 
     def _vector_loop(self, s: For) -> None:
-        extent = subtract(s.stop, s.start)
+        extent = ir.subtract(s.stop, s.start)
         if isinstance(extent, Const):
             self._constant_loop(s, int(extent.value))
             return
@@ -271,7 +271,7 @@ def tail_mask(base: Expr, count: int, stop: Expr) -> Expr:
     """The lanes l with base + l < stop, where some are and at most `count`: compared as int32,
     which is one machine vector per vector of float32."""
     type_ = LoopType(dtypes.int32, count)
-    left = subtract(stop, base)
+    left = ir.subtract(stop, base)
     if isinstance(left, Const):
         limit: Expr = Const(left.value, type_)
     else:

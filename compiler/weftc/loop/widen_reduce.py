@@ -31,7 +31,7 @@ from weftc.loop.ir import (
     Var,
     const,
 )
-from weftc.loop.lanes import Lanes, Value, subtract
+from weftc.loop.lanes import Lanes, Value
 from weftc.loop.reductions import LANES, identity, power_of_two
 from weftc.loop.walk import count, expressions, statements
 
@@ -196,7 +196,7 @@ def _column(widener: Widener, lanes: Lanes, s: Reduce, extent: Expr) -> Values:
         ):
             _accumulate(widener, lanes, s, buffers, ir.add(outer.var, loop.var), loop.var)
     if n is None or n % LANES:
-        with b.for_("lane", 0, subtract(extent, whole)) as loop:
+        with b.for_("lane", 0, ir.subtract(extent, whole)) as loop:
             _accumulate(widener, lanes, s, buffers, ir.add(whole, loop.var), loop.var)
     return [_column_tree(b, t.op, buffer, lanes, width) for t, buffer in zip(s.terms, buffers)]
 

@@ -14,7 +14,7 @@ from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
 from weftc.ir.size_functions import ceil_div, minimum
 from weftc.ir.sizes import Shape, Size, static_shape
 from weftc.ir.types import TensorType
-from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
+from weftc.loop.ir import Expr, Scalar, add, apply, const, mul, subtract
 from weftc.ops import build, check
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError
@@ -24,10 +24,6 @@ Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
 Index: TypeAlias = "tuple[Expr, ...]"
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
-
-
-def _subtract(a: Expr, b: Expr) -> Expr:
-    return apply(Scalar.SUB, a, b)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -138,7 +134,7 @@ def _pull_concat(node: Node, index: Index, puller: Puller) -> Expr:
         inside: Expr = apply(Scalar.LT, place, puller.size(offset))
         if number:
             inside = apply(Scalar.AND, apply(Scalar.GE, place, puller.size(start)), inside)
-        here = _subtract(place, puller.size(start)) if number else place
+        here = subtract(place, puller.size(start)) if number else place
         inner = (*index[:axis], here, *index[axis + 1 :])
 
         def read(number: int = number, inner: Index = inner) -> Expr:
@@ -244,7 +240,7 @@ def _pull_pad(node: Node, index: Index, puller: Puller) -> Expr:
         index, shape, node["low"], node["high"], node["interior"]
     ):
         if low != 0:
-            i = _subtract(i, puller.size(low))
+            i = subtract(i, puller.size(low))
             require(apply(Scalar.GE, i, const(0)))
         if high != 0:
             # Not below the first padding place: with interior padding only a multiple passes.

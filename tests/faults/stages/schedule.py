@@ -193,7 +193,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "rows past the last are stored",
             f"{_CPU}.contraction:_Schedule._span",
-            "minimum(const(width), subtract(extent, begin))",
+            "minimum(const(width), ir.subtract(extent, begin))",
             "const(width)",
             programs.symbolic_linear,
         ),

@@ -29,7 +29,6 @@ from weftc.schedule.cpu.contraction_address import (
     divide,
     minimum,
     modulo,
-    subtract,
 )
 from weftc.schedule.cpu.contraction_micro import Columns, Rows, Run, accumulate, keep
 from weftc.schedule.cpu.contraction_pack import Form, Packer, pack_all, scratch_elements
@@ -263,8 +262,8 @@ class _Schedule:
         """Where the tile is kept between segments."""
         if self._one_segment:
             return const(0)
-        panel_number = subtract(panel, task.panels[0])
-        strip_number = subtract(strip, task.strips[0])
+        panel_number = ir.subtract(panel, task.panels[0])
+        strip_number = ir.subtract(strip, task.strips[0])
         number = ir.add(ir.mul(panel_number, const(self._tiling.strips)), strip_number)
         return self._puller.name(
             "slot", ir.mul(number, const(self._tiling.rows * self._tiling.lanes))
@@ -286,20 +285,20 @@ class _Schedule:
         if isinstance(extent, Const) and int(extent.value) % width == 0:
             return _Span(begin, const(0), const(width))
         if overlap:
-            start = self._puller.name("shifted", minimum(begin, subtract(extent, const(width))))
-            return _Span(start, self._puller.name("low", subtract(begin, start)), const(width))
+            start = self._puller.name("shifted", minimum(begin, ir.subtract(extent, const(width))))
+            return _Span(start, self._puller.name("low", ir.subtract(begin, start)), const(width))
         if isinstance(extent, Const) and int(extent.value) < width:
             return _Span(begin, const(0), extent)
-        high = minimum(const(width), subtract(extent, begin))
+        high = minimum(const(width), ir.subtract(extent, begin))
         return _Span(begin, const(0), self._puller.name("high", high))
 
     def _own_panel(self, task: _Task, columns: _Span, run: Run) -> Columns:
         """Copy the panel at `columns` for this task."""
         lanes = const(self._tiling.lanes)
-        length = subtract(run.stop, run.start)
+        length = ir.subtract(run.stop, run.start)
         packer = Packer(self._puller, self._problem.b, self._n, self._tiling.lanes, task.panel)
         packer.copy(task.batch, columns.start, const(0), run.start, length)
-        return Columns(task.panel, subtract(const(0), ir.mul(run.start, lanes)), lanes)
+        return Columns(task.panel, ir.subtract(const(0), ir.mul(run.start, lanes)), lanes)
 
     def _b_panel(self, task: _Task, panel: Expr, columns: _Span) -> Columns:
         operand = self._problem.b
@@ -327,7 +326,7 @@ class _Schedule:
             base = self._puller.name("a_at", ir.add(task.a_base, ir.mul(rows.start, stride)))
             offsets = tuple(ir.add(base, ir.mul(const(row), stride)) for row in range(count))
         else:
-            last = subtract(self._m, const(1))
+            last = ir.subtract(self._m, const(1))
             clamped = (minimum(ir.add(rows.start, const(row)), last) for row in range(count))
             offsets = tuple(
                 self._puller.name("a_at", ir.add(task.a_base, ir.mul(row, stride)))

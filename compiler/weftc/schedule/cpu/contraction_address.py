@@ -36,15 +36,6 @@ def ceil_divide(a: Expr, b: int) -> Expr:
     return divide(ir.add(a, const(b - 1)), b)
 
 
-def subtract(a: Expr, b: Expr) -> Expr:
-    """a - b, folding constants and a zero."""
-    if isinstance(a, Const) and isinstance(b, Const):
-        return const(int(a.value) - int(b.value))
-    if isinstance(b, Const) and b.value == 0:
-        return a
-    return ir.apply(Scalar.SUB, a, b)
-
-
 def minimum(a: Expr, b: Expr) -> Expr:
     """The smaller index."""
     if isinstance(a, Const) and isinstance(b, Const):

@@ -21,7 +21,6 @@ from weftc.schedule.cpu.contraction_address import (
     minimum,
     modulo,
     operand_index,
-    subtract,
 )
 from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, batches
 from weftc.schedule.cpu.contraction_tiling import assumed, ceil_div
@@ -122,7 +121,7 @@ class Packer:
         ):
             column = ir.mul(self._column(lane), self._size(strided.free))
             at = self._puller.name("from", ir.add(base, column))
-            rest = minimum(const(_SQUARE), subtract(length, square))
+            rest = minimum(const(_SQUARE), ir.subtract(length, square))
             rest = self._puller.name("rest", rest)
             vector = b.for_("k", 0, rest, LoopKind.VECTOR, lanes=16)
             with self._puller.loop(vector) as offset:
@@ -140,7 +139,7 @@ class Packer:
                 self._put(offset, lane, self._puller.pull(self._operand.node, index))
 
     def _column(self, lane: Expr) -> Expr:
-        last = subtract(self._extent, const(1))
+        last = ir.subtract(self._extent, const(1))
         return minimum(ir.add(self._first, lane), last)
 
     def _put(self, k: Expr, lane: Expr, value: Expr) -> None:
