@@ -1,4 +1,4 @@
-"""What a call costs when there is nothing to compute."""
+"""What a call costs when there is nothing to compute. JAX's results are not waited for."""
 
 from __future__ import annotations
 

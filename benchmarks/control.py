@@ -12,7 +12,7 @@ from benchmarks import peers
 from benchmarks.harness import Case
 from weftrt import dtypes
 from weftrt.cpu import executable
-from weftrt.program import ArraySpec, Count, Next, Program, Temporary
+from weftrt.program import ArraySpec, Copy, Count, Next, Program
 
 TURNS = 1_000_000
 ELEMENTS = 1_000_000
@@ -34,26 +34,29 @@ def cases() -> Iterator[Case]:
 
 def _empty() -> Case:
     """Turns of a loop whose body is nothing, which no traced function has: a program by hand."""
-    bound = ArraySpec(dtypes.int64, ())
+    number = ArraySpec(dtypes.int64, ())
+    start, upper, counter = range(3)
     program = Program(
         name="empty",
         key="",
-        inputs=(bound,),
-        outputs=(),
+        inputs=(number, number),
+        outputs=(number,),
         symbols=(),
         derived=(),
-        temporaries=(Temporary(0),),
-        arena=64,
+        temporaries=(),
+        arena=0,
         kernels=(),
-        steps=(Count(1, 0, 2), Next(1, 0, 1)),
+        steps=(Copy(start, counter, 1, 8), Count(counter, upper, 3), Next(counter, upper, 2)),
         sites=(),
-        results=(),
+        results=(0,),
         work=0,
     )
-    ready, turns = executable.load(program), wf.asarray(np.asarray(TURNS))
+    ready = executable.load(program)
+    given = [wf.asarray(np.asarray(n)) for n in (0, TURNS)]
     return Case(
         f"{TURNS:,} turns of an empty loop",
-        {"weft": lambda: ready.run([turns])},
+        {"weft": lambda: ready.run(given)[0]},
+        np.asarray(float(TURNS)),
         limit=TURNS * 20e-9,
     )
 
@@ -65,9 +68,11 @@ def _case(
     numpys: Callable[..., Any] | None,
     *arrays: Any,
     goals: dict[str, float] | None = None,
+    expected: Any = None,
     tolerance: float = 1e-4,
 ) -> Case:
-    """`theirs` makes JAX's function of the module."""
+    """`theirs` makes JAX's function of the module, whose counters are int32 where Weft's are int64.
+    `expected` is what NumPy gives, where it is a contestant."""
     compiled, given = wf.jit(ours), tuple(map(wf.asarray, arrays))
     runs: dict[str, Any] = {"weft": lambda: compiled(*given)}
     if numpys is not None:
@@ -75,8 +80,9 @@ def _case(
     if (jax := peers.load("jax")) is not None:
         jitted, values = jax.jit(theirs(jax)), tuple(map(jax.numpy.asarray, arrays))
         runs["jax.jit"] = lambda: jitted(*values).block_until_ready()
-    expected = None if numpys is None else np.asarray(numpys(*arrays), np.float64)
-    return Case(name, runs, expected, tolerance, goals or {})
+    if numpys is not None:
+        expected = numpys(*arrays)
+    return Case(name, runs, np.asarray(expected, np.float64), tolerance, goals or {})
 
 
 def _counting() -> Case:
@@ -87,7 +93,9 @@ def _counting() -> Case:
         return lambda n, x: jax.lax.fori_loop(0, n, lambda i, x: x * 0.5 + i, x)
 
     n, x = np.asarray(TURNS), np.zeros((), np.float32)
-    return _case(f"{TURNS:,} turns over one number", ours, theirs, None, n, x)
+    limit = 2 * TURNS - 4  # the sum of (TURNS - 1 - k) / 2^k
+    name = f"{TURNS:,} turns over one number"
+    return _case(name, ours, theirs, None, n, x, expected=limit)
 
 
 def _newton() -> Case:
@@ -108,9 +116,15 @@ def _newton() -> Case:
 
         return run
 
+    def numpys(x: Any) -> Any:
+        root = x
+        for _ in range(ROOT_TURNS):
+            root = (root + x / root) * 0.5
+        return root
+
     x = np.linspace(0.1, 9, ELEMENTS, dtype=np.float32)
-    name = f"Newton's iteration, {ROOT_TURNS} turns over 1M float32 (numpy: its sqrt)"
-    return _case(name, ours, theirs, np.sqrt, x, goals={"jax.jit": 1.0})
+    name = f"Newton's iteration, {ROOT_TURNS} turns over 1M float32"
+    return _case(name, ours, theirs, numpys, x, goals={"jax.jit": 1.0})
 
 
 def _recurrence() -> Case:
@@ -169,7 +183,7 @@ def _escape() -> Case:
         x,
         y,
         goals={"jax.jit": 1.0},
-        tolerance=1,
+        tolerance=0.05,  # where XLA rounds less often, a point leaves a turn or two later
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,10 @@ def run() -> bool:
 
 
 def _peak(step: Any) -> tuple[int, int]:
-    """The bytes that arrays take at most while a step runs, and those of parameters and moments."""
+    """The bytes that arrays take at most while a step runs, without those of earlier suites, and
+    those of parameters and moments."""
+    gc.collect()
+    before = array.pool_stats()["used_bytes"]
     rng = np.random.default_rng(0)
     parameters = demo.initial_parameters(FEATURES, rng)
     moments = [{name: np.zeros(p.shape, "f4") for name, p in parameters.items()} for _ in range(2)]
@@ -44,7 +48,8 @@ def _peak(step: Any) -> tuple[int, int]:
         array.limit_pool(1 << 30)
         *state, count, _ = step(*state, count, x, labels)
     stats = array.pool_stats()
-    return stats["used_bytes"] + stats["held_bytes"], sum(p.nbytes for p in wf.tree.leaves(state))
+    peak = stats["used_bytes"] + stats["held_bytes"] - before
+    return peak, sum(p.nbytes for p in wf.tree.leaves(state))
 
 
 def _mb(count: int) -> str:

@@ -71,7 +71,7 @@ _BLOCK = block_parameters(256, np.random.default_rng(0))
 def _batch(size: int) -> Any:
     rng = np.random.default_rng(size)
     x, labels = rng.random((size, 784), dtype=np.float32), rng.integers(0, demo.CLASSES, size)
-    return _PARAMETERS, _ZEROS, _ZEROS, np.float32(0) * np.ones((), np.float32), x, labels
+    return _PARAMETERS, _ZEROS, _ZEROS, np.zeros((), np.float32), x, labels
 
 
 def _sequence(size: int) -> Any:
