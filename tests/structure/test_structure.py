@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,36 @@ def test_every_public_name_has_a_docstring() -> None:
         and not any("overload" in ast.dump(d) for d in node.decorator_list)
     ]
     assert not bare
+
+
+def _members() -> dict[str, set[str]]:
+    """The fields and methods of every class, by its name."""
+    found: dict[str, set[str]] = {}
+    for _, path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                names = found.setdefault(node.name, set())
+                for inner in ast.walk(node):
+                    names.add(str(getattr(inner, "name", "")))
+                    names.add(ast.unparse(getattr(inner, "target", node)).removeprefix("self."))
+    return found
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_pages_name_what_there_is(page: Path) -> None:
+    members = _members()
+    files = "".join(f"/{path.relative_to(ROOT)}\n" for _, path in FILES)
+    missing = []
+    for name in re.findall(r"`([\w./]+)`", page.read_text()):
+        owner, _, member = name.rpartition(".")
+        path = name if name.endswith(".py") else name.rstrip("/").replace(".", "/")
+        if path != name and not name.endswith("/") and owner in members:
+            missing += [name] * (member not in members[owner])
+        elif path.startswith(("weft/", "weftc/", "weftrt/")) or path.endswith(".py"):
+            module = path if member != member.title() else owner.replace(".", "/")
+            module = module.removesuffix(".py")
+            missing += [name] * (f"/{module}.py\n" not in files and f"/{module}/" not in files)
+    assert not missing
 
 
 @pytest.mark.parametrize("package", SOURCES)
