@@ -30,8 +30,8 @@ from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
 from weftc.validate import Validator
 from weftrt.lazy import lazy
+from weftrt.options import Options
 from weftrt.program import KernelCode, Program
-from weftrt.target import Target
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     replace_empty,
@@ -71,14 +71,11 @@ class Stages:
     """Everything between a traced graph and its Program, computed when first looked at."""
 
     graph: Graph
-    target: Target
+    options: Options
     validator: Validator
     known: Clusters
     ready: Callable[[KernelCode], object]
     """Told of each kernel's code as soon as it is known, and may be used."""
-    watched: bool = False
-    donated: tuple[int, ...] = ()
-    """Inputs whose memory the caller gives up."""
     prefix: str = ""
     """What the numbers of kernels start with: those of the regions that this is a body of."""
 
@@ -105,7 +102,7 @@ class Stages:
     def _body(self, graph: Graph, place: str) -> Stages:
         validator, prefix = self.validator.nested(), self.prefix + place
         graph = replace(graph, constraints=self.graph.constraints)
-        return replace(self, graph=graph, validator=validator, donated=(), prefix=prefix)
+        return replace(self, graph=graph, validator=validator, prefix=prefix)
 
     def all(self) -> Iterator[Stages]:
         """These stages, then those of all bodies."""
@@ -121,7 +118,7 @@ class Stages:
     @lazy
     def clusters(self) -> tuple[Cluster, ...]:
         """What each kernel has in common with equal ones."""
-        return tuple(self.known.of(kernel, self.target) for kernel in self.kernels)
+        return tuple(self.known.of(kernel, self.options.target) for kernel in self.kernels)
 
     @lazy
     def lowered(self) -> tuple[Lowered, ...]:
@@ -218,8 +215,8 @@ class Stages:
 
     @lazy
     def program(self) -> Program:
-        key, functions = program_key(self.graph, self.target), host_functions(self.graph)
-        program = programs.assemble(self.compiled, key, functions, self.watched, self.donated)
+        key, functions = program_key(self.graph, self.options), host_functions(self.graph)
+        program = programs.assemble(self.compiled, key, self.options, functions)
         self.validator.program(program)
         return program
 
@@ -230,33 +227,28 @@ def _nobody(code: KernelCode) -> None:
 
 def stages(
     graph: Graph,
-    target: Target,
+    options: Options,
     validator: Validator | None = None,
-    watched: bool = False,
-    donated: tuple[int, ...] = (),
     ready: Callable[[KernelCode], object] = _nobody,
 ) -> Stages:
-    """The stages of compiling `graph` for `target`, lazily, each checked by `validator`. Where
+    """The stages of compiling `graph` for `options`, lazily, each checked by `validator`. Where
     something is checked, nothing is used that was compiled for another program."""
     validator = validator or Validator()
     known = Clusters() if validator.checks else cluster.SHARED
-    return Stages(graph, target, validator, known, ready, watched, donated)
+    return Stages(graph, options, validator, known, ready)
 
 
 def compile(
     graph: Graph,
-    target: Target,
+    options: Options,
     validator: Validator | None = None,
-    watched: bool = False,
-    donated: tuple[int, ...] = (),
     ready: Callable[[KernelCode], object] = _nobody,
 ) -> Program:
-    """Compile `graph` for `target`. A program that is to be watched describes its buffers; results
-    may take over the memory of the inputs number `donated`. `ready` is told of each kernel's code,
-    perhaps more than once, as soon as it is known."""
-    return stages(graph, target, validator, watched, donated, ready).program
+    """Compile `graph` for `options`. `ready` is told of each kernel's code, perhaps more than once,
+    as soon as it is known."""
+    return stages(graph, options, validator, ready).program
 
 
-def program_key(graph: Graph, target: Target) -> str:
+def program_key(graph: Graph, options: Options) -> str:
     """What a compiled program depends on, but for the compiler's own source (the cache adds it)."""
-    return sha256(f"{digest(graph)} {target}".encode()).hexdigest()
+    return sha256(f"{digest(graph)} {options}".encode()).hexdigest()

@@ -22,11 +22,11 @@ from weftrt.cache import programs
 from weftrt.cpu import executable as executables
 from weftrt.cpu import linker
 from weftrt.cpu.executable import Executable
-from weftrt.cpu.host import host
+from weftrt.cpu.host import host_options
 from weftrt.forks import ForkLock
 from weftrt.log import log
+from weftrt.options import Options
 from weftrt.program import Program
-from weftrt.target import Target
 
 _MOST_PROGRAMS = 2048
 
@@ -69,15 +69,15 @@ class Origin(Enum):
 def executable(graph: Graph, donated: tuple[int, ...] = ()) -> tuple[Executable, Origin]:
     """The program of `graph`, and where it came from. It may have the memory of the inputs number
     `donated`."""
-    target, functions = host(), host_functions(graph)
-    key = (*_key(graph, target), donated)
+    options, functions = host_options(donated), host_functions(graph)
+    key = _key(graph, options)
     slot = _slot((*key, functions))
     with _turn(slot):
         if slot.executable is not None:
             verification.check_shared(graph, slot.executable)
             return slot.executable, Origin.SHARED
         linked: list[object] = []
-        program, origin = _program(graph, target, key, donated, linked)
+        program, origin = _program(graph, options, key, linked)
         slot.executable = executables.load(program, [f.function for f in functions])
         return slot.executable, origin
 
@@ -99,15 +99,14 @@ def _turn(slot: _Slot) -> Iterator[None]:
 
 
 def _program(
-    graph: Graph, target: Target, key: Key, donated: tuple[int, ...], linked: list[object]
+    graph: Graph, options: Options, key: Key, linked: list[object]
 ) -> tuple[Program, Origin]:
     """The program from the disk cache, or compiled now and kept there; then `linked` gets what
     keeps its kernels in memory."""
 
     def build() -> Program:
         with linker.default().ahead() as begin:
-            validator = verification.validator()
-            program = pipeline.compile(graph, target, validator, _watched(), donated, begin)
+            program = pipeline.compile(graph, options, verification.validator(), begin)
             # Before another process can find the program: it is to find the kernels as well.
             linked.append(executables.link_kernels(program.kernels))
         return program
@@ -115,13 +114,13 @@ def _program(
     entry = " ".join(map(str, key))  # locations as text: they outlive the process
     program, found = programs.fetch(entry, build)
     if found:
-        verification.check_loaded(graph, target, program, donated)
+        verification.check_loaded(graph, options, program)
     where = "loaded from the cache" if found else "made, and kept in the cache if there is one"
     log("cache", lambda: f"program {program.key[:12]} of {graph.name}: {where}")
-    log("fusion", lambda: stages.Lowered(graph).text("kernels").rstrip())
+    log("fusion", lambda: stages.Lowered(graph, options).text("kernels").rstrip())
     folder = knobs.dump()
     if folder is not None:
-        stages.dump(stages.Lowered(graph), folder, program.key)
+        stages.dump(stages.Lowered(graph, options), folder, program.key)
     return program, Origin.DISK if found else Origin.COMPILED
 
 
@@ -153,16 +152,11 @@ def _collect_in_child() -> None:
 forks.repair_in_child(_collect_in_child)
 
 
-def _key(graph: Graph, target: Target) -> Key:
+def _key(graph: Graph, options: Options) -> Key:
     """Two graphs with one key compute the same and fail at the same lines, if they call the same
     Python functions."""
-    watched = _watched()
-    sites = [n.location for n in graph.all_nodes() if watched or _may_fail(n)]
-    return pipeline.program_key(graph, target), graph.name if sites else "", watched, *sites
-
-
-def _watched() -> bool:
-    return knobs.check_memory() == 1
+    sites = [n.location for n in graph.all_nodes() if options.watched or _may_fail(n)]
+    return pipeline.program_key(graph, options), graph.name if sites else "", *sites
 
 
 def _may_fail(node: Node) -> bool:

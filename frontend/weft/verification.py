@@ -11,8 +11,8 @@ from weftc.validate import FormValidator, Miscompiled, Validator
 from weftrt import knobs
 from weftrt.cpu.executable import Executable
 from weftrt.log import say
+from weftrt.options import Options
 from weftrt.program import Program
-from weftrt.target import Target
 
 _LEVEL_OF_VALUES = 2
 
@@ -28,12 +28,11 @@ def validator() -> Validator:
     return ValueValidator(Native(trial.run_kernel, trial.run_program), _tell)
 
 
-def check_loaded(graph: Graph, target: Target, program: Program, donated: tuple[int, ...]) -> None:
+def check_loaded(graph: Graph, options: Options, program: Program) -> None:
     """At level 2, `program` from the disk must be what `graph` is compiled to, which is checked."""
     if knobs.verify() < _LEVEL_OF_VALUES:
         return
-    watched = program.is_watched
-    wanted = pipeline.compile(graph, target, validator(), watched=watched, donated=donated)
+    wanted = pipeline.compile(graph, options, validator())
     if replace(program, name=wanted.name) != wanted:
         raise Miscompiled("cache", f"the program of {graph.name} on disk belongs to something else")
 

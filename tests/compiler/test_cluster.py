@@ -13,6 +13,7 @@ from weftc.ir.node import Node
 from weftc.ir.sizes import Dim
 from weftc.validate import FormValidator
 from weftrt import dtypes
+from weftrt.options import Options
 
 N = Dim.symbol("n")
 
@@ -39,14 +40,14 @@ def test_equal_layers_are_scheduled_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(schedule, "lower", counted)
     x, value = _layers(6)
-    stages = pipeline.stages(x.graph(value), TARGET, FormValidator())
+    stages = pipeline.stages(x.graph(value), Options(TARGET), FormValidator())
     assert len(stages.program.kernels) == len(scheduled) == 4  # the first and last are alone
     assert len(stages.kernels) == 13
 
 
 def test_what_differs_is_the_kernels_own() -> None:
     x, value = _layers(2)
-    stages = pipeline.stages(x.graph(value), TARGET)
+    stages = pipeline.stages(x.graph(value), Options(TARGET))
     first, second = stages.lowered[1], stages.lowered[3]
     assert first.function.body is second.function.body
     assert (first.function.name, second.function.name) == ("contraction_1", "contraction_3")
@@ -59,7 +60,7 @@ def test_sites_are_the_kernels_own() -> None:
     a, i, j = x(9), x(4, dtype=dtypes.int64), x(4, dtype=dtypes.int64)
     first, second = op("take", a, i, axis=0), op("take", a, j, axis=0)
     twice = op("take", op("exp", first), j, axis=0)
-    stages = pipeline.stages(x.graph(first, second, twice), TARGET)
+    stages = pipeline.stages(x.graph(first, second, twice), Options(TARGET))
     for kernel, low in zip(stages.kernels, stages.lowered, strict=True):
         assert low.sites
         assert set(low.sites) <= set(kernel.nodes)
@@ -68,9 +69,11 @@ def test_sites_are_the_kernels_own() -> None:
 def test_programs_share_what_nobody_checks() -> None:
     (x, value), (y, other) = _layers(1), _layers(1)
     graphs = x.graph(value), y.graph(other)
-    shared = [pipeline.stages(graph, TARGET).clusters for graph in graphs]
+    shared = [pipeline.stages(graph, Options(TARGET)).clusters for graph in graphs]
     assert shared[0] == shared[1]
-    checked = [pipeline.stages(graph, TARGET, FormValidator()).clusters for graph in graphs]
+    checked = [
+        pipeline.stages(graph, Options(TARGET), FormValidator()).clusters for graph in graphs
+    ]
     assert not set(checked[0]) & set(checked[1])
     assert not set(checked[0]) & set(shared[0])
 
@@ -97,7 +100,7 @@ def test_the_text_tells_kernels_apart() -> None:
 
 def test_a_cluster_does_not_hold_the_graph() -> None:
     x, value = _layers(2)
-    stages = pipeline.stages(x.graph(value), TARGET)
+    stages = pipeline.stages(x.graph(value), Options(TARGET))
     for shared in stages.clusters:
         assert not set(shared.kernel.nodes) & set(stages.optimized.nodes())
         assert all(node.op.name == "input" for node in shared.kernel.inputs)

@@ -20,6 +20,7 @@ from weftc.validate import Miscompiled
 from weftc.validate.values import CudaKernel, Native, ValueValidator
 from weftrt.cpu import trial
 from weftrt.cpu.host import host
+from weftrt.options import Options
 
 ALL = [(stage, fault) for stage, faults in FAULTS.items() for fault in faults]
 CUDA = {"binding", "CUDA emission"}
@@ -47,7 +48,7 @@ def _compile(graph: Graph, stage: str, folder: Path, donated: tuple[int, ...] = 
 
     on_threads = module if stage == "CUDA emission" else None
     native = Native(trial.run_kernel, trial.run_program, on_threads)
-    stages = pipeline.stages(graph, host(), ValueValidator(native), donated=donated)
+    stages = pipeline.stages(graph, Options(host(), donated), ValueValidator(native))
     assert stages.program.outputs
     if stage in CUDA:
         assert "__global__" in stages.cuda

@@ -21,6 +21,7 @@ from weftc.ir.verify import verify
 from weftrt.cpu.executable import load
 from weftrt.cpu.host import host
 from weftrt.errors import OutOfBoundsError, ShapeError, VerifyError, WeftError
+from weftrt.options import Options
 
 Function = Callable[..., Any]
 
@@ -123,7 +124,7 @@ class AnySize:
 
     def watch(self) -> None:
         """Run with checks of memory from now on."""
-        self._executable = load(pipeline.compile(self._traced.graph, host(), watched=True))
+        self._executable = load(pipeline.compile(self._traced.graph, Options(host(), watched=True)))
 
     def run(self, x: Any) -> Any | None:
         """Its result; None where the sizes are not allowed."""

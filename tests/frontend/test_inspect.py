@@ -16,6 +16,8 @@ import weft as wf
 from weft.inspect import STAGES, Lowered
 from weftc.ir.node import Node
 from weftc.ops.pointwise import add
+from weftrt import knobs
+from weftrt.cpu.host import host_options
 
 X = np.ones((4, 8), "f4")
 
@@ -107,7 +109,8 @@ def test_branches_and_loops_are_explained_with_what_is_in_them() -> None:
     def body(i: Node, x: Node) -> list[Node]:
         return [nested(1, i, add(x, x))]
 
-    low = Lowered(graph("loops", lambda a, b, x: loop(a, b, [x], body), INT, INT, INTS))
+    program = graph("loops", lambda a, b, x: loop(a, b, [x], body), INT, INT, INTS)
+    low = Lowered(program, host_options())
     text = low.text("kernels")
     assert text.startswith("loops: 5 kernels\n\nfori 0\n  reads  i64[] x0\n")
     assert "  each turn, turn:\n  kernel 0_0_0, pointwise: add x3\n" in text
@@ -127,3 +130,21 @@ def test_a_body_that_has_nothing_to_do() -> None:
         return x + 1
 
     assert "  branch 0, false_fn:\n  nothing to do\n" in checked.explain(True, 1.0)
+
+
+def test_the_program_shown_is_the_one_that_runs() -> None:
+    """What it is compiled for is in its key: donation, the target, whether it is watched."""
+    x = wf.ones(1000)
+    plain, donating = wf.jit(_twice), wf.jit(_twice, donate_argnames="x")
+    shown = [plain.lower(x).program, donating.lower(x).program]
+    for knob in ({"check_memory": 1}, {"target": "x86-64-v3"}):
+        with knobs.scope(**knob):
+            shown.append(plain.lower(x).program)
+    assert [program.donated for program in shown] == [(), (0,), (), ()]
+    assert [program.is_watched for program in shown] == [False, False, True, False]
+    narrow = host_options().target.vector_bits == 256
+    assert len({program.key for program in shown}) == (3 if narrow else 4)
+
+
+def _twice(x: Any) -> Any:
+    return x * 2

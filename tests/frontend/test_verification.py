@@ -55,7 +55,7 @@ def test_an_entry_of_another_program_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_key_that_two_programs_share_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "program_key", lambda graph, target: "one")
+    monkeypatch.setattr(pipeline, "program_key", lambda graph, options: "one")
     wf.jit(_first)(X)
     with pytest.raises(Miscompiled, match="output 0 of the program: element") as caught:
         wf.jit(_second)(X)

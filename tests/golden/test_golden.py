@@ -13,6 +13,7 @@ import weft as wf
 from weftc import pipeline
 from weftc.ir.print import print_graph
 from weftc.loop.print import print_function
+from weftrt.options import Options
 from weftrt.target import Target
 
 TARGET = Target("x86_64-unknown-linux-gnu", ("avx", "avx2", "fma", "sse4.2"), 256)
@@ -45,7 +46,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 
 def _stages(name: str) -> pipeline.Stages:
     function, arguments = CASES[name]
-    return pipeline.stages(wf.jit(function).lower(*arguments).graph, TARGET)
+    return pipeline.stages(wf.jit(function).lower(*arguments).graph, Options(TARGET))
 
 
 def _without_places(text: str) -> str:

@@ -17,7 +17,7 @@ from weftc.ir.opdef import OpDef
 from weftc.ops import TABLE
 from weftrt import array
 from weftrt.cpu.executable import load
-from weftrt.cpu.host import host
+from weftrt.cpu.host import host_options
 
 
 def graph_of(op: OpDef, cases: Sequence[Case]) -> Graph:
@@ -34,7 +34,7 @@ def graph_of(op: OpDef, cases: Sequence[Case]) -> Graph:
 
 
 def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
-    executable = load(pipeline.compile(graph, host()))
+    executable = load(pipeline.compile(graph, host_options()))
     given = [array.from_numpy(np.array(a, order="C"), True) for a in arrays]
     return [array.to_numpy(o) for o in executable.run(given)]
 

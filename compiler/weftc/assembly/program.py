@@ -14,6 +14,7 @@ from weftc.ir.node import Node
 from weftc.ir.opdef import HostFunction
 from weftc.ir.sizes import Size
 from weftrt.errors import OutOfMemoryError
+from weftrt.options import Options
 from weftrt.program import Program, Temporary
 from weftrt.sizes import MOST_BYTES, no_arena
 
@@ -22,21 +23,16 @@ MOST_WORK = 1 << 62
 
 
 def assemble(
-    compiled: Compiled,
-    key: str,
-    functions: Sequence[HostFunction] = (),
-    watched: bool = False,
-    donated: Sequence[int] = (),
+    compiled: Compiled, key: str, options: Options, functions: Sequence[HostFunction] = ()
 ) -> Program:
-    """The Program of a compiled graph, which calls some of the `functions`, and may have the memory
-    of the inputs number `donated`. If it is `watched`, it describes its buffers."""
+    """The Program of a compiled graph, which calls some of the `functions`."""
     graph = compiled.plan.graph
     returned = [node for node in graph.outputs if node.is_tensor]
     outputs = tuple(dict.fromkeys(returned))
     sizes = SizeSlots()
     sizes.bind(graph.inputs)
     counts = len(graph.inputs), len(outputs)
-    run = Instructions(graph.name, *counts, sizes, functions, emit, watched)
+    run = Instructions(graph.name, *counts, sizes, functions, emit, options.watched)
     run.run(compiled, {node: number for number, node in enumerate((*graph.inputs, *outputs))})
     return Program(
         name=graph.name,
@@ -53,8 +49,8 @@ def assemble(
         symbols=tuple(sizes.sources),
         derived=sizes.expressions(),
         constraints=sizes.checks(graph.constraints),
-        donated=tuple(sorted(donated)),
-        aliases=aliases(compiled, sorted(donated), outputs),
+        donated=options.donated,
+        aliases=aliases(compiled, options.donated, outputs),
         places=(*map(_place, outputs), _largest_place(compiled)),
     )
 

@@ -16,16 +16,17 @@ from weftc.ir.print import print_graph
 from weftc.loop.ir import LoopFunction
 from weftc.loop.print import print_function
 from weftrt.cpu import linker
-from weftrt.cpu.host import host
+from weftrt.cpu.host import host_options
 from weftrt.errors import UsageError
+from weftrt.options import Options
 from weftrt.program import Program
 
 
 class Lowered:
     """Every stage of compiling one graph, computed when first looked at."""
 
-    def __init__(self, graph: Graph, donated: tuple[int, ...] = ()) -> None:
-        self._stages = pipeline.stages(graph, host(), donated=donated)
+    def __init__(self, graph: Graph, options: Options) -> None:
+        self._stages = pipeline.stages(graph, options)
 
     @property
     def graph(self) -> Graph:
@@ -145,7 +146,7 @@ def lower(compiled: Any, *args: Any, **kwargs: Any) -> Lowered:
     if call.named and traced.fixed:
         needed = "; ".join(traced.fixed)
         raise UsageError(f"{dispatcher.name} cannot be compiled for any size: {needed}")
-    return Lowered(traced.graph, call.donated)
+    return Lowered(traced.graph, host_options(call.donated))
 
 
 def ir(compiled: Any, *args: Any, stage: str = "graph", **kwargs: Any) -> str:

@@ -1,4 +1,4 @@
-"""The CPU this process runs on, as a Target."""
+"""The CPU this process runs on, and what is compiled for here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from weftrt import knobs
+from weftrt.options import Options
 from weftrt.target import Target
 
 # What the compiler or LLVM can use; the rest of a CPU's list would only split the cache.
@@ -63,6 +64,12 @@ def host() -> Target:
     if knobs.target() == "x86-64-v3" and detected.triple.startswith("x86_64"):
         return _x86(detected.triple, set(_X86_V3), detected.l1_bytes, detected.l2_bytes)
     return detected
+
+
+def host_options(donated: tuple[int, ...] = ()) -> Options:
+    """What to compile for, where the inputs number `donated` are given up: this CPU, watched if
+    WEFT_CHECK_MEMORY says so."""
+    return Options(host(), donated, watched=knobs.check_memory() == 1)
 
 
 def _cache_bytes(level: int, otherwise: int) -> int:

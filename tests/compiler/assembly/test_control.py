@@ -23,8 +23,9 @@ from weftc.ops.reduction import sum as total
 from weftc.validate import FormValidator
 from weftrt import array, dtypes
 from weftrt.cpu.executable import load
-from weftrt.cpu.host import host
+from weftrt.cpu.host import host, host_options
 from weftrt.dtypes import DType
+from weftrt.options import Options
 from weftrt.program import Branch, Copy, Launch, Next, Point, Program, Rotate
 
 VECTOR = TensorType(dtypes.float32, (100,))
@@ -79,7 +80,7 @@ def turn_of(program: Program) -> list[type]:
 
 
 def test_a_turn_of_while_is_one_kernel_that_updates_its_state_in_place() -> None:
-    program = pipeline.compile(graph("newton", newton, VECTOR), host())
+    program = pipeline.compile(graph("newton", newton, VECTOR), host_options())
     assert turn_of(program) == [Launch, Point, Point]
     state = 64 + 448  # the count of the turns and whether to go on
     assert isinstance(program.arena, int) and program.arena <= state
@@ -93,7 +94,7 @@ def test_state_that_a_turn_still_reads_moves_between_two_buffers() -> None:
         return loop(a, b, [x, x], body)
 
     program = graph("flips", whole, INT, INT, INTS)
-    assert turn_of(pipeline.compile(program, host())) == [Launch, Rotate, Point]
+    assert turn_of(pipeline.compile(program, host_options())) == [Launch, Rotate, Point]
     check_turns(program, np.arange(3))
 
 
@@ -110,7 +111,7 @@ def test_state_that_is_written_after_it_was_read_for_the_last_time() -> None:
         return loop(a, b, [x], body, w)
 
     program = graph("products", whole, INT, INT, square, square)
-    assert turn_of(pipeline.compile(program, host())) == [Launch, Launch, Point]
+    assert turn_of(pipeline.compile(program, host_options())) == [Launch, Launch, Point]
     random = np.random.default_rng(0)
     x, w = random.random((2, 5, 5), np.float32)
     check_turns(program, x, w)
@@ -251,7 +252,7 @@ def test_equal_kernels_of_bodies_are_one() -> None:
         once = loop(a, b, [x], body)
         return loop(a, b, once, body)
 
-    program = pipeline.compile(graph("twice", whole, INT, INT, INTS), host())
+    program = pipeline.compile(graph("twice", whole, INT, INT, INTS), host_options())
     assert len(program.kernels) == 1
     assert sum(isinstance(step, Launch) for step in program.steps) == 2
 
@@ -265,7 +266,7 @@ def test_loops_and_branches_whose_memory_is_checked() -> None:
         return *fibonacci, neg(inner)
 
     program = graph("watched", whole, INT, INT, INTS)
-    executable = load(pipeline.compile(program, host(), watched=True))
+    executable = load(pipeline.compile(program, Options(host(), watched=True)))
     for upper in range(4):
         given = [np.asarray(np.int64(0)), np.asarray(np.int64(upper)), np.arange(3)]
         found = executable.run([array.from_numpy(a, True) for a in given])
@@ -304,6 +305,6 @@ def test_symbolic_sizes(size: int) -> None:
 
 def test_results_end_in_the_outputs() -> None:
     """One copy at most, after the loop, of a result that another buffer holds by then."""
-    program = pipeline.compile(graph("newton", newton, VECTOR), host(), FormValidator())
+    program = pipeline.compile(graph("newton", newton, VECTOR), host_options(), FormValidator())
     copies = [step for step in program.steps if isinstance(step, Copy)]
     assert [step.target for step in copies if step.elements == 100] == [1]

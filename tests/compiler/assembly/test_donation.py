@@ -24,6 +24,7 @@ from weftrt import array, dtypes
 from weftrt.cpu.executable import load
 from weftrt.cpu.host import host
 from weftrt.errors import DonatedError
+from weftrt.options import Options
 
 F32 = dtypes.float32
 SQUARE = TensorType(F32, (300, 300))
@@ -32,12 +33,12 @@ SYMBOLIC = TensorType(F32, (Dim.symbol("n"), 40))
 
 
 def aliases(g: Graph, *donated: int) -> tuple[tuple[int, int], ...]:
-    return pipeline.compile(g, host(), donated=donated).aliases
+    return pipeline.compile(g, Options(host(), donated)).aliases
 
 
 def check(g: Graph, *donated: int, size: int = 64) -> tuple[tuple[int, int], ...]:
     """The aliases of a program, whose results are right, and in whose memory they lie."""
-    executable = load(pipeline.compile(g, host(), donated=donated))
+    executable = load(pipeline.compile(g, Options(host(), donated)))
     shapes = [
         tuple(size if isinstance(n, Dim) else n for n in node.type.shape) for node in g.inputs
     ]

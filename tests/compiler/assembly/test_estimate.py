@@ -16,13 +16,14 @@ from weftc.ir.types import TensorType
 from weftc.ops.elementary import exp
 from weftc.ops.pointwise import lt, neg
 from weftrt import dtypes
+from weftrt.options import Options
 
 WIDE = TensorType(dtypes.float32, (1 << 16,))
 
 
 def work(body: Body, *types: TensorType) -> int:
     """The estimate for a program."""
-    found = pipeline.compile(graph("f", body, *types), TARGET).work
+    found = pipeline.compile(graph("f", body, *types), Options(TARGET)).work
     assert isinstance(found, int)
     return found
 

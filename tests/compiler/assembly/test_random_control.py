@@ -23,6 +23,7 @@ from weftc.validate import FormValidator
 from weftrt import array, dtypes
 from weftrt.cpu.executable import load
 from weftrt.cpu.host import host
+from weftrt.options import Options
 
 N, M = Dim.symbol("n"), Dim.symbol("m")
 SHAPES: dict[str, tuple[Shape, ...]] = {
@@ -166,7 +167,9 @@ def check(seed: int, kind: str) -> None:
     """Plain, and with the memory of every kernel checked."""
     program = drawn(seed, kind)
     for watched in (False, True):
-        executable = load(pipeline.compile(program, host(), FormValidator(), watched=watched))
+        executable = load(
+            pipeline.compile(program, Options(host(), watched=watched), FormValidator())
+        )
         for sizes in SIZES[: None if kind == "symbolic" else 1]:
             random = np.random.default_rng(seed)
             shapes = [[value_of(size, sizes) for size in shape] for shape in SHAPES[kind]]

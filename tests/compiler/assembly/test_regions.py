@@ -25,7 +25,7 @@ from weftc.ops.sorting import argsort, sort, top_k
 from weftc.ops.structure import token
 from weftrt import array, dtypes
 from weftrt.cpu.executable import load
-from weftrt.cpu.host import host
+from weftrt.cpu.host import host_options
 from weftrt.errors import CheckError
 
 ROWS = TensorType(dtypes.float32, (5, 7))
@@ -93,7 +93,7 @@ def call(function: HostFunction, order: Node, *arrays: Node) -> list[Node]:
 def run(graph: Graph, *arrays: Any) -> list[Any]:
     """What the compiled graph gives, without its token."""
     functions = [f.function for f in host_functions(graph)]
-    executable = load(pipeline.compile(graph, host()), functions)
+    executable = load(pipeline.compile(graph, host_options()), functions)
     given = [array.from_numpy(np.asarray(a), True) for a in arrays]
     return [array.to_numpy(found) for found in executable.run(given)]
 

@@ -14,7 +14,7 @@ from weft.calls import Reader
 from weftc import pipeline
 from weftc.fusion.memory import Life, _bytes, _place_fixed
 from weftc.ir.sizes import Dim, Size, value_of
-from weftrt.cpu.host import host
+from weftrt.cpu.host import host_options
 
 
 def at(size: Size, value: int) -> int:
@@ -36,7 +36,7 @@ def test_symbolic_scratch_is_aligned_and_in_the_arena(dtype: type, value: int) -
     call = Reader(spread, (), freeze=False).read((np.ones(9, dtype),), {})
     traced = trace_symbolic(spread, call)
     assert traced is not None
-    stages = pipeline.stages(traced.graph, host())
+    stages = pipeline.stages(traced.graph, host_options())
     memory = stages.memory
     assert any(isinstance(low.scratch[0], Dim) for low in stages.lowered if low.scratch)
     arena = at(memory.arena, value)
@@ -91,6 +91,6 @@ def test_values_of_equal_symbolic_size_take_turns() -> None:
     call = Reader(chain, (), freeze=False).read((np.ones((9, 9), np.float32),), {})
     traced = trace_symbolic(chain, call)
     assert traced is not None
-    memory = pipeline.stages(traced.graph, host()).memory
+    memory = pipeline.stages(traced.graph, host_options()).memory
     assert len(memory.offsets) > 6
     assert len(set(memory.offsets.values())) <= 3

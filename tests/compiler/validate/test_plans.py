@@ -14,6 +14,7 @@ from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, MemoryPlan
 from weftc.ir.sizes import Dim
 from weftc.validate import FormValidator, Miscompiled
 from weftc.validate.plans import check_memory, check_plan
+from weftrt.options import Options
 
 
 def _plan() -> KernelPlan:
@@ -58,7 +59,7 @@ def test_kernels_have_the_form_of_their_kind() -> None:
 def test_places_in_the_arena(rows: int | Dim) -> None:
     x = Inputs()
     a, w = x(rows, 30), x(30, 30)
-    stages = pipeline.stages(x.graph(matmul(matmul(matmul(a, w), w), w)), TARGET)
+    stages = pipeline.stages(x.graph(matmul(matmul(matmul(a, w), w), w)), Options(TARGET))
     plan, scratch, memory = stages.plan, stages.scratch, stages.memory
     assert check_memory(plan, scratch, memory) is None
     one_place = MemoryPlan(dict.fromkeys(memory.offsets, 0), memory.scratch, memory.arena)
@@ -73,5 +74,5 @@ def test_the_stage_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     backwards = replace(plan, steps=plan.steps[::-1])
     monkeypatch.setattr("weftc.fusion.clusters.fuse", lambda graph: backwards)
     with pytest.raises(Miscompiled, match="after fusion: the kernel rowwise_0") as caught:
-        pipeline.compile(plan.graph, TARGET, FormValidator())
+        pipeline.compile(plan.graph, Options(TARGET), FormValidator())
     assert caught.value.stage == "fusion"

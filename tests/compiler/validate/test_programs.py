@@ -11,6 +11,7 @@ from tests.compiler.schedule.networks import op
 from weftc import pipeline
 from weftc.validate.programs import check_program
 from weftrt import dtypes
+from weftrt.options import Options
 from weftrt.program import (
     ArraySpec,
     Branch,
@@ -33,7 +34,7 @@ from weftrt.size_expressions import SizeSlot
 def compiled() -> Program:
     """One kernel: buffer 0 is an input, 1 an output."""
     x = Inputs()
-    return pipeline.compile(x.graph(op("exp", x(9))), TARGET, donated=(0,))
+    return pipeline.compile(x.graph(op("exp", x(9))), Options(TARGET, (0,)))
 
 
 def test_a_program_that_is_right() -> None:

@@ -23,7 +23,8 @@ from weftc.ir.sizes import Dim
 from weftc.validate.values import Native, ValueValidator
 from weftrt import dtypes
 from weftrt.cpu import trial
-from weftrt.cpu.host import host
+from weftrt.cpu.host import host, host_options
+from weftrt.options import Options
 from weftrt.program import KernelCode, Report
 from weftrt.target import Target
 
@@ -51,7 +52,7 @@ def check(graph: Graph, target: Target | None = None) -> list[str]:
         validator = ValueValidator(Native(trial.run_kernel, trial.run_program), said.append)
     else:
         validator = ValueValidator(Native(run_on(target)), said.append)
-    assert pipeline.compile(graph, target or host(), validator).outputs
+    assert pipeline.compile(graph, Options(target or host()), validator).outputs
     return said
 
 
@@ -142,6 +143,6 @@ def test_values_of_the_caller_are_not_touched() -> None:
     x = Inputs()
     graph = x.graph(op("neg", x(5)))
     before = np.ones(5, np.float32)
-    program = pipeline.compile(graph, host())
+    program = pipeline.compile(graph, host_options())
     (found,) = trial.run_program(program, [before])
     assert found.tolist() == [-1.0] * 5 and before.tolist() == [1.0] * 5
