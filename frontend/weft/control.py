@@ -12,7 +12,7 @@ from weft.promotion import convert, default_dtype, promote_dtypes
 from weft.tracing import Tracer, active, follow, lift, results, state
 from weft.tree import Structure
 from weftc.ir.location import Location
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Node
 from weftc.ir.types import TensorType
 from weftc.ops import TABLE
 from weftc.ops.check import describe, same_sizes
@@ -89,9 +89,7 @@ def while_loop(cond: Function, body: Function, init: Any) -> Any:
         if loop.settled(changed):
             break
     _check_condition(holds)
-    effects = changed.has_effects
-    condition = holds.closed(holds.converted([dtypes.bool_]), captures, effects)
-    return loop.run("while", [], changed, captures, condition=condition)
+    return loop.run("while", [], changed, captures, holds)
 
 
 def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
@@ -329,13 +327,17 @@ class _State:
         bounds: Sequence[Node],
         body: Body,
         captures: dict[Node, int],
-        **graphs: Graph,
+        condition: Body | None = None,
     ) -> Any:
         """The state that the loop ends with."""
         outputs, effects = body.converted(self._dtypes), body.has_effects
         if effects:
             outputs.append(body.trace.last_token())
-        attrs: dict[str, Any] = {**graphs, "body": body.closed(outputs, captures, effects)}
+        attrs: dict[str, Any] = {}
+        if condition is not None:  # a result that was captured as such is one once it is converted
+            holds = condition.converted([dtypes.bool_])
+            attrs["condition"] = condition.closed(holds, captures, effects)
+        attrs["body"] = body.closed(outputs, captures, effects)
         start = [convert(x, d).node for x, d in zip(self._leaves, self._dtypes, strict=True)]
         start += _token(effects)
         node = TABLE[op](*bounds, *start, *captures, **attrs, carried=len(start))

@@ -175,6 +175,19 @@ def test_what_a_loop_does_not_change_is_no_state() -> None:
     assert_same_bits(staged.run(f, X, X), X + X + X + X)
 
 
+@pytest.mark.parametrize("turns", [0, 2])
+def test_a_body_may_return_what_it_captures(turns: int) -> None:
+    def repeated(x: Any, y: Any) -> Any:
+        return while_loop(lambda s: s[1] < turns, lambda s: (y, s[1] + 1), (x, 0))[0]
+
+    def counted(x: Any, y: Any) -> Any:
+        return fori_loop(0, turns, lambda i, a: while_loop(lambda a: a[0] < 0, lambda _: y, x), x)
+
+    y = X + 5
+    for f in (repeated, counted):
+        assert_same_bits(staged.run(f, X, y), y if turns else X)
+
+
 def test_loops_nest_and_hold_branches() -> None:
     def f(x: Any, n: Any) -> Any:
         def row(i: Any, total: Any) -> Any:

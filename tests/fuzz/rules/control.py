@@ -109,8 +109,15 @@ def _block(
 
 
 def _fitting(d: Drawer, first: int, own: int) -> int:
-    """A value of a block of the type of its value `own`: made there, or of it and a sum."""
+    """A value of a block of the type of its value `own`: made there, or of it and a sum; seldom one
+    from anywhere as it is."""
     wanted = d.values[own]
+    alike = [
+        n for n, v in enumerate(d.values) if (v.shape, v.dtype) == (wanted.shape, wanted.dtype)
+    ]
+    strong = [n for n in alike if not d.values[n].weak]
+    if strong and d.chance(0.1):
+        return d.rng.choice(strong)
     late = [n for n, v in enumerate(d.values) if n >= first and not v.weak]
     made = [n for n in late if d.values[n].shape == wanted.shape]
     exact = [n for n in made if d.values[n].dtype == wanted.dtype]
