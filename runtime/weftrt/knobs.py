@@ -82,7 +82,7 @@ _START = _working_folder()
 
 
 def _folder(text: str) -> Path | None:
-    if text.lower() == "off":
+    if text.lower() in ("off", "0"):  # as of the knobs that are 0 or 1; a folder is ./0
         return None
     try:
         return _START / Path(text).expanduser()
@@ -134,8 +134,8 @@ cache = Knob(
     "cache",
     "WEFT_CACHE",
     "a folder, or off",
-    "where compiled programs are kept; off: nowhere (only the native runtime is, in the temporary "
-    "folder); default: weft in the user's cache folder, or weft-UID in the temporary one",
+    "where compiled programs are kept; off or 0: nowhere (only the native runtime is, in the "
+    "temporary folder); default: weft in the user's cache folder, or weft-UID in the temporary one",
     _folder,
     _user_cache,
 )
@@ -151,7 +151,7 @@ dump = Knob(
     "dump",
     "WEFT_DUMP",
     "a folder",
-    "write every stage of every compiled function there; default: off",
+    "write every stage of every compiled function there; off or 0: do not; default: off",
     _folder,
     lambda: None,
 )
@@ -176,7 +176,8 @@ log = Knob(
     "log",
     "WEFT_LOG",
     "a comma-separated list of " + ", ".join(sorted(LOG_TOPICS)),
-    "what to report on standard error; default: nothing",
+    f"what to report on standard error, one or more of {', '.join(sorted(LOG_TOPICS))}; "
+    "default: nothing",
     _topics,
     frozenset,
 )

@@ -46,6 +46,16 @@ def test_casts_do_not_warn() -> None:
     assert wf.asarray(np.array([np.nan, 1e20]), dtype=wf.int32).tolist() == [0, 2**31 - 1]
 
 
+def test_arrays_of_no_axes_fill() -> None:
+    for value in (np.asarray(0.1), wf.asarray(np.asarray(0.1))):
+        for make in (lambda v: wf.full((2,), v), wf.jit(lambda v: wf.full((2,), v))):
+            found = make(value)
+            assert found.dtype == wf.float64 and found.tolist() == [0.1, 0.1]
+        assert wf.full_like(wf.zeros(1), value).tolist() == [float(np.float32(0.1))]
+    with pytest.raises(wf.errors.UsageError, match="fill_value is a number"):
+        wf.full((2,), wf.zeros(2))
+
+
 def test_floats_become_the_nearest_integers_inside_the_dtype() -> None:
     assert wf.asarray(ODD, dtype=wf.uint8).tolist() == [0, 255, 0, 255, 0, 255, 255, 0, 0, 255, 0]
 

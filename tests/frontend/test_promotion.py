@@ -47,6 +47,27 @@ def test_scalars_are_weak(dtype: str, scalar: Any, expected: str) -> None:
     np.testing.assert_array_equal(literal, argument)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1"])
+def test_scalars_among_joined_arrays_are_weak(dtype: str) -> None:
+    x, scalar = np.array([2, 3], dtype), 0.1 if dtype[0] == "f" else 7
+    exact = np.asarray(scalar, dtype)
+    for joined, wanted in (
+        (lambda x, s: wf.stack([x[0], s]), np.stack([x[0], exact])),
+        (lambda x, s: wf.stack([s, s, x[1]]), np.stack([exact, exact, x[1]])),
+        (lambda x, s: wf.concat([s, x], axis=None), np.concatenate([exact[None], x])),
+        (lambda x, s: wf.tensordot(x, s, 0), x * exact),
+        (lambda x, s: wf.einsum("i,->i", x, s), x * exact),
+    ):
+        for found in (run(joined, x, scalar), run(lambda x, f=joined: f(x, scalar), x)):
+            assert found.dtype == x.dtype
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_integers_among_joined_arrays_must_fit() -> None:
+    with pytest.raises(wf.errors.RangeError, match="the integer 300 does not fit uint8"):
+        run(lambda x: wf.stack([x[0], 300]), np.ones(1, "u1"))
+
+
 def test_scalars_meet_as_python_scalars() -> None:
     x = np.full(3, 3, "f4")
     third = run(lambda a, b, x: a / b * x, 1, 3, x)

@@ -22,8 +22,10 @@ def test_values_are_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert knobs.threads() >= 1
     monkeypatch.setenv("WEFT_CACHE", "~/somewhere")
     assert knobs.cache() == Path.home() / "somewhere"
-    monkeypatch.setenv("WEFT_CACHE", "off")
-    assert knobs.cache() is None
+    for off in ("off", "OFF", "0"):
+        monkeypatch.setenv("WEFT_CACHE", off)
+        monkeypatch.setenv("WEFT_DUMP", off)
+        assert knobs.cache() is None and knobs.dump() is None
     monkeypatch.delenv("WEFT_CACHE")
     default = knobs.cache()
     assert default is not None and default.name == "weft"

@@ -188,7 +188,7 @@ def _fill(value: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     """A scalar or an array of no axes, as an ndarray of `dtype` or of the dtype it has alone."""
     value = scalar_item(value) if isinstance(value, np.generic) else value
     if type(value) not in SCALAR_DTYPES:
-        source = core.host(value)
+        source = core.host(np.asarray(value) if isinstance(value, Array) else value)
         return source if dtype is None else cast(source, dtype)
     chosen = dtype if dtype is not None else default_dtype(SCALAR_DTYPES[type(value)])
     return np.asarray(number(value, chosen), chosen.dtype)

@@ -56,7 +56,7 @@ def _product_sum(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Trace
 @operation()
 def matmul(x1: Any, x2: Any, /) -> Tracer:
     """The matrix product of the last two axes; leading axes broadcast, 1-d operands are vectors."""
-    a, b = promoted("matmul", as_strong(lift(x1)), as_strong(lift(x2)))
+    a, b = promoted("matmul", lift(x1), lift(x2))
     if not a.ndim or not b.ndim:
         diagnostics.fail(ShapeError, "matmul", [a, b], "both must have an axis; use * for scalars")
     inner = b.ndim - 2 if b.ndim > 1 else 0
@@ -87,7 +87,7 @@ def _batched(a: Tracer, b: Tracer) -> Tracer:
 @operation("axes")
 def tensordot(x1: Any, x2: Any, /, axes: Any = 2) -> Tracer:
     """The sum over the last `axes` axes of x1 and the first of x2, or over pairs of axes."""
-    a, b = promoted("tensordot", as_strong(lift(x1)), as_strong(lift(x2)))
+    a, b = promoted("tensordot", lift(x1), lift(x2))
     left, right = _contracted(a, b, axes)
     pairs = list(zip(left, right))
     sizes = ((a.type.shape[i], b.type.shape[j]) for i, j in pairs)
@@ -130,7 +130,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tracer:
 @operation()
 def outer(x1: Any, x2: Any, /) -> Tracer:
     """All products of the elements of two vectors."""
-    a, b = promoted("outer", as_strong(lift(x1)), as_strong(lift(x2)))
+    a, b = promoted("outer", lift(x1), lift(x2))
     if a.ndim != 1 or b.ndim != 1:
         diagnostics.fail(ShapeError, "outer", [a, b], "both must be 1-d")
     column = apply("reshape", a, shape=(*a.type.shape, 1))
@@ -143,7 +143,7 @@ def einsum(subscripts: str, /, *operands: Any) -> Tracer:
 
     A letter may not be repeated in one operand; "..." stands for equal leading axes.
     """
-    values = promoted("einsum", *(as_strong(lift(o)) for o in operands))
+    values = promoted("einsum", *(lift(o) for o in operands))
     terms, result = _parse(subscripts, values)
     term, value = terms[0], values[0]
     for position in range(1, len(values)):

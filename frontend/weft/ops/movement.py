@@ -168,7 +168,7 @@ def _several(name: str, arrays: Any) -> list[Tracer]:
     if not isinstance(arrays, (tuple, list)) or not arrays:
         problem = f"{name} takes a tuple or list of at least one array"
         raise diagnostics.located(UsageError, problem)
-    return promoted(name, *(as_strong(lift(a)) for a in arrays))
+    return promoted(name, *(lift(a) for a in arrays))
 
 
 def _check_concat(first: Tracer, other: Tracer, axis: int, number: int) -> None:
