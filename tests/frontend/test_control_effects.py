@@ -116,6 +116,39 @@ def test_a_gradient_computes_no_effect_again(shouted: list[float]) -> None:
     assert shouted == [2.0, 2.0, 4.0]
 
 
+def test_a_gradient_goes_through_effects_in_bodies_of_bodies(shouted: list[float]) -> None:
+    def f(x: Any) -> Any:
+        def loud(a: Any) -> Any:
+            effect("shout", a)
+            wf.debug.check(a > 0, "positive")
+            return a * a
+
+        def body(i: Any, s: Any) -> Any:
+            return cond(s > 0, lambda: loud(s), lambda: s)
+
+        return cond(x > 0, lambda: fori_loop(0, 2, body, x), lambda: x)
+
+    assert heard_by(wf.grad(f), 2.0)[0] == 32.0
+    assert shouted == [2.0, 4.0]
+    shouted.clear()
+    assert heard_by(wf.grad(wf.grad(f)), 2.0)[0] == 48.0
+    assert shouted == [2.0, 4.0]
+
+
+def test_effects_around_a_loop_are_not_of_its_gradient(shouted: list[float]) -> None:
+    def f(x: Any) -> Any:
+        wf.debug.check(x > 0, "before")
+        y = fori_loop(0, 2, lambda i, s: cond(s > 0, lambda: loud(s), lambda: s), x)
+        return y * cond(y > 0, lambda: loud(y), lambda: y)
+
+    def loud(a: Any) -> Any:
+        effect("shout", a)
+        return a * a
+
+    assert heard_by(wf.grad(f), 2.0)[0] == 12 * 2.0**11
+    assert shouted == [2.0, 4.0, 16.0]
+
+
 def test_a_condition_has_no_effects(shouted: list[float]) -> None:
     def f(x: Any) -> Any:
         return while_loop(lambda s: effect("shout", s)[0] < 3, lambda s: s + 1, x.sum())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from weftc.ir.interpret import call
-from weftc.ir.node import Graph, Node, inlined, toposort
+from weftc.ir.node import Graph, Node, inlined, rewrite, toposort
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftc.ops import build, check
@@ -83,7 +83,7 @@ def _vjp_branch(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]
     """A branch of the gradients of the branches, which compute again what these need."""
     wanted = [place for place, operand in enumerate(node.inputs[1:]) if has_floats(operand)]
     given = [number for number, g in enumerate(cotangents) if g is not None]
-    graphs = tuple([_gradient(graph, given, wanted) for graph in node["branches"]])
+    graphs = tuple([_gradient(_without_effects(g), given, wanted) for g in node["branches"]])
     arrived = [g for g in cotangents if g is not None]
     result = branch(*node.inputs, *arrived, branches=graphs)
     parts: list[Node | None] = [None] * len(node.inputs)
@@ -106,6 +106,18 @@ def _gradient(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Grap
     gradient = Graph(f"{graph.name} gradient", (*graph.inputs, *cotangents), tuple(results))
     _check_effects("branch", gradient.all_nodes())
     return gradient
+
+
+def _without_effects(graph: Graph) -> Graph:
+    """`graph`, to be computed a second time: without the effects whose results it does not read."""
+    return rewrite(graph, _token_before)
+
+
+def _token_before(node: Node) -> Node | None:
+    """For the token that an effect gives, the one that it takes."""
+    source = node.inputs[0] if node.op.name == "project" else node
+    gives_token = isinstance(node.value_type, TokenType) and source.op.effect
+    return source.inputs[0] if gives_token else None
 
 
 def _check_effects(what: str, nodes: Iterable[Node]) -> None:
@@ -253,11 +265,14 @@ def _vjp_fori(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
     if len(turns) > MOST_UNROLLED:
         raise _no_gradient(node, f"a loop of {len(turns):,} turns")
     state, rest = operands[: node["carried"]], operands[node["carried"] :]
+    body = _without_effects(node["body"])
     for i in turns:
-        state = inlined(node["body"], [constant(value=i, dtype=dtypes.int64), *state, *rest])
+        state = inlined(body, [constant(value=i, dtype=dtypes.int64), *state, *rest])
     floats = list(filter(has_floats, operands))
     found = dict(zip(floats, vjp(state, cotangents, floats)))
-    _check_effects("loop", toposort([g for g in found.values() if g is not None], operands))
+    given = {*operands, *cotangents}
+    made = toposort([g for g in found.values() if g is not None], filter(None, given))
+    _check_effects("loop", [n for n in made if n not in given])
     return None, None, *map(found.get, operands)
 
 
