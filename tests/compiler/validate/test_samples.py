@@ -15,7 +15,7 @@ from weftc.ops import build
 from weftc.validate import samples
 from weftrt import dtypes
 
-N = Dim.symbol("n")
+N, M = Dim.symbol("n"), Dim.symbol("m")
 
 
 def test_two_samples_one_with_edge_values() -> None:
@@ -42,6 +42,21 @@ def test_symbols_get_sizes_that_differ_then_one_and_none() -> None:
     assert ones.sizes == {"n": 1, "m": 1} and nothing.sizes == {"n": 0, "m": 0}
     large, small, *_ = samples.draw(x.graph(op("exp", a), op("exp", b)))
     assert large.sizes["n"] > 64 > small.sizes["n"]
+
+
+def test_symbols_that_no_shape_shows() -> None:
+    """Of a body, whose sizes are those of the graph around it."""
+
+    def counted(x: Node) -> list[Node]:
+        return [op("add", x, op("size", size=N * 2))]
+
+    def turned(x: Node) -> list[Node]:
+        (total,) = loop(op("size", size=0), op("size", size=M), [x], lambda i, t: counted(t))
+        return [total]
+
+    for body, names in ((counted, {"n"}), (turned, {"n", "m"})):
+        for sample in samples.draw(graph("body", body, INT)):
+            assert set(sample.sizes) == names
 
 
 def test_sizes_that_a_slice_needs() -> None:
