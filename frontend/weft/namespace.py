@@ -6,9 +6,10 @@ from typing import Any
 
 from weft import diagnostics
 from weft.ops.data_types import isdtype
-from weftrt import array, dtypes
+from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import UsageError
+from weftrt.sizes import MAXIMUM_RANK
 
 
 class Info:
@@ -19,7 +20,7 @@ class Info:
         return {
             "boolean indexing": False,
             "data-dependent shapes": False,
-            "max dimensions": array.MAXIMUM_RANK,
+            "max dimensions": MAXIMUM_RANK,
         }
 
     def default_device(self) -> str:

@@ -18,11 +18,12 @@ from weftc.ir.sizes import Dim, Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
 from weftc.ops import TABLE
 from weftrt import dtypes
-from weftrt.array import MAXIMUM_RANK, Array
+from weftrt.array import Array
 from weftrt.cpu import callable as callables
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, TraceError, WeftError
 from weftrt.forks import repair_in_child
+from weftrt.sizes import MAXIMUM_RANK
 
 SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,

@@ -13,9 +13,7 @@ from weftrt import dtypes
 from weftrt.cpu.native.library import huge_page_advice, library
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError
-from weftrt.sizes import MOST_BYTES, byte_count, no_memory
-
-MAXIMUM_RANK = 8
+from weftrt.sizes import MAXIMUM_RANK, MOST_BYTES, byte_count, no_memory
 
 if TYPE_CHECKING:
 

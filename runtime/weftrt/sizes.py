@@ -8,6 +8,8 @@ from math import prod
 from weftrt.dtypes import DType
 from weftrt.errors import OutOfMemoryError
 
+MAXIMUM_RANK = 8
+"""No array has more axes."""
 MOST_BYTES = 1 << 56
 """No array and no arena is larger; what stays below does not overflow in 64 bits."""
 

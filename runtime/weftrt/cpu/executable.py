@@ -22,7 +22,7 @@ from weftrt.cpu.size_words import encode_check, encode_expression
 from weftrt.errors import DonatedError, DTypeError, OutOfMemoryError, ShapeError
 from weftrt.program import ArraySpec, Callback, Instruction, KernelCode, Program
 from weftrt.size_expressions import SizeSlot, evaluate, holds
-from weftrt.sizes import byte_count, fits_word, no_arena, no_memory
+from weftrt.sizes import MAXIMUM_RANK, byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
 
@@ -193,7 +193,7 @@ def _resolved(size: int | SizeSlot, sizes: Sequence[int]) -> int:
 
 def encode_spec(spec: ArraySpec) -> Any:
     """An ArraySpec as a native ArrayTable."""
-    shape = (ctypes.c_int64 * array.MAXIMUM_RANK)(*map(encode_size, spec.shape))
+    shape = (ctypes.c_int64 * MAXIMUM_RANK)(*map(encode_size, spec.shape))
     return _Array(dtype=spec.dtype.code, ndim=len(spec.shape), shape=shape)
 
 

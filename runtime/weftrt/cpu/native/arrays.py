@@ -47,8 +47,8 @@ from weftrt.cpu.native.types import (
     native,
     rare,
 )
+from weftrt.sizes import MAXIMUM_RANK
 
-MAXIMUM_RANK = 8
 CONTIGUOUS_ALIGNED = 0x101
 WRITABLE, FORMAT, SHAPE, STRIDES = 0x1, 0x4, 0x8, 0x10
 
@@ -66,8 +66,8 @@ class ArrayObject(Struct):
     data: Ptr
     dtype: I32
     ndim: I32
-    shape: Pointer[I64] = inline(8)
-    strides: Pointer[I64] = inline(8)
+    shape: Pointer[I64] = inline(MAXIMUM_RANK)
+    strides: Pointer[I64] = inline(MAXIMUM_RANK)
     bytes: I64
     capacity: I64
     owner: Ptr
@@ -314,7 +314,7 @@ def array_over(dtype: I64, ndim: I64, shape: Pointer[I64], data: Ptr, owner: Ptr
 @export
 def weft_new(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
     """new(dtype code, shape): uninitialized."""
-    extents = stack(I64, 8)
+    extents = stack(I64, MAXIMUM_RANK)
     ndim = read_shape(arguments[1], extents)
     if ndim < 0:
         return None
@@ -355,7 +355,7 @@ def weft_view(module: Ptr, arguments: Pointer[Ptr], count: I64) -> Ptr:
         return raise_text(STATE.type_error, "view takes an Array")
     if not is_whole(array):
         return None
-    extents = stack(I64, 8)
+    extents = stack(I64, MAXIMUM_RANK)
     ndim = read_shape(arguments[1], extents)
     if ndim < 0:
         return None

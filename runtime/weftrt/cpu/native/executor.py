@@ -48,6 +48,7 @@ from weftrt.cpu.native.types import (
     native,
     rare,
 )
+from weftrt.sizes import MAXIMUM_RANK
 
 LAUNCH, EXTERN, CALLBACK, CHECK, COPY = range(5)
 """Operations that may fail or take long; the others only choose what comes next."""
@@ -88,7 +89,7 @@ def allocate_output(run: Run, number: I64) -> ArrayObject:
     """An Array for an output; NULL where there is no memory."""
     spec = run.program.outputs[number]
     takes = run.program.takes
-    extents = stack(I64, 8)
+    extents = stack(I64, MAXIMUM_RANK)
     for axis in range(spec.ndim):
         extents[axis] = resolve_size(spec.shape[axis], run.sizes)
     if takes is None or takes[number] < 0:

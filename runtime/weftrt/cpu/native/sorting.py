@@ -237,7 +237,7 @@ def distribute(
 @native
 def radix_sort(words: Pointer[I64], spare: Pointer[I64], length: I64) -> Pointer[I64]:
     """Sort by all digits; whichever of the two holds the result."""
-    counts = stack(I64, 2048)
+    counts = stack(I64, ITEMSIZE * RADIX)
     count_digits(words, length, counts)
     for digit in range(ITEMSIZE):
         if gives_up(length):
@@ -271,7 +271,7 @@ def count_prefixed(
 def kth_key(words: Pointer[I64], length: I64, rank: Pointer[I64]) -> I64:
     """The key of the last of the `rank` first elements in order; `rank` becomes how many elements
     with this key are among them."""
-    counts = stack(I64, 256)
+    counts = stack(I64, RADIX)
     prefix = 0
     shift = key_shift() + ITEMSIZE * DIGIT_BITS
     while shift > key_shift():

@@ -6,6 +6,7 @@ A size in a table is the size itself where it is not negative, else ~slot.
 from __future__ import annotations
 
 from weftrt.cpu.native.types import I64, Pointer, Ptr, Records, Struct, inline
+from weftrt.sizes import MAXIMUM_RANK
 
 
 class ArrayTable(Struct):
@@ -13,7 +14,7 @@ class ArrayTable(Struct):
 
     dtype: I64
     ndim: I64
-    shape: Pointer[I64] = inline(8)
+    shape: Pointer[I64] = inline(MAXIMUM_RANK)
 
 
 class ProgramTable(Struct):
