@@ -84,16 +84,18 @@ def trace_body(
         given = pack([Tracer(node, trace, a.weak) for node, a in zip(inputs, arguments)])
         result = call_function(function, *given)
         found, structure = tree.flatten_with_paths(result)
-        leaves = tuple([_leaf(trace.name, path, leaf, at) for path, leaf in found])
+        leaves = tuple([returned(trace.name, path, leaf, at) for path, leaf in found])
     return Body(trace, tuple(inputs), leaves, tuple([p for p, _ in found]), structure, at)
 
 
-def _leaf(name: str, path: str, leaf: Any, at: Location | None) -> Tracer:
+def returned(name: str, path: str, leaf: Any, at: Location | None) -> Tracer:
+    """A leaf of what the traced function `name`, defined `at`, returned."""
     if isinstance(leaf, OPERANDS):
         return lift(leaf, f"the result of {name}{path}")
-    what = diagnostics.kind_of(leaf) + diagnostics.at_path(path)
-    problem = f"{name} returns {what}, not an array or a number"
-    raise diagnostics.located(TraceError, problem + diagnostics.tree_hint(leaf), at)
+    what = f"{diagnostics.kind_of(leaf)}{diagnostics.at_path(path)} ({leaf!r:.40})"
+    problem = f"{name} returns {what}; it may return arrays, numbers, None, and tuples, lists and "
+    problem += f"dicts of them{diagnostics.tree_hint(leaf)}"
+    raise diagnostics.located(TraceError, problem, at)
 
 
 def fits(value: Tracer, dtype: DType) -> bool:

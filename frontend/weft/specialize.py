@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 
 from weft import diagnostics, tree
+from weft.bodies import returned
 from weft.calls import Call, Leaf, Place
 from weft.promotion import as_strong
 from weft.tracing import (
     INT64,
-    OPERANDS,
     SCALAR_DTYPES,
     Range,
     Trace,
     Tracer,
     array_dtype,
     call_function,
-    lift,
     tracing,
 )
 from weft.tree import Structure
@@ -41,7 +40,6 @@ from weftc.ir.sizes import Dim, Size, lone_symbol
 from weftc.ir.types import TensorType
 from weftc.ops import TABLE
 from weftrt.array import Array
-from weftrt.errors import TraceError
 
 
 @dataclass(frozen=True)
@@ -219,16 +217,5 @@ def _trace(
 def _results(name: str, result: Any, at: Location | None) -> tuple[list[Node], Structure]:
     """The nodes of a result tree; scalars become arrays of their default dtype."""
     found, structure = tree.flatten_with_paths(result, as_filled=True)
-    nodes: list[Node] = []
-    for path, leaf in found:
-        if not isinstance(leaf, OPERANDS):
-            place = diagnostics.at_path(path)
-            raise diagnostics.located(
-                TraceError,
-                f"{name} returns {diagnostics.kind_of(leaf)}{place} ({leaf!r:.40}); it may return "
-                "arrays, numbers, None, and tuples, lists and dicts of them"
-                + diagnostics.tree_hint(leaf),
-                at,
-            )
-        nodes.append(as_strong(lift(leaf, f"the result of {name}{path}")).node)
+    nodes = [as_strong(returned(name, path, leaf, at)).node for path, leaf in found]
     return nodes, structure

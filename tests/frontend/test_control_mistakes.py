@@ -68,7 +68,7 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
     "a string as result": (
         lambda x: cond(True, lambda: "a", lambda: x),
         TraceError,
-        "true_fn returns a str, not an array",
+        "true_fn returns a str \\('a'\\); it may return arrays",
     ),
     "a state of another shape": (
         lambda x: while_loop(lambda s: s.sum() < 3, lambda s: s[1:], x * 2),
