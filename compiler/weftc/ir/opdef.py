@@ -138,7 +138,6 @@ class OpDef:
     lower: Lower | None = None
     pull: Pull | None = None
     vjp: Vjp | None = None
-    commutative: bool = False
     extern: Callable[[Node], ExternCall] | None = None
     """For EXTERN: which routine of the runtime computes a node; `fails` says how it may not."""
     fails: Callable[[Node], Failure] | None = None

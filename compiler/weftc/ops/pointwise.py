@@ -220,15 +220,12 @@ add = binary(
     np.add,
     kinds=NUMBERS,
     vjp=lambda node, g: (g, g),
-    commutative=True,
     exact=True,
 )
 sub = binary(
     "sub", term(Scalar.SUB), np.subtract, kinds=NUMBERS, vjp=lambda node, g: (g, neg(g)), exact=True
 )
-mul = binary(
-    "mul", term(Scalar.MUL), np.multiply, kinds=NUMBERS, vjp=_vjp_mul, commutative=True, exact=True
-)
+mul = binary("mul", term(Scalar.MUL), np.multiply, kinds=NUMBERS, vjp=_vjp_mul, exact=True)
 div = binary(
     "div",
     term(Scalar.DIV),
@@ -267,7 +264,6 @@ minimum = binary(
     _extremum(Scalar.MINIMUM),
     kinds=NUMBERS,
     vjp=_vjp_extremum,
-    commutative=True,
     exact=True,
 )
 maximum = binary(
@@ -276,7 +272,6 @@ maximum = binary(
     _extremum(Scalar.MAXIMUM),
     kinds=NUMBERS,
     vjp=_vjp_extremum,
-    commutative=True,
     exact=True,
 )
 fma = ternary("fma", term(Scalar.FMA), scalar.fma, vjp=_vjp_fma, exact=True)
@@ -293,12 +288,12 @@ trunc = unary("trunc", term(Scalar.TRUNC), np.trunc, vjp=no_gradient, exact=True
 # ---------------------------------------------------------------------------------------------
 
 
-def _comparison(name: str, op: Scalar, reference: Any, kinds: Kinds, **fields: Any) -> OpDef:
-    return binary(name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True, **fields)
+def _comparison(name: str, op: Scalar, reference: Any, kinds: Kinds) -> OpDef:
+    return binary(name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True)
 
 
-eq = _comparison("eq", Scalar.EQ, np.equal, ANY, commutative=True)
-ne = _comparison("ne", Scalar.NE, np.not_equal, ANY, commutative=True)
+eq = _comparison("eq", Scalar.EQ, np.equal, ANY)
+ne = _comparison("ne", Scalar.NE, np.not_equal, ANY)
 lt = _comparison("lt", Scalar.LT, np.less, NUMBERS)
 le = _comparison("le", Scalar.LE, np.less_equal, NUMBERS)
 gt = _comparison("gt", Scalar.GT, np.greater, NUMBERS)
@@ -329,7 +324,7 @@ def _lower_shift(op: Scalar) -> Callable[[Expr, Expr], Expr]:
 
 
 def _bits(name: str, op: Scalar, reference: Any) -> OpDef:
-    return binary(name, term(op), reference, kinds=BITS, commutative=True, exact=True)
+    return binary(name, term(op), reference, kinds=BITS, exact=True)
 
 
 bitwise_and = _bits("bitwise_and", Scalar.AND, np.bitwise_and)

@@ -37,7 +37,6 @@ Pair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 AVX512 = Target("x86_64-unknown-linux-gnu", ("avx512f",), 512)
 TILES = ((1, 16), (4, 16), (6, 64), (13, 32))
-MATMUL: tuple[Pair, Pair] = (((), ()), ((1,), (0,)))
 
 
 def source(index: int, shape: Shape, dtype: DType = dtypes.float32) -> Node:
