@@ -12,7 +12,7 @@ import numpy as np
 
 from weftrt import array
 from weftrt.cpu.callbacks import HostFunction, call_back
-from weftrt.cpu.instructions import Target, encode, encode_size, most_words
+from weftrt.cpu.instructions import Callee, encode, encode_size, most_words
 from weftrt.cpu.linker import Code, default
 from weftrt.cpu.memory_check.checker import Checker
 from weftrt.cpu.native.library import library
@@ -64,12 +64,12 @@ class Executable:
         self.kernels = kernels
         self._functions = functions
         self._kept: list[object] = []
-        targets = [Target(kernels[k.symbol].address, k.sites) for k in program.kernels]
-        self._checker = Checker(program, targets) if program.is_watched else None
+        callees = [Callee(kernels[k.symbol].address, k.sites) for k in program.kernels]
+        self._checker = Checker(program, callees) if program.is_watched else None
         self._steps: Sequence[Instruction] = program.steps
         if self._checker is not None:
-            self._steps, targets = self._checker.steps, self._checker.targets
-        self.table = self._program_table(targets)
+            self._steps, callees = self._checker.steps, self._checker.callees
+        self.table = self._program_table(callees)
         self.address = ctypes.addressof(self.table)
 
     def run(self, inputs: Sequence[Input]) -> tuple[array.Array, ...]:
@@ -132,7 +132,7 @@ class Executable:
         places = program.places or ("",) * len(needs)
         return [(size, place, error) for place, (size, error) in zip(places, needs, strict=True)]
 
-    def _program_table(self, kernels: Sequence[Target]) -> Any:
+    def _program_table(self, kernels: Sequence[Callee]) -> Any:
         program = self.program
         taken = {len(program.inputs) + output for output, _ in program.aliases}
         code = encode(self._steps, kernels, taken)

@@ -43,7 +43,7 @@ OPERATIONS: dict[type[Instruction], int] = {
 }
 
 
-class Target(NamedTuple):
+class Callee(NamedTuple):
     """What launches call: the address of a kernel, and how many sites it has."""
 
     address: int
@@ -51,7 +51,7 @@ class Target(NamedTuple):
 
 
 def encode(
-    steps: Sequence[Instruction], kernels: Sequence[Target], taken: Set[int] = frozenset()
+    steps: Sequence[Instruction], kernels: Sequence[Callee], taken: Set[int] = frozenset()
 ) -> list[int]:
     """The words of a program with these kernels. `taken` are the buffers that may lie in the memory
     of donated inputs: before one is written to, the executor is told."""
@@ -87,12 +87,12 @@ def _used(step: Instruction) -> tuple[int, ...]:
     return ()
 
 
-def most_words(steps: Sequence[Instruction], kernels: Sequence[Target]) -> int:
+def most_words(steps: Sequence[Instruction], kernels: Sequence[Callee]) -> int:
     """How many words a call of a kernel or C function passes on at most: buffers, sizes, status."""
     return max((_words(step, kernels) for step in steps), default=0)
 
 
-def _words(step: Instruction, kernels: Sequence[Target]) -> int:
+def _words(step: Instruction, kernels: Sequence[Callee]) -> int:
     match step:
         case Launch(kernel, buffers, sizes):
             return kernels[kernel].sites + len(buffers) + len(sizes)
@@ -101,7 +101,7 @@ def _words(step: Instruction, kernels: Sequence[Target]) -> int:
     return 0
 
 
-def _operands(number: int, step: Instruction, kernels: Sequence[Target]) -> tuple[int, ...]:
+def _operands(number: int, step: Instruction, kernels: Sequence[Callee]) -> tuple[int, ...]:
     """All operands but the targets."""
     match step:
         case Launch(kernel, buffers, sizes, site, elements):

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from weftrt.cpu.instructions import Target
+from weftrt.cpu.instructions import Callee
 from weftrt.cpu.memory_check.guarded import GUARD, PATTERNS, Block, Room, Rooms, Side
 from weftrt.cpu.memory_check.report import Zone, faults_reported
 from weftrt.errors import MemoryCheckError
@@ -72,13 +72,13 @@ Written: TypeAlias = dict[int, Writing]
 
 class Checker:
     """Stands in for the kernels of one program: `steps` are its instructions, and more that keep
-    account of what is written; `targets` are what they launch."""
+    account of what is written; `callees` are what they launch."""
 
-    def __init__(self, program: Program, kernels: Sequence[Target]) -> None:
+    def __init__(self, program: Program, kernels: Sequence[Callee]) -> None:
         self._found = threading.local()
         self._runs: dict[int, Written] = {}
         self._calls: list[Any] = []
-        self.targets: list[Target] = []
+        self.callees: list[Callee] = []
         self._inputs = len(program.inputs)
         steps: list[Instruction] = [self._account(lambda _: {})]
         places = []
@@ -127,7 +127,7 @@ class Checker:
         kernel = _Kernel(call)
         self._calls.append(kernel)
         address = ctypes.cast(kernel, ctypes.c_void_p).value or 0
-        self.targets.append(Target(address, max(sites, 1)))
+        self.callees.append(Callee(address, max(sites, 1)))
         return len(self._calls) - 1
 
     def _written(self, space: int) -> Written:
@@ -175,12 +175,12 @@ class _Watched:
     """Buffers that the program is given; the others are its own to write."""
 
     @staticmethod
-    def of(program: Program, launch: Launch, target: Target) -> _Watched:
+    def of(program: Program, launch: Launch, callee: Callee) -> _Watched:
         """What `launch` runs."""
         assert launch.use is not None
         symbol = program.kernels[launch.kernel].symbol
-        kernel, inputs = _Kernel(target.address), len(program.inputs)
-        return _Watched(symbol, launch.use, kernel, target.sites, launch.buffers, inputs)
+        kernel, inputs = _Kernel(callee.address), len(program.inputs)
+        return _Watched(symbol, launch.use, kernel, callee.sites, launch.buffers, inputs)
 
     def run(self, buffers: Any, sizes: Any, written: Written) -> Sequence[int]:
         """Run on copies, and copy the outputs back; the status of the kernel."""
