@@ -13,7 +13,7 @@ from weft.tree import Structure
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node, numbered
 from weftc.ir.types import TensorType
-from weftc.ops import TABLE
+from weftc.ops import build
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import TraceError
@@ -77,10 +77,7 @@ def trace_body(
     trace = BodyTrace(role if name == "<lambda>" else name, len(arguments), active(), captures)
     at = diagnostics.definition(function)
     with entered(trace):
-        inputs = [
-            TABLE["input"](index=index, name=a.name, dtype=a.type.dtype, shape=a.type.shape)
-            for index, a in enumerate(arguments)
-        ]
+        inputs = [build.argument(n, a.name, a.type) for n, a in enumerate(arguments)]
         given = pack([Tracer(node, trace, a.weak) for node, a in zip(inputs, arguments)])
         result = call_function(function, *given)
         found, structure = tree.flatten_with_paths(result)

@@ -38,7 +38,7 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.size_functions import substitute
 from weftc.ir.sizes import Dim, Size, lone_symbol
 from weftc.ir.types import TensorType
-from weftc.ops import TABLE
+from weftc.ops import build
 from weftrt.array import Array
 
 
@@ -189,8 +189,8 @@ def _trace(
 ) -> Traced:
     context = Trace(name, len(types))
     inputs = [
-        TABLE["input"](index=i, name=called, dtype=t.dtype, shape=t.shape)
-        for i, (called, t) in enumerate(zip(call.names, types, strict=True))
+        build.argument(number, *given)
+        for number, given in enumerate(zip(call.names, types, strict=True))
     ]
     with tracing(context, locate):
         tracers = [

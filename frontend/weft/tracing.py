@@ -16,7 +16,7 @@ from weftc.ir import location as locations
 from weftc.ir.node import Node
 from weftc.ir.sizes import Dim, Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
-from weftc.ops import TABLE
+from weftc.ops import TABLE, build
 from weftrt import dtypes
 from weftrt.array import Array
 from weftrt.cpu import callable as callables
@@ -82,9 +82,8 @@ class Trace:
             dtype = array_dtype(array, "a captured array")
             check_rank(array.ndim, "a captured array")
             index = self._arguments + len(self.captured)
-            found = TABLE["input"](
-                index=index, name=f"captured{len(self.captured)}", dtype=dtype, shape=array.shape
-            )
+            type_ = TensorType(dtype, tuple(array.shape))
+            found = build.argument(index, f"captured{len(self.captured)}", type_)
             self.captured.append(array)
             self._nodes[id(array)] = found
         return found
@@ -135,10 +134,8 @@ class BodyTrace(Trace):
         if found is None:
             position = self._captures.setdefault(outer, len(self._captures))
             name = outer["name"] if outer.op.name == "input" else f"captured{position}"
-            type_ = outer.type
-            found = self._inner[outer] = TABLE["input"](
-                index=self._arguments + position, name=name, dtype=type_.dtype, shape=type_.shape
-            )
+            found = build.argument(self._arguments + position, name, outer.type)
+            self._inner[outer] = found
         return found
 
 

@@ -20,6 +20,11 @@ def call(name: str, *inputs: Node, **attrs: Any) -> Node:
     return TABLE[name](*inputs, **attrs)
 
 
+def argument(index: int, name: str, type_: TensorType) -> Node:
+    """The array that is input number `index` of a graph."""
+    return TABLE["input"](index=index, name=name, dtype=type_.dtype, shape=type_.shape)
+
+
 def constant(value: bool | int | float, dtype: DType) -> Node:
     """A 0-d constant."""
     return call("constant", value=value, dtype=dtype)

@@ -15,7 +15,7 @@ from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftc.ops import build, check
 from weftc.ops.pointwise import add, lt, neg
-from weftc.ops.source import constant, input
+from weftc.ops.source import constant
 from weftc.ops.structure import project
 from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
@@ -97,7 +97,7 @@ def _gradient(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Grap
     `wanted`; zeros where no gradient comes."""
     outputs = [graph.outputs[number] for number in given]
     cotangents = [
-        input(index=place, name="cotangent", dtype=o.type.dtype, shape=o.type.shape)
+        build.argument(place, "cotangent", o.type)
         for place, o in enumerate(outputs, len(graph.inputs))
     ]
     inputs = [graph.inputs[place] for place in wanted]
@@ -130,8 +130,7 @@ def _check_effects(what: str, nodes: Iterable[Node]) -> None:
 
 
 def _inputs(*types: TensorType) -> tuple[Any, ...]:
-    named = enumerate(types)
-    return tuple(input(index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in named)
+    return tuple(build.argument(i, f"x{i}", type_) for i, type_ in enumerate(types))
 
 
 _VECTOR = TensorType(dtypes.float64, (3,))

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Shape
 from weftc.ir.types import TensorType, ValueType
+from weftc.ops.build import argument
 from weftc.ops.control import branch, fori, while_
 from weftc.ops.movement import broadcast
 from weftc.ops.source import constant, input
@@ -27,7 +28,7 @@ def graph(name: str, body: Body, *types: ValueType) -> Graph:
 
 def _input(number: int, type_: ValueType) -> Node:
     if isinstance(type_, TensorType):
-        return input(index=number, name=f"x{number}", dtype=type_.dtype, shape=type_.shape)
+        return argument(number, f"x{number}", type_)
     return input(index=number, name=f"x{number}", dtype=None, shape=None)
 
 
