@@ -17,7 +17,7 @@ CHEAP: Final = 6
 CHEAP_PER_ELEMENT: Final = 3
 """The same for a value that would be computed for every element it is broadcast to."""
 CHEAP_SCALAR: Final = 64
-"""The same for a single element, computed once per kernel."""
+"""The same for a single element, computed once per kernel, in all but one of these."""
 ENDLESS: Final = 1 << 30
 
 
@@ -98,7 +98,7 @@ class Recompute:
             return True
         cost = self._cost[node]
         if node.type.size == 1:
-            return cost > CHEAP_SCALAR
+            return cost * max(1, self._places(node) - 1) > CHEAP_SCALAR
         if any(self._expands(node, use) for use in uses):
             return cost > CHEAP_PER_ELEMENT
         return cost * (self._places(node) - 1) > CHEAP

@@ -201,6 +201,19 @@ def test_a_cheap_value_is_not_written() -> None:
     assert all(mask not in k.outputs for k in plan.kernels)
 
 
+def test_a_single_element_that_takes_work_is_computed_once_for_many_kernels() -> None:
+    def powers(readers: int) -> list[int]:
+        inputs = Inputs()
+        rate = op("pow", inputs(), inputs())
+        products = (matmul(inputs(8, 8), inputs(8, 8)) for _ in range(readers))
+        scaled = [op("mul", product, build.expand(rate, (8, 8), ())) for product in products]
+        plan = plan_of(inputs, *scaled)
+        return [sum(node.op.name == "pow" for node in kernel.nodes) for kernel in plan.kernels]
+
+    assert powers(2) == [1, 1]
+    assert sorted(powers(4)) == [0, 0, 0, 0, 1]
+
+
 def test_a_kept_axis_of_size_one_is_written_by_its_reduction() -> None:
     inputs = Inputs()
     total = op("sum", inputs(16, 12), axes=(1,))
