@@ -161,7 +161,7 @@ class _Called:
     def _checked(self, result: Any) -> list[Host]:
         found, structure = tree.flatten(result)
         if structure != self.results:
-            where, wanted, other = tree.difference(self.results, structure)
+            where, wanted, other = tree.difference(self.results, structure, "an array")
             place = diagnostics.at_path(where)
             raise self._wrong(UsageError, f"{other}{place}, but result_types says {wanted}")
         return [self._array(t, leaf) for t, leaf in zip(self.types, found, strict=True)]

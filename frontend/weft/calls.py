@@ -259,7 +259,7 @@ class Reader:
     def _not_a_leaf(self, name: str, leaf: Any) -> Exception:
         problem = f"{self._what(name)} is {diagnostics.kind_of(leaf)}, "
         if isinstance(leaf, Tracer):
-            problem += "of a trace that has ended; return it from the function instead"
+            problem += "and its trace has ended; return it from the function instead"
         elif self._freeze:
             problem += "not an array or a number"
         elif isinstance(leaf, _STATIC_KINDS) or callable(leaf):

@@ -151,7 +151,7 @@ def _scalar(name: str, what: str, value: Any) -> Tracer:
 def _bound(what: str, value: Any) -> Tracer:
     found = _scalar("fori_loop", what, value)
     if not found.dtype.is_integer:
-        problem = f"fori_loop: {what} is {_type(found)}, not an integer"
+        problem = f"fori_loop: {what} is {_text(found)}, not an integer"
         raise diagnostics.located(DTypeError, problem)
     return found
 

@@ -71,6 +71,15 @@ def called() -> str | None:
     return None
 
 
+def builtin() -> str | None:
+    """The name of what the user's line is calling, where it has no module: "range"."""
+    at = user_location()
+    match _expression(at):
+        case ast.Call(func=ast.Name(id=name)) if "CALL" in _operation(at):
+            return name
+    return None
+
+
 def indexed() -> str | None:
     """How to read what the user's line reads by an index from an Array: "wf.asarray(x)[i + 1]"."""
     at = user_location()
@@ -83,7 +92,12 @@ def indexed() -> str | None:
 
 def _stores(at: Location | None) -> bool:
     """Whether a place is an assignment to an element, which is written as the element is."""
-    return at is not None and dis.opname[at.code.co_code[at.instruction]] == "STORE_SUBSCR"
+    return _operation(at) == "STORE_SUBSCR"
+
+
+def _operation(at: Location | None) -> str:
+    """The instruction at a place: a call is one of several."""
+    return dis.opname[at.code.co_code[at.instruction]] if at is not None else ""
 
 
 def _expression(at: Location | None) -> ast.expr | None:

@@ -34,8 +34,10 @@ _FUNCTIONS = {
     "fix": "trunc",
     "flatten": "reshape",
     "from_numpy": "asarray",
+    "gather": "take",
     "ge": "greater_equal",
     "gt": "greater",
+    "hstack": "concat",
     "identity": "eye",
     "inner": "vecdot",
     "invert": "bitwise_invert",
@@ -59,7 +61,6 @@ _FUNCTIONS = {
     "right_shift": "bitwise_right_shift",
     "sub": "subtract",
     "swapaxes": "permute_dims",
-    "take_along_axis": "take",
     "tensor": "asarray",
     "tile": "broadcast_to",
     "topk": "top_k",
@@ -67,9 +68,25 @@ _FUNCTIONS = {
     "unsqueeze": "expand_dims",
     "value_and_gradient": "value_and_grad",
     "view": "reshape",
+    "vstack": "concat",
     **{name: f"nn.{name}" for name in ("relu", "silu", "gelu", "softmax", "log_softmax")},
     **{name: f"nn.{name}" for name in ("layer_norm", "cross_entropy")},
 }
+_IDIOMS = {
+    "allclose": ("allclose(x, y)", "wf.all(wf.abs(x - y) <= 1e-8 + 1e-5 * wf.abs(y))"),
+    "count_nonzero": ("count_nonzero(x)", "wf.sum(x != 0)"),
+    "diagonal": ("diagonal(x)", "x[wf.arange(x.shape[0]), wf.arange(x.shape[0])]"),
+    "diff": ("diff(x)", "x[..., 1:] - x[..., :-1]"),
+    "hypot": ("hypot(x, y)", "wf.sqrt(x * x + y * y)"),
+    "isclose": ("isclose(x, y)", "wf.abs(x - y) <= 1e-8 + 1e-5 * wf.abs(y)"),
+    "norm": ("linalg.norm(x)", "wf.sqrt(wf.sum(x * x))"),
+    "random": ("random.random(n)", "np.random.default_rng().random(n), and pass it as an argument"),
+    "roll": ("roll(x, n, axis=0)", "wf.concat([x[-n:], x[:-n]])"),
+    "take_along_axis": ("take_along_axis(x, i, axis=1)", "x[wf.arange(x.shape[0])[:, None], i]"),
+    "tril": ("tril(x)", "wf.where(wf.arange(x.shape[0])[:, None] >= wf.arange(x.shape[1]), x, 0)"),
+    "triu": ("triu(x)", "wf.where(wf.arange(x.shape[0])[:, None] <= wf.arange(x.shape[1]), x, 0)"),
+}
+"""What to write for calls of NumPy's that have no function here."""
 _KEYWORDS = {
     "a_max": "max",
     "a_min": "min",
@@ -94,7 +111,10 @@ _UNEXPECTED = re.compile(r"(?:.*\.)?(\w+)\(\) got an unexpected keyword argument
 
 
 def function_hint(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean wf.concat?", or nothing."""
+    """ "; did you mean wf.concat?", "; for diff(x) write x[..., 1:] - x[..., :-1]", or nothing."""
+    if name in _IDIOMS:
+        call, instead = _IDIOMS[name]
+        return f"; for {call} write {instead}"
     meant = _FUNCTIONS.get(name) or next(iter(difflib.get_close_matches(name, known, 1, 0.75)), "")
     return f"; did you mean wf.{meant}?" if meant else ""
 

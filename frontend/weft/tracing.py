@@ -243,10 +243,10 @@ class Tracer(TracerMethods):
 
     def _elsewhere(self) -> Node:
         if not self._trace.is_open:
-            made = f", made at {self._node.location}" if self._node.location else ""
+            made = f", made at {self._node.location}," if self._node.location else ""
             raise diagnostics.located(
                 TraceError,
-                f"a traced value{made}, is used after the trace of {self._trace.name} has ended; "
+                f"a traced value{made} is used after the trace of {self._trace.name} has ended; "
                 "return it from the function instead of storing it",
             )
         return active().node_of(self)
@@ -290,11 +290,8 @@ class Tracer(TracerMethods):
         return f"<traced {'weak ' if self.weak else ''}{self._node.type}>"
 
     def __bool__(self) -> bool:
-        _needs_value(
-            self,
-            "a branch on",
-            "wf.cond for a choice of code, wf.where(condition, x, y) for one of elements",
-        )
+        choice = "wf.cond for a choice of code, wf.where(condition, x, y) for one of elements"
+        _needs_value(self, "a branch on", _OF_PYTHON.get(diagnostics.builtin(), choice))
 
     def __int__(self) -> int:
         _needs_value(self, "int() of", _counterpart() or "x.astype(wf.int64), or shapes")
@@ -306,6 +303,8 @@ class Tracer(TracerMethods):
         instead = "shapes, or name the argument in wf.jit(..., static_argnames=...)"
         if isinstance(self._trace, BodyTrace):  # a counter, or state of a loop
             instead = "wf.take(x, i + wf.arange(count)) for a part of x, or a loop of Python"
+        if diagnostics.builtin() == "range":
+            instead = "wf.fori_loop, or name the argument in wf.jit(..., static_argnames=...)"
         _needs_value(self, "a Python integer from", instead)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
@@ -364,6 +363,15 @@ def _needs_value(
         f"use {instead}",
     )
 
+
+_OF_PYTHON: dict[str | None, str] = {
+    "all": "wf.all",
+    "any": "wf.any",
+    "max": "wf.maximum(x, y), or wf.max(x) of one array",
+    "min": "wf.minimum(x, y), or wf.min(x) of one array",
+    "sorted": "wf.sort",
+}
+"""What to use in place of functions of Python's that branch."""
 
 Tracer.__name__ = "traced value"  # as Python's own messages call it
 

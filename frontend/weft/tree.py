@@ -278,12 +278,14 @@ def _matching(expected: Structure, tree: Any, position: int) -> list[Any]:
     return found
 
 
-def difference(left: Structure, right: Structure) -> tuple[str, str, str]:
-    """Where two unequal structures first differ: (path, text of the left, text of the right)."""
+def difference(left: Structure, right: Structure, leaf: str = "a leaf") -> tuple[str, str, str]:
+    """Where two unequal structures first differ: (path, text of the left, text of the right). What
+    stands alone is called `leaf`."""
     if left.kind is right.kind and equal(left.keys, right.keys):
         for key, a, b in zip(left.keys, left.children, right.children, strict=True):
             if a != b:
-                path, first, other = difference(a, b)
+                path, first, other = difference(a, b, leaf)
                 assert left.kind is not None
                 return _step(left.kind, key) + path, first, other
-    return "", str(left), str(right)
+    first, other = (leaf if s == LEAF else str(s) for s in (left, right))
+    return "", first, other

@@ -103,12 +103,17 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
     "a float as bound": (
         lambda x: fori_loop(0, 2.5, lambda i, s: s, x),
         DTypeError,
-        r"fori_loop: upper is float64\[\], not an integer",
+        "fori_loop: upper is a Python float, not an integer",
     ),
     "a vector as bound": (
         lambda x: fori_loop(x, 2, lambda i, s: s, x),
         ShapeError,
         r"fori_loop: lower is float32\[4\], not a scalar",
+    ),
+    "a loop of Python's over a traced count": (
+        lambda x: fori_loop(0, 3, lambda i, s: s + len(range(i)), x),
+        TraceError,
+        "use wf.fori_loop",
     ),
     "a branch of Python's in a body": (
         lambda x: fori_loop(0, 3, lambda i, s: s if i > 1 else -s, x),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from math import exp
 from typing import Any
@@ -21,11 +22,28 @@ X = np.arange(6, dtype="f4").reshape(2, 3)
     ("name", "meant"),
     [("concatenate", "concat"), ("power", "pow"), ("arcsin", "asin"), ("softmax", "nn.softmax"),
      ("unsqueeze", "expand_dims"), ("ravel", "reshape"), ("reshpe", "reshape"),
-     ("value_and_gard", "value_and_grad")],
+     ("value_and_gard", "value_and_grad"), ("gather", "take"), ("hstack", "concat")],
 )  # fmt: skip
 def test_names_of_functions(name: str, meant: str) -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean wf\.{meant}\?"):
         getattr(wf, name)
+
+
+@pytest.mark.parametrize("name", sorted({*names._IDIOMS} - {"random"}))
+def test_what_is_written_instead_of_names_that_are_missing(name: str) -> None:
+    call, instead = names._IDIOMS[name]
+    with pytest.raises(AttributeError, match=rf"'{name}'; for {re.escape(call)} write .*"):
+        getattr(wf, name)
+    x = np.arange(12.0, dtype="f4").reshape(3, 4) - 2
+    x = x[:, :3] if name == "diagonal" else x
+    given = {"y": np.float32(0.5) * x, "n": 1, "i": np.array([[1], [0], [2]])}
+    compiled = wf.jit(lambda x: eval(instead, {"wf": wf, "x": x, **given}))
+    for n in (1, 1, -2):
+        given["n"] = n
+        wanted = eval(f"np.{call}", {"np": np, "x": x, **given})
+        found = eval(instead, {"wf": wf, "x": wf.asarray(x), **given})
+        np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(compiled(x)), wanted, rtol=1e-6)
 
 
 def test_names_that_resemble_nothing() -> None:

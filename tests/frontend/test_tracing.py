@@ -26,7 +26,11 @@ VALUE_DEPENDENT: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda x: int(x.sum()), r"int\(x\.sum\(\)\)", "astype"),
     (lambda x: float(x.sum()), r"float\(x\.sum\(\)\)", "astype"),
     (lambda x: x.sum().item(), r"x\.sum\(\)\.item\(\)", "item"),
-    (lambda x: list(range(x.sum())), r"range\(x\.sum\(\)\)", "static_argnames"),
+    (lambda x: 1 if wf.any(x > 0) else 2, r"wf\.any\(x > 0\)", r"use wf\.cond"),
+    (lambda x: any(x[0] > 0), r"any\(x\[0\] > 0\)", r"use wf\.any$"),
+    (lambda x: max(x[0, 0], x[0, 1]), r"max\(x\[0, 0\], x\[0, 1\]\)", r"use wf\.maximum\(x, y\)"),
+    (lambda x: sorted(x[0]), r"sorted\(x\[0\]\)", r"use wf\.sort$"),
+    (lambda x: list(range(x.sum())), r"range\(x\.sum\(\)\)", "use wf.fori_loop.*static_argnames"),
     (lambda x: np.asarray(x), r"np\.asarray\(x\)", "a NumPy array of a traced value"),
     (lambda x: np.exp(x), r"np\.exp\(x\)", r"use wf\.exp"),
     (lambda x: X[:, wf.argmax(x)], r"X\[:", r"use wf\.asarray\(X\)\[:, wf\.argmax\(x\)\]"),
@@ -63,6 +67,15 @@ def test_leaked_tracer_names_both_places() -> None:
         TraceError, match=r"kept\[0\] \+ y[\s\S]*made at .*x \* 2[\s\S]*(leaks|function)"
     ):
         run(lambda y: kept[0] + y, X)
+
+
+def test_leaked_argument() -> None:
+    kept: list[Any] = []
+    wf.jit(lambda x: kept.append(x))(X)
+    with pytest.raises(TraceError, match="a traced value is used after the trace of <lambda>"):
+        wf.jit(lambda y: kept[0] + y)(X)
+    with pytest.raises(TraceError, match="is a traced value, and its trace has ended; return it"):
+        kept[0] + 1
 
 
 WRONG: list[tuple[Callable[[Any, Any], Any], type[Exception], str]] = [
