@@ -76,7 +76,7 @@ def test_registered_with_functions() -> None:
 
 
 def test_mismatch_says_where() -> None:
-    with pytest.raises(UsageError, match=r"trees differ at \['a'\]\[1\]: the first has \*"):
+    with pytest.raises(UsageError, match=r"trees differ at \['a'\]\[1\]: the first has a leaf"):
         tree.map(lambda x, y: x, {"a": [1, 2]}, {"a": [1, (2,)]})
     with pytest.raises(UsageError, match="has 2 leaves, but got 1"):
         tree.structure((1, 2)).unflatten([1])
