@@ -33,6 +33,7 @@ from tests.fuzz.rules.movement import (
     pad,
     reshape,
     roll,
+    size,
     stack,
     tile,
     transpose,
@@ -208,7 +209,7 @@ COMMON: tuple[Rule, ...] = (
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
     *(sorting, sorting, rows_in_order),
-    *(branch, branch, loop, check),
+    *(branch, branch, loop, check, size),
 )
 ALL: tuple[Rule, ...] = (
     *COMMON,

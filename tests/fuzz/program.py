@@ -290,6 +290,10 @@ _CHECKED = [
 ]
 
 
+def _size(instruction: Instruction, operands: list[str]) -> str:
+    return f"{operands[0]}.shape[{instruction.options['axis']}]"
+
+
 def _checked(instruction: Instruction, operands: list[str]) -> str:
     return f"checked({operands[0]}, {instruction.options['bound']!r})"
 
@@ -307,6 +311,7 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
     "index": _index,
     "top_k": _top_k,
     "checked": _checked,
+    "size": _size,
     "literal_power": _power,
     "one_hot": _positional("num_classes"),
     "astype": _positional("dtype"),

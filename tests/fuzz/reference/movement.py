@@ -96,6 +96,11 @@ def astype(x: Bounded, dtype: str) -> Bounded:
     return cast(x, dtype)
 
 
+def size(x: Bounded, axis: int) -> Bounded:
+    """x.shape[axis], a number of Python's."""
+    return exactly(x.shape[axis], "int64", weak=True)
+
+
 def index(x: Bounded, *arrays: Bounded, key: tuple[Any, ...]) -> Bounded:
     """x[key]; `key` holds Place(n) for the n-th of `arrays`."""
     items = tuple(arrays[k.number].value if isinstance(k, Place) else k for k in key)

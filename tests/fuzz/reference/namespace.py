@@ -78,7 +78,7 @@ REDUCTIONS = (
 ROWWISE = ("softmax", "log_softmax", "layer_norm")
 MOVEMENT = (
     "reshape", "transpose", "permute_dims", "matrix_transpose", "broadcast_to", "expand_dims",
-    "squeeze", "flip", "concat", "stack", "pad", "astype", "index", "take", "one_hot",
+    "squeeze", "flip", "concat", "stack", "pad", "astype", "index", "take", "one_hot", "size",
 )  # fmt: skip
 PRODUCTS = ("matmul", "outer", "tensordot", "vecdot", "einsum")
 SORTING = ("sort", "argsort", "top_k")

@@ -218,3 +218,9 @@ def tile(d: Drawer) -> None:
     first = max(place - 1, 0) if place == len(shape) or d.chance(0.5) else place
     merged = (*wide[:first], wide[first] * wide[first + 1], *wide[first + 2 :])
     d.emit("reshape", new, shape=merged)
+
+
+def size(d: Drawer) -> None:
+    """x.shape[axis], which is a symbol in a program for any size."""
+    value = required(d.pick(lambda v: v.ndim >= 1))
+    d.emit("size", value, axis=d.rng.randrange(d.values[value].ndim))
