@@ -235,7 +235,10 @@ class Reader:
                 if not self._freeze
                 else (f"{self._name}: {name}")
             )
-            problem = f"{what} must be hashable, not {diagnostics.kind_of(value)}"
+            asked = "must be hashable"
+            if self._freeze and isinstance(value, (Array, np.ndarray)):
+                asked = "is a constant of the program"
+            problem = f"{what} {asked}, not {diagnostics.kind_of(value)}"
             raise diagnostics.located(UsageError, problem) from None
         return Structure(Static, (), (), Static(frozen, self._freeze))
 

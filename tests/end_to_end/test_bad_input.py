@@ -352,6 +352,8 @@ DECORATIONS: list[tuple[Function, str]] = [
     (lambda: wf.jit(lambda x: x, static_argnames="x")([1]), "must be hashable, not a list"),
     (lambda: wf.jit(lambda x: x, static_argnames="x")(X), "must be hashable, not a ndarray"),
     (lambda: wf.grad(3), "grad takes a function, not 3"),
+    (lambda: wf.concat(X, X), "concat: axis is a constant of the program, not a ndarray"),
+    (lambda: wf.top_k(X, wf.ones(())), "top_k: k is a constant of the program, not an Array"),
     (lambda: wf.grad(abs, argnums="x"), "a tuple of them, not 'x'"),
     (lambda: wf.grad(abs, argnums=3)(X), "argument 3, but 1 were passed by position"),
     (lambda: wf.grad(lambda *, x: x.sum())(x=X), "argument 0, but 0 were passed by position"),

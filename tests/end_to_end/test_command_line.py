@@ -232,10 +232,15 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("dump", "--help") == 0 and "FILE.py:FUNC" in capsys.readouterr().out
 
 
+def test_python_m_weft() -> None:
+    command = [sys.executable, "-m", "weft", "explain", "nofile.py:f"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == "weft explain: there is no file nofile.py\n"
+
+
 def test_a_reader_that_stops(folder: Path) -> None:
-    command = f"{sys.executable} -m weft.cli dump {LAYER} --args '{TYPES}' --stage llvm | head -1"
-    code = "import sys; from weft.cli import main; sys.exit(main())"
-    command = command.replace("-m weft.cli", f"-c '{code}'")
+    command = f"{sys.executable} -m weft dump {LAYER} --args '{TYPES}' --stage llvm | head -1"
     environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
