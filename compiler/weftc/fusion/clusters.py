@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Final
 
 from weftc.fusion.groups import Group, Groups
@@ -95,7 +96,7 @@ def _merge(drafts: list[_Draft], place: dict[Node, int]) -> list[_Draft]:
     the other. All parameter updates of an optimizer step have height 0."""
     readers = _readers(drafts)
     heights: dict[int, int] = {}
-    for number in _postorder(readers):
+    for number in TopologicalSorter(dict(enumerate(readers))).static_order():
         heights[number] = 1 + max((heights[r] for r in readers[number]), default=-1)
     merged: list[_Draft] = []
     rows: dict[int, list[_Draft]] = {}
@@ -125,20 +126,6 @@ def _joined(row: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:
         )
         for some in result
     ]
-
-
-def _postorder(readers: Sequence[set[int]]) -> list[int]:
-    """Numbers with all their readers before them."""
-    done: dict[int, None] = {}
-    for root in range(len(readers)):
-        stack = [root]
-        while stack:
-            missing = [r for r in readers[stack[-1]] if r not in done]
-            if missing:
-                stack += missing
-            else:
-                done[stack.pop()] = None
-    return list(done)
 
 
 def _sorted(drafts: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:

@@ -261,7 +261,7 @@ class Groups:
         for other in others:
             mine = [view for view in reads if self.of.get(view.base) is other]
             between = group.before
-            for third in self._candidates(reads):
+            for third in {self.of[view.base] for view in reads if view.base in self.of}:
                 between |= 0 if third is group or third is other else third.before
             if between & other.bit or other.before & group.bit:
                 continue

@@ -238,6 +238,15 @@ def test_a_reshape_of_a_pointwise_value_is_free() -> None:
     assert kinds(plan_of(inputs, op("neg", y))) == ["pointwise"]
 
 
+def test_kernels_merge_only_where_no_region_runs_in_between() -> None:
+    inputs = Inputs()
+    x, y, z = inputs(5), inputs(5), inputs(5)
+    difference = op("sub", x, y)
+    chosen = op("sort", op("lt", difference, y), descending=False)
+    plan = plan_of(inputs, op("where", chosen, difference, op("neg", z)), difference)
+    assert [type(step).__name__ for step in plan.steps] == ["Kernel", "Region", "Kernel"]
+
+
 def test_deep_graphs_need_no_recursion() -> None:
     inputs = Inputs()
     x = inputs(10)
