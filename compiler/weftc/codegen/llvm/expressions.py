@@ -30,14 +30,13 @@ from weftrt.errors import CompileError
 
 
 def children(expr: Expr, out: FunctionWriter) -> tuple[Expr, ...]:
-    """What must be computed before `expr`. A contiguous access needs only its first index, and a
-    scaling by an integral float no integer."""
+    """What must be computed before `expr`. An address says itself what it needs of an index, and a
+    scaling by an integral float needs no integer."""
     if isinstance(expr, Op):
         float_exponent = scale_exponent(expr, out) if expr.op is Scalar.LDEXP else None
         return expr.args if float_exponent is None else (expr.args[0], float_exponent)
     if isinstance(expr, Load):
-        index = expr.index.base if _descends(expr.index) else first_index(expr.index)
-        return (index,) if expr.mask is None else (index, expr.mask)
+        return () if expr.mask is None else (expr.mask,)
     if isinstance(expr, Ramp):
         return (expr.base,)
     if isinstance(expr, (Splat, Tree)):
