@@ -48,7 +48,7 @@ def fold(expr: Expr, args: Sequence[Node]) -> Node | Const | None:
             return _select(args)
         if expr.type.dtype.is_float or len(args) != 2:
             return None
-        return _constants(expr, args) or _neutral(expr, args)
+        return _constants(expr, args) or _cancelled(expr, args) or _neutral(expr, args)
     if isinstance(expr, Splat):
         value = args[0].template
         return Const(value.value, expr.type) if isinstance(value, Const) else None
@@ -75,6 +75,21 @@ def _constants(expr: Op, args: Sequence[Node]) -> Const | None:
     if expr.op in _INTEGER:
         value = _INTEGER[expr.op](int(a.value), int(b.value))
         return Const((value + (1 << 63)) % (1 << 64) - (1 << 63), INDEX)
+    return None
+
+
+def _cancelled(expr: Op, args: Sequence[Node]) -> Node | Const | None:
+    """x + c - x of indices, and how an index compares with itself: a range of a known length needs
+    no tail."""
+    a, b = args
+    if b.template.type != INDEX:
+        return None
+    if a is b and expr.op in _COMPARISON:
+        return Const(_COMPARISON[expr.op](0, 0), BOOL)
+    total = a.template
+    if expr.op is Scalar.SUB and isinstance(total, Op) and total.op is Scalar.ADD:
+        assert a.operands is not None
+        return a.operands[1] if a.operands[0] is b else None
     return None
 
 

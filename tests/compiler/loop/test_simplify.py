@@ -135,6 +135,18 @@ def test_integers_fold_and_wrap() -> None:
     assert body(b) == f"  store y[0] = {-(1 << 63)}\n  store y[1] = y[0]\n"
 
 
+def test_a_range_of_known_length_has_no_rest() -> None:
+    b, _x, y, n = start()
+    begin = ir.mul(n, const(64))
+    end = ir.add(begin, const(64))
+    length = ir.apply(Scalar.SUB, end, begin)
+    middle = ir.add(begin, length)
+    with b.if_(ir.apply(Scalar.LT, middle, end)):
+        b.store(y, middle, ONE)
+    b.store(y, length, ONE)
+    assert body(b) == "  store y[64] = 1.0:f32\n"
+
+
 def test_floats_do_not_fold() -> None:
     b, x, y, _n = start()
     b.store(y, 0, ir.apply(Scalar.MUL, load(x, 0), const(0.0, F32)))
