@@ -20,6 +20,7 @@ from weftc.loop.simplify import simplify
 from weftc.loop.widen import widen
 from weftc.ops import TABLE
 from weftc.schedule import lower
+from weftc.schedule.cuda.bind import bind
 from weftrt.target import Target
 
 TARGET = Target("x86_64-unknown-linux-gnu", ("avx2", "fma"), 256)
@@ -33,6 +34,12 @@ def widened(function: LoopFunction) -> LoopFunction:
 
 def written(function: LoopFunction) -> LoopFunction:
     return function
+
+
+def bound(function: LoopFunction) -> LoopFunction:
+    """For blocks and threads; as it is, if it has no CUDA schedule."""
+    found = bind(function)
+    return found if isinstance(found, LoopFunction) else function
 
 
 def run_kernels(graph: Graph, arrays: list[Any], sizes: Sizes, stage: Stage) -> list[Any]:
@@ -66,7 +73,7 @@ def small_cases(op: OpDef) -> list[Case]:
     return [c for c in op_cases(op) if sum(array.size for array in c.arrays) <= 1500]
 
 
-@pytest.mark.parametrize("stage", [written, widened])
+@pytest.mark.parametrize("stage", [written, widened, bound])
 @pytest.mark.parametrize("op", ON_ARRAYS, ids=lambda op: op.name)
 def test_kernels_give_the_bits_of_the_reference(op: OpDef, stage: Stage) -> None:
     for case in small_cases(op):

@@ -78,8 +78,7 @@ class Module:
     """CUDA C compiled for the CPU."""
 
     def __init__(self, text: str, functions: Sequence[LoopFunction], folder: Path) -> None:
-        names = re.findall(r"__launch_bounds__\(256\)\s+(\w+)\(", text)
-        self._phases = {f.name: [n for n in names if _belongs(n, f.name)] for f in functions}
+        self._phases = phases(text, functions)
         wrappers = [_wrapper(n, f) for f in functions for n in self._phases[f.name]]
         source = folder / "module.cpp"
         source.write_text("\n".join([_SHIM, text, *wrappers]))
@@ -108,6 +107,12 @@ class Module:
         for name in self._phases[function.name]:
             self._library[f"run_{name}"](buffers, extents, status, blocks)
         return first_report(status)
+
+
+def phases(text: str, functions: Sequence[LoopFunction]) -> dict[str, list[str]]:
+    """The names of the launches of each function, in order."""
+    names = re.findall(r"__launch_bounds__\(256\)\s+(\w+)\(", text)
+    return {f.name: [n for n in names if _belongs(n, f.name)] for f in functions}
 
 
 def _belongs(name: str, function: str) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
-from tests.compiler.codegen.cuda_host import Array, Module, compiler
+from tests.compiler.codegen import cuda_device, cuda_host
+from tests.compiler.codegen.cuda_host import Array
 from tests.compiler.schedule.kernels import TARGET, Inputs, draw, value
 from tests.compiler.schedule.networks import (
     adam,
@@ -97,6 +98,11 @@ def _long(x: Inputs) -> tuple[Node, ...]:
     return op("sum", row, axes=(0,)), op("sum", columns, axes=(0,)), centered
 
 
+def _several(x: Inputs) -> tuple[Node, ...]:
+    """Loops over sizes that have nothing to do with each other, in one kernel."""
+    return op("exp", x(N)), op("neg", x(M)), op("sum", op("exp", x(N, M)), axes=(0,))
+
+
 def _remainder(x: Inputs) -> tuple[Node, ...]:
     a, b = x(N, M), x(N, M)
     return op("remainder", a, b), op("floor_divide", a, b)
@@ -122,7 +128,8 @@ def _scatter(x: Inputs) -> Node:
 CASES = (
     Case("pointwise", _pointwise),
     Case("integers", _integers),
-    Case("adam", lambda x: adam(x(300), x(300), x(300), x(300), x())),
+    Case("adam", lambda x: adam(x(600), x(600), x(600), x(600), x())),
+    Case("several", _several),
     Case("column_sum", _column_sum),
     Case("whole", _whole),
     Case("long", _long),
@@ -236,19 +243,81 @@ def test_golden(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"cuda/{name}.cu", emit(chosen))
 
 
-def test_the_text_runs_on_threads(tmp_path: Path) -> None:
-    """CUDA C compiled by a C++ compiler, with 256 threads that meet at barriers."""
-    if compiler() is None:
+Machine = type[cuda_host.Module] | type[cuda_device.Module]
+
+
+@pytest.fixture(params=["threads", "gpu"])
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """What runs CUDA C: a thread of this machine for each of CUDA's, or a GPU."""
+    if request.param == "gpu":
+        reason = cuda_device.missing()
+        if reason is not None:
+            pytest.skip(reason)
+        return cuda_device.Module
+    if cuda_host.compiler() is None:
         pytest.skip("no C++ compiler")
+    return cuda_host.Module
+
+
+def scratch(low: Lowered) -> list[Array]:
+    return [np.zeros(value(size, SIZES), np.uint8) for size in low.scratch]
+
+
+def test_the_text_runs(machine: Machine, tmp_path: Path) -> None:
+    """As compiled code, for other numbers of blocks too."""
     functions = [function for _, function in bound()]
-    module = Module(emit(functions), functions, tmp_path)
-    for low, function in bound():
-        expected, found = arrays_of(low), arrays_of(low)
-        status = interpret(low.function, expected, extents(low))
-        scratch = [np.zeros(value(size, SIZES), np.uint8) for size in low.scratch]
-        assert module.run(function, [*found, *scratch], extents(low), blocks=3) == status
-        for wanted, got in zip(expected, found, strict=True):
-            assert_same_bits(got, wanted)
+    module = machine(emit(functions), functions, tmp_path)
+    for blocks in (3,) if machine is cuda_host.Module else (1, 3, 264):
+        for low, function in bound():
+            expected, found = arrays_of(low), arrays_of(low)
+            status = interpret(low.function, expected, extents(low))
+            arrays = [*found, *scratch(low)]
+            assert module.run(function, arrays, extents(low), blocks=blocks) == status
+            for wanted, got in zip(expected, found, strict=True):
+                assert_same_bits(got, wanted)
+
+
+@pytest.mark.parametrize("name", ["take", "scatter"])
+def test_the_first_index_out_of_bounds_is_reported(
+    machine: Machine, name: str, tmp_path: Path
+) -> None:
+    ((low, function),) = ((low, f) for low, f in bound() if f.name == f"{name}_0")
+    arrays = arrays_of(low)
+    (indices,) = (a for a in arrays if a.dtype == np.int64)
+    indices[[2, 4]] = 1 << 40, -99
+    module = machine(emit([function]), [function], tmp_path)
+    status = interpret(low.function, [a.copy() for a in arrays], extents(low))
+    assert status is not None
+    assert module.run(function, [*arrays, *scratch(low)], extents(low), blocks=3) == status
+
+
+def launches(name: str) -> list[For]:
+    """The loops over blocks of a kernel."""
+    (function,) = (f for _, f in bound() if f.name == name)
+    return [s for s in function.body if isinstance(s, For)]
+
+
+def is_one_block(loop: For) -> bool:
+    return isinstance(loop.stop, Const) and loop.stop.value == 1
+
+
+def test_a_value_that_all_blocks_read_keeps_them_apart() -> None:
+    """Adam reads its rate before its loop."""
+    (loop,) = launches("adam_0")
+    assert not is_one_block(loop)
+
+
+def test_the_parts_of_a_long_sum_are_launched_before_their_sum() -> None:
+    """Each in a block of its own, and one block adds up what they wrote."""
+    assert [is_one_block(loop) for loop in launches("whole_1")] == [False, True]
+
+
+def test_what_nobody_reads_is_not_written() -> None:
+    """Each launch has those of the sizes of a kernel that it needs."""
+    (function,) = (f for _, f in bound() if f.name == "several_0")
+    first, second = emit([function]).split("__global__")[1:]
+    assert "const i64 blocks =" in first and "const i64 blocks_1 =" not in first
+    assert "const i64 blocks_1 =" in second and "const i64 blocks =" not in second
 
 
 def test_nvcc_takes_the_text(tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ template <typename To, typename From> __device__ To bits_as(From from) {
 __device__ bool negative(float a) { return __float_as_int(a) < 0; }
 __device__ bool negative(double a) { return __double_as_longlong(a) < 0; }
 
-// A NaN wins, and -0 < +0.
+// A NaN wins, and -0 < +0. Without branches: a chain of these is what a reduction waits for.
 template <typename T> __device__ T minimum(T a, T b) {
-  if (a != a || b != b) return a + b;
-  return a < b || (a == b && negative(a)) ? a : b;
+  const T less = (a < b) | ((a == b) & negative(a)) ? a : b;
+  return (a != a) | (b != b) ? a + b : less;
 }
 template <typename T> __device__ T maximum(T a, T b) {
-  if (a != a || b != b) return a + b;
-  return a > b || (a == b && negative(b)) ? a : b;
+  const T more = (a > b) | ((a == b) & negative(b)) ? a : b;
+  return (a != a) | (b != b) ? a + b : more;
 }
 
 // Truncation that saturates to least and most, with NaN to 0; low and high are where it must.

@@ -8,7 +8,7 @@ buffers, the sizes, and the status words that reports go to.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,8 +63,9 @@ def _launches(function: LoopFunction) -> Iterator[str]:
         name = text.identifier(function.name)
         if len(phases) > 1:
             name = f"{name}_p{number}"
-        writer = _Writer(function)
-        writer.block((*lets, phase))
+        body = (*lets, phase)
+        writer = _Writer(function, _read(body))
+        writer.block(body)
         yield "\n".join([*_head(function, name), *writer.lines, "}", ""])
 
 
@@ -87,9 +88,11 @@ def _head(function: LoopFunction, name: str) -> list[str]:
 class _Writer:
     """Writes the lines of one __global__ function."""
 
-    def __init__(self, function: LoopFunction) -> None:
+    def __init__(self, function: LoopFunction, read: Container[str]) -> None:
         self.lines: list[str] = []
         self.indent = ""
+        self.read = read
+        """Names of values that are used."""
         self.names = {size.name: text.identifier(size.name) for size in function.sizes}
         self.positions = {size.name for size in function.sizes}
         """Names of int64 values that are sums and products of sizes and indices."""
@@ -195,6 +198,8 @@ class _Writer:
     # -- statements --------------------------------------------------------------------------------
 
     def let(self, s: Let) -> None:
+        if s.var.name not in self.read:
+            return
         value = self.value(s.value)
         position = self.is_position(s.value)
         name = self.bind(s.var, position)
@@ -259,6 +264,21 @@ class _Writer:
                 ]
             for carry, value in zip(carried, values, strict=True):
                 self.line(f"{self.names[carry.var.name]} = {value};")
+
+
+def _read(body: Block) -> set[str]:
+    """The names that statements use; a Let that nobody reads uses none."""
+    values: dict[str, list[Expr]] = {}
+    roots: list[Expr] = []
+    for s in statements(body):
+        found = values.setdefault(s.var.name, []) if isinstance(s, Let) else roots
+        found += expressions(s)
+    read: set[str] = set()
+    while roots:
+        names = {node.name for node in under(roots) if isinstance(node, Var)} - read
+        read |= names
+        roots = [value for name in names for value in values.get(name, ())]
+    return read
 
 
 def _mentions(body: Block, var: Var) -> bool:

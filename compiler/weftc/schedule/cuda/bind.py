@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from weftc.loop import ir
 from weftc.loop.build import Names
@@ -96,25 +97,30 @@ class _Binder:
     # -- the top level --------------------------------------------------------------------------
 
     def _phases(self) -> list[Stmt] | None:
-        """Every top statement as a launch of its own, but for the Lets all share; None when one
-        needs a value that another computes."""
-        shared = [s for s in self.function.body if self._is_size(s)]
-        rest = [s for s in self.function.body if not self._is_size(s)]
-        bound_outside = {var.name for s in rest for var in _outer_names(s)}
-        if any(isinstance(s, Alloc) for s in rest) or bound_outside:
+        """A launch for each loop whose iterations are independent and one for what stands between
+        two of those, but for the Lets that all share; None when one needs what another has."""
+        shared = [s for s in self.function.body if self._is_known_before(s)]
+        rest = [s for s in self.function.body if not self._is_known_before(s)]
+        groups = [tuple(group) for _, group in groupby(rest, self._launch_of)]
+        if any(isinstance(s, Alloc) for s in rest) or _pass_names((tuple(shared), *groups)):
             return None
-        return [*shared, *(self._phase(s) for s in rest)]
+        return [*shared, *(phase for group in groups for phase in self._phase(group))]
 
-    def _is_size(self, s: Stmt) -> bool:
-        """A Let that reads no memory: cheap enough to be computed by every launch."""
-        return isinstance(s, Let) and not any(True for _ in _loads([s]))
+    def _is_known_before(self, s: Stmt) -> bool:
+        """A Let that reads nothing that is written: cheap enough to be computed by every launch."""
+        return isinstance(s, Let) and _read((s,)).isdisjoint(_written(self.function.body))
 
-    def _phase(self, s: Stmt) -> Stmt:
-        if not isinstance(s, For) or not _independent(s):
-            return self._one_block((s,))[0]
+    def _launch_of(self, s: Stmt) -> Stmt | None:
+        """What tells apart the launches of neighbours: a loop of independent iterations is one."""
+        return s if isinstance(s, For) and _independent(s) and not _outer_names(s) else None
+
+    def _phase(self, group: Block) -> list[Stmt]:
+        s = self._launch_of(group[0])
+        if not isinstance(s, For):
+            return self._one_block(group)
         if s.kind is LoopKind.VECTOR or not _has_vectors(s.body):
-            return self._flat(s)
-        return For(s.var, s.start, s.stop, self.block(s.body), LoopKind.BLOCK, s.step)
+            return [self._flat(s)]
+        return [For(s.var, s.start, s.stop, self.block(s.body), LoopKind.BLOCK, s.step)]
 
     def _flat(self, s: For) -> For:
         """Independent iterations over all threads of all blocks."""
@@ -228,6 +234,16 @@ def _has_vectors(body: Block) -> bool:
     )
 
 
+def _pass_names(groups: Sequence[Block]) -> bool:
+    """Whether a statement of one group leaves a name that one of another group uses."""
+    used = [{var.name for var in _variables(group)} for group in groups]
+    for number, group in enumerate(groups[1:], 1):
+        left = {var.name for s in group for var in _outer_names(s)}
+        if any(left & names for other, names in enumerate(used) if other != number):
+            return True
+    return False
+
+
 def _has_effects(body: Block) -> bool:
     return any(isinstance(s, (Store, Call)) for s in statements(body))
 
@@ -245,6 +261,11 @@ def _written(body: Block) -> set[Buffer]:
 
 def _read(body: Block) -> set[Buffer]:
     return {load.buffer for load in _loads(statements(body))}
+
+
+def _variables(body: Block) -> Iterator[Var]:
+    roots = (root for s in statements(body) for root in expressions(s))
+    return (node for node in under(roots) if isinstance(node, Var))
 
 
 def _loads(body: Sequence[Stmt] | Iterator[Stmt]) -> Iterator[Load]:
