@@ -263,11 +263,66 @@ def test_the_report_tells_symbols_and_why_others_are_fixed() -> None:
     assert str(report[1]).startswith("f(x: f32[n,3], ") and repr(report) == text
 
 
-def test_a_column_of_its_own_is_another_program() -> None:
+LENGTHS = (5, 3, 1, 2, 7, 0, 1, 40, 64, 4, 6, 8, 9, 12, 16, 17, 31, 33, 65, 100)
+
+
+def attention(q: Any, k: Any, v: Any) -> Any:
+    return wf.nn.softmax(q @ wf.matrix_transpose(k) / 8.0) @ v
+
+
+def with_zeros(*shape: int, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
+    """Random values, a third of them zeros of either sign."""
+    values = RNG.standard_normal(shape).astype(dtype)
+    zeros = RNG.choice(np.array([0.0, -0.0], dtype), shape)
+    return np.asarray(np.where(RNG.random(shape) < 0.3, zeros, values))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_attention_of_any_length_is_one_program(threads: int) -> None:
     """A product with one column is a sum of rounded products; with none it is nothing."""
-    calls = [(RNG.standard_normal((n, 3), np.float32), ones(n, 3)) for n in (4, 5, 0, 2, 9)]
-    f = check_same_bits(lambda x, y: x @ y.T, calls)
-    assert compiles(f) == 2 and f.cache_report()[1].constraints == ("m != 1",)
+    with knobs.scope(threads=threads):
+        scores = [(with_zeros(n, 70), with_zeros(n, 70)) for n in LENGTHS]
+        f = check_same_bits(lambda q, k: q @ k.T / 8.0, scores)
+        assert compiles(f) == 2 and f.cache_report()[1].constraints == ()
+        heads = [tuple(with_zeros(2, n, 70) for _ in range(3)) for n in LENGTHS if n]
+        assert compiles(check_same_bits(attention, heads)) == 2
+
+
+PRODUCTS: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]]]] = {
+    "a layer": (
+        lambda x, w, b: (wf.tanh(x @ w + b), wf.sum(x)),
+        lambda n: (with_zeros(40, 300), with_zeros(300, n), with_zeros(n)),
+    ),
+    "a vector": (lambda x, w: x @ w, lambda n: (with_zeros(30), with_zeros(30, n))),
+    "long sums": (lambda x, w: x @ w, lambda n: (with_zeros(2, 9000), with_zeros(9000, n))),
+    "as long as wide": (lambda x, w: x @ w, lambda n: (with_zeros(2, n), with_zeros(n, n))),
+    "many axes": (
+        lambda x, y: wf.einsum("bshd,bthd->bhst", x, y),
+        lambda n: (with_zeros(2, n, 3, 9, dtype=float), with_zeros(2, n, 3, 9, dtype=float)),
+    ),
+    "two columns": (
+        lambda x, y: wf.einsum("ik,jlk->ijl", x, y),
+        lambda n: (with_zeros(n, 9), with_zeros(n, n, 9)),
+    ),
+    "backwards": (
+        lambda x, y: wf.flip(x, axis=1) @ wf.flip(y, axis=0).T,
+        lambda n: (with_zeros(n, 33), with_zeros(n, 33)),
+    ),
+    "integers": (
+        lambda x, y: x @ y,
+        lambda n: (np.arange(9).reshape(3, 3), np.arange(3 * n).reshape(3, n)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_product_of_any_size_is_one_program(name: str) -> None:
+    function, make = PRODUCTS[name]
+    sizes = (4, 5, 1, 0, 2, 1, 9, 40)
+    assert compiles(check_same_bits(function, [make(n) for n in sizes])) == 2
+    if name != "integers":
+        loss = wf.value_and_grad(lambda *x: wf.sum(wf.sin(wf.tree.leaves(function(*x))[0])), (0, 1))
+        assert compiles(check_same_bits(loss, [make(n) for n in sizes])) == 3  # one column alone
 
 
 def test_squeeze_looks_at_the_axes_that_it_is_told() -> None:
@@ -279,9 +334,9 @@ def test_squeeze_looks_at_the_axes_that_it_is_told() -> None:
 
 
 def test_why_a_size_did_not_fit() -> None:
-    f = wf.jit(lambda x, y: x @ y.T + wf.zeros((x.shape[0] - 1, 1)).sum())
+    f = wf.jit(lambda x, y: wf.tensordot(x, y, 0) + wf.zeros((x.shape[0] - 1, 1)).sum())
     for n in (2, 3, 1, 5):
-        f(ones(n, 3), ones(n, 3))
+        f(ones(n), ones(n))
     assert "n is 1, m is 1, but m != 1" in f.cache_report()[2].reason
     g = wf.jit(lambda x, y: wf.concat([x, x]) + y)
     for n in (2, 3):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fuzz import sizes
 from tests.fuzz.draw import draw_gradients, draw_values
 from tests.fuzz.oracles import Counts, check
 from tests.fuzz.program import Block, Input, Instruction, Literal, Local, Program
@@ -19,6 +20,7 @@ from tests.fuzz.reference.control import CONTROL
 from tests.fuzz.reference.values import DTYPES, Bounded
 from tests.fuzz.shrink import shrink
 
+import weft as wf
 from weftc.ir.node import Node
 from weftc.ops import TABLE
 from weftrt import knobs
@@ -46,6 +48,15 @@ def test_what_people_write_is_drawn() -> None:
     assert any(isinstance(k, slice) and (k.step or 1) < 0 for k in keys)
     assert {type(o.value) for o in operands if isinstance(o, Literal)} == {bool, int, float}
     assert any(len(p.outputs) > 1 for p in programs)
+
+
+def test_products_are_tried_with_one_column() -> None:
+    arrays = np.ones((4, 3)), np.ones((5, 3))
+    f = wf.jit(lambda x, y: x @ y.T, dynamic={"x": {0: "n"}, "y": {0: "m"}})
+    f(*arrays)
+    (record,) = f.cache_report()
+    tried = [sizes.others(record.kind, arrays, seed) for seed in range(20)]
+    assert {y.shape[0] for calls in tried for _, y in calls} >= {0, 1}
 
 
 def test_some_programs_fail_a_check() -> None:

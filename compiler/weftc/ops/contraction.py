@@ -7,11 +7,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from weftc.ir.constraints import assume_is_one
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType
 from weftc.loop import scalar
+from weftc.loop.ir import Scalar
+from weftc.loop.reductions import reduce_canonically
 from weftc.ops import build, check
+from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 from weftrt.errors import ShapeError
 
@@ -54,6 +58,27 @@ def _infer(types: Types, attrs: Attrs) -> TensorType:
     return a.with_shape(tuple(shape))
 
 
+def sums_column(attrs: Attrs) -> bool:
+    """Whether a product with one column is the sum of its rounded products, not a chain."""
+    return bool(attrs.get("column_sum", False))
+
+
+def product_sum(a: Node, b: Node, batch: Pair, contracted: Pair) -> Node:
+    """The contraction with a `b` whose free axes all have size 1, as the sum of the rounded
+    products."""
+    free_a = free_axes(a.type.rank, batch[0], contracted[0])
+    free_b = free_axes(b.type.rank, batch[1], contracted[1])
+    left = build.transpose(a, batch[0] + free_a + contracted[0])
+    right = build.transpose(b, batch[1] + free_b + contracted[1])
+    lead, inner, sizes = len(batch[0]), len(contracted[0]), right.type.shape
+    spread = sizes[:lead] + (1,) * len(free_a) + sizes[lead + len(free_b) :]
+    right = build.expand(build.reshape(right, spread), left.type.shape, range(left.type.rank))
+    result = build.call("mul", left, right)
+    if inner:
+        result = build.call("sum", result, axes=tuple(range(lead + len(free_a), left.type.rank)))
+    return build.reshape(result, result.type.shape + (1,) * len(free_b))
+
+
 def _length(sizes: Sequence[int]) -> int:
     return int(np.prod(sizes, dtype=np.int64))
 
@@ -72,6 +97,11 @@ def _reference(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     (a, b), batch, contracted = arrays, attrs["batch"], attrs["contracted"]
     left = _matrices(a, batch[0], free_axes(a.ndim, batch[0], contracted[0]), contracted[0])
     right = _matrices(b, batch[1], free_axes(b.ndim, batch[1], contracted[1]), contracted[1])
+    shape = [size for size in type_.shape if isinstance(size, int)]
+    if sums_column(attrs) and right.shape[1] == 1:
+        with np.errstate(all="ignore"):
+            products = np.moveaxis(left * right, 2, 0)
+            return reduce_canonically(Scalar.ADD, products, type_.dtype).reshape(shape)
     total = np.zeros((left.shape[0], left.shape[1], right.shape[1]), dtype=a.dtype)
     with np.errstate(all="ignore"):
         for start in range(0, left.shape[2], SEGMENT):
@@ -79,7 +109,6 @@ def _reference(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
             for k in range(start, min(start + SEGMENT, left.shape[2])):
                 chain = _multiply_add(left[:, :, None, k], right[:, None, :, k], chain)
             total = chain if start == 0 else total + chain
-    shape = [size for size in type_.shape if isinstance(size, int)]
     return total.reshape(shape)
 
 
@@ -109,6 +138,8 @@ def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
     batch, contracted = node["batch"], node["contracted"]
     free_a = free_axes(a.type.rank, batch[0], contracted[0])
     free_b = free_axes(b.type.rank, batch[1], contracted[1])
+    if sums_column(node.attrs) and all(assume_is_one(b.type.shape[axis]) for axis in free_b):
+        return tuple(vjp([product_sum(a, b, batch, contracted)], [g], [a, b]))
     first = len(batch[0])
     g_free_a = tuple(range(first, first + len(free_a)))
     g_free_b = tuple(range(first + len(free_a), g.type.rank))
@@ -133,7 +164,7 @@ def _samples() -> list[tuple[Types, Attrs]]:
         ((2, 1030), (1030, 2), ((), ()), ((1,), (0,))),
     ]
     kinds = (dtypes.float64, dtypes.float32, dtypes.int32, dtypes.uint64)
-    return [
+    found: list[tuple[Types, Attrs]] = [
         (
             (TensorType(dtype, a), TensorType(dtype, b)),
             {"batch": batch, "contracted": contracted},
@@ -141,6 +172,9 @@ def _samples() -> list[tuple[Types, Attrs]]:
         for dtype in kinds
         for a, b, batch, contracted in shapes
     ]
+    marked = {"batch": ((), ()), "contracted": ((1,), (0,)), "column_sum": True}
+    rows, columns = TensorType(dtypes.float64, (2, 70)), (0, 1, 3)
+    return found + [((rows, TensorType(dtypes.float64, (70, n))), marked) for n in columns]
 
 
 contract = TABLE.add(

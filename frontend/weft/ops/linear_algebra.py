@@ -9,8 +9,10 @@ from weft import diagnostics
 from weft.ops import core, elementwise, movement, reductions
 from weft.ops.core import operation
 from weft.promotion import as_strong, promoted
-from weft.tracing import Tracer, apply, lift
+from weft.tracing import Tracer, active, apply, lift
 from weftc.ir.constraints import assume_equal, assume_is_one
+from weftc.ir.sizes import product
+from weftc.ops.contraction import free_axes, product_sum
 from weftrt.errors import ShapeError, UsageError
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
@@ -21,36 +23,20 @@ def contraction(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer
 
     Where b has no free axis, or only ones of size 1, it is the sum of the rounded products.
     """
-    free_b = _free(b, batch[1], contracted[1])
-    if all(assume_is_one(b.type.shape[axis]) for axis in free_b):
-        return _product_sum(a, b, batch, contracted)
+    free = [b.type.shape[axis] for axis in free_axes(b.ndim, batch[1], contracted[1])]
+    if product(free) == 1 or (not contracted[0] and all(map(assume_is_one, free))):
+        return Tracer(product_sum(a.node, b.node, batch, contracted), active())
+    more: dict[str, Any] = {}
     if not contracted[0]:
         a, contracted = _with_axis(a), ((a.ndim,), contracted[1])
         b, contracted = _with_axis(b), (contracted[0], (b.ndim,))
-    return apply("contract", a, b, batch=batch, contracted=contracted, name="matmul")
+    elif a.dtype.is_float and not isinstance(product(free), int):
+        more["column_sum"] = True
+    return apply("contract", a, b, batch=batch, contracted=contracted, name="matmul", **more)
 
 
 def _with_axis(x: Tracer) -> Tracer:
     return apply("reshape", x, shape=(*x.type.shape, 1))
-
-
-def _free(x: Tracer, batch: Sequence[int], contracted: Sequence[int]) -> list[int]:
-    return [axis for axis in range(x.ndim) if axis not in batch and axis not in contracted]
-
-
-def _product_sum(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer:
-    free_a, free_b = _free(a, batch[0], contracted[0]), _free(b, batch[1], contracted[1])
-    left = movement.transposed(a, [*batch[0], *free_a, *contracted[0]])
-    right = movement.transposed(b, [*batch[1], *free_b, *contracted[1]])
-    lead, inner = len(batch[0]), len(contracted[0])
-    sizes = right.type.shape
-    spread = (*sizes[:lead], *((1,) * len(free_a)), *sizes[lead + len(free_b) :])
-    right = core.broadcast(apply("reshape", right, shape=spread), left.type.shape)
-    result = apply("mul", left, right, name="matmul")
-    if inner:
-        result = apply("sum", result, axes=tuple(range(result.ndim - inner, result.ndim)))
-    shape = (*result.type.shape, *((1,) * len(free_b)))
-    return result if not free_b else apply("reshape", result, shape=shape)
 
 
 @operation()

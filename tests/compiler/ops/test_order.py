@@ -110,6 +110,20 @@ def test_contractions_are_chains_of_fma_in_segments(length: int) -> None:
     assert_same_bits(found, expected)
 
 
+@pytest.mark.parametrize("length", [1, 70, 5000])
+def test_a_marked_contraction_with_one_column_is_the_sum_of_products(length: int) -> None:
+    random = np.random.default_rng(length)
+    a = random.standard_normal((2, length)).astype(np.float32)
+    b = random.standard_normal((length, 3)).astype(np.float32)
+    axes: dict[str, Any] = {"batch": ((), ()), "contracted": ((1,), (0,))}
+    column = b[:, :1]
+    expected = run("sum", a * column.T, axes=(1,))
+    assert_same_bits(run("contract", a, column, **axes, column_sum=True)[:, 0], expected)
+    chains = run("contract", a, b, **axes)
+    assert_same_bits(run("contract", a, b, **axes, column_sum=True), chains)
+    assert_same_bits(run("contract", a, column, **axes), chains[:, :1])
+
+
 @settings(max_examples=40)
 @given(st.data())
 def test_contract_is_einsum(data: st.DataObject) -> None:

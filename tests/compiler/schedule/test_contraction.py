@@ -43,8 +43,10 @@ def source(index: int, shape: Shape, dtype: DType = dtypes.float32) -> Node:
     return TABLE["input"](index=index, name=f"x{index}", dtype=dtype, shape=shape)
 
 
-def contract(a: Node, b: Node, batch: Pair = ((), ()), contracted: Pair = ((1,), (0,))) -> Node:
-    return TABLE["contract"](a, b, batch=batch, contracted=contracted)
+def contract(
+    a: Node, b: Node, batch: Pair = ((), ()), contracted: Pair = ((1,), (0,)), **more: bool
+) -> Node:
+    return TABLE["contract"](a, b, batch=batch, contracted=contracted, **more)
 
 
 def kernel_of(graph: Graph) -> Kernel:
@@ -272,10 +274,10 @@ def test_movement_is_absorbed(name: str) -> None:
 # ---------------------------------------------------------------------------------------------
 
 
-def dense(m: Size, k: Size, n: Size) -> Graph:
+def dense(m: Size, k: Size, n: Size, **more: bool) -> Graph:
     """relu(a @ b + bias) - residual, rounded to integers, and two values on the way."""
     a, b, bias, residual = source(0, (m, k)), source(1, (k, n)), source(2, (n,)), source(3, (m, n))
-    product = contract(a, b)
+    product = contract(a, b, **more)
     shifted = build.call("add", product, build.expand(bias, (m, n), (1,)))
     zero = build.expand(build.constant(0.0, dtypes.float32), (m, n), ())
     active = build.call("maximum", shifted, zero)
@@ -321,6 +323,25 @@ def test_loop_interpreter_agrees(sizes: tuple[int, int, int], packing: Packing) 
         assert interpret_loops(function, [*arrays, *results], []) is None
         for found, wanted in zip(results, expected):
             assert_same_bits(found, np.asarray(wanted))
+
+
+def test_one_column_is_summed() -> None:
+    """The loops of a marked product fit its size, also where that is known."""
+    shapes = ((5, 1, 70), (1, 1, 1), (0, 1, 3), (3, 1, 0), (5, 0, 3), (5, 2, 70), (2, 40, 9))
+    for n in (N, 1, 7):
+        graph = dense(M, K, n, column_sum=True)
+        low = lower_contraction(kernel_of(graph), AVX512, "contraction")
+        widened = simplify(widen(low.function, AVX512))
+        verify(widened, widened=True)
+        for shape in shapes:
+            sizes = dict(zip("mnk", shape, strict=True))
+            check(graph, sizes)
+            arrays = [draw(node, sizes, seed) for seed, node in enumerate(graph.inputs)]
+            results = outputs_of(low, len(arrays), sizes)
+            extents = [value(s, sizes) for s in low.sizes]
+            assert interpret_loops(widened, [*arrays, *results], extents) is None
+            for found, wanted in zip(results, interpret_graph(graph, arrays, sizes)):
+                assert_same_bits(found, np.asarray(wanted))
 
 
 # ---------------------------------------------------------------------------------------------

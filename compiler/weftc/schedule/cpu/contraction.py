@@ -14,7 +14,9 @@ padded, where packed), and only the rows and columns that are new are stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.opdef import Family
@@ -30,6 +32,7 @@ from weftc.schedule.cpu.contraction_address import (
     minimum,
     modulo,
 )
+from weftc.schedule.cpu.contraction_column import may_sum, write_sums
 from weftc.schedule.cpu.contraction_micro import Columns, Rows, Run, accumulate, keep
 from weftc.schedule.cpu.contraction_pack import Form, Packer, pack_all, scratch_elements
 from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, analyse, batches
@@ -58,14 +61,17 @@ def lower_contraction(
     chosen = _possible(problem, tiling or choose(problem, target))
     puller = Puller(kernel, Builder(name))
     scratch: list[Size] = []
+    elsewhere: list[Expr] = []
+    if may_sum(problem):
+        elsewhere.append(write_sums(kernel, problem, puller))
     few = for_few_rows(problem, chosen) if tiling is None else None
     if few is not None:
         is_few = _is_few(puller, problem, few)
         scratch += _Schedule(kernel, problem, few, puller, is_few).write()
-        is_many = puller.name("is_many", ir.apply(Scalar.NOT, is_few))
-        scratch += _Schedule(kernel, problem, chosen, puller, is_many).write()
-    else:
-        scratch += _Schedule(kernel, problem, chosen, puller).write()
+        elsewhere.append(is_few)
+    if not may_sum(problem) or problem.n != 1:
+        rest = _none_of(puller, elsewhere)
+        scratch += _Schedule(kernel, problem, chosen, puller, rest).write()
     return Lowered(
         puller.builder.function(),
         (*kernel.inputs, *kernel.outputs),
@@ -74,6 +80,14 @@ def lower_contraction(
         puller.sites,
         _nanoseconds(problem),
     )
+
+
+def _none_of(puller: Puller, conditions: Sequence[Expr]) -> Expr | None:
+    """Whether none of the conditions holds; None for no conditions."""
+    if not conditions:
+        return None
+    some = reduce(partial(ir.apply, Scalar.OR), conditions)
+    return puller.name("is_many", ir.apply(Scalar.NOT, some))
 
 
 def _possible(problem: Problem, tiling: Tiling) -> Tiling:
