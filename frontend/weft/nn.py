@@ -68,6 +68,8 @@ def _shifted(name: str, x: Any, axis: Any) -> tuple[Tracer, tuple[int, ...]]:
     """x minus its largest value along `axis`, which a constant for the gradient."""
     value = as_float(lift(x))
     axes = core.axes_of(name, value, axis)
+    if any(value.type.shape[axis] == 0 for axis in axes):
+        return value, axes  # no element is the largest, and none is to be shifted
     largest = apply("stop_gradient", reduce("max", name, value, axes, True))
     return binary("sub", name, value, largest), axes
 
@@ -100,6 +102,8 @@ def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
         problem = "{1} must have the shape of {0} without the last axis"
         diagnostics.fail(ShapeError, "cross_entropy", [value, label], problem)
     axis = value.ndim - 1
+    if value.type.shape[axis] == 0:
+        diagnostics.fail(ShapeError, "cross_entropy", [value, label], "{0} has no classes")
     shifted, axes = _shifted("cross_entropy", value, axis)
     total = reduce("sum", "cross_entropy", apply("exp", shifted), axes, False)
     chosen = apply("where", _is_label(shifted, label), shifted, like(0.0, shifted))

@@ -302,6 +302,24 @@ def log_sum(x: Any, axis: int) -> Any:
     return (np.log(np.exp(x - largest).sum(axis, keepdims=True)) + largest).squeeze(axis)
 
 
+@pytest.mark.parametrize("function", [wf.nn.softmax, wf.nn.log_softmax])
+def test_softmax_over_no_elements_has_none(function: Any) -> None:
+    empty = np.zeros((2, 0), "f4")
+    assert run(function, empty).shape == (2, 0)
+    assert run(lambda x: function(x, axis=0), empty.T).shape == (0, 2)
+    assert run(wf.grad(lambda x: wf.sum(function(x) ** 2)), empty).shape == (2, 0)
+    compiled = wf.jit(lambda q, k: function(q @ k.T) @ k)
+    for n in (3, 5, 0):
+        assert compiled(np.ones((n, 4), "f4"), np.ones((n, 4), "f4")).shape == (n, 4)
+
+
+def test_cross_entropy_over_no_classes_is_an_error() -> None:
+    with pytest.raises(wf.errors.ShapeError, match="x has no classes"):
+        run(lambda x, i: wf.nn.cross_entropy(x, i), np.zeros((2, 0), "f4"), np.zeros(2, "i8"))
+    nothing = run(wf.nn.cross_entropy, np.zeros((0, 3), "f4"), np.zeros(0, "i8"))
+    assert nothing.shape == (0,)
+
+
 def test_neural() -> None:
     check(lambda x: wf.logsumexp(x, axis=1), lambda x: log_sum(x, 1), X)
     check(wf.nn.softmax, lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True), X)
