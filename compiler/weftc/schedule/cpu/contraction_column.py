@@ -10,12 +10,15 @@ B may have any number of columns: these loops run where it turns out to have one
 from __future__ import annotations
 
 from weftc.fusion.kernel import Kernel
-from weftc.ir.sizes import product
+from weftc.ir.constraints import symbols_of
+from weftc.ir.size_functions import substitute
+from weftc.ir.sizes import Dim, Size, product
 from weftc.loop import ir
+from weftc.loop.build import load
 from weftc.loop.ir import Expr, LoopKind, Scalar, const
 from weftc.ops.contraction import sums_column
 from weftc.schedule.cpu.contraction_address import count_if
-from weftc.schedule.cpu.contraction_problem import Operand, Problem
+from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided
 from weftc.schedule.cpu.contraction_tiling import assumed, ceil_div
 from weftc.schedule.pull import Puller
 
@@ -48,7 +51,10 @@ def _sum(problem: Problem, puller: Puller, index: tuple[Expr, ...]) -> Expr:
     batch, free_a, free_b = index[:batches], index[batches:][:rows], index[batches + rows :]
     with puller.reduce(puller.indices.size(problem.k)) as reduction:
         left = _element(puller, problem.a, (batch, free_a), reduction.var)
-        right = _element(puller, problem.b, (batch, free_b), reduction.var)
+        if problem.b.strided is None:
+            right = _element(puller, problem.b, (batch, free_b), reduction.var)
+        else:
+            right = _of_column(puller, problem.b, problem.b.strided, batch, reduction.var)
         return reduction.term(Scalar.ADD, ir.apply(Scalar.MUL, left, right), "total")
 
 
@@ -62,3 +68,19 @@ def _element(
         for axis, part in zip(axes, parts, strict=True):
             index[axis] = part
     return puller.pull(operand.node, tuple(index))
+
+
+def _of_column(
+    puller: Puller, operand: Operand, strided: Strided, batch: tuple[Expr, ...], k: Expr
+) -> Expr:
+    """Element k of the only column. Rows as long as there are columns then follow each other."""
+    size = puller.indices.size
+    at = size(strided.offset)
+    for index, stride in zip(batch, strided.batch, strict=True):
+        at = ir.add(at, ir.mul(index, size(stride)))
+    ones: dict[str, Size] = {
+        n: 1 for s in operand.sizes(1) for n in symbols_of(s) if s == Dim.symbol(n)
+    }
+    step = size(substitute(strided.contracted, ones))
+    at = ir.add(puller.name("column_at", at), ir.mul(k, step))
+    return load(puller.buffers[strided.source], at)
