@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
     ShapeError or DTypeError, with both lines, where they return different arrays, and UsageError
     where they return different trees; ShapeError or DTypeError if `pred` is no scalar bool.
     """
-    _check_functions("cond", true_fn=true_fn, false_fn=false_fn)
+    _check_functions("cond", _names(operands), true_fn=true_fn, false_fn=false_fn)
     if state.trace is None:
         return _eagerly(
             "cond", lambda pred, operands: cond(pred, true_fn, false_fn, *operands), pred, operands
@@ -52,7 +53,7 @@ def switch(index: Any, branches: Sequence[Function], *operands: Any) -> Any:
 
     The branches return what those of `cond` do, or raise as they do.
     """
-    functions = _functions(branches)
+    functions = _functions(branches, operands)
     if state.trace is None:
         return _eagerly(
             "switch", lambda index, operands: switch(index, functions, *operands), index, operands
@@ -78,7 +79,7 @@ def while_loop(cond: Function, body: Function, init: Any) -> Any:
     changes the tree. There is no gradient (TraceError): reverse mode would need every state that
     the loop went through.
     """
-    _check_functions("while_loop", cond=cond, body=body)
+    _check_functions("while_loop", ("state",), cond=cond, body=body)
     if state.trace is None:
         return _eagerly("while_loop", lambda init: while_loop(cond, body, init), init)
     loop = _State("while_loop", init)
@@ -103,7 +104,7 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     Gradients go through a loop of up to 64 turns if their number is known while tracing; else there
     are none (TraceError).
     """
-    _check_functions("fori_loop", body=body)
+    _check_functions("fori_loop", ("i", "state"), body=body)
     if state.trace is None:
         run: Function = lambda lower, upper, init: fori_loop(lower, upper, body, init)  # noqa: E731
         return _eagerly("fori_loop", run, lower, upper, init)
@@ -124,18 +125,34 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
 # ---------------------------------------------------------------------------------------------
 
 
-def _check_functions(name: str, **functions: Any) -> None:
+def _check_functions(name: str, arguments: Sequence[str], **functions: Any) -> None:
+    """Whether they are functions that can be called with these arguments."""
     for what, function in functions.items():
         if not callable(function):
             problem = f"{name}: {what} is a function, not {diagnostics.kind_of(function)}"
             raise diagnostics.located(UsageError, problem)
+        try:
+            signature = inspect.signature(function, follow_wrapped=False)
+        except (TypeError, ValueError):  # it does not say
+            continue
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            call = f"{name} calls {what}({', '.join(arguments)})"
+            problem = f"{call}, but {what} is a function of {signature}"
+            raise diagnostics.as_intended(TypeError(problem)) from None
 
 
-def _functions(branches: Any) -> tuple[Function, ...]:
+def _names(operands: Sequence[Any]) -> list[str]:
+    return [f"operand {number}" for number in range(len(operands))]
+
+
+def _functions(branches: Any, operands: Sequence[Any]) -> tuple[Function, ...]:
     if not isinstance(branches, (tuple, list)) or not branches:
         problem = f"switch: branches is a list of functions, not {branches!r:.40}"
         raise diagnostics.located(UsageError, problem)
-    _check_functions("switch", **{f"branch {i}": b for i, b in enumerate(branches)})
+    named = {f"branch {i}": b for i, b in enumerate(branches)}
+    _check_functions("switch", _names(operands), **named)
     return tuple(branches)
 
 

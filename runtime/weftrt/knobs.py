@@ -176,8 +176,9 @@ log = Knob(
     "log",
     "WEFT_LOG",
     "a comma-separated list of " + ", ".join(sorted(LOG_TOPICS)),
-    f"what to report on standard error, one or more of {', '.join(sorted(LOG_TOPICS))}; "
-    "default: nothing",
+    "what to report on standard error, one or more of cache (programs kept and loaded), calls "
+    "(those that do not run natively), compile (what is compiled, and why), fusion (kernels), "
+    "guards (what a trace depends on), with commas between; default: nothing",
     _topics,
     frozenset,
 )

@@ -128,7 +128,17 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
     "a body that takes no such arguments": (
         lambda x: fori_loop(0, 3, lambda s: s, x),
         TypeError,
-        "takes 1 positional argument",
+        r"fori_loop calls body\(i, state\), but body is a function of \(s\)$",
+    ),
+    "a condition of two arguments": (
+        lambda x: while_loop(lambda i, s: i < 3, lambda s: s, (0, x)),
+        TypeError,
+        r"while_loop calls cond\(state\), but cond is a function of \(i, s\)$",
+    ),
+    "a branch that does not take its operand": (
+        lambda x: cond(x.sum() > 0, lambda y: y, lambda: x, x),
+        TypeError,
+        r"cond calls false_fn\(operand 0\), but false_fn is a function of \(\)$",
     ),
 }
 ALTERNATE = {

@@ -122,3 +122,7 @@ def test_a_bad_value_is_told_before_anything_is_loaded() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout == "UsageError WEFT_THREADS is an integer from 1 to 1024, not 'many'\n"
+
+
+def test_the_topics_of_the_log_are_explained() -> None:
+    assert all(f"{topic} (" in knobs.log.help for topic in knobs.LOG_TOPICS)
