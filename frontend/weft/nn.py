@@ -70,7 +70,9 @@ def _shifted(name: str, x: Any, axis: Any) -> tuple[Tracer, tuple[int, ...]]:
     axes = core.axes_of(name, value, axis)
     if any(value.type.shape[axis] == 0 for axis in axes):
         return value, axes  # no element is the largest, and none is to be shifted
-    largest = apply("stop_gradient", reduce("max", name, value, axes, True))
+    any_size = not all(isinstance(value.type.shape[axis], int) for axis in axes)
+    more = {"or_lowest": True} if any_size and name != "cross_entropy" else {}
+    largest = apply("stop_gradient", reduce("max", name, value, axes, True, **more))
     return binary("sub", name, value, largest), axes
 
 

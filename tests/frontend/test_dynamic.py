@@ -284,8 +284,25 @@ def test_attention_of_any_length_is_one_program(threads: int) -> None:
         scores = [(with_zeros(n, 70), with_zeros(n, 70)) for n in LENGTHS]
         f = check_same_bits(lambda q, k: q @ k.T / 8.0, scores)
         assert compiles(f) == 2 and f.cache_report()[1].constraints == ()
-        heads = [tuple(with_zeros(2, n, 70) for _ in range(3)) for n in LENGTHS if n]
+        heads = [tuple(with_zeros(2, n, 70) for _ in range(3)) for n in LENGTHS]
         assert compiles(check_same_bits(attention, heads)) == 2
+
+
+@pytest.mark.parametrize("function", [wf.nn.softmax, wf.nn.log_softmax])
+@pytest.mark.parametrize("axis", [0, 1, (0, 1)])
+def test_softmax_of_any_size_is_one_program(function: Any, axis: Any) -> None:
+    calls = [(with_zeros(n, m),) for n, m in ((3, 4), (5, 6), (0, 3), (2, 0), (0, 0), (1, 70))]
+    f = check_same_bits(lambda x: function(x, axis=axis), calls)
+    assert compiles(f) == 2 and f.cache_report()[1].constraints == ()
+    check_same_bits(wf.grad(lambda x: wf.sum(function(x, axis=axis) ** 2)), calls)
+
+
+def test_a_loss_of_no_classes_is_an_error_at_any_size() -> None:
+    f = wf.jit(lambda x: wf.nn.cross_entropy(x, wf.zeros(x.shape[0], dtype="int64")))
+    for n in (3, 4):
+        f(ones(2, n))
+    with pytest.raises(ShapeError, match="no classes"):
+        f(ones(2, 0))
 
 
 PRODUCTS: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]]]] = {

@@ -34,7 +34,8 @@ def _infer(name: str, kinds: Kinds, has_identity: bool) -> Infer:
         check.axes(name, axes, operand)
         if not axes or axes[-1] - axes[0] != len(axes) - 1:
             raise ShapeError(f"{name}: {check.shape_text(axes)} are not neighbouring axes")
-        if not has_identity and not check.has_elements([operand.shape[a] for a in axes]):
+        never_fails = has_identity or attrs.get("or_lowest", False)
+        if not never_fails and not check.has_elements([operand.shape[a] for a in axes]):
             raise ShapeError(
                 f"{name} of no elements: {check.describe(operand)} over {check.shape_text(axes)}"
             )

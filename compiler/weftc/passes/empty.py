@@ -26,8 +26,8 @@ def _replace(node: Node) -> Node | None:
         return None
     if _is_empty(node):
         return build.full(node.type.dtype.dtype.type(0).item(), node.type)
-    if node.op.family is Family.REDUCTION and _is_empty(node.inputs[0]):
-        return build.full(node.type.dtype.dtype.type(node.op.identity or 0).item(), node.type)
+    if node.op.identity is not None and _is_empty(node.inputs[0]):
+        return build.full(node.type.dtype.dtype.type(node.op.identity).item(), node.type)
     if node.op.family is Family.CONTRACTION and any(map(_is_empty, node.inputs)):
         return build.full(node.type.dtype.dtype.type(0).item(), node.type)
     return None

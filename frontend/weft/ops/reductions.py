@@ -35,13 +35,14 @@ def _adjacent(axes: Sequence[int]) -> list[tuple[int, ...]]:
     return [tuple(run) for run in reversed(runs)]
 
 
-def reduce(op: str, name: str, x: Tracer, axis: Any, keepdims: bool) -> Tracer:
-    """The primitive reduction `op` over `axis`; axes that are not adjacent go innermost first."""
+def reduce(op: str, name: str, x: Tracer, axis: Any, keepdims: bool, **more: bool) -> Tracer:
+    """The primitive reduction `op` over `axis`; axes that are not adjacent go innermost first.
+    `more`: other attributes of it."""
     axes = core.axes_of(name, x, axis)
     shape = x.type.shape
     result = x
     for run in _adjacent(axes):
-        result = apply(op, result, axes=run, name=name)
+        result = apply(op, result, axes=run, name=name, **more)
     if not axes:
         return apply("identity", result)
     return core.keep_axes(result, axes, shape) if keepdims else result

@@ -15,8 +15,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "a product of nothing is 0",
             "weftc.passes.empty:_replace",
-            "node.op.identity or 0",
-            "0",
+            "type(node.op.identity)",
+            "type(0)",
             lambda x: op("prod", x(0, 4), axes=(0,)),
         ),
     ),
