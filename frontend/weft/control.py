@@ -35,7 +35,7 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
     ShapeError or DTypeError, with both lines, where they return different arrays, and UsageError
     where they return different trees; ShapeError or DTypeError if `pred` is no scalar bool.
     """
-    _check_functions("cond", _names(operands), true_fn=true_fn, false_fn=false_fn)
+    _check_functions("cond", true_fn=true_fn, false_fn=false_fn)
     if state.trace is None:
         return _eagerly(
             "cond", lambda pred, operands: cond(pred, true_fn, false_fn, *operands), pred, operands
@@ -53,7 +53,7 @@ def switch(index: Any, branches: Sequence[Function], *operands: Any) -> Any:
 
     The branches return what those of `cond` do, or raise as they do.
     """
-    functions = _functions(branches, operands)
+    functions = _functions(branches)
     if state.trace is None:
         return _eagerly(
             "switch", lambda index, operands: switch(index, functions, *operands), index, operands
@@ -79,14 +79,18 @@ def while_loop(cond: Function, body: Function, init: Any) -> Any:
     changes the tree. There is no gradient (TraceError): reverse mode would need every state that
     the loop went through.
     """
-    _check_functions("while_loop", ("state",), cond=cond, body=body)
+    _check_functions("while_loop", cond=cond, body=body)
     if state.trace is None:
         return _eagerly("while_loop", lambda init: while_loop(cond, body, init), init)
     loop = _State("while_loop", init)
     while True:
         captures: dict[Node, int] = {}
-        holds = trace_body("cond", cond, loop.arguments(), loop.tree, captures)
-        changed = trace_body("body", body, loop.arguments(), loop.tree, captures)
+        holds = _traced(
+            "while_loop", ["state"], "cond", cond, loop.arguments(), loop.tree, captures
+        )
+        changed = _traced(
+            "while_loop", ["state"], "body", body, loop.arguments(), loop.tree, captures
+        )
         if loop.settled(changed):
             break
     _check_condition(holds)
@@ -104,7 +108,7 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     Gradients go through a loop of up to 64 turns if their number is known while tracing; else there
     are none (TraceError).
     """
-    _check_functions("fori_loop", ("i", "state"), body=body)
+    _check_functions("fori_loop", body=body)
     if state.trace is None:
         run: Function = lambda lower, upper, init: fori_loop(lower, upper, body, init)  # noqa: E731
         return _eagerly("fori_loop", run, lower, upper, init)
@@ -114,7 +118,8 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     while True:
         captures: dict[Node, int] = {}
         arguments = [counter, *loop.arguments()]
-        changed = trace_body("body", body, arguments, loop.counted, captures)
+        names = ["i", "state"]
+        changed = _traced("fori_loop", names, "body", body, arguments, loop.counted, captures)
         if loop.settled(changed):
             break
     return loop.run("fori", [convert(b, dtypes.int64).node for b in bounds], changed, captures)
@@ -125,34 +130,43 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
 # ---------------------------------------------------------------------------------------------
 
 
-def _check_functions(name: str, arguments: Sequence[str], **functions: Any) -> None:
-    """Whether they are functions that can be called with these arguments."""
+def _check_functions(name: str, **functions: Any) -> None:
     for what, function in functions.items():
         if not callable(function):
             problem = f"{name}: {what} is a function, not {diagnostics.kind_of(function)}"
             raise diagnostics.located(UsageError, problem)
+
+
+def _traced(name: str, names: Sequence[str], role: str, function: Function, *how: Any) -> Body:
+    """The body that `trace_body` makes of a function, or TypeError with what it is called with if
+    it does not take that."""
+    try:
+        return trace_body(role, function, *how)
+    except TypeError:
         try:
             signature = inspect.signature(function, follow_wrapped=False)
         except (TypeError, ValueError):  # it does not say
-            continue
-        try:
-            signature.bind(*arguments)
-        except TypeError:
-            call = f"{name} calls {what}({', '.join(arguments)})"
-            problem = f"{call}, but {what} is a function of {signature}"
+            signature = None
+        if signature is not None and not _takes(signature, names):
+            call = f"{name} calls {role}({', '.join(names)})"
+            problem = f"{call}, but {role} is a function of {signature}"
             raise diagnostics.as_intended(TypeError(problem)) from None
+        raise
 
 
-def _names(operands: Sequence[Any]) -> list[str]:
-    return [f"operand {number}" for number in range(len(operands))]
+def _takes(signature: inspect.Signature, arguments: Sequence[str]) -> bool:
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
-def _functions(branches: Any, operands: Sequence[Any]) -> tuple[Function, ...]:
+def _functions(branches: Any) -> tuple[Function, ...]:
     if not isinstance(branches, (tuple, list)) or not branches:
         problem = f"switch: branches is a list of functions, not {branches!r:.40}"
         raise diagnostics.located(UsageError, problem)
-    named = {f"branch {i}": b for i, b in enumerate(branches)}
-    _check_functions("switch", _names(operands), **named)
+    _check_functions("switch", **{f"branch {i}": b for i, b in enumerate(branches)})
     return tuple(branches)
 
 
@@ -193,8 +207,9 @@ def _choice(
     name: str, index: Tracer, functions: Mapping[str, Function], operands: tuple[Any, ...]
 ) -> Any:
     captures: dict[Node, int] = {}
+    names = [f"operand {number}" for number in range(len(operands))]
     bodies = [
-        trace_body(role, function, [], lambda _: operands, captures)
+        _traced(name, names, role, function, [], lambda _: operands, captures)
         for role, function in functions.items()
     ]
     for other in bodies[1:]:
