@@ -51,13 +51,17 @@ _FUNCTIONS: Mapping[SizeOp, Callable[[int, int], int]] = {
 }
 
 
-def evaluate(expression: SizeExpression, sizes: Sequence[int] | Mapping[int, int]) -> int:
-    """The value of an expression, exact however large."""
+def evaluate(
+    expression: SizeExpression,
+    sizes: Sequence[int] | Mapping[int, int],
+    check: Callable[[int], int] = int,
+) -> int:
+    """The value of an expression, exact however large; `check` sees what operations give."""
     values: list[int] = []
     for part in expression:
         if isinstance(part, SizeOp):
             right = values.pop()
-            values.append(_FUNCTIONS[part](values.pop(), right))
+            values.append(check(_FUNCTIONS[part](values.pop(), right)))
         else:
             values.append(sizes[part.index] if isinstance(part, SizeSlot) else part)
     (value,) = values

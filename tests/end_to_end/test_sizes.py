@@ -85,6 +85,20 @@ def test_intermediate_results_past_counting_are_refused():
         wf.jit(intermediate_results_past_counting)(np.ones(1 << 13, np.float32))
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.shape[0] ** 3 + wf.asarray(0),
+        lambda x: wf.zeros((x.shape[0] ** 3,))[:2],
+        lambda x: x.shape[0] ** 3 // x.shape[0] ** 2 + wf.asarray(0),
+    ],
+)
+def test_sizes_past_counting_are_named(function: Callable[..., Any]):
+    compiled = wf.jit(function, dynamic={"x": {0: "n"}})
+    with pytest.raises(OutOfMemoryError, match="a size of 73,786,976,294,838,206,464 is more"):
+        compiled(np.zeros(1 << 22, np.bool_))
+
+
 def test_an_eager_operation_tells_how_much_it_asked_for_and_where():
     column = wf.asarray(WIDE[:, None])
     with pytest.raises(MemoryError, match=r"column \* WIDE\n.*70,368,744,177,664 bytes"):

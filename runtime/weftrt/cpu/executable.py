@@ -22,7 +22,7 @@ from weftrt.cpu.size_words import encode_check, encode_expression
 from weftrt.errors import DonatedError, DTypeError, OutOfMemoryError, ShapeError
 from weftrt.program import ArraySpec, Callback, Instruction, KernelCode, Program
 from weftrt.size_expressions import SizeSlot, evaluate, holds
-from weftrt.sizes import MAXIMUM_RANK, byte_count, fits_word, no_arena, no_memory
+from weftrt.sizes import MAXIMUM_RANK, MOST_BYTES, byte_count, fits_word, no_arena, no_memory
 
 Input: TypeAlias = "array.Array | np.ndarray[Any, Any] | float | int | bool"
 
@@ -114,8 +114,11 @@ class Executable:
 
     def refuse(self, symbols: Sequence[int]) -> NoReturn:
         """Raise the error for memory that a run with these symbols cannot have: it names the
-        largest part."""
-        _, place, error = max(self._parts(symbols), key=lambda part: part[0])
+        largest part, or a size that is too large for a number where no part is."""
+        bytes, place, error = max(self._parts(symbols), key=lambda part: part[0])
+        if bytes < MOST_BYTES:
+            for expression in self.program.derived:
+                evaluate(expression, symbols, fits_word)
         raise OutOfMemoryError(f"{place}\n  {error}" if place else str(error))
 
     def _parts(self, symbols: Sequence[int]) -> list[tuple[int, str, OutOfMemoryError]]:
