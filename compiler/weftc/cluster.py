@@ -59,10 +59,11 @@ class Cluster:
 
     @lazy
     def code(self) -> KernelCode:
-        """LLVM IR, under a symbol that names its content."""
+        """LLVM IR, under a symbol that names its content and in how many ways it fails."""
         text = llvm.emit(self.simplified, self.target, _UNNAMED)
-        symbol = f"{self.kernel.kind.value}_{sha256(text.encode()).hexdigest()[:24]}"
-        return KernelCode(symbol, text.replace(_UNNAMED, symbol), len(self.lowered.sites))
+        sites = len(self.lowered.sites)
+        symbol = f"{self.kernel.kind.value}_{sha256(f'{sites} {text}'.encode()).hexdigest()[:24]}"
+        return KernelCode(symbol, text.replace(_UNNAMED, symbol), sites)
 
     def lowered_for(self, kernel: Kernel, name: str) -> Lowered:
         """`lowered` of a kernel that is equal to this, under a name of its own."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from tests.compiler.schedule.kernels import TARGET, Inputs
-from tests.compiler.schedule.networks import layer_norm, matmul, op, softmax
+from tests.compiler.schedule.networks import full, layer_norm, matmul, op, softmax
 
 from weftc import cluster, pipeline, schedule
 from weftc.fusion.clusters import fuse
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
 from weftc.ir.sizes import Dim
+from weftc.ir.types import TensorType
+from weftc.ops import build
 from weftc.validate import FormValidator
 from weftrt import dtypes
 from weftrt.options import Options
@@ -64,6 +66,16 @@ def test_sites_are_the_kernels_own() -> None:
     for kernel, low in zip(stages.kernels, stages.lowered, strict=True):
         assert low.sites
         assert set(low.sites) <= set(kernel.nodes)
+
+
+def test_a_kernel_that_may_fail_is_not_one_that_may_not() -> None:
+    """Nothing is computed of no elements: the text of both is the same."""
+    none = full(0.0, (0,))
+    nowhere = build.full(0, TensorType(dtypes.int64, (0,)))
+    kernels = [_kernels(Inputs(), value)[0] for value in (none, op("take", none, nowhere, axis=0))]
+    first, second = (cluster.Clusters().of(kernel, TARGET).code for kernel in kernels)
+    assert (first.sites, second.sites) == (0, 1)
+    assert first.symbol[-24:] != second.symbol[-24:]
 
 
 def test_programs_share_what_nobody_checks() -> None:

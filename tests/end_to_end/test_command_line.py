@@ -186,7 +186,7 @@ def test_explain_counts_work(folder: Path, capsys: pytest.CaptureFixture[str]) -
 def test_sizes_that_stand_for_any(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("dump", LAYER, "--args", "f32[n,3],f32[3,m]") == 0
     out = capsys.readouterr().out
-    assert "f32[n,3]" in out and "f32[n,m]" in out and "where m >= 1\n" in out
+    assert "f32[n,3]" in out and "f32[n,m]" in out and "where" not in out.splitlines()[0]
     assert run("explain", LAYER, "--args", "f32[n,n],f32[n,4]") == 0
     assert "reads  f32[n,n] x\n" in capsys.readouterr().out
     assert run("dump", "program.py:reduced", "--args", "f32[batch]", "--stage", "llvm") == 0

@@ -1,6 +1,6 @@
 target triple = "x86_64-unknown-linux-gnu"
 
-define void @pointwise_88bbefa413ef44a20b97d796(ptr %.buffers, ptr %.sizes, ptr %.status) #0 {
+define void @pointwise_62bfac8864ae6ed56c363e75(ptr %.buffers, ptr %.sizes, ptr %.status) #0 {
 entry:
   %.buffers.0 = getelementptr ptr, ptr %.buffers, i64 0
   %"in0" = load ptr, ptr %.buffers.0
