@@ -342,6 +342,19 @@ def test_a_product_of_any_size_is_one_program(name: str) -> None:
         assert compiles(check_same_bits(loss, [make(n) for n in sizes])) == 3  # one column alone
 
 
+def test_sizes_are_bound_by_numbers_in_shapes() -> None:
+    def folded(x: Any) -> Any:
+        return wf.reshape(x, (3, -1)).reshape((21, 3, 1, 1))
+
+    def outer(x: Any) -> Any:
+        padded = wf.pad(x, ((1, 1), (0, 0)), constant_values=1.0)
+        return padded + wf.reshape(padded, (20, 1, 1))
+
+    shapes = (3, 7, 3), (7, 1, 9), (9, 7, 1)
+    assert compiles(check_same_bits(folded, [(ones(*s),) for s in shapes])) == 2
+    assert compiles(check_same_bits(outer, [(ones(*s),) for s in ((3, 4), (2, 5), (8, 2))])) == 2
+
+
 def test_squeeze_looks_at_the_axes_that_it_is_told() -> None:
     told, asked = (wf.jit(lambda x, axis=axis: wf.squeeze(x, axis) * 2) for axis in (1, None))
     for n in (2, 3, 1):

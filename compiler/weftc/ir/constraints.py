@@ -17,7 +17,7 @@ from weftc.ir import location as locations
 from weftc.ir.location import Location
 from weftc.ir.size_functions import mod, substitute
 from weftc.ir.size_order import never_negative
-from weftc.ir.sizes import Dim, Size, as_factor, normal, terms_of, value_of
+from weftc.ir.sizes import Dim, Monomial, Size, as_factor, normal, terms_of, value_of
 from weftc.ir.tracing_state import state
 
 
@@ -110,7 +110,8 @@ class Assumptions:
         self.values = values
         self._strict = strict
         self.recorded: dict[Constraint, Location | None] = {}
-        self._zeros: set[Size] = set()
+        self._zeros: dict[Monomial, Dim] = {}
+        """Sizes that are 0, by a monomial of theirs that those after them do not have."""
         self._excesses: list[Size] = []
         for constraint in known:
             self._learn(constraint)
@@ -120,7 +121,7 @@ class Assumptions:
         zero = zero_of(constraint)
         if zero is None:
             return never_negative(excess_of(constraint), self._excesses)
-        return zero == 0 or zero in self._zeros
+        return self._reduced(zero) == 0
 
     def assume(self, constraint: Constraint) -> bool:
         """Whether `constraint` may be taken for granted; recorded where it is not shown."""
@@ -131,8 +132,7 @@ class Assumptions:
             return not (told or self._strict)
         if not holds(constraint, self.values):
             return False
-        self.recorded[constraint] = locations.current()
-        self._learn(constraint)
+        self._record(constraint)
         return True
 
     def needed(self) -> tuple[Constraint, ...]:
@@ -145,17 +145,34 @@ class Assumptions:
         return tuple(found)
 
     def fix(self, size: Size) -> int:
-        """The value of `size` in the call at hand, which every call must have then."""
+        """The value of `size` in the call at hand, which every call must have then: recorded as it
+        is though it may follow from more, for `solved` takes one equality at a time."""
         value = value_of(size, self.values or {})
-        self.assume(Equal(size, value))
+        if isinstance(size, Dim):
+            self._record(Equal(size, value))
         return value
+
+    def _record(self, constraint: Constraint) -> None:
+        self.recorded.setdefault(constraint, locations.current())
+        self._learn(constraint)
 
     def _learn(self, constraint: Constraint) -> None:
         zero = zero_of(constraint)
         if zero is None:
             self._excesses.append(tightened(excess_of(constraint)))
-        else:
-            self._zeros |= {zero, -1 * zero}
+            return
+        reduced = self._reduced(zero)
+        if isinstance(reduced, Dim):
+            self._zeros[reduced.terms[0][0]] = reduced
+
+    def _reduced(self, size: Size) -> Size:
+        """A size that is 0 where `size` is, less multiples of what is known to be 0: Gaussian
+        elimination, with monomials for unknowns and without fractions."""
+        for monomial, zero in self._zeros.items():
+            factor = dict(terms_of(size)).get(monomial, 0)
+            if factor:
+                size = size * dict(zero.terms)[monomial] - zero * factor
+        return size
 
 
 def plain(constraint: Constraint) -> Constraint:

@@ -48,6 +48,16 @@ def test_what_holds_for_this_call_is_recorded_once() -> None:
     assert all(holds(c, {"n": 6, "m": 6}) for c in assumptions.recorded)
 
 
+def test_sums_of_equalities_follow_from_them() -> None:
+    third = floor_div(N * M, 3)
+    assumptions = Assumptions([Divides(3, N * M), Equal(3 * third, 63), Equal(2 * K, N + 4)])
+    assert assumptions.shows(Equal(N * M, 63))
+    assert assumptions.shows(Equal(third, 21))
+    assert assumptions.shows(Equal(N + N * M, 2 * K + 59))
+    assert not assumptions.shows(Equal(N * M, 62))
+    assert not assumptions.shows(Equal(K, 21))
+
+
 def test_sizes_that_differ() -> None:
     """Whether a size is 1 is told apart from all others, 0 among them."""
     assert [size for size in range(4) if holds(Differs(N, 1), {"n": size})] == [0, 2, 3]

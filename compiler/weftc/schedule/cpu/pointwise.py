@@ -187,10 +187,8 @@ def _rows(nest: _Nest) -> None:
     if cost.is_serial(nest.total):
         shared = 0
     pieces = product(outer[:shared])
-    long = (
-        isinstance(pieces, int) and pieces < TILE and (not isinstance(inner, int) or inner > LONG)
-    )
-    if shared and long:
+    few = isinstance(pieces, int) and pieces < TILE and isinstance(product(outer), int)
+    if shared and few and (not isinstance(inner, int) or inner > LONG):
         _few_rows(nest)
         return
     piece: Size = product([*outer[shared:], inner])
