@@ -169,7 +169,8 @@ def _product(
         raise Invalid("bools have no products")
     a, b = cast(x, dtype), cast(y, dtype)
     try:
-        if a.size * b.size / max(shared, 1) > 20 * LARGEST:
+        sizes = math.prod(size or 1 for size in a.shape + b.shape)  # of no products, too
+        if sizes / max(shared, 1) > 20 * LARGEST:
             raise Invalid("too large")
         value = np.asarray(function(a.value, b.value))
     except ValueError as error:
