@@ -217,8 +217,8 @@ def test_gradients_of_matrices(name: str) -> None:
 @pytest.mark.parametrize("function", [wf.max, lambda x: x[2], lambda x: x.reshape(-1, 3)])
 def test_a_trace_that_forgets_a_constraint_is_found(function: Function) -> None:
     call = Reader(function, (), freeze=False).read((values(6),), {})
-    record = "self.recorded[constraint] = locations.current()"
-    with planted("weftc.ir.constraints:Assumptions.assume", record, "pass"):
+    record = "self.recorded.setdefault(constraint, locations.current())"
+    with planted("weftc.ir.constraints:Assumptions._record", record, "pass"):
         traced = trace_symbolic(function, call)
     assert traced is not None and not traced.graph.constraints
     with pytest.raises(VerifyError):
