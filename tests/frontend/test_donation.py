@@ -285,7 +285,15 @@ def _whole_or_in_words(given: Any, value: float) -> None:
         assert elements == [value] * len(elements)
 
 
-def test_an_interrupt_leaves_arrays_whole_or_in_words() -> None:
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C raises, though it may be ignored here: it is in what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_leaves_arrays_whole_or_in_words(interrupts: None) -> None:
     turns = 200_000
 
     @wf.jit(donate_argnames="x")
