@@ -30,11 +30,11 @@ from weftrt.dtypes import (
 
 if TYPE_CHECKING:
     from weft import debug, errors, nn, tree
-    from weft.autodiff import grad, stop_gradient, value_and_grad, vjp
     from weft.callbacks import ShapeDtypeStruct, callback
     from weft.control import cond, fori_loop, switch, while_loop
     from weft.jitting import jit
     from weft.ops import *  # noqa: F403
+    from weft.transforms.reverse import grad, stop_gradient, value_and_grad, vjp
     from weftrt.array import Array
 
 __version__ = "0.1.0"
@@ -52,10 +52,10 @@ _LAZY = {
     "ShapeDtypeStruct": "weft.callbacks",
     "callback": "weft.callbacks",
     "jit": "weft.jitting",
-    "grad": "weft.autodiff",
-    "value_and_grad": "weft.autodiff",
-    "vjp": "weft.autodiff",
-    "stop_gradient": "weft.autodiff",
+    "grad": "weft.transforms.reverse",
+    "value_and_grad": "weft.transforms.reverse",
+    "vjp": "weft.transforms.reverse",
+    "stop_gradient": "weft.transforms.reverse",
     "cond": "weft.control",
     "switch": "weft.control",
     "while_loop": "weft.control",

@@ -31,6 +31,7 @@ Infer: TypeAlias = Callable[[tuple[Any, ...], Attrs], ValueType]
 Reference: TypeAlias = Callable[[Sequence[Any], Attrs, Any], Any]
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[..., tuple[Node | None, ...]]"
+Jvp: TypeAlias = "Callable[..., tuple[Node, tuple[Node | None, ...]]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
 
 
@@ -129,6 +130,9 @@ class OpDef:
     `vjp(node, *cotangents)` takes one cotangent per result, None for a result that has none, and
     gives one per input, None where there is none; None for the whole rule means the op is not
     differentiable (integer, boolean or piecewise constant).
+    `jvp(node, *tangents)` takes one tangent per input, None for zero, and gives (a node whose
+    results begin with those of `node`, one tangent per result of `node`). Most ops need none:
+    their tangent is the transpose of `vjp` (weftc.transforms.jvp).
     """
 
     name: str
@@ -138,6 +142,7 @@ class OpDef:
     lower: Lower | None = None
     pull: Pull | None = None
     vjp: Vjp | None = None
+    jvp: Jvp | None = None
     extern: Callable[[Node], ExternCall] | None = None
     """For EXTERN: which routine of the runtime computes a node; `fails` says how it may not."""
     fails: Callable[[Node], Failure] | None = None

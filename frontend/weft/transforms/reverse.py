@@ -14,6 +14,7 @@ from weft.ops import elementwise
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, apply, lift, state
+from weft.transforms.arguments import check_function, grouped, independent, split
 from weft.tree import Structure
 from weftc.ir.node import Node
 from weftc.ops.check import same_sizes
@@ -55,28 +56,23 @@ def value_and_grad(
 def _value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, name: str
 ) -> Callable[..., Any]:
-    _check(name, function)
+    check_function(name, function)
     _numbers(argnums)
 
     @functools.wraps(function)
     def both(*args: Any, **kwargs: Any) -> Any:
         places = [_place(name, n, len(args)) for n in _numbers(argnums)]
-        inputs, structures = _independent(name, places, args)
+        inputs, structures = independent(name, places, args)
         result = function(*_replaced(args, places, inputs, structures), **kwargs)
-        value, aux = _split(name, result) if has_aux else (result, None)
+        value, aux = split(name, result) if has_aux else (result, None)
         output = _scalar(name, value)
         one = convert(lift(1.0), output.dtype).node
         gradients = _pull(name, [output], [one], inputs)
-        parts = _grouped(gradients, structures)
+        parts = grouped(gradients, structures)
         chosen = tuple(parts) if isinstance(argnums, (tuple, list, range)) else parts[0]
         return ((output, aux) if has_aux else output), chosen
 
     return both
-
-
-def _check(name: str, function: Any) -> None:
-    if not callable(function):
-        raise diagnostics.located(UsageError, f"{name} takes a function, not {function!r:.40}")
 
 
 def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
@@ -94,24 +90,6 @@ def _place(name: str, number: int, count: int) -> int:
     return number % count
 
 
-def _independent(
-    name: str, places: Sequence[int], args: tuple[Any, ...]
-) -> tuple[list[Tracer], list[Structure]]:
-    """New nodes for the differentiated arguments, so that other uses of the same array stay out."""
-    inputs: list[Tracer] = []
-    structures: list[Structure] = []
-    for place in places:
-        found, structure = tree.flatten_with_paths(args[place])
-        structures.append(structure)
-        for path, leaf in found:
-            value = as_strong(lift(leaf, f"argument {place}{path} of {name}"))
-            if not value.dtype.is_float:
-                problem = f"{name}: argument {place}{path} is {value.dtype}; gradients need floats"
-                raise diagnostics.located(DTypeError, problem)
-            inputs.append(apply("identity", value))
-    return inputs, structures
-
-
 def _replaced(
     args: tuple[Any, ...],
     places: Sequence[int],
@@ -120,26 +98,9 @@ def _replaced(
 ) -> list[Any]:
     """The arguments with the differentiated ones replaced by their new nodes."""
     result = list(args)
-    for place, part in zip(places, _grouped(inputs, structures), strict=True):
+    for place, part in zip(places, grouped(inputs, structures), strict=True):
         result[place] = part
     return result
-
-
-def _grouped(leaves: Sequence[Any], structures: Sequence[Structure]) -> list[Any]:
-    parts: list[Any] = []
-    taken = 0
-    for structure in structures:
-        count = structure.leaves()
-        parts.append(structure.unflatten(leaves[taken : taken + count]))
-        taken += count
-    return parts
-
-
-def _split(name: str, result: Any) -> tuple[Any, Any]:
-    if not isinstance(result, tuple) or len(result) != 2:
-        problem = f"{name} with has_aux needs a function that returns (value, anything)"
-        raise diagnostics.located(UsageError, problem)
-    return result[0], result[1]
 
 
 def _scalar(name: str, value: Any) -> Tracer:
@@ -182,7 +143,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
 
     Inside a trace `pull` continues the graph; outside, value and gradients are compiled.
     """
-    _check("vjp", function)
+    check_function("vjp", function)
     if state.trace is not None:
         return _vjp_traced(function, primals, has_aux)
     value = jit(function)(*primals)
@@ -200,9 +161,9 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
 def _vjp_traced(
     function: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool
 ) -> tuple[Any, ...]:
-    inputs, structures = _independent("vjp", range(len(primals)), primals)
-    result = function(*_grouped(inputs, structures))
-    value, aux = _split("vjp", result) if has_aux else (result, None)
+    inputs, structures = independent("vjp", range(len(primals)), primals)
+    result = function(*grouped(inputs, structures))
+    value, aux = split("vjp", result) if has_aux else (result, None)
     leaves, structure = tree.flatten(value)
     outputs = [as_strong(lift(leaf, "the result under vjp")) for leaf in leaves]
 
@@ -212,7 +173,7 @@ def _vjp_traced(
             problem = f"the cotangent is {shape}, but the value is {structure}"
             raise diagnostics.located(UsageError, f"vjp: {problem}")
         nodes = [_cotangent(g, o) for g, o in zip(given, outputs, strict=True)]
-        return tuple(_grouped(_pull("vjp", outputs, nodes, inputs), structures))
+        return tuple(grouped(_pull("vjp", outputs, nodes, inputs), structures))
 
     built = structure.unflatten(outputs)
     return (built, pull, aux) if has_aux else (built, pull)

@@ -1,0 +1,1 @@
+"""Functions made of functions: derivatives, and what runs over the rows of arrays."""
