@@ -14,19 +14,21 @@ from tests.registry.numpy_puller import pulled
 
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import ON_TENSORS, Attr, Family, HostFunction, OpDef
+from weftc.ir.opdef import Attr, Family, HostFunction, OpDef
 from weftc.ir.sizes import static_shape
 from weftc.ir.types import TensorType, TupleType, ValueType
 from weftc.loop import scalar
 from weftc.loop.ir import LoopType, Var
 from weftc.ops import TABLE
 from weftc.ops.structure import project
-from weftc.transforms.vjp import vjp
+from weftc.transforms.jvp import jvp
+from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
 
 POINTWISE = [op for op in OPS if op.family is Family.POINTWISE]
 PULLED = [op for op in OPS if op.pull is not None]
 DIFFERENTIABLE = [op for op in OPS if op.vjp is not None and op.name not in ("while", "fori")]
+PUSHED = [op for op in OPS if op.vjp is not None or op.jvp is not None]
 
 
 def inputs_of(types: tuple[TensorType, ...]) -> list[Node]:
@@ -34,8 +36,8 @@ def inputs_of(types: tuple[TensorType, ...]) -> list[Node]:
     return [TABLE["input"](index=i, name=f"x{i}", dtype=t.dtype, shape=t.shape) for i, t in named]
 
 
-def has_float(types: tuple[TensorType, ...]) -> bool:
-    return any(t.dtype.is_float for t in types)
+def has_float(types: tuple[Any, ...]) -> bool:
+    return any(isinstance(t, TensorType) and t.dtype.is_float for t in types)
 
 
 def flat_attr(value: Attr) -> Iterator[Attr]:
@@ -70,8 +72,10 @@ def test_record_is_complete(op: OpDef) -> None:
     assert op.effect or HostFunction not in held
     for case in cases:
         result = op.infer(case.types, case.attrs)
-        if op.family in ON_TENSORS and result.dtype.is_float and has_float(case.types):
+        differs = has_float(case.types) and any(t.dtype.is_float for t in results_of(result))
+        if differs and not op.effect and op.family is not Family.STRUCTURE:
             assert op.vjp is not None, "an op from floats to floats needs a gradient"
+            assert op.jvp is not None or not op.holds_graphs, "it has tangents of its own"
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
@@ -201,3 +205,94 @@ def test_gradient_against_central_differences(op: OpDef) -> None:
         return
     for case in cases:
         check_gradient(op, gradient_case(op, case, random), random)
+
+
+# ---------------------------------------------------------------------------------------------
+# Tangents
+# ---------------------------------------------------------------------------------------------
+
+
+def parts_of(node: Node) -> list[Node]:
+    """The tensors that a node gives."""
+    if not isinstance(node.value_type, TupleType):
+        return [node] if node.is_tensor else []
+    parts = [project(node, index=i) for i in range(len(node.value_type.items))]
+    return [part for part in parts if part.is_tensor]
+
+
+class Pushed:
+    """An op over one case, with tangents of its inputs, and cotangents of its results."""
+
+    def __init__(self, op: OpDef, case: Case, random: np.random.Generator) -> None:
+        self.op, self.case = op, case
+        self.inputs = inputs_of(case.types)
+        self.outputs = parts_of(op(*self.inputs, **case.attrs))
+        floats = list(filter(has_floats, (*self.inputs, *self.outputs)))
+        given = inputs_of((*case.types, *(node.type for node in floats)))
+        given = given[len(self.inputs) :]
+        self.given = dict(zip(floats, given))
+        self.graph_inputs = (*self.inputs, *given)
+        self.directions = {
+            node: np.asarray(random.standard_normal(static_shape(node.type.shape)))
+            for node in floats
+        }
+        tangents = [self.given.get(node) for node in self.inputs]
+        self.values, self.tangents = jvp(self.outputs, self.inputs, tangents)
+
+    def run(self, nodes: list[Node | None]) -> list[Any]:
+        """What these nodes hold; None for None."""
+        graph = Graph("pushed", self.graph_inputs, tuple(n for n in nodes if n is not None))
+        arrays = [*self.case.arrays, *self.directions.values()]
+        values = iter(interpret(graph, arrays))
+        return [None if node is None else next(values) for node in nodes]
+
+    def slopes(self) -> list[Any]:
+        """What jvp gives for the results, by central differences."""
+        step, sides = 1e-6, []
+        for sign in (1, -1):
+            arrays = [
+                array + sign * step * self.directions.get(node, 0) if node.is_tensor else array
+                for node, array in zip(self.inputs, self.case.arrays)
+            ]
+            arrays = [a.astype(c.dtype) for a, c in zip(arrays, self.case.arrays)]
+            sides.append(flat([referenced(self.op, self.case._replace(arrays=arrays))]))
+        return [(high - low) / (2 * step) for high, low in zip(*sides, strict=True)]
+
+    def product(self, nodes: list[Node], found: list[Any]) -> float:
+        """The inner product of what was found for these nodes with their directions."""
+        pairs = zip(nodes, found, strict=True)
+        return sum(np.sum(self.directions[n] * f) for n, f in pairs if f is not None)
+
+
+def check_tangents(op: OpDef, case: Case, random: np.random.Generator) -> None:
+    pushed = Pushed(op, case, random)
+    for value, known in zip(pushed.run([*pushed.values]), pushed.run([*pushed.outputs])):
+        assert_same_bits(value, known)
+    found = pushed.run(pushed.tangents)
+    for output, part, slope in zip(pushed.outputs, found, pushed.slopes(), strict=True):
+        if has_floats(output):
+            value = np.zeros_like(slope) if part is None else part
+            assert (value.dtype, value.shape) == (output.type.dtype.dtype, output.type.shape)
+            np.testing.assert_allclose(value, slope, rtol=2e-6, atol=2e-7, err_msg=op.name)
+        else:
+            assert part is None
+    if op in DIFFERENTIABLE:
+        sent = vjp(pushed.outputs, [pushed.given.get(o) for o in pushed.outputs], pushed.inputs)
+        forward, reverse = (
+            pushed.product(nodes, values)
+            for nodes, values in ((pushed.outputs, found), (pushed.inputs, pushed.run(sent)))
+        )
+        np.testing.assert_allclose(forward, reverse, rtol=1e-10, atol=1e-12, err_msg=op.name)
+
+
+@pytest.mark.parametrize("op", PUSHED, ids=lambda op: op.name)
+def test_tangents_against_central_differences_and_gradients(op: OpDef) -> None:
+    random = np.random.default_rng(8)
+    cases = [c for c in op_cases(op) if is_small_and_smooth(op, c)]
+    assert cases, f"{op} has no float64 case to check its tangents on"
+    if op.name == "stop_gradient":
+        inputs = inputs_of(cases[0].types)
+        assert jvp([op(*inputs)], inputs, inputs)[1] == [None]
+        return
+    for case in cases:
+        check_tangents(op, gradient_case(op, case, random), random)

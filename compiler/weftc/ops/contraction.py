@@ -150,6 +150,16 @@ def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
     )
 
 
+def _jvp(node: Node, by_a: Node | None, by_b: Node | None) -> tuple[Node, tuple[Node | None, ...]]:
+    """The product rule, in products of the same layout."""
+    a, b = node.inputs
+    left = None if by_a is None else contract(by_a, b, **node.attrs)
+    right = None if by_b is None else contract(a, by_b, **node.attrs)
+    if left is None or right is None:
+        return node, (left or right,)
+    return node, (build.call("add", left, right),)
+
+
 def _samples() -> list[tuple[Types, Attrs]]:
     shapes: list[tuple[Axes, Axes, Pair, Pair]] = [
         ((2, 3), (3, 4), ((), ()), ((1,), (0,))),
@@ -184,6 +194,7 @@ contract = TABLE.add(
         infer=_infer,
         reference=_reference,
         vjp=_vjp,
+        jvp=_jvp,
         samples=_samples,
     )
 )

@@ -14,6 +14,7 @@ from weftc.ir.node import Graph, Node, inlined, rewrite, toposort
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftc.ops import build, check
+from weftc.ops.control_tangents import jvp_branch, jvp_fori, jvp_while
 from weftc.ops.pointwise import add, lt, neg
 from weftc.ops.source import constant
 from weftc.ops.structure import project
@@ -158,6 +159,7 @@ branch = TABLE.add(
         infer=_infer_branch,
         reference=_reference_branch,
         vjp=_vjp_branch,
+        jvp=jvp_branch,
         holds_graphs=True,
         samples=_samples_branch,
     )
@@ -223,6 +225,7 @@ while_ = TABLE.add(
         infer=_infer_while,
         reference=_reference_while,
         vjp=_vjp_while,
+        jvp=jvp_while,
         holds_graphs=True,
         samples=_samples_while,
     )
@@ -294,6 +297,7 @@ fori = TABLE.add(
         infer=_infer_fori,
         reference=_reference_fori,
         vjp=_vjp_fori,
+        jvp=jvp_fori,
         holds_graphs=True,
         samples=_samples_fori,
     )

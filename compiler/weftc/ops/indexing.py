@@ -179,6 +179,16 @@ def _vjp_scatter_add(node: Node, g: Node) -> tuple[Node | None, ...]:
     return g, None, build.call("take", g, node.inputs[1], axis=node["axis"])
 
 
+def _jvp_scatter_add(
+    node: Node, by_base: Node | None, _: Node | None, by_updates: Node | None
+) -> tuple[Node, tuple[Node | None, ...]]:
+    """The tangents of the updates, added to that of the base in the same order."""
+    if by_updates is None:
+        return node, (by_base,)
+    base = build.like(0.0, node) if by_base is None else by_base
+    return node, (scatter_add(base, node.inputs[1], by_updates, **node.attrs),)
+
+
 def _samples_scatter_add() -> list[tuple[Types, Attrs]]:
     cases = [(dtypes.float64, dtypes.int64), (dtypes.float32, dtypes.int32)]
     cases += [(dtypes.int32, dtypes.uint8), (dtypes.uint64, dtypes.uint64)]
@@ -197,6 +207,7 @@ scatter_add = TABLE.add(
         infer=_infer_scatter_add,
         reference=_reference_scatter_add,
         vjp=_vjp_scatter_add,
+        jvp=_jvp_scatter_add,
         fails=_failure,
         cost=4,
         samples=_samples_scatter_add,

@@ -158,6 +158,12 @@ def _vjp_concat(node: Node, g: Node) -> Cotangents:
     return tuple(parts)
 
 
+def _jvp_concat(node: Node, *tangents: Node | None) -> tuple[Node, Cotangents]:
+    """The tangents side by side, which the transpose of cutting would add up."""
+    parts = [build.like(0.0, x) if t is None else t for x, t in zip(node.inputs, tangents)]
+    return node, (concat(*parts, axis=node["axis"]),)
+
+
 def _samples_concat() -> list[tuple[Types, Attrs]]:
     def sample(axis: int, *shapes: Shape) -> tuple[Types, Attrs]:
         return tuple(TensorType(dtypes.float64, s) for s in shapes), {"axis": axis}
@@ -178,6 +184,7 @@ concat = TABLE.add(
         reference=lambda arrays, attrs, type_: np.concatenate(arrays, attrs["axis"]),
         pull=_pull_concat,
         vjp=_vjp_concat,
+        jvp=_jvp_concat,
         exact=True,
         samples=_samples_concat,
     )

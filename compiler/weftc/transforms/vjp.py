@@ -15,14 +15,18 @@ from weftrt.errors import TraceError
 
 
 def vjp(
-    outputs: Sequence[Node], cotangents: Sequence[Node | None], inputs: Sequence[Node]
+    outputs: Sequence[Node],
+    cotangents: Sequence[Node | None],
+    inputs: Sequence[Node],
+    known: Sequence[Node] = (),
 ) -> list[Node | None]:
     """The cotangent of each input, given one per output (None: it does not count).
 
-    The walk stops at `inputs`, which count as independent of each other. None for an input that no
-    gradient reaches, or that is not a float. TraceError for an op that has no gradient rule.
+    The walk stops at `inputs`, which count as independent of each other, and at what is `known` not
+    to depend on them. None for an input that no gradient reaches, or that is not a float.
+    TraceError for an op that has no gradient rule.
     """
-    order = toposort(outputs, inputs)
+    order = toposort(outputs, [*inputs, *known])
     active = _active(order, inputs)
     gathered = _Gathered()
     for output, cotangent in zip(outputs, cotangents, strict=True):
