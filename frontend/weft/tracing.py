@@ -53,6 +53,11 @@ class Trace:
         self.made_by_numpy = False
         self.token: Node | None = None
 
+    @property
+    def home(self) -> Trace:
+        """The trace whose graph has the nodes of this one."""
+        return self
+
     def last_token(self) -> Node:
         """What the next effect has to follow."""
         if self.token is None:
@@ -257,8 +262,12 @@ class Tracer(TracerMethods):
 
     @property
     def is_outside(self) -> bool:
-        """Whether this belongs to a trace around the one that is active."""
-        return not self._trace.is_current
+        """Whether this is a node of another graph than the one that is being made."""
+        return not self._trace.is_current and self._trace.home is not active().home
+
+    def is_of(self, trace: Trace) -> bool:
+        """Whether this was made in `trace`."""
+        return self._trace is trace
 
     @property
     def type(self) -> TensorType:

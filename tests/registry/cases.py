@@ -75,7 +75,7 @@ def draw_value(type_: ValueType, random: np.random.Generator) -> Any:
     return None
 
 
-def indices(type_: TensorType, size: int, random: np.random.Generator) -> Array:
+def indices(type_: Any, size: int, random: np.random.Generator) -> Array:
     """Random indices into an axis, negative ones too."""
     low = -size if type_.dtype.is_signed else 0
     return random.integers(low, max(size, 1), static_shape(type_.shape)).astype(type_.dtype.dtype)
@@ -104,14 +104,21 @@ def _pointwise_cases(op: OpDef, random: np.random.Generator) -> Iterator[Case]:
 
 def _sample_cases(op: OpDef, random: np.random.Generator) -> Iterator[Case]:
     for types, attrs in op.samples() if op.samples else ():
-        arrays = [draw_value(t, random) for t in types]
-        if op.name == "fori":
-            arrays[:2] = [np.asarray(random.integers(-2, 5)) for _ in range(2)]
-        if op.name == "check":
-            arrays[1] = np.asarray(True)
-        if op.family is Family.INDEXING:
-            arrays[1] = indices(types[1], arrays[0].shape[attrs["axis"]], random)
-        yield Case(types, attrs, arrays)
+        yield Case(types, attrs, drawn(op, types, attrs, random))
+
+
+def drawn(
+    op: OpDef, types: Sequence[ValueType], attrs: Attrs, random: np.random.Generator
+) -> list[Any]:
+    """Random inputs that the op takes: indices within their axes, few turns of a loop."""
+    arrays = [draw_value(t, random) for t in types]
+    if op.name == "fori":
+        arrays[:2] = [np.asarray(random.integers(-2, 5)) for _ in range(2)]
+    if op.name == "check":
+        arrays[1] = np.asarray(True)
+    if op.family is Family.INDEXING:
+        arrays[1] = indices(types[1], arrays[0].shape[attrs["axis"]], random)
+    return arrays
 
 
 def op_cases(op: OpDef) -> list[Case]:

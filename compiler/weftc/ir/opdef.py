@@ -33,6 +33,9 @@ Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[..., tuple[Node | None, ...]]"
 Jvp: TypeAlias = "Callable[..., tuple[Node, tuple[Node | None, ...]]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
+Batch: TypeAlias = (
+    "Callable[[Node, tuple[Node, ...], tuple[bool, ...], Mapper], Node | Sequence[Node]]"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,26 @@ class Puller(Protocol):
         """Fail at run time with the node's location if `condition` holds for any element."""
 
 
+class Mapper(Protocol):
+    """What a `batch` rule may ask of the map that its node comes under."""
+
+    @property
+    def size(self) -> Size:
+        """How many elements the mapped axis has."""
+
+    @property
+    def active(self) -> Node | None:
+        """A bool for each element: whether it comes there at all; None where all do."""
+
+    def expanded(self, node: Node) -> Node:
+        """`node`, which is the same for all elements, with the mapped axis in front."""
+
+    def outputs(
+        self, graph: Graph, operands: Sequence[Node], active: Node | None
+    ) -> Sequence[Node]:
+        """The outputs of `graph` for `operands`, each mapped or not, as are the outputs."""
+
+
 class Family(Enum):
     """How an op computes, which is all that fusion and schedules know of it."""
 
@@ -133,6 +156,10 @@ class OpDef:
     `jvp(node, *tangents)` takes one tangent per input, None for zero, and gives (a node whose
     results begin with those of `node`, one tangent per result of `node`). Most ops need none:
     their tangent is the transpose of `vjp` (weftc.transforms.jvp).
+    `batch(node, inputs, batched, mapper)` computes the node for every element of a new axis that
+    stands in front of those `inputs` that are `batched`: a node, whose results have that axis in
+    front, or need not where they are the same for all elements; or the results one by one. Families
+    that need no rules of their ops have theirs in weftc.transforms.batch.
     """
 
     name: str
@@ -143,6 +170,7 @@ class OpDef:
     pull: Pull | None = None
     vjp: Vjp | None = None
     jvp: Jvp | None = None
+    batch: Batch | None = None
     extern: Callable[[Node], ExternCall] | None = None
     """For EXTERN: which routine of the runtime computes a node; `fails` says how it may not."""
     fails: Callable[[Node], Failure] | None = None

@@ -30,6 +30,11 @@ def constant(value: bool | int | float, dtype: DType) -> Node:
     return call("constant", value=value, dtype=dtype)
 
 
+def zero(dtype: DType) -> Node:
+    """A 0-d zero."""
+    return constant(dtype.dtype.type(0).item(), dtype)
+
+
 def full(value: bool | int | float, type_: TensorType) -> Node:
     """A constant in every element of `type_`."""
     return expand(constant(value, type_.dtype), type_.shape, ())
@@ -62,6 +67,17 @@ def transpose(node: Node, permutation: Sequence[int]) -> Node:
     if tuple(permutation) == tuple(range(node.type.rank)):
         return node
     return call("transpose", node, permutation=tuple(permutation))
+
+
+def to_front(node: Node, axis: int) -> Node:
+    """`node` with one axis moved in front of the others."""
+    return transpose(node, (axis, *(a for a in range(node.type.rank) if a != axis)))
+
+
+def from_front(node: Node, axis: int) -> Node:
+    """`node` with its first axis moved to the place `axis`."""
+    others = list(range(1, node.type.rank))
+    return transpose(node, (*others[:axis], 0, *others[axis:]))
 
 
 def convert(node: Node, dtype: DType) -> Node:

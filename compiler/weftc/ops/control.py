@@ -15,6 +15,7 @@ from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftc.ops import build, check
 from weftc.ops.control_tangents import jvp_branch, jvp_fori, jvp_while
+from weftc.ops.mapped_control import batch_branch, batch_fori, batch_while
 from weftc.ops.pointwise import add, lt, neg
 from weftc.ops.source import constant
 from weftc.ops.structure import project
@@ -160,6 +161,7 @@ branch = TABLE.add(
         reference=_reference_branch,
         vjp=_vjp_branch,
         jvp=jvp_branch,
+        batch=batch_branch,
         holds_graphs=True,
         samples=_samples_branch,
     )
@@ -226,6 +228,7 @@ while_ = TABLE.add(
         reference=_reference_while,
         vjp=_vjp_while,
         jvp=jvp_while,
+        batch=batch_while,
         holds_graphs=True,
         samples=_samples_while,
     )
@@ -298,6 +301,7 @@ fori = TABLE.add(
         reference=_reference_fori,
         vjp=_vjp_fori,
         jvp=jvp_fori,
+        batch=batch_fori,
         holds_graphs=True,
         samples=_samples_fori,
     )

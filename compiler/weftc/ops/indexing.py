@@ -1,5 +1,8 @@
 """take and scatter_add: data-dependent indices, bounds checked.
 
+With `batch` = n the first n axes of the array and of the indices are the same ones: each element of
+these has indices of its own.
+
 Negative indices count from the end. An index outside its axis fails the program with
 OutOfBoundsError naming the smallest place in `indices`; take reads 0 there, scatter_add writes
 nothing.
@@ -13,8 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Failure, Family, OpDef, Puller
-from weftc.ir.sizes import Size
+from weftc.ir.opdef import TABLE, Attrs, Failure, Family, Mapper, OpDef, Puller
+from weftc.ir.sizes import Size, static_shape
 from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Scalar, add, apply, cast, const, mul
 from weftc.ops import build, check
@@ -24,6 +27,17 @@ from weftrt.errors import OutOfBoundsError, ShapeError
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
+Nodes: TypeAlias = tuple[Node, ...]
+Flags: TypeAlias = tuple[bool, ...]
+
+
+def shared_axes(attrs: Attrs) -> int:
+    """How many leading axes the array and the indices have in common."""
+    return int(attrs.get("batch", 0))
+
+
+def _sharing(count: int) -> Attrs:
+    return {"batch": count} if count else {}
 
 
 def resolve(index: Expr, size: Expr) -> tuple[Expr, Expr]:
@@ -51,20 +65,32 @@ def _resolve_array(indices: Array, size: int) -> Array:
     return np.where(places < 0, places + size, places)
 
 
-def _check_index(name: str, x: TensorType, indices: TensorType, axis: int) -> None:
+def _check_index(name: str, x: TensorType, indices: TensorType, attrs: Attrs) -> None:
+    axis, shared = attrs["axis"], shared_axes(attrs)
     check.axis(name, axis, x)
     check.kind(f"{name} (indices)", indices, check.INTEGERS)
+    if not 0 <= shared <= axis or not check.same_sizes(x.shape[:shared], indices.shape[:shared]):
+        both = check.describe_all((x, indices))
+        raise ShapeError(f"{name}: {both} have no {shared} axes in common before axis {axis}")
 
 
 def _failure(node: Node) -> Failure:
     axis = node["axis"]
     size = node.inputs[0].type.shape[axis]
-    message = f"{node.op.name}: {{index}} is out of bounds for axis {axis} of size {size}"
+    place = axis - shared_axes(node.attrs)
+    message = f"{node.op.name}: {{index}} is out of bounds for axis {place} of size {size}"
     return Failure(OutOfBoundsError, message, node.inputs[1])
 
 
-def _taken(x: TensorType, indices: TensorType, axis: int) -> TensorType:
-    return x.with_shape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
+def _taken(x: TensorType, indices: TensorType, attrs: Attrs) -> TensorType:
+    axis, own = attrs["axis"], indices.shape[shared_axes(attrs) :]
+    return x.with_shape(x.shape[:axis] + own + x.shape[axis + 1 :])
+
+
+def _one_by_one(arrays: Arrays, shared: int) -> list[tuple[Array, ...]]:
+    """The elements of the first `shared` axes of all arrays, as views."""
+    places = np.ndindex(arrays[0].shape[:shared])
+    return [tuple(array[place] for array in arrays) for place in places]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -75,14 +101,17 @@ def _taken(x: TensorType, indices: TensorType, axis: int) -> TensorType:
 def _infer_take(types: Types, attrs: Attrs) -> TensorType:
     check.arity("take", types, 2)
     x, indices = types
-    _check_index("take", x, indices, attrs["axis"])
-    return _taken(x, indices, attrs["axis"])
+    _check_index("take", x, indices, attrs)
+    return _taken(x, indices, attrs)
 
 
 def _reference_take(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
-    (x, indices), axis = arrays, attrs["axis"]
+    (x, indices), axis, shared = arrays, attrs["axis"], shared_axes(attrs)
     places = _resolve_array(indices, x.shape[axis]).reshape(indices.shape)
-    return np.take(x, places, axis)
+    if not shared:
+        return np.take(x, places, axis)
+    rows = [np.take(*row, axis - shared) for row in _one_by_one((x, places), shared)]
+    return np.array(rows, x.dtype).reshape(static_shape(type_.shape))
 
 
 def _linear(index: Sequence[Expr], shape: Sequence[Size], puller: Puller) -> Expr:
@@ -93,12 +122,13 @@ def _linear(index: Sequence[Expr], shape: Sequence[Size], puller: Puller) -> Exp
 
 
 def _pull_take(node: Node, index: tuple[Expr, ...], puller: Puller) -> Expr:
-    axis, indices = node["axis"], node.inputs[1].type
-    inner = index[axis : axis + indices.rank]
+    axis, indices, shared = node["axis"], node.inputs[1].type, shared_axes(node.attrs)
+    end = axis + indices.rank - shared
+    inner = (*index[:shared], *index[axis:end])
     size = puller.size(node.inputs[0].type.shape[axis])
     place, outside = resolve(puller.read(1, inner), size)
     puller.report(node, outside, _linear(inner, indices.shape, puller))
-    source = (*index[:axis], place, *index[axis + indices.rank :])
+    source = (*index[:axis], place, *index[end:])
     zero = const(node.type.dtype.dtype.type(0).item(), node.type.dtype)
     return puller.guarded(apply(Scalar.NOT, outside), lambda: puller.read(0, source), zero)
 
@@ -106,15 +136,32 @@ def _pull_take(node: Node, index: tuple[Expr, ...], puller: Puller) -> Expr:
 def _vjp_take(node: Node, g: Node) -> tuple[Node | None, ...]:
     x, indices = node.inputs
     base = build.full(0.0, x.type)
-    return build.call("scatter_add", base, indices, g, axis=node["axis"]), None
+    return build.call("scatter_add", base, indices, g, **node.attrs), None
 
 
-_SHAPES: list[tuple[tuple[int, ...], tuple[int, ...], int]] = [
-    ((4, 3), (5,), 0),
-    ((2, 4), (2, 3), 1),
-    ((2, 3, 2), (), 1),
-    ((3,), (0,), 0),
-    ((3, 0), (2,), 0),
+def _batch_take(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    """Where array and indices are mapped, the new axis is one more that they share; else it is one
+    of the axes of either."""
+    (x, indices), (x_batched, indices_batched) = inputs, batched
+    axis, shared = node["axis"], shared_axes(node.attrs)
+    if x_batched and indices_batched:
+        return take(x, indices, axis=axis + 1, **_sharing(shared + 1))
+    if x_batched:
+        x = build.from_front(x, shared)
+        return build.to_front(take(x, indices, **{**node.attrs, "axis": axis + 1}), shared)
+    return build.to_front(take(x, build.from_front(indices, shared), **node.attrs), axis)
+
+
+_SHAPES: list[tuple[tuple[int, ...], tuple[int, ...], Attrs]] = [
+    ((4, 3), (5,), {"axis": 0}),
+    ((2, 4), (2, 3), {"axis": 1}),
+    ((2, 3, 2), (), {"axis": 1}),
+    ((3,), (0,), {"axis": 0}),
+    ((3, 0), (2,), {"axis": 0}),
+    ((2, 4, 3), (2, 5), {"axis": 1, "batch": 1}),
+    ((2, 3, 4), (2,), {"axis": 2, "batch": 1}),
+    ((2, 3, 2, 4), (2, 3, 2), {"axis": 3, "batch": 2}),
+    ((0, 3), (0, 2), {"axis": 1, "batch": 1}),
 ]
 
 
@@ -122,9 +169,9 @@ def _samples_take() -> list[tuple[Types, Attrs]]:
     cases = [(dtypes.float64, dtypes.int64), (dtypes.bool_, dtypes.uint8)]
     cases += [(dtypes.int32, dtypes.int32), (dtypes.float32, dtypes.uint64)]
     return [
-        ((TensorType(dtype, x), TensorType(index, indices)), {"axis": axis})
+        ((TensorType(dtype, x), TensorType(index, indices)), attrs)
         for dtype, index in cases
-        for x, indices, axis in _SHAPES
+        for x, indices, attrs in _SHAPES
     ]
 
 
@@ -136,6 +183,7 @@ take = TABLE.add(
         reference=_reference_take,
         pull=_pull_take,
         vjp=_vjp_take,
+        batch=_batch_take,
         fails=_failure,
         cost=4,
         samples=_samples_take,
@@ -152,9 +200,9 @@ def _infer_scatter_add(types: Types, attrs: Attrs) -> TensorType:
     check.arity("scatter_add", types, 3)
     base, indices, updates = types
     check.kind("scatter_add", base, check.NUMBERS)
-    _check_index("scatter_add", base, indices, attrs["axis"])
+    _check_index("scatter_add", base, indices, attrs)
     check.same_dtype("scatter_add", (base, updates))
-    wanted = _taken(base, indices, attrs["axis"])
+    wanted = _taken(base, indices, attrs)
     if not check.same_sizes(wanted.shape, updates.shape):
         raise ShapeError(
             f"scatter_add: updates for {check.describe(base)} at {check.describe(indices)} along "
@@ -164,19 +212,35 @@ def _infer_scatter_add(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _reference_scatter_add(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
-    (base, indices, updates), axis = arrays, attrs["axis"]
-    places = _resolve_array(indices, base.shape[axis])
+    (base, indices, updates), axis, shared = arrays, attrs["axis"], shared_axes(attrs)
+    places = _resolve_array(indices, base.shape[axis]).reshape(indices.shape)
     result = np.array(base)
-    shape = (*base.shape[:axis], places.size, *base.shape[axis + 1 :])
-    rows, news = np.moveaxis(result, axis, 0), np.moveaxis(updates.reshape(shape), axis, 0)
-    with np.errstate(all="ignore"):
-        for number, place in enumerate(places):
-            rows[place] = rows[place] + news[number]
+    for row in _one_by_one((result, places, updates), shared):
+        _add_rows(*row, axis - shared)
     return result
 
 
+def _add_rows(result: Array, places: Array, updates: Array, axis: int) -> None:
+    shape = (*result.shape[:axis], places.size, *result.shape[axis + 1 :])
+    rows, news = np.moveaxis(result, axis, 0), np.moveaxis(updates.reshape(shape), axis, 0)
+    with np.errstate(all="ignore"):
+        for number, place in enumerate(places.reshape(-1)):
+            rows[place] = rows[place] + news[number]
+
+
 def _vjp_scatter_add(node: Node, g: Node) -> tuple[Node | None, ...]:
-    return g, None, build.call("take", g, node.inputs[1], axis=node["axis"])
+    return g, None, build.call("take", g, node.inputs[1], **node.attrs)
+
+
+def _batch_scatter_add(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    """Indices that are the same for all elements stay so, if they are it for all."""
+    base, indices, updates = (
+        x if is_batched else mapper.expanded(x) for x, is_batched in zip(inputs, batched)
+    )
+    axis, shared = node["axis"] + 1, shared_axes(node.attrs)
+    if not batched[1] and not shared:
+        return scatter_add(base, inputs[1], updates, axis=axis)
+    return scatter_add(base, indices, updates, axis=axis, **_sharing(shared + 1))
 
 
 def _jvp_scatter_add(
@@ -194,9 +258,9 @@ def _samples_scatter_add() -> list[tuple[Types, Attrs]]:
     cases += [(dtypes.int32, dtypes.uint8), (dtypes.uint64, dtypes.uint64)]
     samples: list[tuple[Types, Attrs]] = []
     for dtype, index in cases:
-        for base, indices, axis in _SHAPES:
+        for base, indices, attrs in _SHAPES:
             types = TensorType(dtype, base), TensorType(index, indices)
-            samples.append(((*types, _taken(*types, axis)), {"axis": axis}))
+            samples.append(((*types, _taken(*types, attrs)), attrs))
     return samples
 
 
@@ -208,6 +272,7 @@ scatter_add = TABLE.add(
         reference=_reference_scatter_add,
         vjp=_vjp_scatter_add,
         jvp=_jvp_scatter_add,
+        batch=_batch_scatter_add,
         fails=_failure,
         cost=4,
         samples=_samples_scatter_add,

@@ -13,7 +13,7 @@ import numpy as np
 
 from weftc.ir.constraints import assume_equal, assume_is_one
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
+from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef, Puller
 from weftc.ir.sizes import Shape, product
 from weftc.ir.types import TensorType
 from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
@@ -29,6 +29,13 @@ Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
 Index: TypeAlias = "tuple[Expr, ...]"
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
+Nodes: TypeAlias = tuple[Node, ...]
+Flags: TypeAlias = tuple[bool, ...]
+
+
+def _behind(axes: Sequence[int]) -> tuple[int, ...]:
+    """Axes behind a new first one."""
+    return tuple(axis + 1 for axis in axes)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -78,6 +85,10 @@ def _vjp_broadcast(node: Node, g: Node) -> Cotangents:
     return (build.reshape(summed, node.inputs[0].type.shape),)
 
 
+def _batch_broadcast(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    return build.expand(inputs[0], (mapper.size, *node["shape"]), (0, *_behind(node["axes"])))
+
+
 def _samples_broadcast() -> list[tuple[Types, Attrs]]:
     f = dtypes.float64
     return [
@@ -97,6 +108,7 @@ broadcast = TABLE.add(
         reference=_reference_broadcast,
         pull=_pull_broadcast,
         vjp=_vjp_broadcast,
+        batch=_batch_broadcast,
         cost=0,
         exact=True,
         samples=_samples_broadcast,
@@ -155,6 +167,10 @@ def _pull_reshape(node: Node, index: Index, puller: Puller) -> Expr:
     return puller.read(0, tuple(inner))
 
 
+def _batch_reshape(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    return build.reshape(inputs[0], (mapper.size, *node["shape"]))
+
+
 def _samples_reshape() -> list[tuple[Types, Attrs]]:
     def sample(before: Shape, after: Shape) -> tuple[Types, Attrs]:
         return (TensorType(dtypes.float64, before),), {"shape": after}
@@ -178,6 +194,7 @@ reshape = TABLE.add(
         reference=lambda arrays, attrs, type_: arrays[0].reshape(attrs["shape"]),
         pull=_pull_reshape,
         vjp=lambda node, g: (build.reshape(g, node.inputs[0].type.shape),),
+        batch=_batch_reshape,
         cost=0,
         exact=True,
         samples=_samples_reshape,
@@ -209,6 +226,10 @@ def _pull_transpose(node: Node, index: Index, puller: Puller) -> Expr:
     return puller.read(0, tuple(index[a] for a in _inverse(node["permutation"])))
 
 
+def _batch_transpose(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    return build.transpose(inputs[0], (0, *_behind(node["permutation"])))
+
+
 def _samples_transpose() -> list[tuple[Types, Attrs]]:
     type_ = TensorType(dtypes.float64, (2, 3, 4))
     return [
@@ -227,6 +248,7 @@ transpose = TABLE.add(
         reference=lambda arrays, attrs, type_: arrays[0].transpose(attrs["permutation"]),
         pull=_pull_transpose,
         vjp=lambda node, g: (build.transpose(g, _inverse(node["permutation"])),),
+        batch=_batch_transpose,
         cost=0,
         exact=True,
         samples=_samples_transpose,
@@ -252,6 +274,10 @@ def _pull_flip(node: Node, index: Index, puller: Puller) -> Expr:
     return puller.read(0, tuple(inner))
 
 
+def _batch_flip(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    return flip(*inputs, axes=_behind(node["axes"]))
+
+
 def _samples_flip() -> list[tuple[Types, Attrs]]:
     type_ = TensorType(dtypes.float64, (2, 3))
     return [
@@ -270,6 +296,7 @@ flip = TABLE.add(
         reference=lambda arrays, attrs, type_: np.flip(arrays[0], attrs["axes"]),
         pull=_pull_flip,
         vjp=lambda node, g: (build.call("flip", g, axes=node["axes"]),),
+        batch=_batch_flip,
         cost=0,
         exact=True,
         samples=_samples_flip,

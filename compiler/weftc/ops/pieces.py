@@ -10,7 +10,7 @@ import numpy as np
 
 from weftc.ir.constraints import AtLeast, AtMost, assume
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, OpDef, Puller
+from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef, Puller
 from weftc.ir.size_functions import ceil_div, minimum
 from weftc.ir.sizes import Shape, Size, static_shape
 from weftc.ir.types import TensorType
@@ -24,6 +24,8 @@ Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
 Index: TypeAlias = "tuple[Expr, ...]"
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
+Nodes: TypeAlias = tuple[Node, ...]
+Flags: TypeAlias = tuple[bool, ...]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -72,6 +74,11 @@ def _vjp_slice(node: Node, g: Node) -> Cotangents:
     return (build.call("pad", g, zero, low=node["start"], high=tuple(high), interior=interior),)
 
 
+def _batch_slice(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    stop = (mapper.size, *node["stop"])
+    return slice(*inputs, start=(0, *node["start"]), stop=stop, step=(1, *node["step"]))
+
+
 def _samples_slice() -> list[tuple[Types, Attrs]]:
     def sample(shape: Shape, *bounds: tuple[int, int, int]) -> tuple[Types, Attrs]:
         start, stop, step = tuple(zip(*bounds)) or ((), (), ())
@@ -94,6 +101,7 @@ slice = TABLE.add(
         reference=_reference_slice,
         pull=_pull_slice,
         vjp=_vjp_slice,
+        batch=_batch_slice,
         cost=0,
         exact=True,
         samples=_samples_slice,
@@ -164,6 +172,11 @@ def _jvp_concat(node: Node, *tangents: Node | None) -> tuple[Node, Cotangents]:
     return node, (concat(*parts, axis=node["axis"]),)
 
 
+def _batch_concat(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    whole = [x if is_batched else mapper.expanded(x) for x, is_batched in zip(inputs, batched)]
+    return concat(*whole, axis=node["axis"] + 1)
+
+
 def _samples_concat() -> list[tuple[Types, Attrs]]:
     def sample(axis: int, *shapes: Shape) -> tuple[Types, Attrs]:
         return tuple(TensorType(dtypes.float64, s) for s in shapes), {"axis": axis}
@@ -185,6 +198,7 @@ concat = TABLE.add(
         pull=_pull_concat,
         vjp=_vjp_concat,
         jvp=_jvp_concat,
+        batch=_batch_concat,
         exact=True,
         samples=_samples_concat,
     )
@@ -261,6 +275,12 @@ def _pull_pad(node: Node, index: Index, puller: Puller) -> Expr:
     return puller.guarded(inside, lambda: puller.read(0, tuple(inner)), puller.read(1, ()))
 
 
+def _covered(x: Node, amounts: Attrs) -> Node:
+    """Whether an element of a padded `x` is one of `x`."""
+    on = build.full(True, x.type.with_dtype(dtypes.bool_))
+    return build.call("pad", on, build.constant(False, dtypes.bool_), **amounts)
+
+
 def _vjp_pad(node: Node, g: Node) -> Cotangents:
     x, value = node.inputs
     low, high, interior = node["low"], node["high"], node["interior"]
@@ -269,11 +289,21 @@ def _vjp_pad(node: Node, g: Node) -> Cotangents:
     inner = build.call("slice", g, start=low, stop=stop, step=step)
     if value.op.name == "constant":
         return inner, None
-    on = build.full(True, x.type.with_dtype(dtypes.bool_))
-    off = build.constant(False, dtypes.bool_)
-    covered = build.call("pad", on, off, low=low, high=high, interior=interior)
+    covered = _covered(x, {"low": low, "high": high, "interior": interior})
     outside = build.call("where", covered, build.like(0.0, g), g)
     return inner, build.reduce("sum", outside, range(g.type.rank))
+
+
+def _batch_pad(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
+    """A value for each element is chosen where a pad of False has been."""
+    (x, value), (x_batched, value_batched) = inputs, batched
+    amounts = {name: (0, *node[name]) for name in ("low", "high", "interior")}
+    x = x if x_batched else mapper.expanded(x)
+    if not value_batched:
+        return pad(x, value, **amounts)
+    zero = build.zero(x.type.dtype)
+    padded, covered = pad(x, zero, **amounts), _covered(x, amounts)
+    return build.call("where", covered, padded, build.expand(value, padded.type.shape, (0,)))
 
 
 def _samples_pad() -> list[tuple[Types, Attrs]]:
@@ -299,6 +329,7 @@ pad = TABLE.add(
         reference=_reference_pad,
         pull=_pull_pad,
         vjp=_vjp_pad,
+        batch=_batch_pad,
         exact=True,
         samples=_samples_pad,
     )

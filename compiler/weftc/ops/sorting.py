@@ -13,7 +13,7 @@ import numpy as np
 
 from weftc.ir.constraints import AtLeast, assume
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, ExternCall, Failure, Family, OpDef
+from weftc.ir.opdef import TABLE, Attrs, ExternCall, Failure, Family, Mapper, OpDef
 from weftc.ir.sizes import Size, product
 from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
@@ -100,6 +100,13 @@ def _scattered(x: Node, indices: Node, g: Node) -> Node:
     return build.reshape(build.call("scatter_add", base, places, updates, axis=0), x.type.shape)
 
 
+def _batch(
+    node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper
+) -> Node:
+    """Rows are sorted each by itself, whatever axes there are before the last."""
+    return node.op(*inputs, **node.attrs)
+
+
 _SHAPES: tuple[tuple[int, ...], ...] = ((7,), (1,), (0,), (3, 5), (2, 0), (0, 3), (2, 1, 4))
 
 
@@ -136,6 +143,7 @@ sort = TABLE.add(
         infer=_infer_sort,
         reference=_reference_sort,
         vjp=_vjp_sort,
+        batch=_batch,
         extern=lambda node: _call(node, node.type.shape[-1], VALUES, _order(node.attrs)),
         fails=_fails,
         cost=NANOSECONDS,
@@ -163,6 +171,7 @@ argsort = TABLE.add(
         Family.EXTERN,
         infer=_infer_argsort,
         reference=_reference_argsort,
+        batch=_batch,
         extern=lambda node: _call(node, node.type.shape[-1], PLACES, _order(node.attrs)),
         fails=_fails,
         cost=NANOSECONDS,
@@ -210,6 +219,7 @@ top_k = TABLE.add(
         infer=_infer_top_k,
         reference=_reference_top_k,
         vjp=_vjp_top_k,
+        batch=_batch,
         extern=lambda node: _call(node, node["k"], VALUES | PLACES, LARGEST),
         fails=_fails,
         cost=NANOSECONDS,

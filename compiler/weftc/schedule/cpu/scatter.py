@@ -3,7 +3,7 @@
 parallel for (index before the axis, strip of the axes after it)
   copy the strip of the base
   for k in 0..indices
-    report k if it is out of bounds, else
+    report the index if it is out of bounds, else
     vector for column of the strip: out[place, column] += updates[k, column]
 """
 
@@ -15,7 +15,7 @@ from weftc.fusion.kernel import Kernel
 from weftc.ir.sizes import Size, product
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Expr, Scalar, apply
-from weftc.ops.indexing import resolve
+from weftc.ops.indexing import resolve, shared_axes
 from weftc.schedule.cpu import cost, loops
 from weftc.schedule.lowered import Lowered
 from weftc.schedule.pull import Puller
@@ -39,6 +39,7 @@ class _Schedule:
         (self._node,) = kernel.outputs
         self._base, self._indices, self._updates = self._node.inputs
         axis: int = self._node["axis"]
+        self._shared = shared_axes(self._node.attrs)
         shape = self._node.type.shape
         self._outer, self._rows, self._inner = shape[:axis], shape[axis], shape[axis + 1 :]
         self._lanes = cost.lanes([self._node], target)
@@ -79,18 +80,20 @@ class _Schedule:
 
     def _update(self, outer: Expr, strip: Expr, columns: Size) -> None:
         puller, shape = self._puller, self._indices.type.shape
-        with loops.serial(puller, [product(shape)]) as (k,):
-            position = puller.indices.split(k, shape)
-            raw = puller.pull(self._indices, position)
+        own, before = shape[self._shared :], puller.indices.split(outer, self._outer)
+        with loops.serial(puller, [product(own)]) as (k,):
+            position = puller.indices.split(k, own)
+            which = (*before[: self._shared], *position)
+            raw = puller.pull(self._indices, which)
             place, outside = resolve(raw, puller.indices.size(self._rows))
             place, outside = puller.name("place", place), puller.name("outside", outside)
-            puller.report(self._node, outside, k)
+            element = puller.indices.linearize(which, shape) if self._shared else k
+            puller.report(self._node, outside, element)
             with (
                 self._builder.if_(apply(Scalar.NOT, outside)),
                 loops.block_loop(puller, strip, STRIP, columns, self._lanes) as column,
             ):
                 inner = puller.indices.split(column, self._inner)
-                before = puller.indices.split(outer, self._outer)
                 update = puller.pull(self._updates, (*before, *position, *inner))
                 index = self._index(outer, place, column)
                 at = puller.indices.linearize(index, self._node.type.shape)

@@ -1,0 +1,263 @@
+"""How branch, while and fori are mapped (`OpDef.batch`).
+
+Where all elements go the same way the node stays what it is, over mapped graphs. Where each element
+has an index, a condition or bounds of its own, all branches are computed and each element takes its
+own; a loop runs while it does for any element, and those that are done keep their state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import Mapper
+from weftc.ops import build
+from weftc.transforms.batch import is_mapped
+from weftrt import dtypes
+
+Nodes: TypeAlias = Sequence[Node]
+Flags: TypeAlias = tuple[bool, ...]
+
+
+# ---------------------------------------------------------------------------------------------
+# Graphs
+# ---------------------------------------------------------------------------------------------
+
+
+def _shared(mapper: Mapper) -> list[Node]:
+    """What a mapped graph takes after its operands: which elements are active, if not all."""
+    return [] if mapper.active is None else [mapper.active]
+
+
+def _arguments(graph: Graph, operands: Nodes) -> Nodes:
+    """Inputs of a graph for these operands, called as those of `graph`."""
+    names = [str(node["name"]) for node in graph.inputs] + ["active"]
+    pairs = enumerate(zip(names, operands))
+    return [build.argument(place, name, operand.type) for place, (name, operand) in pairs]
+
+
+def _outputs(graph: Graph, arguments: Nodes, mapper: Mapper) -> Nodes:
+    """The outputs of `graph` for arguments, which may end with the active elements."""
+    count = len(graph.inputs)
+    active = arguments[count] if len(arguments) > count else None
+    return mapper.outputs(graph, arguments[:count], active)
+
+
+def _whole(before: Node, after: Node, mapper: Mapper) -> Node:
+    return after if is_mapped(before, after) else mapper.expanded(after)
+
+
+def _choice(condition: Node, new: Node, old: Node) -> Node:
+    """For each element `new` where its condition holds, else `old`."""
+    if new is old:
+        return old
+    return build.call("where", build.expand(condition, new.type.shape, (0,)), new, old)
+
+
+def _both(a: Node | None, b: Node | None) -> Node | None:
+    return build.call("bitwise_and", a, b) if a is not None and b is not None else a or b
+
+
+def _any(condition: Node) -> Node:
+    return build.call("any", condition, axes=(0,))
+
+
+# ---------------------------------------------------------------------------------------------
+# branch
+# ---------------------------------------------------------------------------------------------
+
+
+def batch_branch(
+    node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper
+) -> Node | Nodes:
+    """One branch of mapped graphs, or the results of all branches, chosen for each element."""
+    index, *operands = inputs
+    graphs: tuple[Graph, ...] = node["branches"]
+    if batched[0]:
+        return _chosen(graphs, index, operands, mapper)
+    operands += _shared(mapper)
+    arguments = [_arguments(graph, operands) for graph in graphs]
+    found = [_outputs(graph, a, mapper) for graph, a in zip(graphs, arguments)]
+    mapped = [any(flags) for flags in zip(*map(_mapped, graphs, found))]
+    branches = tuple(
+        [
+            Graph(graph.name, tuple(a), _expanded(graph, results, mapped, mapper))
+            for graph, a, results in zip(graphs, arguments, found)
+        ]
+    )
+    return build.call("branch", index, *operands, branches=branches)
+
+
+def _mapped(graph: Graph, outputs: Nodes) -> list[bool]:
+    return list(map(is_mapped, graph.outputs, outputs))
+
+
+def _expanded(
+    graph: Graph, outputs: Nodes, mapped: Sequence[bool], mapper: Mapper
+) -> tuple[Node, ...]:
+    """The outputs of a mapped graph, those that should be it `mapped`."""
+    triples = zip(graph.outputs, outputs, mapped)
+    return tuple([_whole(before, x, mapper) if wanted else x for before, x, wanted in triples])
+
+
+def _chosen(graphs: Sequence[Graph], index: Node, operands: Nodes, mapper: Mapper) -> Nodes:
+    number = index if index.type.dtype is dtypes.uint64 else build.convert(index, dtypes.int64)
+    reached = [_at_least(number, place) for place in range(1, len(graphs))]
+    chosen: Nodes = ()
+    for place, graph in enumerate(graphs):
+        here = reached[place - 1] if place else None
+        beyond = build.call("bitwise_not", reached[place]) if place < len(reached) else None
+        active = _both(mapper.active, _both(here, beyond))
+        found = mapper.outputs(graph, operands, active)
+        found = [_whole(before, x, mapper) for before, x in zip(graph.outputs, found)]
+        chosen = found if here is None else [_choice(here, *pair) for pair in zip(found, chosen)]
+    return chosen
+
+
+def _at_least(number: Node, place: int) -> Node:
+    return build.call("ge", number, build.like(place, number))
+
+
+# ---------------------------------------------------------------------------------------------
+# while
+# ---------------------------------------------------------------------------------------------
+
+
+def batch_while(
+    node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper
+) -> Node | Nodes:
+    """A loop over the same graphs, mapped, where the condition is the same for all elements."""
+    condition, body = node["condition"], node["body"]
+    operands: Nodes = inputs
+    while True:
+        shared = [*operands, *_shared(mapper)]
+        arguments = _arguments(body, shared)
+        (holds,) = _outputs(condition, arguments, mapper)
+        if is_mapped(condition.outputs[0], holds):
+            return _while_any(node, operands, mapper)
+        changed = _outputs(body, arguments, mapper)
+        grown = _grown(body, operands, changed, mapper)
+        if grown == operands:
+            break
+        operands = grown
+    if mapper.active is not None:
+        holds = build.call("bitwise_and", holds, _any(arguments[-1]))
+    return build.call(
+        "while",
+        *shared,
+        condition=Graph(condition.name, tuple(arguments), (holds,)),
+        body=Graph(body.name, tuple(arguments), _state(body, operands, changed, mapper)),
+        carried=node["carried"],
+    )
+
+
+def _grown(body: Graph, operands: Nodes, changed: Nodes, mapper: Mapper) -> Nodes:
+    """The operands, where what the body makes mapped is so from the start."""
+    before = body.inputs[-len(operands) :]
+    state = [
+        _whole(b, o, mapper) if is_mapped(out, new) else o
+        for b, o, out, new in zip(before, operands, body.outputs, changed)
+    ]
+    return (*state, *operands[len(state) :])
+
+
+def _state(body: Graph, operands: Nodes, changed: Nodes, mapper: Mapper) -> tuple[Node, ...]:
+    """What the body makes, mapped where the state is."""
+    before = body.inputs[-len(operands) :]
+    return _expanded(body, changed, list(map(is_mapped, before, operands)), mapper)
+
+
+def _varying(body: Graph, operands: Nodes, mapper: Mapper) -> Nodes:
+    """The operands, mapped where the body changes them."""
+    before = body.inputs[-len(operands) :]
+    state = [
+        o if out is b else _whole(b, o, mapper)
+        for b, o, out in zip(before, operands, body.outputs)
+    ]
+    return (*state, *operands[len(state) :])
+
+
+def _kept(body: Graph, active: Node, found: Nodes, state: Nodes, mapper: Mapper) -> Nodes:
+    """What the body makes of active elements, and the state of the others."""
+    triples = zip(body.outputs, found, state)
+    return [
+        old if new is old else _choice(active, _whole(before, new, mapper), old)
+        for before, new, old in triples
+    ]
+
+
+def _while_any(node: Node, operands: Nodes, mapper: Mapper) -> Nodes:
+    """A loop that turns while the condition holds for any element; the first of its state says for
+    which."""
+    condition, body, carried = node["condition"], node["body"], node["carried"]
+    operands = _varying(body, operands, mapper)
+    (holds,) = mapper.outputs(condition, operands, mapper.active)
+    first = _both(mapper.active, _whole(condition.outputs[0], holds, mapper))
+    assert first is not None
+    alive = build.argument(0, "active", first.type)
+    arguments = [
+        build.argument(place, str(node["name"]), operand.type)
+        for place, (node, operand) in enumerate(zip(body.inputs, operands), 1)
+    ]
+    found = mapper.outputs(body, arguments, alive)
+    kept = _kept(body, alive, found, arguments[:carried], mapper)
+    (holds,) = mapper.outputs(condition, [*kept, *arguments[carried:]], alive)
+    still = build.call("bitwise_and", alive, _whole(condition.outputs[0], holds, mapper))
+    inputs = (alive, *arguments)
+    result = build.call(
+        "while",
+        first,
+        *operands,
+        condition=Graph(condition.name, inputs, (_any(alive),)),
+        body=Graph(body.name, inputs, (still, *kept)),
+        carried=carried + 1,
+    )
+    return [build.call("project", result, index=place) for place in range(1, carried + 1)]
+
+
+# ---------------------------------------------------------------------------------------------
+# fori
+# ---------------------------------------------------------------------------------------------
+
+
+def batch_fori(
+    node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper
+) -> Node | Nodes:
+    """A loop of the same bounds over the mapped body, or one of as many turns as any element has."""
+    lower, upper, *operands = inputs
+    body = node["body"]
+    if any(batched[:2]):
+        bounds = [_whole(before, x, mapper) for before, x in zip(node.inputs, (lower, upper))]
+        return _fori_any(node, bounds[0], bounds[1], operands, mapper)
+    state: Nodes = tuple(operands)
+    while True:
+        shared = [*state, *_shared(mapper)]
+        arguments = _arguments(body, [lower, *shared])
+        changed = _outputs(body, arguments, mapper)
+        grown = _grown(body, state, changed, mapper)
+        if grown == state:
+            break
+        state = grown
+    mapped = Graph(body.name, tuple(arguments), _state(body, state, changed, mapper))
+    return build.call("fori", lower, upper, *shared, body=mapped, carried=node["carried"])
+
+
+def _fori_any(node: Node, lower: Node, upper: Node, operands: Nodes, mapper: Mapper) -> Node:
+    """Element by element turn t is the body for lower + t, as long as there is one."""
+    body, carried, zero = node["body"], node["carried"], build.zero(dtypes.int64)
+    turns = build.call("sub", upper, lower)
+    any_turns = _both(mapper.active, build.call("lt", lower, upper))
+    turns = build.call("where", any_turns, turns, build.like(0, turns))
+    most = build.call("max", turns, axes=(0,), or_lowest=True)
+    operands = [*_varying(body, operands, mapper), lower, turns]
+    names = [str(argument["name"]) for argument in body.inputs]
+    named = zip([*names, "lower", "turns"], [zero, *operands])
+    arguments = [build.argument(n, name, o.type) for n, (name, o) in enumerate(named)]
+    t = build.expand(arguments[0], turns.type.shape, ())
+    active = build.call("lt", t, arguments[-1])
+    own = [build.call("add", arguments[-2], t), *arguments[1:-2]]
+    found = mapper.outputs(body, own, active)
+    kept = _kept(body, active, found, arguments[1 : 1 + carried], mapper)
+    mapped = Graph(body.name, tuple(arguments), tuple(kept))
+    return build.call("fori", zero, most, *operands, body=mapped, carried=carried)

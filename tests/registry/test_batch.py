@@ -1,0 +1,100 @@
+"""Every op mapped over each choice of its inputs: the bits of a loop over the elements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.bits import assert_same_bits
+from tests.registry.cases import OPS, Case, drawn, op_cases
+
+from weftc.ir.interpret import interpret
+from weftc.ir.node import Graph, Node, result_types
+from weftc.ir.opdef import Family, OpDef
+from weftc.ir.types import TensorType
+from weftc.ops import TABLE, build
+from weftc.transforms.batch import batch, is_mapped
+from weftrt.errors import TraceError
+
+MAPPED = [
+    op for op in OPS if op.family not in (Family.SOURCE, Family.STRUCTURE) and not op.effect
+]
+EFFECTS = [op for op in OPS if op.effect]
+SIZES = (3, 1, 0)
+
+
+def inputs_of(types: Sequence[TensorType]) -> list[Node]:
+    return [build.argument(place, f"x{place}", type_) for place, type_ in enumerate(types)]
+
+
+def parts(node: Node) -> list[Node]:
+    """The results of a node, one by one."""
+    results = result_types(node)
+    if node.is_tensor:
+        return [node]
+    return [TABLE["project"](node, index=index) for index in range(len(results))]
+
+
+def check_map(op: OpDef, case: Case, chosen: Sequence[bool], size: int) -> None:
+    random = np.random.default_rng(11)
+    inputs = inputs_of(case.types)
+    outputs = parts(op(*inputs, **case.attrs))
+    types = [t.with_shape((size, *t.shape)) if c else t for t, c in zip(case.types, chosen)]
+    given = inputs_of(types)
+    mapped = batch(outputs, dict(zip(inputs, given)), size)
+    draws = [drawn(op, case.types, case.attrs, random) for _ in range(size)]
+    rows = [[d if c else a for d, a, c in zip(draw, case.arrays, chosen)] for draw in draws]
+    stacks = [
+        np.array([row[place] for row in rows], array.dtype).reshape(size, *array.shape)
+        if chosen[place]
+        else array
+        for place, array in enumerate(case.arrays)
+    ]
+    found = interpret(Graph("mapped", tuple(given), tuple(mapped)), stacks)
+    single = Graph("single", tuple(inputs), tuple(outputs))
+    expected = [interpret(single, row) for row in rows]
+    for place, (before, after, value) in enumerate(zip(outputs, mapped, found, strict=True)):
+        if is_mapped(before, after):
+            assert value.shape == (size, *before.type.shape)
+        for number, row in enumerate(expected):
+            assert_same_bits(value[number] if is_mapped(before, after) else value, row[place])
+
+
+def choices(case: Case) -> Iterator[tuple[bool, ...]]:
+    """Each choice of at least one input."""
+    return (chosen for chosen in product((False, True), repeat=len(case.types)) if any(chosen))
+
+
+def small_cases(op: OpDef) -> list[Case]:
+    cases = [c for c in op_cases(op) if sum(array.size for array in c.arrays) <= 300]
+    assert cases
+    return cases
+
+
+@pytest.mark.parametrize("op", MAPPED, ids=lambda op: op.name)
+def test_mapped_op_gives_the_bits_of_a_loop(op: OpDef) -> None:
+    for case in small_cases(op):
+        for chosen in choices(case):
+            check_map(op, case, chosen, SIZES[0])
+
+
+@pytest.mark.parametrize("op", MAPPED, ids=lambda op: op.name)
+def test_one_element_and_none_are_mapped_too(op: OpDef) -> None:
+    for case in small_cases(op)[-8:]:
+        for chosen, size in product(choices(case), SIZES[1:]):
+            check_map(op, case, chosen, size)
+
+
+@pytest.mark.parametrize("op", EFFECTS, ids=lambda op: op.name)
+def test_effect_is_refused(op: OpDef) -> None:
+    types, attrs = next((t, a) for t, a in op.samples() if len(t) > 1) if op.samples else ((), {})
+    token = TABLE["token"]()
+    inputs = inputs_of(types[1:])
+    node = op(token, *inputs, **attrs)
+    outputs = [node] if node.value_type == types[0] else parts(node)[:1]
+    given = inputs_of([t.with_shape((2, *t.shape)) for t in types[1:]])
+    with pytest.raises(TraceError, match="an effect .* cannot be mapped"):
+        batch(outputs, dict(zip(inputs, given)), 2)
