@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +18,7 @@ from weftc.ops import TABLE, build
 from weftc.transforms.batch import batch, is_mapped
 from weftrt.errors import TraceError
 
-MAPPED = [
-    op for op in OPS if op.family not in (Family.SOURCE, Family.STRUCTURE) and not op.effect
-]
+MAPPED = [op for op in OPS if op.family not in (Family.SOURCE, Family.STRUCTURE) and not op.effect]
 EFFECTS = [op for op in OPS if op.effect]
 SIZES = (3, 1, 0)
 
@@ -96,5 +93,5 @@ def test_effect_is_refused(op: OpDef) -> None:
     node = op(token, *inputs, **attrs)
     outputs = [node] if node.value_type == types[0] else parts(node)[:1]
     given = inputs_of([t.with_shape((2, *t.shape)) for t in types[1:]])
-    with pytest.raises(TraceError, match="an effect .* cannot be mapped"):
+    with pytest.raises(TraceError, match=r"an effect .* cannot be mapped"):
         batch(outputs, dict(zip(inputs, given)), 2)

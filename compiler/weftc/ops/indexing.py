@@ -110,7 +110,7 @@ def _reference_take(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     places = _resolve_array(indices, x.shape[axis]).reshape(indices.shape)
     if not shared:
         return np.take(x, places, axis)
-    rows = [np.take(*row, axis - shared) for row in _one_by_one((x, places), shared)]
+    rows = [np.take(a, i, axis - shared) for a, i in _one_by_one((x, places), shared)]
     return np.array(rows, x.dtype).reshape(static_shape(type_.shape))
 
 
@@ -215,8 +215,8 @@ def _reference_scatter_add(arrays: Arrays, attrs: Attrs, type_: TensorType) -> A
     (base, indices, updates), axis, shared = arrays, attrs["axis"], shared_axes(attrs)
     places = _resolve_array(indices, base.shape[axis]).reshape(indices.shape)
     result = np.array(base)
-    for row in _one_by_one((result, places, updates), shared):
-        _add_rows(*row, axis - shared)
+    for rows, where, news in _one_by_one((result, places, updates), shared):
+        _add_rows(rows, where, news, axis - shared)
     return result
 
 

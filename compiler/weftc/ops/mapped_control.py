@@ -55,8 +55,8 @@ def _choice(condition: Node, new: Node, old: Node) -> Node:
     return build.call("where", build.expand(condition, new.type.shape, (0,)), new, old)
 
 
-def _both(a: Node | None, b: Node | None) -> Node | None:
-    return build.call("bitwise_and", a, b) if a is not None and b is not None else a or b
+def _both(a: Node | None, b: Node) -> Node:
+    return b if a is None else build.call("bitwise_and", a, b)
 
 
 def _any(condition: Node) -> Node:
@@ -106,12 +106,16 @@ def _chosen(graphs: Sequence[Graph], index: Node, operands: Nodes, mapper: Mappe
     reached = [_at_least(number, place) for place in range(1, len(graphs))]
     chosen: Nodes = ()
     for place, graph in enumerate(graphs):
-        here = reached[place - 1] if place else None
-        beyond = build.call("bitwise_not", reached[place]) if place < len(reached) else None
-        active = _both(mapper.active, _both(here, beyond))
+        active = mapper.active
+        if place:
+            active = _both(active, reached[place - 1])
+        if place < len(reached):
+            active = _both(active, build.call("bitwise_not", reached[place]))
         found = mapper.outputs(graph, operands, active)
         found = [_whole(before, x, mapper) for before, x in zip(graph.outputs, found)]
-        chosen = found if here is None else [_choice(here, *pair) for pair in zip(found, chosen)]
+        if place:
+            found = [_choice(reached[place - 1], *pair) for pair in zip(found, chosen)]
+        chosen = found
     return chosen
 
 
@@ -172,8 +176,7 @@ def _varying(body: Graph, operands: Nodes, mapper: Mapper) -> Nodes:
     """The operands, mapped where the body changes them."""
     before = body.inputs[-len(operands) :]
     state = [
-        o if out is b else _whole(b, o, mapper)
-        for b, o, out in zip(before, operands, body.outputs)
+        o if out is b else _whole(b, o, mapper) for b, o, out in zip(before, operands, body.outputs)
     ]
     return (*state, *operands[len(state) :])
 
@@ -194,7 +197,6 @@ def _while_any(node: Node, operands: Nodes, mapper: Mapper) -> Nodes:
     operands = _varying(body, operands, mapper)
     (holds,) = mapper.outputs(condition, operands, mapper.active)
     first = _both(mapper.active, _whole(condition.outputs[0], holds, mapper))
-    assert first is not None
     alive = build.argument(0, "active", first.type)
     arguments = [
         build.argument(place, str(node["name"]), operand.type)
@@ -224,7 +226,7 @@ def _while_any(node: Node, operands: Nodes, mapper: Mapper) -> Nodes:
 def batch_fori(
     node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper
 ) -> Node | Nodes:
-    """A loop of the same bounds over the mapped body, or one of as many turns as any element has."""
+    """A loop over the mapped body with the same bounds, or with the most turns of any element."""
     lower, upper, *operands = inputs
     body = node["body"]
     if any(batched[:2]):

@@ -297,7 +297,7 @@ def _vjp_pad(node: Node, g: Node) -> Cotangents:
 def _batch_pad(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
     """A value for each element is chosen where a pad of False has been."""
     (x, value), (x_batched, value_batched) = inputs, batched
-    amounts = {name: (0, *node[name]) for name in ("low", "high", "interior")}
+    amounts: Attrs = {name: (0, *node[name]) for name in ("low", "high", "interior")}
     x = x if x_batched else mapper.expanded(x)
     if not value_batched:
         return pad(x, value, **amounts)

@@ -100,9 +100,7 @@ def _scattered(x: Node, indices: Node, g: Node) -> Node:
     return build.reshape(build.call("scatter_add", base, places, updates, axis=0), x.type.shape)
 
 
-def _batch(
-    node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper
-) -> Node:
+def _batch(node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper) -> Node:
     """Rows are sorted each by itself, whatever axes there are before the last."""
     return node.op(*inputs, **node.attrs)
 

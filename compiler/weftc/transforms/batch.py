@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from weftc.ir import location as locations
-from weftc.ir.node import Graph, Node, toposort
+from weftc.ir.node import Graph, Node, result_types, toposort
 from weftc.ir.opdef import TABLE, Family
 from weftc.ir.sizes import Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
@@ -96,8 +96,8 @@ class _Map:
             _check_rank(found)
             self._new[node] = found
         elif isinstance(found, Node):
-            count = len(found.value_type.items)
-            self._parts[node] = [TABLE["project"](found, index=i) for i in range(count)]
+            places = range(len(result_types(found)))
+            self._parts[node] = [TABLE["project"](found, index=place) for place in places]
         else:
             self._parts[node] = found
 
