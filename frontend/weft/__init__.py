@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from weft.control import cond, fori_loop, switch, while_loop
     from weft.jitting import jit
     from weft.ops import *  # noqa: F403
+    from weft.transforms.mapping import vmap
     from weft.transforms.reverse import grad, stop_gradient, value_and_grad, vjp
     from weftrt.array import Array
 
@@ -56,6 +57,7 @@ _LAZY = {
     "value_and_grad": "weft.transforms.reverse",
     "vjp": "weft.transforms.reverse",
     "stop_gradient": "weft.transforms.reverse",
+    "vmap": "weft.transforms.mapping",
     "cond": "weft.control",
     "switch": "weft.control",
     "while_loop": "weft.control",
@@ -94,6 +96,7 @@ __all__ = [
     "uint64",
     "value_and_grad",
     "vjp",
+    "vmap",
     "while_loop",
 ]
 

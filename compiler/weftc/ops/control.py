@@ -14,8 +14,8 @@ from weftc.ir.node import Graph, Node, inlined, rewrite, toposort
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftc.ops import build, check
+from weftc.ops.control_maps import batch_branch, batch_fori, batch_while
 from weftc.ops.control_tangents import jvp_branch, jvp_fori, jvp_while
-from weftc.ops.mapped_control import batch_branch, batch_fori, batch_while
 from weftc.ops.pointwise import add, lt, neg
 from weftc.ops.source import constant
 from weftc.ops.structure import project

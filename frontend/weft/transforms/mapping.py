@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from operator import index as as_index
 from typing import Any, NoReturn
 
 from weft import diagnostics, tree
@@ -17,7 +15,7 @@ from weft.tracing import Trace, Tracer, active, call_function, entered, lift
 from weft.transforms.arguments import check_function
 from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
-from weftc.ir.sizes import Size
+from weftc.ir.sizes import Dim, Size
 from weftc.ops import build
 from weftc.ops.check import describe
 from weftc.transforms.batch import batch, is_mapped
@@ -44,10 +42,11 @@ def vmap(
     check_function("vmap", function)
     _check("in_axes", in_axes)
     _check("out_axes", out_axes)
+    size = None if axis_size is None else _size(axis_size)
 
     @functools.wraps(function)
     def mapped(*args: Any, **kwargs: Any) -> Any:
-        return _Map(function, axis_size).run(args, kwargs, in_axes, out_axes)
+        return _Map(function, size).run(args, kwargs, in_axes, out_axes)
 
     return jit(mapped)
 
@@ -81,24 +80,20 @@ class _MapTrace(Trace):
         self._parent.narrow(node, low, high)
 
 
-@dataclass
 class _Map:
     """One call of a mapped function. `size` is that of the mapped axes, once one is known, and
-    `named` what has it."""
+    `named` tells what has it; `inputs` are the elements, with the arrays that they are of."""
 
-    function: Callable[..., Any]
-    size: Any
-    named: str = "axis_size is {}"
-
-    def __post_init__(self) -> None:
-        if self.size is not None:
-            self.size = _size(self.size)
+    def __init__(self, function: Callable[..., Any], size: Size | None) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", "the function")
+        self.size = size
+        self.named = "axis_size is {}"
+        self.inputs: dict[Node, Node] = {}
 
     def run(self, args: Any, kwargs: dict[str, Any], in_axes: Any, out_axes: Any) -> Any:
         """The stacked results."""
-        self.name = getattr(self.function, "__name__", "the function")
         trace = _MapTrace(self.name, active())
-        self.inputs: dict[Node, Node] = {}
         given = [
             self._elements(trace, f"argument {place}", value, axes)
             for place, (value, axes) in enumerate(_by_argument(args, in_axes))
@@ -121,7 +116,8 @@ class _Map:
         except WeftError as error:
             raise diagnostics.relocate(error, "vmap", []) from None
         paths = [path for path, _ in found]
-        results = list(map(self._stacked, paths, single, whole, axes))
+        pairs = zip(paths, single, whole, axes, strict=True)
+        results = [self._stacked(*pair, self.size) for pair in pairs]
         return structure.unflatten([Tracer(node, active()) for node in results])
 
     def _elements(self, trace: Trace, what: str, value: Any, axes: Any) -> Any:
@@ -132,8 +128,10 @@ class _Map:
         return structure.unflatten([self._element(trace, what + p, x, a) for (p, x), a in pairs])
 
     def _element(self, trace: Trace, what: str, leaf: Any, axis: int | None) -> Any:
-        value = None if axis is None else lift(leaf, f"{what} of vmap")
-        if value is None or value.weak:
+        if axis is None:
+            return leaf
+        value = lift(leaf, f"{what} of vmap")
+        if value.weak:
             return leaf
         rank, shape = value.ndim, value.type.shape
         if not -rank <= axis < rank:
@@ -157,7 +155,7 @@ class _Map:
             problem = f"vmap: the mapped sizes differ: {texts[0]}, but {texts[1]}"
             raise diagnostics.located(ShapeError, problem)
 
-    def _stacked(self, path: str, single: Node, whole: Node, axis: int | None) -> Node:
+    def _stacked(self, path: str, single: Node, whole: Node, axis: int | None, size: Size) -> Node:
         """A result with the mapped axis in its place."""
         what = f"the result of {self.name}{path}"
         mapped = is_mapped(single, whole)
@@ -167,25 +165,21 @@ class _Map:
                 raise diagnostics.located(UsageError, f"{problem} elements")
             return whole
         if not mapped:
-            shape = (self.size, *whole.type.shape)
+            shape = (size, *whole.type.shape)
             whole = build.expand(whole, shape, range(1, len(shape)))
         rank = whole.type.rank
         if not -rank <= axis < rank:
-            problem = f"vmap: out_axes is {axis} for {what}, which has {rank} axes with the new one"
+            problem = f"vmap: out_axes is {axis} for {what}, but with the new axis there are {rank}"
             raise diagnostics.located(ShapeError, problem)
         return build.from_front(whole, axis % rank)
 
 
 def _size(size: Any) -> Size:
     found = plain(size)
-    try:
-        found = found if not isinstance(size, int) else as_index(size)
-    except TypeError:
-        found = -1
-    if isinstance(found, int) and found < 0:
-        problem = f"vmap: axis_size is the number of elements, not {size!r:.40}"
-        raise diagnostics.located(UsageError, problem)
-    return found
+    if isinstance(found, Dim) or (type(found) is int and found >= 0):
+        return found
+    problem = f"vmap: axis_size is the number of elements, not {size!r:.40}"
+    raise diagnostics.located(UsageError, problem)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -207,9 +201,8 @@ def _by_argument(args: Sequence[Any], in_axes: Any) -> Iterator[tuple[Any, Any]]
     if in_axes is None or isinstance(in_axes, int):
         in_axes = (in_axes,) * len(args)
     if not isinstance(in_axes, (tuple, list)) or len(in_axes) != len(args):
-        number = f"{len(args)} argument{'s' * (len(args) != 1)}"
-        problem = f"vmap: in_axes is {in_axes!r:.60}, but {number} were passed by position"
-        raise diagnostics.located(UsageError, f"{problem}; it has one entry for each")
+        problem = f"vmap: in_axes is {in_axes!r:.60}; it has one entry for each argument passed by"
+        raise diagnostics.located(UsageError, f"{problem} position, which are {len(args)}")
     return zip(args, in_axes)
 
 

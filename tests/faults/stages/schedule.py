@@ -165,8 +165,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "updates of one element run together",
             f"{_CPU}.scatter:_Schedule._update",
-            "with loops.serial(puller, [product(shape)]) as (k,):",
-            "with loops.axis_loop(puller, product(shape), 4) as k:",
+            "with loops.serial(puller, [product(own)]) as (k,):",
+            "with loops.axis_loop(puller, product(own), 4) as k:",
             programs.scattered,
         ),
         Fault(
