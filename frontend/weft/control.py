@@ -8,7 +8,6 @@ from typing import Any
 
 from weft import diagnostics, dispatch, tree
 from weft.bodies import Argument, Body, fits, meeting_dtype, trace_body
-from weft.calls import Reader
 from weft.promotion import convert, default_dtype, promote_dtypes
 from weft.tracing import Tracer, active, follow, lift, results, state
 from weft.tree import Structure
@@ -37,7 +36,7 @@ def cond(pred: Any, true_fn: Function, false_fn: Function, *operands: Any) -> An
     """
     _check_functions("cond", true_fn=true_fn, false_fn=false_fn)
     if state.trace is None:
-        return _eagerly(
+        return dispatch.run_now(
             "cond", lambda pred, operands: cond(pred, true_fn, false_fn, *operands), pred, operands
         )
     index = _scalar("cond", "pred", pred)
@@ -55,7 +54,7 @@ def switch(index: Any, branches: Sequence[Function], *operands: Any) -> Any:
     """
     functions = _functions(branches)
     if state.trace is None:
-        return _eagerly(
+        return dispatch.run_now(
             "switch", lambda index, operands: switch(index, functions, *operands), index, operands
         )
     chosen = _scalar("switch", "index", index)
@@ -81,7 +80,7 @@ def while_loop(cond: Function, body: Function, init: Any) -> Any:
     """
     _check_functions("while_loop", cond=cond, body=body)
     if state.trace is None:
-        return _eagerly("while_loop", lambda init: while_loop(cond, body, init), init)
+        return dispatch.run_now("while_loop", lambda init: while_loop(cond, body, init), init)
     loop = _State("while_loop", init)
     while True:
         captures: dict[Node, int] = {}
@@ -111,7 +110,7 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     _check_functions("fori_loop", body=body)
     if state.trace is None:
         run: Function = lambda lower, upper, init: fori_loop(lower, upper, body, init)  # noqa: E731
-        return _eagerly("fori_loop", run, lower, upper, init)
+        return dispatch.run_now("fori_loop", run, lower, upper, init)
     bounds = [_bound("lower", lower), _bound("upper", upper)]
     counter = Argument("i", TensorType(dtypes.int64, ()), all(bound.weak for bound in bounds))
     loop = _State("fori_loop", init)
@@ -189,13 +188,6 @@ def _bound(what: str, value: Any) -> Tracer:
 
 def _type(value: Tracer) -> str:
     return describe(value.type)
-
-
-def _eagerly(name: str, function: Function, *args: Any) -> Any:
-    """Run control flow on concrete arrays as a program of its own: traced at each call, for its
-    functions are new ones as a rule, and compiled if no equal program has run before."""
-    function.__name__ = name
-    return dispatch.run_once(function, name, Reader(function, (), freeze=True).read(args, {}))
 
 
 # ---------------------------------------------------------------------------------------------

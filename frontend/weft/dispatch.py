@@ -340,6 +340,14 @@ def run_once(function: Callable[..., Any], name: str, call: Call) -> Any:
     return traced.result.unflatten([produced[index] for index in traced.outputs])
 
 
+def run_now(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Run what Weft does on concrete arrays for one call of the user's as a program of its own:
+    traced at each call, for the user's functions are new ones as a rule, and compiled if no equal
+    program has run before."""
+    function.__name__ = name
+    return run_once(function, name, Reader(function, (), freeze=True).read(args, {}))
+
+
 def _listed(entry: Entry) -> str:
     found = {*map(guards.describe, entry.guards), *map(_described, entry.hidden)}
     return ", ".join(sorted(found)) or "its arguments only"

@@ -6,11 +6,11 @@ operand. The state of a loop comes first; what follows it is the same in every i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from weftc.ir.interpret import call
-from weftc.ir.node import Graph, Node, inlined, rewrite, toposort
+from weftc.ir.node import Graph, Node, inlined, toposort
 from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftc.ops import build, check
@@ -19,6 +19,7 @@ from weftc.ops.control_tangents import jvp_branch, jvp_fori, jvp_while
 from weftc.ops.pointwise import add, lt, neg
 from weftc.ops.source import constant
 from weftc.ops.structure import project
+from weftc.transforms.effects import check_effects, without_effects
 from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
 from weftrt.dtypes import DType
@@ -85,7 +86,7 @@ def _vjp_branch(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]
     """A branch of the gradients of the branches, which compute again what these need."""
     wanted = [place for place, operand in enumerate(node.inputs[1:]) if has_floats(operand)]
     given = [number for number, g in enumerate(cotangents) if g is not None]
-    graphs = tuple([_gradient(_without_effects(g), given, wanted) for g in node["branches"]])
+    graphs = tuple([_gradient(without_effects(g), given, wanted) for g in node["branches"]])
     arrived = [g for g in cotangents if g is not None]
     result = branch(*node.inputs, *arrived, branches=graphs)
     parts: list[Node | None] = [None] * len(node.inputs)
@@ -106,29 +107,8 @@ def _gradient(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Grap
     found = vjp(outputs, cotangents, inputs)
     results = [g if g is not None else build.like(0.0, i) for g, i in zip(found, inputs)]
     gradient = Graph(f"{graph.name} gradient", (*graph.inputs, *cotangents), tuple(results))
-    _check_effects("branch", gradient.all_nodes())
+    check_effects("branch", gradient.all_nodes())
     return gradient
-
-
-def _without_effects(graph: Graph) -> Graph:
-    """`graph`, to be computed a second time: without the effects whose results it does not read."""
-    return rewrite(graph, _token_before)
-
-
-def _token_before(node: Node) -> Node | None:
-    """For the token that an effect gives, the one that it takes."""
-    source = node.inputs[0] if node.op.name == "project" else node
-    gives_token = isinstance(node.value_type, TokenType) and source.op.effect
-    return source.inputs[0] if gives_token else None
-
-
-def _check_effects(what: str, nodes: Iterable[Node]) -> None:
-    """TraceError if a gradient would have an effect a second time."""
-    for node in nodes:
-        if node.op.effect:
-            place = node.location or "unknown place"
-            problem = f"a {what} whose gradient needs what an effect in it gives has no gradient"
-            raise TraceError(f"{problem} (at {place})")
 
 
 def _inputs(*types: TensorType) -> tuple[Any, ...]:
@@ -270,14 +250,14 @@ def _vjp_fori(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
     if len(turns) > MOST_UNROLLED:
         raise _no_gradient(node, f"a loop of {len(turns):,} turns")
     state, rest = operands[: node["carried"]], operands[node["carried"] :]
-    body = _without_effects(node["body"])
+    body = without_effects(node["body"])
     for i in turns:
         state = inlined(body, [constant(value=i, dtype=dtypes.int64), *state, *rest])
     floats = list(filter(has_floats, operands))
     found = dict(zip(floats, vjp(state, cotangents, floats)))
     given = {*operands, *cotangents}
     made = toposort([g for g in found.values() if g is not None], filter(None, given))
-    _check_effects("loop", [n for n in made if n not in given])
+    check_effects("loop", [n for n in made if n not in given])
     return None, None, *map(found.get, operands)
 
 
