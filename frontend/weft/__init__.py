@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from weft.control import cond, fori_loop, switch, while_loop
     from weft.jitting import jit
     from weft.ops import *  # noqa: F403
+    from weft.transforms.forward import hvp, jvp, linearize
     from weft.transforms.mapping import vmap
     from weft.transforms.reverse import grad, stop_gradient, value_and_grad, vjp
     from weftrt.array import Array
@@ -57,6 +58,9 @@ _LAZY = {
     "value_and_grad": "weft.transforms.reverse",
     "vjp": "weft.transforms.reverse",
     "stop_gradient": "weft.transforms.reverse",
+    "jvp": "weft.transforms.forward",
+    "linearize": "weft.transforms.forward",
+    "hvp": "weft.transforms.forward",
     "vmap": "weft.transforms.mapping",
     "cond": "weft.control",
     "switch": "weft.control",
@@ -80,10 +84,13 @@ __all__ = [
     "float64",
     "fori_loop",
     "grad",
+    "hvp",
     "inf",
     "int32",
     "int64",
     "jit",
+    "jvp",
+    "linearize",
     "nan",
     "newaxis",
     "nn",

@@ -80,7 +80,8 @@ def _transposed(node: Node, tangents: Tangents) -> Tangents:
     """The tangents of the results of `node`, by the transpose of its pullback."""
     if node.op.vjp is None:
         place = node.location or "unknown place"
-        raise TraceError(f"{node.op.name} has no derivative (at {place})")
+        hint = "; wf.stop_gradient of what it gives is a constant" if node.op.effect else ""
+        raise TraceError(f"{node.op.name} has no derivative (at {place}){hint}")
     cotangents = [_cotangent(type_) for type_ in result_types(node)]
     sent = node.op.vjp(node, *cotangents)
     pairs = [(s, t) for s, t in zip(sent, tangents, strict=True) if s is not None and t is not None]

@@ -31,7 +31,9 @@ def lifted(
         for path, leaf in found:
             value = as_strong(lift(leaf, f"argument {place}{path} of {name}"))
             if not value.dtype.is_float:
-                problem = f"{name}: argument {place}{path} is {value.dtype}; gradients need floats"
+                problem = (
+                    f"{name}: argument {place}{path} is {value.dtype}; derivatives need floats"
+                )
                 raise diagnostics.located(DTypeError, problem)
             leaves.append(value)
     return leaves, structures
