@@ -31,9 +31,8 @@ def lifted(
         for path, leaf in found:
             value = as_strong(lift(leaf, f"argument {place}{path} of {name}"))
             if not value.dtype.is_float:
-                problem = (
-                    f"{name}: argument {place}{path} is {value.dtype}; derivatives need floats"
-                )
+                problem = f"{name}: argument {place}{path} is {value.dtype}"
+                problem += "; only floats have derivatives"
                 raise diagnostics.located(DTypeError, problem)
             leaves.append(value)
     return leaves, structures
