@@ -31,8 +31,9 @@ from weftrt.dtypes import (
 if TYPE_CHECKING:
     from weft import debug, errors, nn, tree
     from weft.callbacks import ShapeDtypeStruct, callback
-    from weft.control import cond, fori_loop, switch, while_loop
+    from weft.control import cond, switch
     from weft.jitting import jit
+    from weft.loops import fori_loop, map, scan, while_loop
     from weft.ops import *  # noqa: F403
     from weft.transforms.forward import hvp, jvp, linearize
     from weft.transforms.mapping import vmap
@@ -64,8 +65,10 @@ _LAZY = {
     "vmap": "weft.transforms.mapping",
     "cond": "weft.control",
     "switch": "weft.control",
-    "while_loop": "weft.control",
-    "fori_loop": "weft.control",
+    "while_loop": "weft.loops",
+    "fori_loop": "weft.loops",
+    "scan": "weft.loops",
+    "map": "weft.loops",
 }
 """Where public names live that are no array functions."""
 _ARRAY_MODULES = ("debug", "nn")
@@ -91,10 +94,12 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "map",
     "nan",
     "newaxis",
     "nn",
     "pi",
+    "scan",
     "stop_gradient",
     "switch",
     "tree",

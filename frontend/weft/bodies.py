@@ -52,16 +52,24 @@ class Body:
         with entered(self.trace):
             return [convert(leaf, dtype).node for leaf, dtype in zip(self.leaves, wanted)]
 
-    def closed(self, outputs: Sequence[Node], captures: dict[Node, int], effects: bool) -> Graph:
-        """The graph of these outputs. Its inputs are the arguments, the token where there are
-        `effects`, and the captures of all bodies."""
+    def closed(
+        self,
+        outputs: Sequence[Node],
+        captures: dict[Node, int],
+        effects: bool,
+        rows: int = 0,
+    ) -> Graph:
+        """The graph of these outputs. Its inputs are the arguments, with the token before the last
+        `rows` of them where there are `effects`, and the captures of all bodies."""
         tokens = []
         if effects:
             self.trace.last_token()
+            assert self.trace.first_token is not None
             tokens = [self.trace.first_token]
         captured = [self.trace.inside(outer) for outer in captures]
-        inputs = [n for n in (*self.inputs, *tokens, *captured) if n is not None]
-        return numbered(Graph(self.name, tuple(inputs), tuple(outputs)))
+        first = len(self.inputs) - rows
+        inputs = (*self.inputs[:first], *tokens, *self.inputs[first:], *captured)
+        return numbered(Graph(self.name, inputs, tuple(outputs)))
 
 
 def trace_body(

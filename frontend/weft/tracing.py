@@ -494,8 +494,8 @@ def effect(op: str, *operands: Tracer, **attrs: Any) -> list[Tracer]:
 
 
 def follow(node: Node) -> None:
-    """Let the next effect of this trace follow `node`: a token, or a tuple that ends with one."""
+    """Let the next effect of this trace follow `node`: a token, or a tuple that holds one."""
     type_ = node.value_type
     if isinstance(type_, TupleType):
-        node = TABLE["project"](node, index=len(type_.items) - 1)
+        node = TABLE["project"](node, index=type_.items.index(TOKEN))
     active().token = node

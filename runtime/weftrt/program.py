@@ -184,6 +184,29 @@ class Rotate:
 
 
 @dataclass(frozen=True)
+class Row:
+    """From here on `buffer` is a row of `stack`, which has `length` of them, each of so many
+    elements of `itemsize` bytes: the one whose number the int64 in `counter` is, from the first on,
+    or from the last on if in `reverse`."""
+
+    buffer: int
+    stack: int
+    elements: int | SizeSlot
+    itemsize: int
+    counter: int
+    length: int | SizeSlot
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class PutSize:
+    """Let `buffer` hold a size as an int64."""
+
+    buffer: int
+    value: int | SizeSlot
+
+
+@dataclass(frozen=True)
 class Copy:
     """Copy so many elements of `itemsize` bytes; nothing where both are the same memory."""
 
@@ -202,7 +225,19 @@ class Check:
 
 
 Instruction: TypeAlias = (
-    Launch | Extern | Callback | Check | Copy | Jump | Branch | Count | Next | Point | Rotate
+    Launch
+    | Extern
+    | Callback
+    | Check
+    | Copy
+    | Jump
+    | Branch
+    | Count
+    | Next
+    | Point
+    | Rotate
+    | Row
+    | PutSize
 )
 
 

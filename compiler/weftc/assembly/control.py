@@ -8,6 +8,8 @@ result and a spare one, and what is read first is the initial value itself:
     each turn: write `written` from `read`; read, written, spare = written, spare, written
     copy what is read last to the result, unless it is there
 
+The rows that a turn of a scan reads and writes are pointers into stacks, set before it runs.
+
 The result comes second, since the initial value may lie in its memory. What may be written over
 what is read of it needs no spare: after the first turn, `read` is the result too.
 """
@@ -18,11 +20,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from weftc.assembly.instructions import Frame, Instructions
-from weftc.fusion.regions import CONDITION, COUNTER, spare
+from weftc.fusion.regions import CONDITION, COUNTER, LENGTH, row, row_type, spare, stacked
 from weftc.ir.node import result_types
 from weftc.ir.types import TensorType
 from weftrt import dtypes
-from weftrt.program import Branch, Copy, Count, Jump, Next, Point, Rotate
+from weftrt.program import Branch, Copy, Count, Jump, Next, Point, PutSize, Rotate, Row
 
 
 def branch(run: Instructions, frame: Frame) -> None:
@@ -73,6 +75,44 @@ def fori(run: Instructions, frame: Frame) -> None:
     _finish(run, state)
 
 
+def scan(run: Instructions, frame: Frame) -> None:
+    """Turns over the rows of stacks, which are read and written where they are."""
+    node = frame.region.node
+    counter, length = frame.scratch[COUNTER], frame.scratch[LENGTH]
+    run.code += [PutSize(counter, 0), PutSize(length, run.sizes.value(node["length"]))]
+    state = _states(run, frame, frame.operands)
+    first = run.reserve()
+    turn = run.here
+    end = len(state) + node["scanned"]
+    stacks = zip(frame.operands[len(state) : end], node.inputs[len(state) : end])
+    read = [_row(run, frame, buffer, stack.type) for buffer, stack in stacks]
+    places = [_row(run, frame, frame.results[k], type_) for k, type_ in stacked(node)]
+    rows = [frame.scratch.get(row(k), at) for (k, _), at in zip(stacked(node), places)]
+    operands = (*_read(state), *read, *frame.operands[end:])
+    run.body(frame, 0, operands, (*_written(state), *rows))
+    for source, target, (_, type_) in zip(rows, places, stacked(node)):
+        if source != target:
+            _copy(run, source, target, row_type(type_))
+    _rotate(run, state)
+    run.code.append(Next(counter, length, turn))
+    run.code[first] = Count(counter, length, run.here)
+    _finish(run, state)
+
+
+def _row(run: Instructions, frame: Frame, stack: int | None, type_: TensorType) -> int:
+    """A pointer to the row of this turn."""
+    assert stack is not None
+    node, pointer = frame.region.node, run.temporary()
+    elements, length = run.sizes.value(row_type(type_).size), run.sizes.value(node["length"])
+    place = (frame.scratch[COUNTER], length, node["reverse"])
+    run.code.append(Row(pointer, stack, elements, type_.dtype.itemsize, *place))
+    return pointer
+
+
+def _copy(run: Instructions, source: int, target: int, type_: TensorType) -> None:
+    run.code.append(Copy(source, target, run.sizes.value(type_.size), type_.dtype.itemsize))
+
+
 # -- the state of loops ----------------------------------------------------------------------------
 
 
@@ -90,7 +130,8 @@ class _State:
 
 def _states(run: Instructions, frame: Frame, operands: Sequence[int | None]) -> list[_State | None]:
     """The state of a loop, pointing to where it starts; None for a token."""
-    rows = zip(result_types(frame.region.node), operands, frame.results)
+    node = frame.region.node
+    rows = zip(result_types(node)[: node["carried"]], operands, frame.results)
     return [
         _state(run, type_, first, result, frame.scratch.get(spare(number)))
         if isinstance(type_, TensorType) and first is not None and result is not None
@@ -132,5 +173,4 @@ def _finish(run: Instructions, state: Iterable[_State | None]) -> None:
     """Let the results hold what the last turn wrote."""
     for s in state:
         if s is not None:
-            elements = run.sizes.value(s.type.size)
-            run.code.append(Copy(s.read, s.result, elements, s.type.dtype.itemsize))
+            _copy(run, s.read, s.result, s.type)

@@ -27,16 +27,8 @@ def _own(node: Node) -> Size:
     return STEP_NANOSECONDS if node.op.extern is None else node.op.extern(node).work
 
 
-def _turns(region: Region) -> int:
+def _turns(region: Region) -> Size:
     """How often a region runs its bodies."""
-    if region.node.op.name == "while":
-        return FEW
-    if region.node.op.name == "fori":
-        lower, upper = map(_constant, region.node.inputs[:2])
-        return FEW if lower is None or upper is None else max(upper - lower, 0)
-    return 1
-
-
-def _constant(node: Node) -> int | None:
-    value: int | None = node["value"] if node.op.name == "constant" else None
-    return value
+    loop = region.node.op.loop
+    turns = 1 if loop is None else loop.turns(region.node)
+    return FEW if turns is None else turns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from weftc.assembly.control import branch, fori, while_loop
+from weftc.assembly.control import branch, fori, scan, while_loop
 from weftc.assembly.instructions import Frame, Instructions
 from weftc.ir.node import result_types
 from weftc.ir.types import TensorType, ValueType
@@ -60,6 +60,7 @@ _EMIT: Final[dict[str, Callable[[Instructions, Frame], None]]] = {
     "branch": branch,
     "while": while_loop,
     "fori": fori,
+    "scan": scan,
     "callback": _call_back,
     "check": _check,
 }

@@ -24,8 +24,11 @@ BODIES: Final = "bodies"
 CONDITION: Final = "condition"
 """The scratch of `while` that tells whether there is another turn."""
 COUNTER: Final = "counter"
-"""The scratch of `fori` that its body reads as the number of the turn."""
-_LOOPS: Final = ("while", "fori")
+"""The scratch of a loop that counts, which the body of `fori` reads as the number of the turn."""
+LENGTH: Final = "length"
+"""The scratch of `scan` that says how many turns there are."""
+_LARGE_ROW: Final = 1 << 20
+"""Bytes from which on a kernel may write an array by whole cache lines, which begin at one."""
 
 
 def result(number: int) -> str:
@@ -36,6 +39,11 @@ def result(number: int) -> str:
 def spare(number: int) -> str:
     """The scratch of a loop that a part of its state is written to every other turn."""
     return f"spare_{number}"
+
+
+def row(number: int) -> str:
+    """The scratch of a scan that a turn writes a row to which may not begin at a cache line."""
+    return f"row_{number}"
 
 
 def region_of(node: Node, results: Sequence[Node]) -> Region:
@@ -50,21 +58,22 @@ def region_of(node: Node, results: Sequence[Node]) -> Region:
 
 def is_loop(node: Node) -> bool:
     """Whether a region runs its body again and again, on a state."""
-    return node.op.name in _LOOPS
+    return node.op.loop is not None
 
 
 def initial_state(node: Node) -> tuple[Node, ...]:
     """What a loop starts from; nothing for other regions."""
-    if not is_loop(node):
+    if node.op.loop is None:
         return ()
-    first = 2 if node.op.name == "fori" else 0
-    return node.inputs[first : first + len(result_types(node))]
+    first: int = node.op.loop.bounds
+    return node.inputs[first : first + node["carried"]]
 
 
 def state_inputs(node: Node, turn: Graph) -> tuple[Node, ...]:
     """The inputs that the graph of a loop's turn has for the state."""
-    first = 1 if node.op.name == "fori" else 0
-    return turn.inputs[first : first + len(result_types(node))]
+    assert node.op.loop is not None
+    first = node.op.loop.counters
+    return turn.inputs[first : first + node["carried"]]
 
 
 def _bodies(node: Node) -> tuple[Graph, ...]:
@@ -75,8 +84,9 @@ def _bodies(node: Node) -> tuple[Graph, ...]:
 
 def body_operands(node: Node) -> Iterator[tuple[Graph, Sequence[Node]]]:
     """The graphs that a node runs, each with what it is given at first; a body that counts is given
-    the upper bound, which it stays below."""
-    given = {"branch": node.inputs[1:], "fori": node.inputs[1:]}.get(node.op.name, node.inputs)
+    the upper bound, which it stays below, and one that reads rows the whole stacks."""
+    loop = node.op.loop
+    given = node.inputs[1 if loop is None else loop.bounds - loop.counters :]
     for graph in node.graphs():
         yield graph, given
 
@@ -94,15 +104,49 @@ def scratch(
     `in_place` the parts of a loop's state that are written over what is read of them."""
     needs: dict[str, Scratch] = {}
     for number, type_ in enumerate(result_types(region.node)):
-        if isinstance(type_, TensorType):
-            room = Scratch(type_.size * type_.dtype.itemsize, type_.dtype.itemsize)
-            if region.results[number] is None:
-                needs[result(number)] = room
-            if is_loop(region.node) and number not in in_place:
-                needs[spare(number)] = room
-    if region.node.op.name == "while":
-        needs[CONDITION] = Scratch(1, 1)
-    if region.node.op.name == "fori":
-        needs[COUNTER] = Scratch(8, 8)
+        if isinstance(type_, TensorType) and region.results[number] is None:
+            needs[result(number)] = _room(type_)
+    if is_loop(region.node):
+        needs.update(_loop_scratch(region.node, in_place))
     arena = upper_bound(arenas)
     return {BODIES: Scratch(arena, ALIGNMENT), **needs} if arena != 0 else needs
+
+
+def _room(type_: TensorType) -> Scratch:
+    return Scratch(type_.size * type_.dtype.itemsize, type_.dtype.itemsize)
+
+
+def _loop_scratch(node: Node, in_place: Collection[int]) -> dict[str, Scratch]:
+    """What a loop needs to move its state along, to write rows, and to know when it ends."""
+    state = enumerate(result_types(node)[: node["carried"]])
+    needs = {
+        spare(number): _room(type_)
+        for number, type_ in state
+        if isinstance(type_, TensorType) and number not in in_place
+    }
+    if node.op.name == "while":
+        return {**needs, CONDITION: Scratch(1, 1)}
+    needs[COUNTER] = Scratch(8, 8)
+    if node.op.name == "scan":
+        needs[LENGTH] = Scratch(8, 8)
+        for number, type_ in stacked(node):
+            if _may_miss_lines(row_type(type_)):
+                needs[row(number)] = _room(row_type(type_))
+    return needs
+
+
+def stacked(node: Node) -> list[tuple[int, TensorType]]:
+    """The results of a scan that are stacks of rows, by number."""
+    parts = list(enumerate(result_types(node)))[node["carried"] :]
+    return [(number, type_) for number, type_ in parts if isinstance(type_, TensorType)]
+
+
+def row_type(stack: TensorType) -> TensorType:
+    """The type of a row of a stack."""
+    return stack.with_shape(stack.shape[1:])
+
+
+def _may_miss_lines(row: TensorType) -> bool:
+    """Whether a row may be written by whole cache lines though it does not begin at one."""
+    size = row.size * row.dtype.itemsize
+    return isinstance(size, int) and size > _LARGE_ROW and size % ALIGNMENT != 0

@@ -76,6 +76,20 @@ class ExternCall:
     work: Size
 
 
+@dataclass(frozen=True)
+class Loop:
+    """Where a loop has what. Its state is `carried` operands, the first results and those of its
+    body; of `scanned` operands after them, if it has such an attribute, a turn reads one row each.
+
+    `bounds` operands come before the state, and `counters` inputs of the body: the number of the
+    turn. `turns(node)` says how many there are, None where it is not known.
+    """
+
+    bounds: int = 0
+    counters: int = 0
+    turns: Callable[[Node], Size | None] = lambda node: None
+
+
 class Puller(Protocol):
     """What a `pull` rule may ask of the schedule that lowers its node."""
 
@@ -122,7 +136,7 @@ class Family(Enum):
     REDUCTION = "reduction"  # attrs: axes (adjacent, ascending), removed from the shape
     CONTRACTION = "contraction"  # attrs: batch, contract (pairs of axis tuples)
     STRUCTURE = "structure"  # project, token: parts of tuples, and order; nothing is computed
-    CONTROL = "control"  # branch, while, fori: attrs hold the graphs that run
+    CONTROL = "control"  # branch, while, fori, scan: attrs hold the graphs that run
     EXTERN = "extern"  # a routine of the runtime, called with whole arrays
     EFFECT = "effect"  # a token first in and last out: what happens in order
 
@@ -179,6 +193,8 @@ class OpDef:
     """Whether a run does more than compute: it takes a token first, and gives one last."""
     holds_graphs: bool = False
     """Whether attributes are graphs, or hold some."""
+    loop: Loop | None = None
+    """For ops that run a graph again and again."""
     cost: int = 1
     """Rough work per element in simple vector instructions (exp: 15, divide: 5)."""
     identity: float | None = None

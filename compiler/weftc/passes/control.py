@@ -3,6 +3,7 @@
 %2 = branch(true, %x) {f, g}               the nodes of g over %x
 a result, or a state, that nobody reads    ->    none
 a state that the body returns as it was    ->    an operand beside the state
+a stack of such, or of rows that are read  ->    the operand, for each turn
 an operand that no graph reads             ->    none
 """
 
@@ -13,7 +14,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node, inlined, numbered, toposort
-from weftc.ops import control
+from weftc.ir.sizes import Size
+from weftc.ops import build, control, loops
 from weftc.ops.structure import project
 
 Parts: TypeAlias = Mapping[int, Node]
@@ -75,45 +77,89 @@ def _passed(graphs: Sequence[Graph], result: int) -> int | None:
 
 
 def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
+    loop = node.op.loop
+    assert loop is not None
     body: Graph = node["body"]
-    bounds, counters = (2, 1) if node.op is control.fori else (0, 0)
-    operands, inputs, carried = node.inputs[bounds:], body.inputs[counters:], node["carried"]
-    same = {k for k in range(carried) if body.outputs[k] is inputs[k]}
-    if node.op is control.while_ and len(same) == carried:
+    operands, inputs = node.inputs[loop.bounds :], body.inputs[loop.counters :]
+    same = {k for k in range(node["carried"]) if body.outputs[k] is inputs[k]}
+    if node.op is loops.while_ and len(same) == node["carried"]:
         return None  # it turns for ever or not at all, and its condition may fail
-    known = {k: operands[k] for k in same}
+    known = {k: operands[k] for k in same} | _known_stacks(node, reads, same)
     if known.keys() >= set(reads):
         return known
-    kept, used = _live(node, inputs, set(reads) - same, same)
-    order = [*kept, *sorted(used - set(kept))]
-    if len(kept) == carried and len(order) == len(operands):
+    kept, used = _live(node, inputs, set(reads) - known.keys(), same)
+    order = _in_order(node, kept, used)
+    if len(kept) == len(body.outputs) and len(order) == len(operands):
         return None
-    attrs = {
-        "body": _part(body, [*body.inputs[:counters], *_at(inputs, order)], _chosen(body, kept))
-    }
-    if node.op is control.while_:
+    return {**known, **_projected(_smaller(node, kept, order), kept)}
+
+
+def _smaller(node: Node, kept: Sequence[int], order: Sequence[int]) -> Node:
+    """A loop that gives the results `kept`, from the operands at the places `order`."""
+    loop, body, attrs = node.op.loop, node["body"], dict(node.attrs)
+    assert loop is not None
+    operands, inputs = node.inputs[loop.bounds :], body.inputs[loop.counters :]
+    given = [*body.inputs[: loop.counters], *_at(inputs, order)]
+    attrs["body"] = _part(body, given, _chosen(body, kept))
+    attrs["carried"] = sum(k < node["carried"] for k in kept)
+    if node.op is loops.while_:
         condition: Graph = node["condition"]
         attrs["condition"] = _part(condition, _at(condition.inputs, order), condition.outputs)
-    smaller = node.op(
-        *node.inputs[:bounds], *_at(operands, order), **attrs, carried=len(kept), at=node.location
-    )
-    return {**known, **_projected(smaller, kept)}
+    if node.op is loops.scan:
+        attrs["scanned"] = sum(k in _scanned(node) for k in order)
+    bounds = node.inputs[: loop.bounds]
+    return node.op(*bounds, *_at(operands, order), **attrs, at=node.location)
+
+
+def _scanned(node: Node) -> range:
+    """The operands of a loop, by place, of which a turn reads one row each."""
+    first = node["carried"]
+    return range(first, first + node.attrs.get("scanned", 0))
+
+
+def _known_stacks(node: Node, reads: Sequence[int], same: set[int]) -> dict[int, Node]:
+    """The stacks that a scan makes of the rows of another, or of what every turn reads."""
+    inputs, found = node["body"].inputs, dict[int, Node]()
+    for k in reads:
+        row = node["body"].outputs[k]
+        if k >= node["carried"] and row in inputs:
+            place = inputs.index(row)
+            if place in _scanned(node):
+                found[k] = node.inputs[place]
+            elif place >= node["carried"] or place in same:
+                found[k] = _repeated(node.inputs[place], node["length"])
+    return found
+
+
+def _repeated(row: Node, length: Size) -> Node:
+    shape = row.type.shape
+    return build.expand(row, (length, *shape), range(1, 1 + len(shape)))
 
 
 def _live(
     node: Node, inputs: Sequence[Node], read: set[int], same: set[int]
 ) -> tuple[list[int], set[int]]:
-    """The state that what is read depends on, or the condition, and all operands in use."""
-    body, live = node["body"], set[int]()
-    used = set(read)
-    if node.op is control.while_:
+    """The results that what is read depends on, or the condition, and all operands in use."""
+    body, carried = node["body"], node["carried"]
+    used = {k for k in read if k < carried}
+    stacks = sorted(read - used)
+    used |= _used(inputs, _chosen(body, stacks))
+    if node.op is loops.while_:
         used |= _used(node["condition"].inputs, node["condition"].outputs)
+    live = set[int]()
     while True:
-        found = {k for k in used if k < node["carried"]} - same
+        found = {k for k in used if k < carried} - same
         if found == live:
-            return sorted(live), used
+            return [*sorted(live), *stacks], used
         live = found
         used |= _used(inputs, _chosen(body, live))
+
+
+def _in_order(node: Node, kept: Sequence[int], used: set[int]) -> list[int]:
+    """The operands in use: the state, what rows are read of, the rest."""
+    state = [k for k in kept if k < node["carried"]]
+    rows = [k for k in _scanned(node) if k in used]
+    return [*state, *rows, *sorted(used - {*state, *rows})]
 
 
 def _at(nodes: Sequence[Node], places: Sequence[int]) -> list[Node]:
@@ -142,4 +188,5 @@ _TRIM: dict[str, Callable[[Node, Sequence[int]], Parts | None]] = {
     "branch": _branch,
     "while": _loop,
     "fori": _loop,
+    "scan": _loop,
 }

@@ -15,7 +15,9 @@ from weftrt.program import (
     Next,
     Point,
     Program,
+    PutSize,
     Rotate,
+    Row,
     targets,
 )
 from weftrt.size_expressions import SizeSlot
@@ -75,6 +77,8 @@ def _read(step: Instruction) -> tuple[int, ...]:
             return (upper,)
         case Point(buffer, other):
             return (buffer, other)
+        case Row(_, stack, _, _, counter):
+            return (stack, counter)
     return ()
 
 
@@ -85,9 +89,7 @@ def _written(step: Instruction) -> tuple[int, ...]:
             return tuple(number for number, _ in results)
         case Copy(_, target):
             return (target,)
-        case Next(counter):
-            return (counter,)
-        case Point(buffer):
+        case Next(buffer) | Point(buffer) | Row(buffer) | PutSize(buffer):
             return (buffer,)
         case Rotate(read, written, spare):
             return (read, written, spare)
@@ -100,8 +102,10 @@ def _sizes(step: Instruction) -> tuple[int, ...]:
             return (*sizes, *_slots(elements))
         case Extern(_, _, sizes):
             return sizes
-        case Copy(_, _, elements):
-            return _slots(elements)
+        case Copy(_, _, size) | PutSize(_, size):
+            return _slots(size)
+        case Row(_, _, elements, _, _, length):
+            return (*_slots(elements), *_slots(length))
         case Callback(_, operands, results):
             specs = [spec for _, spec in (*operands, *results)]
             return tuple(slot for spec in specs for size in spec.shape for slot in _slots(size))

@@ -174,8 +174,8 @@ def _index_uses(
     for graph, operands in body_operands(node):
         inner = _indexed_axes(graph, sizes)
         yield from ((o, inner[i]) for o, i in zip(operands, graph.inputs) if i in inner)
-    if node.op.name == "fori":
-        yield from zip(node.inputs[:2], (1, _TURNS))
+    if node.op.loop is not None:
+        yield from zip(node.inputs[: node.op.loop.bounds], (1, _TURNS))
     if node.op.name == "branch":
         yield node.inputs[0], len(node["branches"])
     if node in smallest:

@@ -64,7 +64,7 @@ def _region(
         yield from (f"  {line}".rstrip() for line in list(_steps(body))[1:] or ["nothing to do"])
 
 
-_ROLES = {"while": ("at first", "each turn"), "fori": ("each turn",)}
+_ROLES = {"while": ("at first", "each turn"), "fori": ("each turn",), "scan": ("each turn",)}
 """When the bodies of a loop run; others are branches."""
 
 

@@ -22,7 +22,9 @@ from weftrt.program import (
     Launch,
     Next,
     Point,
+    PutSize,
     Rotate,
+    Row,
     targets,
 )
 from weftrt.size_expressions import SizeSlot
@@ -40,6 +42,8 @@ OPERATIONS: dict[type[Instruction], int] = {
     Next: executor.NEXT,
     Point: executor.POINT,
     Rotate: executor.ROTATE,
+    Row: executor.ROW,
+    PutSize: executor.PUT_SIZE,
 }
 
 
@@ -78,9 +82,9 @@ def _used(step: Instruction) -> tuple[int, ...]:
             return tuple(number for number, _ in results)
         case Copy(_, target):
             return (target,)
-        case Point(_, other):
+        case Point(_, other) | Row(_, other):
             return (other,)
-        case Next(counter):
+        case Next(counter) | PutSize(counter):
             return (counter,)
         case Rotate(read, written, spare):
             return (read, written, spare)
@@ -123,6 +127,11 @@ def _operands(number: int, step: Instruction, kernels: Sequence[Callee]) -> tupl
             return (buffer, other)
         case Rotate(read, written, spare):
             return (read, written, spare)
+        case Row(buffer, stack, elements, itemsize, counter, length, reverse):
+            place = (counter, encode_size(length), int(reverse))
+            return (buffer, stack, encode_size(elements), itemsize, *place)
+        case PutSize(buffer, value):
+            return (buffer, encode_size(value))
         case Copy(source, target, elements, itemsize):
             return (source, target, encode_size(elements), itemsize)
         case Check(buffer, site):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node
-from weftc.ir.sizes import Shape
+from weftc.ir.sizes import Shape, Size
 from weftc.ir.types import TensorType, ValueType
 from weftc.ops.build import argument
-from weftc.ops.control import branch, fori, while_
+from weftc.ops.control import branch
+from weftc.ops.loops import fori, scan, while_
 from weftc.ops.movement import broadcast
 from weftc.ops.source import constant, input
 from weftc.ops.structure import project
@@ -52,6 +53,21 @@ def loop(lower: Node, upper: Node, state: Sequence[Node], body: Body, *rest: Nod
     operands = (*state, *rest)
     inner = graph("turn", body, INT, *(n.value_type for n in operands))
     return parts(fori(lower, upper, *operands, body=inner, carried=len(state)))
+
+
+def over_rows(
+    state: Sequence[Node],
+    stacks: Sequence[Node],
+    body: Body,
+    *rest: Node,
+    length: Size,
+    reverse: bool = False,
+) -> list[Node]:
+    """The state after body(*state, *rows, *rest) for each row of the stacks, and what it stacks."""
+    rows = [n.type.with_shape(n.type.shape[1:]) for n in stacks]
+    types = [*(n.value_type for n in state), *rows, *(n.value_type for n in rest)]
+    attrs = {"carried": len(state), "scanned": len(stacks), "length": length, "reverse": reverse}
+    return parts(scan(*state, *stacks, *rest, body=graph("turn", body, *types), **attrs))
 
 
 def repeat(condition: Body, state: Sequence[Node], body: Body, *rest: Node) -> list[Node]:

@@ -35,8 +35,10 @@ from weftrt.program import (
     Next,
     Point,
     Program,
+    PutSize,
     Role,
     Rotate,
+    Row,
     retargeted,
 )
 
@@ -146,7 +148,10 @@ class Checker:
                 return self._moved(written, {buffer: other})
             case Rotate(read, now, spare):
                 return self._moved(written, {read: now, now: spare, spare: now})
-            case Next(counter):
+            case Row(buffer, stack):
+                known = _UNKNOWN if stack < self._inputs else written.get(stack, _UNKNOWN)
+                return written | {buffer: _UNKNOWN, stack: known}
+            case Next(counter) | PutSize(counter):
                 return written | {counter: _UNKNOWN}
             case Callback(_, _, results):
                 return written | {number: _UNKNOWN for number, _ in results}

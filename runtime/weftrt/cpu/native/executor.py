@@ -52,7 +52,7 @@ from weftrt.sizes import MAXIMUM_RANK
 
 LAUNCH, EXTERN, CALLBACK, CHECK, COPY = range(5)
 """Operations that may fail or take long; the others only choose what comes next."""
-JUMP, BRANCH, COUNT, NEXT, POINT, ROTATE, TOUCH = range(5, 12)
+JUMP, BRANCH, COUNT, NEXT, POINT, ROTATE, ROW, PUT_SIZE, TOUCH = range(5, 14)
 UINT32, UINT64 = dtypes.uint32.code, dtypes.uint64.code
 INT32, INT64 = dtypes.int32.code, dtypes.int64.code
 MOST_INT64 = (1 << 63) - 1
@@ -263,6 +263,17 @@ def rotate(at: Pointer[I64], buffers: Pointer[Ptr]) -> None:
 
 
 @native
+def point_to_row(run: Run, at: Pointer[I64]) -> None:
+    """Row: buffer, stack, elements, bytes of one, counter, how many rows, whether in reverse."""
+    counter = cast(Pointer[I64], run.buffers[at[6]])
+    place = counter[0]
+    if at[8] != 0:
+        place = resolve_size(at[7], run.sizes) - 1 - place
+    bytes = resolve_size(at[4], run.sizes) * at[5]
+    run.buffers[at[2]] = run.buffers[at[3]] + place * bytes
+
+
+@native
 def follow(run: Run, at: Pointer[I64]) -> I64:
     """Carry out an instruction that only chooses what comes next: the place of that."""
     operation = at[0]
@@ -279,6 +290,10 @@ def follow(run: Run, at: Pointer[I64]) -> I64:
         buffers[at[2]] = buffers[at[3]]
     elif operation == ROTATE:
         rotate(at, buffers)
+    elif operation == ROW:
+        point_to_row(run, at)
+    elif operation == PUT_SIZE:
+        cast(Pointer[I64], buffers[at[2]])[0] = resolve_size(at[3], run.sizes)
     else:
         run.donation.touched = 1
     return at[1]
