@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from weft.loops import fori_loop, map, scan, while_loop
     from weft.ops import *  # noqa: F403
     from weft.transforms.forward import hvp, jvp, linearize
+    from weft.transforms.jacobian import hessian, jacfwd, jacrev
     from weft.transforms.mapping import vmap
     from weft.transforms.reverse import grad, stop_gradient, value_and_grad, vjp
     from weftrt.array import Array
@@ -62,6 +63,9 @@ _LAZY = {
     "jvp": "weft.transforms.forward",
     "linearize": "weft.transforms.forward",
     "hvp": "weft.transforms.forward",
+    "jacfwd": "weft.transforms.jacobian",
+    "jacrev": "weft.transforms.jacobian",
+    "hessian": "weft.transforms.jacobian",
     "vmap": "weft.transforms.mapping",
     "cond": "weft.control",
     "switch": "weft.control",
@@ -87,10 +91,13 @@ __all__ = [
     "float64",
     "fori_loop",
     "grad",
+    "hessian",
     "hvp",
     "inf",
     "int32",
     "int64",
+    "jacfwd",
+    "jacrev",
     "jit",
     "jvp",
     "linearize",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from weft import diagnostics, tree
 from weft.promotion import as_strong
@@ -18,32 +20,84 @@ def check_function(name: str, function: Any) -> None:
         raise diagnostics.located(UsageError, f"{name} takes a function, not {function!r:.40}")
 
 
-def lifted(
-    name: str, places: Sequence[int], args: Sequence[Any]
-) -> tuple[list[Tracer], list[Structure]]:
-    """The leaves of the arguments at `places`, and the structure of each of these; DTypeError for
-    one that is no float, and so has no derivative."""
-    leaves: list[Tracer] = []
-    structures: list[Structure] = []
-    for place in places:
-        found, structure = tree.flatten_with_paths(args[place])
-        structures.append(structure)
+Numbers: TypeAlias = int | Sequence[int]
+"""The number of an argument, or a tuple of numbers."""
+
+
+def check_numbers(argnums: Numbers) -> tuple[int, ...]:
+    """`argnums` as a tuple; UsageError if they are no numbers of arguments."""
+    numbers = tuple(argnums) if isinstance(argnums, (tuple, list, range)) else (argnums,)
+    if not all(type(number) is int or isinstance(number, np.integer) for number in numbers):
+        problem = f"argnums is the number of an argument or a tuple of them, not {argnums!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    return tuple(map(int, numbers))
+
+
+class Chosen:
+    """The arguments numbered `argnums` of a call that the transform `name` differentiates."""
+
+    def __init__(self, name: str, argnums: Numbers, args: tuple[Any, ...]) -> None:
+        self.places = [_place(name, n, len(args)) for n in check_numbers(argnums)]
+        self._is_one = not isinstance(argnums, (tuple, list, range))
+        self._args = args
+
+    @property
+    def values(self) -> list[Any]:
+        """The chosen ones."""
+        return [self._args[place] for place in self.places]
+
+    def replaced(self, parts: Sequence[Any]) -> list[Any]:
+        """All arguments, with these in place of those that are chosen."""
+        result = list(self._args)
+        for place, part in zip(self.places, parts, strict=True):
+            result[place] = part
+        return result
+
+    def parts(self, parts: Sequence[Any]) -> Any:
+        """What belongs to the chosen arguments, as `argnums` was given."""
+        return parts[0] if self._is_one else tuple(parts)
+
+
+def _place(name: str, number: int, count: int) -> int:
+    if not -count <= number < count:
+        problem = f"{name}: argnums names argument {number}, but {count} were passed by position"
+        raise diagnostics.located(UsageError, problem)
+    return number % count
+
+
+class Primals(NamedTuple):
+    """The leaves of arguments, what to call each, and the trees that they form."""
+
+    leaves: list[Tracer]
+    names: list[str]
+    structures: list[Structure]
+
+
+def lifted(name: str, places: Sequence[int], args: Sequence[Any]) -> Primals:
+    """The arguments at `places`; DTypeError for a leaf that is no float, and so has no derivative
+    by the transform `name`."""
+    primals = Primals([], [], [])
+    for place, arg in zip(places, args, strict=True):
+        found, structure = tree.flatten_with_paths(arg)
+        primals.structures.append(structure)
         for path, leaf in found:
-            value = as_strong(lift(leaf, f"argument {place}{path} of {name}"))
+            what = f"argument {place}{path}"
+            value = as_strong(lift(leaf, f"{what} of {name}"))
             if not value.dtype.is_float:
-                problem = f"{name}: argument {place}{path} is {value.dtype}"
-                problem += "; only floats have derivatives"
+                problem = f"{name}: {what} is {value.dtype}; only floats have derivatives"
                 raise diagnostics.located(DTypeError, problem)
-            leaves.append(value)
-    return leaves, structures
+            primals.leaves.append(value)
+            primals.names.append(what)
+    return primals
 
 
 def independent(
     name: str, places: Sequence[int], args: Sequence[Any]
 ) -> tuple[list[Tracer], list[Structure]]:
-    """As `lifted`, but new nodes, so that other uses of the same array stay out."""
-    leaves, structures = lifted(name, places, args)
-    return [apply("identity", leaf) for leaf in leaves], structures
+    """New nodes for the arguments at `places`, so that other uses of the same array stay out, and
+    the trees that they form."""
+    primals = lifted(name, places, args)
+    return [apply("identity", leaf) for leaf in primals.leaves], primals.structures
 
 
 def grouped(leaves: Sequence[Any], structures: Sequence[Structure]) -> list[Any]:

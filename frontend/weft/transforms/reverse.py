@@ -6,16 +6,20 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from weft import diagnostics, tree
 from weft.jitting import jit
 from weft.ops import elementwise
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, apply, lift, state
-from weft.transforms.arguments import check_function, grouped, independent, split
-from weft.tree import Structure
+from weft.transforms.arguments import (
+    Chosen,
+    check_function,
+    check_numbers,
+    grouped,
+    independent,
+    split,
+)
 from weftc.ir.node import Node
 from weftc.ops.check import same_sizes
 from weftc.transforms.vjp import vjp as transform
@@ -57,50 +61,20 @@ def _value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, name: str
 ) -> Callable[..., Any]:
     check_function(name, function)
-    _numbers(argnums)
+    check_numbers(argnums)
 
     @functools.wraps(function)
     def both(*args: Any, **kwargs: Any) -> Any:
-        places = [_place(name, n, len(args)) for n in _numbers(argnums)]
-        inputs, structures = independent(name, places, args)
-        result = function(*_replaced(args, places, inputs, structures), **kwargs)
+        chosen = Chosen(name, argnums, args)
+        inputs, structures = independent(name, chosen.places, chosen.values)
+        result = function(*chosen.replaced(grouped(inputs, structures)), **kwargs)
         value, aux = split(name, result) if has_aux else (result, None)
         output = _scalar(name, value)
         one = convert(lift(1.0), output.dtype).node
-        gradients = _pull(name, [output], [one], inputs)
-        parts = grouped(gradients, structures)
-        chosen = tuple(parts) if isinstance(argnums, (tuple, list, range)) else parts[0]
-        return ((output, aux) if has_aux else output), chosen
+        gradients = chosen.parts(grouped(pulled(name, [output], [one], inputs), structures))
+        return ((output, aux) if has_aux else output), gradients
 
     return both
-
-
-def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
-    numbers = tuple(argnums) if isinstance(argnums, (tuple, list, range)) else (argnums,)
-    if not all(type(number) is int or isinstance(number, np.integer) for number in numbers):
-        problem = f"argnums is the number of an argument or a tuple of them, not {argnums!r:.40}"
-        raise diagnostics.located(UsageError, problem)
-    return tuple(map(int, numbers))
-
-
-def _place(name: str, number: int, count: int) -> int:
-    if not -count <= number < count:
-        problem = f"{name}: argnums names argument {number}, but {count} were passed by position"
-        raise diagnostics.located(UsageError, problem)
-    return number % count
-
-
-def _replaced(
-    args: tuple[Any, ...],
-    places: Sequence[int],
-    inputs: Sequence[Tracer],
-    structures: Sequence[Structure],
-) -> list[Any]:
-    """The arguments with the differentiated ones replaced by their new nodes."""
-    result = list(args)
-    for place, part in zip(places, grouped(inputs, structures), strict=True):
-        result[place] = part
-    return result
 
 
 def _scalar(name: str, value: Any) -> Tracer:
@@ -118,7 +92,7 @@ def _scalar(name: str, value: Any) -> Tracer:
     return output
 
 
-def _pull(
+def pulled(
     name: str, outputs: Sequence[Tracer], cotangents: Sequence[Node], inputs: Sequence[Tracer]
 ) -> list[Tracer]:
     """Gradients of all inputs; zeros for one that the outputs do not depend on."""
@@ -149,11 +123,11 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
     value = jit(function)(*primals)
 
     @jit
-    def pulled(primals: Any, cotangent: Any) -> Any:
+    def gradients(primals: Any, cotangent: Any) -> Any:
         return _vjp_traced(function, primals, has_aux)[1](cotangent)
 
     def pull(cotangent: Any) -> Any:
-        return pulled(primals, cotangent)
+        return gradients(primals, cotangent)
 
     return (value[0], pull, value[1]) if has_aux else (value, pull)
 
@@ -173,7 +147,7 @@ def _vjp_traced(
             problem = f"the cotangent is {shape}, but the value is {structure}"
             raise diagnostics.located(UsageError, f"vjp: {problem}")
         nodes = [_cotangent(g, o) for g, o in zip(given, outputs, strict=True)]
-        return tuple(grouped(_pull("vjp", outputs, nodes, inputs), structures))
+        return tuple(grouped(pulled("vjp", outputs, nodes, inputs), structures))
 
     built = structure.unflatten(outputs)
     return (built, pull, aux) if has_aux else (built, pull)

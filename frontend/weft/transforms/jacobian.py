@@ -1,0 +1,166 @@
+"""Whole derivatives of arrays by arrays: Jacobians and Hessians."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weft import diagnostics, tree
+from weft.jitting import jit
+from weft.promotion import as_strong, convert
+from weft.tracing import Tracer, active, lift
+from weft.transforms.arguments import (
+    Chosen,
+    Numbers,
+    check_function,
+    check_numbers,
+    grouped,
+    independent,
+    split,
+)
+from weft.transforms.mapping import vmap
+from weft.transforms.reverse import pulled
+from weft.transforms.traced import Push, Traced
+from weftc.ir.types import TensorType
+from weftc.ops import build
+from weftrt import dtypes
+from weftrt.errors import DTypeError
+
+Function = Callable[..., Any]
+
+
+def jacfwd(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
+    """The Jacobian of a function with respect to the arguments numbered `argnums`, one column after
+    another by forward mode: best where there are fewer inputs than results.
+
+    Each leaf of the value becomes a tree with the structure of the argument (a tuple of these, if
+    `argnums` is a tuple), whose leaves have the shape of the value followed by that of the leaf of
+    the argument. With `has_aux` the function returns (value, anything), and its Jacobian (Jacobian,
+    anything). DTypeError for arguments and values that are no floats.
+    """
+    return jit(_forward("jacfwd", function, argnums, has_aux))
+
+
+def jacrev(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
+    """What `jacfwd` gives, one row after another by reverse mode: best where there are fewer
+    results than inputs."""
+    return jit(_reverse("jacrev", function, argnums, has_aux))
+
+
+def hessian(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
+    """The second derivatives of a function, as a rule a scalar one: the Jacobian, by forward mode,
+    of its gradient. What `jacfwd` says of trees holds twice."""
+    gradient = _reverse("hessian", function, argnums, has_aux)
+    return jit(_forward("hessian", gradient, argnums, has_aux))
+
+
+# ---------------------------------------------------------------------------------------------
+# Columns
+# ---------------------------------------------------------------------------------------------
+
+
+def _forward(name: str, function: Function, argnums: Numbers, has_aux: bool) -> Function:
+    check_function(name, function)
+    check_numbers(argnums)
+
+    @functools.wraps(function)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        chosen = Chosen(name, argnums, args)
+
+        @functools.wraps(function)
+        def of_chosen(*parts: Any) -> Any:
+            return function(*chosen.replaced(parts), **kwargs)
+
+        traced = Traced(name, of_chosen, chosen.values, has_aux, chosen.places)
+        _check_floats(name, traced.results.value, traced.value_types)
+        pushes = [traced.linear([tangent]) for tangent in traced.given]
+        _, aux, held = traced.run([node for push in pushes for node in push.residuals])
+        columns = []
+        for push, type_ in zip(pushes, traced.slots.types, strict=True):
+            columns.append(_columns(push, held[: len(push.residuals)], type_))
+            held = held[len(push.residuals) :]
+        rows = [
+            chosen.parts(grouped([column[k] for column in columns], traced.slots.structures))
+            for k in range(traced.results.values)
+        ]
+        whole = traced.results.value.unflatten(rows)
+        return (whole, aux) if has_aux else whole
+
+    return jacobian
+
+
+def _columns(push: Push, held: Sequence[Tracer], type_: TensorType) -> list[Tracer]:
+    """The derivatives of the leaves of a value by an argument of this type."""
+
+    def column(tangent: Any) -> list[Any]:
+        return tree.leaves(push(held, [lift(tangent).node]))
+
+    if not type_.rank:
+        return column(convert(lift(1.0), type_.dtype))
+    found = vmap(column, out_axes=-1)(_basis(type_))
+    shapes = [(*value.shape, *type_.shape) for value in push.types]
+    return [_reshaped(x, shape) for x, shape in zip(found, shapes, strict=True)]
+
+
+def _basis(type_: TensorType) -> Tracer:
+    """An array of as many arrays of `type_` as they have elements, each with its own one of 1."""
+    shape = (type_.size, type_.size)
+    row, column = (
+        build.call("iota", shape=shape, axis=axis, dtype=dtypes.int64) for axis in (0, 1)
+    )
+    ones = build.convert(build.call("eq", row, column), type_.dtype)
+    return Tracer(build.reshape(ones, (type_.size, *type_.shape)), active())
+
+
+def _reshaped(x: Tracer, shape: Any) -> Tracer:
+    return Tracer(build.reshape(x.node, shape), active())
+
+
+# ---------------------------------------------------------------------------------------------
+# Rows
+# ---------------------------------------------------------------------------------------------
+
+
+def _reverse(name: str, function: Function, argnums: Numbers, has_aux: bool) -> Function:
+    check_function(name, function)
+    check_numbers(argnums)
+
+    @functools.wraps(function)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        chosen = Chosen(name, argnums, args)
+        inputs, structures = independent(name, chosen.places, chosen.values)
+        result = function(*chosen.replaced(grouped(inputs, structures)), **kwargs)
+        value, aux = split(name, result) if has_aux else (result, None)
+        leaves, structure = tree.flatten(value)
+        outputs = [as_strong(lift(leaf, f"the result under {name}")) for leaf in leaves]
+        _check_floats(name, structure, [output.type for output in outputs])
+        rows = [
+            chosen.parts(grouped(_rows(name, output, inputs), structures)) for output in outputs
+        ]
+        whole = structure.unflatten(rows)
+        return (whole, aux) if has_aux else whole
+
+    return jacobian
+
+
+def _rows(name: str, output: Tracer, inputs: Sequence[Tracer]) -> list[Tracer]:
+    """The derivatives of an output by the inputs."""
+
+    def row(cotangent: Any) -> list[Tracer]:
+        return pulled(name, [output], [lift(cotangent).node], inputs)
+
+    if not output.ndim:
+        return row(convert(lift(1.0), output.dtype))
+    found = vmap(row)(_basis(output.type))
+    shapes = [(*output.type.shape, *value.type.shape) for value in inputs]
+    return [_reshaped(x, shape) for x, shape in zip(found, shapes, strict=True)]
+
+
+def _check_floats(name: str, structure: tree.Structure, types: Sequence[TensorType]) -> None:
+    """DTypeError if a value has no derivative."""
+    found = tree.flatten_with_paths(structure.unflatten(types))[0]
+    for path, type_ in found:
+        if not type_.dtype.is_float:
+            problem = f"{name} needs floats, but the function returns {type_.dtype}"
+            raise diagnostics.located(DTypeError, problem + diagnostics.at_path(path))
