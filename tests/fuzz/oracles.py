@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -115,6 +116,8 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "threads", run.threads
     if number % 5 == 0:
         yield "donated", run.donated
+    if number % 10 == 3 and not run.program.has_effects():
+        yield "mapped", lambda: run.mapped(number)
     if number % 20 == 2:
         yield "any size", lambda: run.any_size(number)
 
@@ -215,6 +218,24 @@ class Run:
             same_attempt(found, expected)
             self.counts.checked["other sizes"] += 1
 
+    def mapped(self, seed: int) -> None:
+        """Mapped over rows of arguments it gives the bits of a loop over the rows, and fails if it
+        does so for one of them."""
+        rng = random.Random(seed)
+        axes = [_an_axis(argument, rng) for argument in self.arguments]
+        given = [_rows(a, x, rng) for a, x in zip(self.arguments, axes)]
+        mapped = wf.vmap(self.function, in_axes=tuple(axes), axis_size=ROWS)
+        found = attempt(mapped, given)
+        rows = [
+            attempt(self.compiled, [_row(a, x, n) for a, x in zip(given, axes)])
+            for n in range(ROWS)
+        ]
+        failed = next((row for row in rows if isinstance(row, str)), None)
+        if failed is not None:
+            same_attempt(found, failed)
+        else:
+            same_attempt(found, [np.stack(leaves) for leaves in zip(*rows)])
+
     def float64(self) -> None:
         """NumPy in float64 gives nearly the same."""
         self._all_near(self.found, self.program)
@@ -260,6 +281,27 @@ def _staged(function: Callable[..., Any], arguments: list[Any]) -> Staged:
     found = stage(function, *arguments)
     assert found is not None
     return found
+
+
+ROWS = 3
+
+
+def _an_axis(argument: Any, rng: random.Random) -> int | None:
+    """Where rows of an argument are stacked; None for one that all rows have in common."""
+    is_shared = not isinstance(argument, np.ndarray) or rng.random() < 0.3
+    return None if is_shared else rng.randint(-argument.ndim - 1, argument.ndim)
+
+
+def _rows(argument: Any, axis: int | None, rng: random.Random) -> Any:
+    """The argument, and its elements in other orders, stacked."""
+    if axis is None:
+        return argument
+    steps = [0, *(rng.randrange(1, 90) for _ in range(ROWS - 1))]
+    return np.stack([np.roll(argument, step) for step in steps], axis)
+
+
+def _row(stacked: Any, axis: int | None, number: int) -> Any:
+    return stacked if axis is None else np.asarray(stacked.take(number, axis))
 
 
 def _within(found: Array, expected: Bounded) -> Array:

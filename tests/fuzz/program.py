@@ -454,6 +454,10 @@ class Program:
                     return f"beyond {bound}"
         return None
 
+    def has_effects(self) -> bool:
+        """Whether a check is among the instructions."""
+        return any(p.name == "checked" for i in self.instructions for p in i.parts())
+
     def _check(self, found: list[Bounded]) -> None:
         if any(found[o].weak for o in self.outputs) or not self.outputs:
             raise Invalid("a scalar is no result")
