@@ -49,7 +49,7 @@ def check(program: Program, staged: Staged, value: float, gradients: list[Array]
         return "differences: not smooth"
     if abs(found - expected) <= TOLERANCE * abs(found) + 1e-9 * scale + 1e-6 + 10 * doubt:
         return None
-    if abs(found - expected) <= 1e3 * 2.0**-53 * _largest(staged, arguments):
+    if abs(found - expected) <= 1e3 * 2.0**-53 * largest(staged, arguments):
         return "differences: cancelled"
     raise Slope(f"the slope along a direction is {found:.9g}, by the gradient {expected:.9g}")
 
@@ -60,7 +60,7 @@ def is_float(node: Node) -> bool:
     return isinstance(type_, TensorType) and type_.dtype.is_float
 
 
-def _largest(staged: Staged, arguments: list[Any]) -> float:
+def largest(staged: Staged, arguments: list[Any]) -> float:
     """The largest magnitude in between: (1 + 1e54) - 1e54 is 0, and no wrong gradient."""
     graph = staged.traced.graph
     nodes = tuple(n for n in graph.nodes() if is_float(n))

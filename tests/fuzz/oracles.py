@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tests.bits import assert_same_bits
 from tests.frontend.staged import Staged, stage
-from tests.fuzz import differences, sizes
+from tests.fuzz import differences, sizes, tangents
 from tests.fuzz.program import Program
 from tests.fuzz.reference.values import Bounded, Invalid
 from tests.threads import thread_limit
@@ -108,6 +108,9 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "rebound", run.rebound
     if run.program.argnums:
         yield "differences", run.differences
+        yield "tangents", run.tangents
+        if number % 5 == 3:
+            yield "compiled tangents", run.compiled_tangents
     else:
         yield "float64", run.float64
         if number % 10 == 0:
@@ -275,6 +278,30 @@ class Run:
             skipped = differences.check(self.program, self.staged, float(value), gradients)
         if skipped is not None:
             self.counts.skipped[skipped] += 1
+
+    def tangents(self) -> None:
+        """Forward mode gives what the gradient says."""
+        if _fails(self.found, self.program):
+            return
+        value, *gradients = self.found
+        skipped = tangents.check(self.program, self.scalar, value, gradients, self.staged)
+        if skipped is not None:
+            self.counts.skipped[skipped] += 1
+
+    def compiled_tangents(self) -> None:
+        """Forward mode, compiled, gives the bits of the graph interpreter."""
+        if _fails(self.found, self.program):
+            return
+        moving = tangents.directions(self.found[1:], len(self.program.instructions))
+        function = tangents.pushed(self.scalar, self.program.argnums)
+        expected = _staged(function, [self.arguments, moving]).run(*self.arguments, *moving)
+        same(results(wf.jit(function)(self.arguments, moving)), results(expected))
+
+    @property
+    def scalar(self) -> Callable[..., Any]:
+        """The function that `run` gives the value and the gradient of."""
+        found: Callable[..., Any] = self.module["slope" if self.program.second else "program"]
+        return found
 
 
 def _staged(function: Callable[..., Any], arguments: list[Any]) -> Staged:

@@ -168,6 +168,14 @@ def test_a_planted_error_is_found_and_shrunken(monkeypatch: pytest.MonkeyPatch) 
     assert [i.name for i in small.instructions if i.name != "astype"] == ["sin"]
 
 
+SUM_OF_SINES = Program(
+    (Input("float64", (3,), (0.5,)),),
+    (Instruction("sin", (0,)), Instruction("sum", (1,))),
+    (2,),
+    argnums=(0,),
+)
+
+
 def test_a_wrong_gradient_is_found() -> None:
     right = TABLE["sin"].vjp
     assert right is not None
@@ -175,19 +183,25 @@ def test_a_wrong_gradient_is_found() -> None:
     def doubled(node: Node, g: Node) -> tuple[Node | None, ...]:
         return tuple(c and TABLE["add"](c, c) for c in right(node, g))
 
-    program = Program(
-        (Input("float64", (3,), (0.5,)),),
-        (Instruction("sin", (0,)), Instruction("sum", (1,))),
-        (2,),
-        argnums=(0,),
-    )
-    assert check(program, 1, Counts()) is None
+    assert check(SUM_OF_SINES, 1, Counts()) is None
     object.__setattr__(TABLE["sin"], "vjp", doubled)
     try:
-        found = check(program, 1, Counts())
+        found = check(SUM_OF_SINES, 1, Counts())
     finally:
         object.__setattr__(TABLE["sin"], "vjp", right)
     assert found is not None and found.oracle == "differences"
+
+
+def test_a_wrong_tangent_is_found() -> None:
+    def doubled(node: Node, tangent: Node) -> tuple[Node, tuple[Node, ...]]:
+        return node, (TABLE["add"](tangent, tangent),)
+
+    object.__setattr__(TABLE["sin"], "jvp", doubled)
+    try:
+        found = check(SUM_OF_SINES, 1, Counts())
+    finally:
+        object.__setattr__(TABLE["sin"], "jvp", None)
+    assert found is not None and found.oracle == "tangents"
 
 
 def _uses(program: Program, name: str) -> bool:
