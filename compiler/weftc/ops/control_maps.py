@@ -1,4 +1,4 @@
-"""How branch, while and fori are mapped (`OpDef.batch`).
+"""How branch, while, fori and scan are mapped (`OpDef.batch`).
 
 Where all elements go the same way the node stays what it is, over mapped graphs. Where each element
 has an index, a condition or bounds of its own, all branches are computed and each element takes its
@@ -8,10 +8,12 @@ own; a loop runs while it does for any element, and those that are done keep the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Mapper
+from weftc.ir.types import TensorType
 from weftc.ops import build
 from weftc.transforms.batch import is_mapped
 from weftrt import dtypes
@@ -30,11 +32,15 @@ def _shared(mapper: Mapper) -> list[Node]:
     return [] if mapper.active is None else [mapper.active]
 
 
-def _arguments(graph: Graph, operands: Nodes) -> Nodes:
-    """Inputs of a graph for these operands, called as those of `graph`."""
+def _arguments(graph: Graph, types: Sequence[TensorType]) -> Nodes:
+    """Inputs of a graph for operands of these types, called as those of `graph`."""
     names = [str(node["name"]) for node in graph.inputs] + ["active"]
-    pairs = enumerate(zip(names, operands))
-    return [build.argument(place, name, operand.type) for place, (name, operand) in pairs]
+    pairs = enumerate(zip(names, types))
+    return [build.argument(place, name, type_) for place, (name, type_) in pairs]
+
+
+def _types(nodes: Nodes) -> list[TensorType]:
+    return [node.type for node in nodes]
 
 
 def _outputs(graph: Graph, arguments: Nodes, mapper: Mapper) -> Nodes:
@@ -77,7 +83,7 @@ def batch_branch(
     if batched[0]:
         return _chosen(graphs, index, operands, mapper)
     operands += _shared(mapper)
-    arguments = [_arguments(graph, operands) for graph in graphs]
+    arguments = [_arguments(graph, _types(operands)) for graph in graphs]
     found = [_outputs(graph, a, mapper) for graph, a in zip(graphs, arguments)]
     mapped = [any(flags) for flags in zip(*map(_mapped, graphs, found))]
     branches = tuple(
@@ -124,52 +130,33 @@ def _at_least(number: Node, place: int) -> Node:
 
 
 # ---------------------------------------------------------------------------------------------
-# while
+# Loops
 # ---------------------------------------------------------------------------------------------
 
 
-def batch_while(
-    node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper
-) -> Node | Nodes:
-    """A loop over the same graphs, mapped, where the condition is the same for all elements."""
-    condition, body = node["condition"], node["body"]
-    operands: Nodes = inputs
+def _settled(
+    body: Graph,
+    counters: Sequence[TensorType],
+    state: Nodes,
+    rest: Sequence[TensorType],
+    mapper: Mapper,
+) -> tuple[Nodes, Graph]:
+    """The state, mapped where the body makes it so, and the body for this: its inputs are the
+    counters, the state, and the rest."""
+    before = body.inputs[len(counters) :]
     while True:
-        shared = [*operands, *_shared(mapper)]
-        arguments = _arguments(body, shared)
-        (holds,) = _outputs(condition, arguments, mapper)
-        if is_mapped(condition.outputs[0], holds):
-            return _while_any(node, operands, mapper)
-        changed = _outputs(body, arguments, mapper)
-        grown = _grown(body, operands, changed, mapper)
-        if grown == operands:
+        types = [*counters, *_types(state), *rest, *_types(_shared(mapper))]
+        arguments = _arguments(body, types)
+        found = _outputs(body, arguments, mapper)
+        grown = [
+            _whole(b, s, mapper) if is_mapped(out, new) else s
+            for b, s, out, new in zip(before, state, body.outputs, found)
+        ]
+        if all(map(is_, grown, state)):
             break
-        operands = grown
-    if mapper.active is not None:
-        holds = build.call("bitwise_and", holds, _any(arguments[-1]))
-    return build.call(
-        "while",
-        *shared,
-        condition=Graph(condition.name, tuple(arguments), (holds,)),
-        body=Graph(body.name, tuple(arguments), _state(body, operands, changed, mapper)),
-        carried=node["carried"],
-    )
-
-
-def _grown(body: Graph, operands: Nodes, changed: Nodes, mapper: Mapper) -> Nodes:
-    """The operands, where what the body makes mapped is so from the start."""
-    before = body.inputs[-len(operands) :]
-    state = [
-        _whole(b, o, mapper) if is_mapped(out, new) else o
-        for b, o, out, new in zip(before, operands, body.outputs, changed)
-    ]
-    return (*state, *operands[len(state) :])
-
-
-def _state(body: Graph, operands: Nodes, changed: Nodes, mapper: Mapper) -> tuple[Node, ...]:
-    """What the body makes, mapped where the state is."""
-    before = body.inputs[-len(operands) :]
-    return _expanded(body, changed, list(map(is_mapped, before, operands)), mapper)
+        state = grown
+    mapped = [*map(is_mapped, before, state), *_mapped(body, found)[len(state) :]]
+    return state, Graph(body.name, tuple(arguments), _expanded(body, found, mapped, mapper))
 
 
 def _varying(body: Graph, operands: Nodes, mapper: Mapper) -> Nodes:
@@ -188,6 +175,34 @@ def _kept(body: Graph, active: Node, found: Nodes, state: Nodes, mapper: Mapper)
         old if new is old else _choice(active, _whole(before, new, mapper), old)
         for before, new, old in triples
     ]
+
+
+# ---------------------------------------------------------------------------------------------
+# while
+# ---------------------------------------------------------------------------------------------
+
+
+def batch_while(
+    node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper
+) -> Node | Nodes:
+    """A loop over the same graphs, mapped, where the condition is the same for all elements."""
+    condition, carried = node["condition"], node["carried"]
+    rest = inputs[carried:]
+    state, body = _settled(node["body"], (), inputs[:carried], _types(rest), mapper)
+    (holds,) = _outputs(condition, body.inputs, mapper)
+    if is_mapped(condition.outputs[0], holds):
+        return _while_any(node, (*state, *rest), mapper)
+    if mapper.active is not None:
+        holds = build.call("bitwise_and", holds, _any(body.inputs[-1]))
+    return build.call(
+        "while",
+        *state,
+        *rest,
+        *_shared(mapper),
+        condition=Graph(condition.name, body.inputs, (holds,)),
+        body=body,
+        carried=carried,
+    )
 
 
 def _while_any(node: Node, operands: Nodes, mapper: Mapper) -> Nodes:
@@ -227,22 +242,15 @@ def batch_fori(
     node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper
 ) -> Node | Nodes:
     """A loop over the mapped body with the same bounds, or with the most turns of any element."""
-    lower, upper, *operands = inputs
-    body = node["body"]
+    (lower, upper, *operands), carried = inputs, node["carried"]
     if any(batched[:2]):
         bounds = [_whole(before, x, mapper) for before, x in zip(node.inputs, (lower, upper))]
         return _fori_any(node, bounds[0], bounds[1], operands, mapper)
-    state: Nodes = tuple(operands)
-    while True:
-        shared = [*state, *_shared(mapper)]
-        arguments = _arguments(body, [lower, *shared])
-        changed = _outputs(body, arguments, mapper)
-        grown = _grown(body, state, changed, mapper)
-        if grown == state:
-            break
-        state = grown
-    mapped = Graph(body.name, tuple(arguments), _state(body, state, changed, mapper))
-    return build.call("fori", lower, upper, *shared, body=mapped, carried=node["carried"])
+    rest = operands[carried:]
+    state, body = _settled(node["body"], [lower.type], operands[:carried], _types(rest), mapper)
+    return build.call(
+        "fori", lower, upper, *state, *rest, *_shared(mapper), body=body, carried=carried
+    )
 
 
 def _fori_any(node: Node, lower: Node, upper: Node, operands: Nodes, mapper: Mapper) -> Node:
@@ -263,3 +271,24 @@ def _fori_any(node: Node, lower: Node, upper: Node, operands: Nodes, mapper: Map
     kept = _kept(body, active, found, arguments[1 : 1 + carried], mapper)
     mapped = Graph(body.name, tuple(arguments), tuple(kept))
     return build.call("fori", zero, most, *operands, body=mapped, carried=carried)
+
+
+# ---------------------------------------------------------------------------------------------
+# scan
+# ---------------------------------------------------------------------------------------------
+
+
+def batch_scan(node: Node, inputs: tuple[Node, ...], batched: Flags, mapper: Mapper) -> Nodes:
+    """A scan over the same rows, each of all elements: in stacks the mapped axis is the second."""
+    carried, end = node["carried"], node["carried"] + node["scanned"]
+    pairs = list(zip(inputs, batched))[carried:end]
+    stacks = [build.from_front(x, 1) if is_batched else x for x, is_batched in pairs]
+    rows = [stack.type.with_shape(stack.type.shape[1:]) for stack in stacks]
+    types = [*rows, *_types(inputs[end:])]
+    state, body = _settled(node["body"], (), inputs[:carried], types, mapper)
+    operands = (*state, *stacks, *inputs[end:], *_shared(mapper))
+    result = build.call("scan", *operands, **{**node.attrs, "body": body})
+    parts = [build.call("project", result, index=i) for i in range(len(body.outputs))]
+    stacked = zip(node["body"].outputs[carried:], body.outputs[carried:], parts[carried:])
+    ys = [build.to_front(part, 1) if is_mapped(b, a) else part for b, a, part in stacked]
+    return [*parts[:carried], *ys]

@@ -29,7 +29,7 @@ from weftc.ops.control import (
     inputs_of,
     types_of,
 )
-from weftc.ops.control_maps import batch_fori, batch_while
+from weftc.ops.control_maps import batch_fori, batch_scan, batch_while
 from weftc.ops.control_tangents import jvp_fori, jvp_while
 from weftc.ops.pointwise import add, lt, mul, neg
 from weftc.ops.source import constant
@@ -259,6 +259,7 @@ scan = TABLE.add(
         Family.CONTROL,
         infer=_infer_scan,
         reference=_reference_scan,
+        batch=batch_scan,
         holds_graphs=True,
         loop=Loop(turns=lambda node: node["length"]),
         samples=_samples_scan,

@@ -64,6 +64,13 @@ def guarded_write(x: Any, n: Any) -> Any:
     return wf.switch(n, [lambda: x, lambda: wf.flip(x), lambda: added(x)])
 
 
+def guarded_scan(x: Any, n: Any) -> Any:
+    """The branch that is not taken would read out of bounds in every turn."""
+    step = lambda a, row: (a * 0.5 + row, a[n] * row)  # noqa: E731
+    start = wf.zeros(3, dtype=wf.float32)
+    return wf.cond(n < 3, lambda: wf.scan(step, start, x), lambda: (start, x))
+
+
 ONE: dict[str, Callable[..., Any]] = {
     "elements": lambda x: wf.exp(x) * 2 + x / 3,
     "rows": lambda x: (wf.sum(x, axis=0), wf.mean(x), wf.max(x, axis=1), wf.var(x)),
@@ -82,6 +89,8 @@ ONE: dict[str, Callable[..., Any]] = {
     "places": lambda x: x[np.array([2, 0, 0])],
     "loss": lambda x: wf.nn.cross_entropy(x, np.array([1, 0, 2, 1])),
     "gradient": wf.grad(lambda x: wf.sum(wf.tanh(x @ W) ** 2) + wf.sum(wf.sort(x[:, 0]))),
+    "scan": lambda x: wf.scan(lambda a, row: (a + row, wf.sum(a) * row), x[0], x, reverse=True),
+    "scan of what is around": lambda x: wf.scan(lambda a, w: (a * w[0], x), x[0, 0], W),
     "tree": lambda x: {"a": x, "b": [wf.sum(x), None]},
 }
 TWO: dict[str, Callable[..., Any]] = {
@@ -90,7 +99,7 @@ TWO: dict[str, Callable[..., Any]] = {
     "sums at places": wf.grad(lambda x, i: wf.sum(x[i] ** 2)),
     "one place": lambda x, i: (x[i[0]], x[i[0], i[1] % 3]),
 }
-COUNTED = [doubling, nested_loops, guarded_read, guarded_loop, guarded_write]
+COUNTED = [doubling, nested_loops, guarded_read, guarded_loop, guarded_write, guarded_scan]
 
 
 @pytest.mark.parametrize("name", ONE)
