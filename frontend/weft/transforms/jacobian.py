@@ -21,9 +21,12 @@ from weft.transforms.arguments import (
 )
 from weft.transforms.mapping import vmap
 from weft.transforms.reverse import pulled
-from weft.transforms.traced import Push, Traced
+from weft.transforms.traced import Push, Traced, zeros
+from weftc.ir.node import Graph, Node, inlined
 from weftc.ir.types import TensorType
 from weftc.ops import build
+from weftc.transforms.linearize import linearized
+from weftc.transforms.products import by_element, with_products
 from weftrt import dtypes
 from weftrt.errors import DTypeError
 
@@ -92,15 +95,33 @@ def _forward(name: str, function: Function, argnums: Numbers, has_aux: bool) -> 
 
 def _columns(push: Push, held: Sequence[Tracer], type_: TensorType) -> list[Tracer]:
     """The derivatives of the leaves of a value by an argument of this type."""
-
-    def column(tangent: Any) -> list[Any]:
-        return tree.leaves(push(held, [lift(tangent).node]))
-
-    if not type_.rank:
-        return column(convert(lift(1.0), type_.dtype))
-    found = vmap(column, out_axes=-1)(_basis(type_))
+    nodes = [item.node for item in held]
+    moved = iter(_along_basis(push.graph, nodes, type_, -1))
     shapes = [(*value.shape, *type_.shape) for value in push.types]
-    return [_reshaped(x, shape) for x, shape in zip(found, shapes, strict=True)]
+    return [
+        zeros(value.with_shape(shape)) if node is None else _reshaped(next(moved), shape)
+        for value, shape, node in zip(push.types, shapes, push.found, strict=True)
+    ]
+
+
+def _along_basis(graph: Graph, held: Sequence[Node], type_: TensorType, axis: int) -> list[Tracer]:
+    """What `graph`, which reads `held` and is linear in its last input, of this type, gives where
+    one element of that is 1, and the others are 0: for each element, along a new `axis`."""
+    if not type_.rank:
+        made = inlined(graph, [*held, convert(lift(1.0), type_.dtype).node])
+        return [Tracer(node, active()) for node in made]
+    graph = with_products(graph)
+    known = {node: x for node in graph.nodes() if (x := by_element(node, graph.inputs[-1]))}
+    arrays = inlined(Graph("known", graph.inputs[:-1], tuple(known.values())), held)
+    rest = Graph(graph.name, (*graph.inputs, *known), graph.outputs)
+
+    def along(*moving: Any) -> list[Tracer]:
+        made = inlined(rest, [*held, *(lift(item).node for item in moving)])
+        return [Tracer(node, active()) for node in made]
+
+    given = [_basis(type_), *(Tracer(node, active()) for node in arrays)]
+    found: list[Tracer] = vmap(along, out_axes=axis)(*given)
+    return found
 
 
 def _basis(type_: TensorType) -> Tracer:
@@ -147,12 +168,10 @@ def _reverse(name: str, function: Function, argnums: Numbers, has_aux: bool) -> 
 def _rows(name: str, output: Tracer, inputs: Sequence[Tracer]) -> list[Tracer]:
     """The derivatives of an output by the inputs."""
 
-    def row(cotangent: Any) -> list[Tracer]:
-        return pulled(name, [output], [lift(cotangent).node], inputs)
-
-    if not output.ndim:
-        return row(convert(lift(1.0), output.dtype))
-    found = vmap(row)(_basis(output.type))
+    cotangent = build.argument(0, "cotangent", output.type)
+    gradients = [x.node for x in pulled(name, [output], [cotangent], inputs)]
+    residuals, graph = linearized(gradients, [cotangent])
+    found = _along_basis(graph, residuals, output.type, 0)
     shapes = [(*output.type.shape, *value.type.shape) for value in inputs]
     return [_reshaped(x, shape) for x, shape in zip(found, shapes, strict=True)]
 

@@ -102,7 +102,7 @@ class Traced:
         types, captures = [leaf.type for leaf in found.leaves], dict[Node, int]()
         arguments = [Argument(*pair) for pair in zip(found.names, types, strict=True)]
         pack = lambda inputs: tuple(grouped(inputs, found.structures))  # noqa: E731
-        body = trace_body(name, function, arguments, pack, captures)
+        body = trace_body(f"the function under {name}", function, arguments, pack, captures)
         self._name = name
         self._effects = body.has_effects
         self.results = _results(name, body, has_aux)

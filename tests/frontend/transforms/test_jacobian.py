@@ -118,6 +118,20 @@ def test_the_function_is_traced_once(jacobian: Any) -> None:
     assert len(calls) == 1
 
 
+def test_a_hessian_is_one_product() -> None:
+    """Of the data and its scaled rows: none with a basis, and no sums of products."""
+
+    def loss(w: Any) -> Any:
+        return wf.mean(wf.log(1 + wf.exp(A @ w)))
+
+    compiled = wf.hessian(loss)
+    w = np.array([0.1, 0.2, -0.3])
+    p = 1 / (1 + np.exp(-A @ w))
+    np.testing.assert_allclose(np.asarray(compiled(w)), (A.T * (p * (1 - p))) @ A / 5)
+    text = compiled.ir(w, stage="optimized")
+    assert text.count(" = contract(") == 1 and text.count(" = iota(") == 0
+
+
 ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: wf.jacfwd(3), wf.errors.UsageError, "jacfwd takes a function"),  # type: ignore[arg-type]
     (lambda: wf.jacrev(wf.sin, argnums="x"), wf.errors.UsageError, "argnums is the number"),  # type: ignore[arg-type]
