@@ -140,6 +140,10 @@ def scattered(x: Inputs) -> Node:
     return op("scatter_add", x(7, 20), x(9, dtype=dtypes.int64), x(9, 20), axis=0)
 
 
+def scattered_by_row(x: Inputs) -> Node:
+    return op("scatter_add", x(3, 7), x(3, 9, dtype=dtypes.int64), x(3, 9), axis=1, batch=1)
+
+
 def linear(x: Inputs) -> Node:
     return op("neg", matmul(x(7, 9), x(9, 21)))
 

@@ -170,6 +170,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.scattered,
         ),
         Fault(
+            "every row has the indices of the first",
+            f"{_CPU}.scatter:_Schedule._update",
+            "which = (*before[: self._shared], *position)",
+            "which = (*[puller.indices.size(0)] * self._shared, *position)",
+            programs.scattered_by_row,
+        ),
+        Fault(
             "a wrong stride in packing",
             f"{_CPU}.contraction_pack:Packer._put",
             "const(self._width)",
