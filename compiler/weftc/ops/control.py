@@ -22,7 +22,7 @@ from weftc.transforms.effects import check_effects, without_effects
 from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
 from weftrt.dtypes import DType
-from weftrt.errors import DTypeError, ShapeError
+from weftrt.errors import DTypeError, ShapeError, TraceError
 
 Arrays: TypeAlias = Sequence[Any]
 Types: TypeAlias = tuple[TensorType | TokenType, ...]
@@ -112,6 +112,15 @@ def _gradient(graph: Graph, given: Sequence[int], wanted: Sequence[int]) -> Grap
     gradient = Graph(f"{graph.name} gradient", (*graph.inputs, *cotangents), tuple(results))
     check_effects("branch", gradient.all_nodes())
     return gradient
+
+
+def no_gradient(node: Node, what: str) -> TraceError:
+    """What is said where reverse mode meets `what`, a loop."""
+    place = node.location or "unknown place"
+    return TraceError(
+        f"{what} has no gradient (at {place}): reverse mode needs every state that it goes "
+        "through, and there is room for them only where shapes tell how many there are"
+    )
 
 
 def inputs_of(*types: TensorType) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from weftc.ir.interpret import call
-from weftc.ir.node import Graph, Node, inlined, toposort
+from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import TABLE, Attrs, Family, Loop, OpDef
 from weftc.ir.sizes import Size, static_shape
 from weftc.ir.types import TensorType, TokenType, TupleType
@@ -27,16 +27,16 @@ from weftc.ops.control import (
     check_inputs,
     check_scalar,
     inputs_of,
+    no_gradient,
     types_of,
 )
 from weftc.ops.control_maps import batch_fori, batch_scan, batch_while
 from weftc.ops.control_tangents import jvp_fori, jvp_while
+from weftc.ops.loop_gradients import vjp_fori, vjp_scan
 from weftc.ops.pointwise import add, lt, mul, neg
 from weftc.ops.source import constant
-from weftc.transforms.effects import check_effects, without_effects
-from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
-from weftrt.errors import DTypeError, ShapeError, TraceError
+from weftrt.errors import DTypeError, ShapeError
 
 # ---------------------------------------------------------------------------------------------
 # while(condition, body, carried; *operands): the state, the first `carried` operands, as it is when
@@ -70,15 +70,7 @@ def _reference_while(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[An
 
 
 def _vjp_while(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
-    raise _no_gradient(node, "a loop")
-
-
-def _no_gradient(node: Node, what: str) -> TraceError:
-    return TraceError(
-        f"{what} has no gradient (at {node.location or 'unknown place'}): reverse mode needs every "
-        "state that it goes through, and these are not kept; up to "
-        f"{MOST_UNROLLED} turns of a fori_loop are unrolled where their number is known"
-    )
+    raise no_gradient(node, "a loop")
 
 
 def _samples_while() -> Samples:
@@ -128,30 +120,6 @@ def _reference_fori(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Any
     return state
 
 
-MOST_UNROLLED = 64
-"""Turns of a loop that its gradient computes one by one."""
-
-
-def _vjp_fori(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
-    """The gradient of the turns, one after another, where it is known how many there are."""
-    bounds, operands = node.inputs[:2], list(map(_apart, node.inputs[2:]))
-    if any(bound.op.name != "constant" for bound in bounds):
-        raise _no_gradient(node, "a loop whose number of turns is not known")
-    turns = range(*(bound["value"] for bound in bounds))
-    if len(turns) > MOST_UNROLLED:
-        raise _no_gradient(node, f"a loop of {len(turns):,} turns")
-    state, rest = operands[: node["carried"]], operands[node["carried"] :]
-    body = without_effects(node["body"])
-    for i in turns:
-        state = inlined(body, [constant(value=i, dtype=dtypes.int64), *state, *rest])
-    floats = list(filter(has_floats, operands))
-    found = dict(zip(floats, vjp(state, cotangents, floats)))
-    given = {*operands, *cotangents}
-    made = toposort([g for g in found.values() if g is not None], filter(None, given))
-    check_effects("loop", [n for n in made if n not in given])
-    return None, None, *map(found.get, operands)
-
-
 def _turns_of_fori(node: Node) -> Size | None:
     lower, upper = node.inputs[:2]
     if lower.op.name != "constant" or upper.op.name != "constant":
@@ -177,7 +145,7 @@ fori = TABLE.add(
         Family.CONTROL,
         infer=_infer_fori,
         reference=_reference_fori,
-        vjp=_vjp_fori,
+        vjp=vjp_fori,
         jvp=jvp_fori,
         batch=batch_fori,
         holds_graphs=True,
@@ -259,6 +227,7 @@ scan = TABLE.add(
         Family.CONTROL,
         infer=_infer_scan,
         reference=_reference_scan,
+        vjp=vjp_scan,
         batch=batch_scan,
         holds_graphs=True,
         loop=Loop(turns=lambda node: node["length"]),
