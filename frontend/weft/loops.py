@@ -69,8 +69,8 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     the arrays it meets, as it would in a loop of Python; else it is an int64. The state is what
     that of `while_loop` is.
 
-    Gradients go through a loop of up to 64 turns if their number is known while tracing; else there
-    are none (TraceError).
+    Gradients go through it if the number of turns is known while tracing, or follows from shapes:
+    memory for what each turn has computed is needed then. Else there are none (TraceError).
     """
     check_functions("fori_loop", body=body)
     if state.trace is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.bits import assert_same_bits
 from tests.frontend import staged
 
 import weft as wf
@@ -79,15 +80,30 @@ def test_gradients_flow_through_a_known_number_of_turns(turns: int) -> None:
     np.testing.assert_allclose(staged.run(second[0], x), staged.run(second[1], x), rtol=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("bounds", "what"),
-    [((0, 65), "a loop of 65 turns"), ((0, None), "a loop whose number of turns is not known")],
-)
-def test_other_loops_have_no_gradient(bounds: tuple[int, int | None], what: str) -> None:
-    def f(x: Any, n: Any) -> Any:
-        return fori_loop(bounds[0], n if bounds[1] is None else bounds[1], lambda i, s: s * x, x)
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_gradients_flow_through_as_many_turns_as_there_are_rows(symbolic: bool) -> None:
+    def turned(x: Any, turns: int) -> Any:
+        return fori_loop(1, turns, lambda i, s: wf.sin(s) * x[i] + i * 0.01, x[0])
 
-    with pytest.raises(TraceError, match=rf"(?s){what} has no gradient \(at .*fori_loop\(bounds"):
+    x = np.linspace(0.1, 1, 100)
+    found = staged.run(wf.grad(lambda x: turned(x, x.shape[0])), x, symbolic=symbolic)
+    compiled = wf.jit(wf.grad(lambda x: turned(x, x.shape[0])))
+    assert_same_bits(np.asarray(compiled(x)), found)
+    step = 1e-6
+    for k in (0, 1, 50, 99):
+        moved = x.copy()
+        moved[k] += step
+        sides = [float(turned(wf.asarray(some), 100)) for some in (moved, x)]
+        value = (sides[0] - sides[1]) / step
+        np.testing.assert_allclose(found[k], value, rtol=1e-3, atol=1e-5)
+
+
+def test_other_loops_have_no_gradient() -> None:
+    def f(x: Any, n: Any) -> Any:
+        return fori_loop(0, n, lambda i, s: s * x, x)
+
+    words = r"(?s)a loop whose number of turns is not known has no gradient \(at .*fori_loop\(0"
+    with pytest.raises(TraceError, match=words):
         staged.stage(wf.grad(f), 2.0, 3)
 
 

@@ -31,7 +31,7 @@ Infer: TypeAlias = Callable[[tuple[Any, ...], Attrs], ValueType]
 Reference: TypeAlias = Callable[[Sequence[Any], Attrs, Any], Any]
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[..., tuple[Node | None, ...]]"
-Jvp: TypeAlias = "Callable[..., tuple[Node, tuple[Node | None, ...]]]"
+Jvp: TypeAlias = "Callable[..., tuple[Node | Sequence[Node], tuple[Node | None, ...]]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
 Batch: TypeAlias = (
     "Callable[[Node, tuple[Node, ...], tuple[bool, ...], Mapper], Node | Sequence[Node]]"
@@ -168,8 +168,8 @@ class OpDef:
     gives one per input, None where there is none; None for the whole rule means the op is not
     differentiable (integer, boolean or piecewise constant).
     `jvp(node, *tangents)` takes one tangent per input, None for zero, and gives (a node whose
-    results begin with those of `node`, one tangent per result of `node`). Most ops need none:
-    their tangent is the transpose of `vjp` (weftc.transforms.jvp).
+    results begin with those of `node`, or these results one by one; one tangent per result of
+    `node`). Most ops need none: their tangent is the transpose of `vjp` (weftc.transforms.jvp).
     `batch(node, inputs, batched, mapper)` computes the node for every element of a new axis that
     stands in front of those `inputs` that are `batched`: a node, whose results have that axis in
     front, or need not where they are the same for all elements; or the results one by one. Families

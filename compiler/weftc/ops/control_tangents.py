@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from weftc.ir.node import Graph, Node, numbered
@@ -87,6 +88,36 @@ def jvp_fori(node: Node, *tangents: Node | None) -> tuple[Node, Tangents]:
     return _loop(node, 2, 1, tangents)
 
 
+def jvp_scan(node: Node, *tangents: Node | None) -> tuple[list[Node], Tangents]:
+    """A scan whose state, rows and stacks have tangents too. Parts of its operands, of its body's
+    inputs and of its results are each followed by their tangents."""
+    body, carried, scanned = node["body"], node["carried"], node["scanned"]
+    moving, pushed = _settled(body, 0, carried, tangents)
+    cuts = (0, carried, carried + scanned, len(tangents))
+    groups = [range(*pair) for pair in pairwise(cuts)]
+    state, rows, _ = counts = [[place for place in group if place in moving] for group in groups]
+
+    def laid(nodes: Sequence[Node], tangents: Sequence[Node | None]) -> list[Node]:
+        laid: list[Node] = []
+        for group, own in zip(groups, counts):
+            laid += [nodes[place] for place in group]
+            laid += [_or_zeros(tangents[place], nodes[place]) for place in own]
+        return laid
+
+    ends = [_or_zeros(pushed.tangents[place], pushed.outputs[place]) for place in state]
+    stacks = [k for k in range(carried, len(body.outputs)) if pushed.tangents[k] is not None]
+    turn = [*pushed.outputs[:carried], *ends, *pushed.outputs[carried:]]
+    turn += _present([pushed.tangents[k] for k in stacks])
+    attrs = {**node.attrs, "carried": carried + len(state), "scanned": scanned + len(rows)}
+    attrs["body"] = _closed(body, laid(body.inputs, pushed.given), turn)
+    both = node.op(*laid(node.inputs, tangents), **attrs)
+    parts = [project(both, index=index) for index in range(len(turn))]
+    moved = dict(zip(state, parts[carried:]))
+    own = [*parts[:carried], *parts[carried + len(state) :]]
+    moved.update(zip(stacks, own[len(body.outputs) :]))
+    return own[: len(body.outputs)], tuple([moved.get(k) for k in range(len(body.outputs))])
+
+
 def _loop(
     node: Node, bounds: int, counters: int, tangents: Sequence[Node | None]
 ) -> tuple[Node, Tangents]:
@@ -94,7 +125,7 @@ def _loop(
     as there are `counters`."""
     body, carried = node["body"], node["carried"]
     operands, starts = node.inputs[bounds:], tangents[bounds:]
-    moving, pushed = _settled(body, counters, starts)
+    moving, pushed = _settled(body, counters, carried, starts)
     state = [place for place in moving if place < carried]
     rest = [place for place in moving if place >= carried]
 
@@ -116,14 +147,15 @@ def _loop(
 
 
 def _settled(
-    body: Graph, counters: int, starts: Sequence[Node | None]
+    body: Graph, counters: int, carried: int, starts: Sequence[Node | None]
 ) -> tuple[list[int], _Pushed]:
     """Which operands have tangents in some turn, and what the body makes of them: a state has one
     if it starts with one, or if the body makes one of those that there are."""
     moving = {place for place, start in enumerate(starts) if start is not None}
     while True:
         pushed = _pushed(body, {counters + place for place in moving})
-        made = {place for place, tangent in enumerate(pushed.tangents) if tangent is not None}
+        state = enumerate(pushed.tangents[:carried])
+        made = {place for place, tangent in state if tangent is not None}
         if made <= moving:
             return sorted(moving), pushed
         moving |= made

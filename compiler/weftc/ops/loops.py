@@ -31,7 +31,7 @@ from weftc.ops.control import (
     types_of,
 )
 from weftc.ops.control_maps import batch_fori, batch_scan, batch_while
-from weftc.ops.control_tangents import jvp_fori, jvp_while
+from weftc.ops.control_tangents import jvp_fori, jvp_scan, jvp_while
 from weftc.ops.loop_gradients import vjp_fori, vjp_scan
 from weftc.ops.pointwise import add, lt, mul, neg
 from weftc.ops.source import constant
@@ -228,6 +228,7 @@ scan = TABLE.add(
         infer=_infer_scan,
         reference=_reference_scan,
         vjp=vjp_scan,
+        jvp=jvp_scan,
         batch=batch_scan,
         holds_graphs=True,
         loop=Loop(turns=lambda node: node["length"]),

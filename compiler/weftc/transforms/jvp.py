@@ -44,10 +44,19 @@ def jvp(
     needed = _needed(order, outputs)
     new = {node: node for node in inputs}
     found: dict[Node, Tangents] = {n: (t,) for n, t in zip(inputs, tangents, strict=True)}
+    parts: dict[Node, Sequence[Node]] = {}
     for node in order:
-        if node not in new:
-            rebuilt = node.rebuilt(tuple([new[operand] for operand in node.inputs]))
-            new[node], found[node] = _pushed(node, rebuilt, node in needed, found)
+        if node in new:
+            continue
+        if node.op.name == "project" and (source := node.inputs[0]) in parts:
+            new[node], found[node] = parts[source][node["index"]], (found[source][node["index"]],)
+            continue
+        rebuilt = node.rebuilt(tuple([new[operand] for operand in node.inputs]))
+        pushed, found[node] = _pushed(node, rebuilt, node in needed, found)
+        if isinstance(pushed, Node):
+            new[node] = pushed
+        else:
+            parts[node] = pushed
     wanted = [new[node] for node in (*outputs, *beside)]
     return wanted, [found[output][0] for output in outputs]
 
@@ -63,8 +72,9 @@ def _needed(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
 
 def _pushed(
     node: Node, rebuilt: Node, is_needed: bool, found: dict[Node, Tangents]
-) -> tuple[Node, Tangents]:
-    """What stands for `node`, which is `rebuilt` over new inputs, and its tangents."""
+) -> tuple[Node | Sequence[Node], Tangents]:
+    """What stands for `node`, which is `rebuilt` over new inputs, or for its results, and its
+    tangents."""
     if node.op.name == "project":
         return rebuilt, (found[node.inputs[0]][node["index"]],)
     tangents = tuple([found[operand][0] for operand in node.inputs])
