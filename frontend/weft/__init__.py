@@ -29,7 +29,7 @@ from weftrt.dtypes import (
 )
 
 if TYPE_CHECKING:
-    from weft import debug, errors, nn, tree
+    from weft import debug, errors, linalg, nn, tree
     from weft.callbacks import ShapeDtypeStruct, callback
     from weft.control import cond, switch
     from weft.jitting import jit
@@ -75,7 +75,7 @@ _LAZY = {
     "map": "weft.loops",
 }
 """Where public names live that are no array functions."""
-_ARRAY_MODULES = ("debug", "nn")
+_ARRAY_MODULES = ("debug", "linalg", "nn")
 
 __all__ = [
     "Array",
@@ -100,6 +100,7 @@ __all__ = [
     "jacrev",
     "jit",
     "jvp",
+    "linalg",
     "linearize",
     "map",
     "nan",

@@ -269,4 +269,5 @@ def _listed(name: str, arguments: list[ast.expr]) -> list[ast.expr]:
 
 
 def _is_module(owner: ast.expr) -> bool:
-    return ast.unparse(owner) in ("wf", "weft", "wf.nn", "weft.nn", "nn")
+    module = ast.unparse(owner).removeprefix("weft.").removeprefix("wf.")
+    return module in ("wf", "weft", "nn", "linalg")

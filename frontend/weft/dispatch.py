@@ -27,7 +27,7 @@ from weftrt.array import Array
 from weftrt.cpu import callable as callables
 from weftrt.cpu.callable import Compiled
 from weftrt.cpu.executable import Executable
-from weftrt.errors import OutOfBoundsError, OutOfMemoryError
+from weftrt.errors import LinAlgError, OutOfBoundsError, OutOfMemoryError
 from weftrt.forks import ForkLock
 from weftrt.log import log
 from weftrt.signature import (
@@ -185,7 +185,7 @@ class Dispatcher:
         try:
             entry, inputs = self._entry(call)
             return entry.run(inputs)
-        except (OutOfBoundsError, OutOfMemoryError):
+        except (LinAlgError, OutOfBoundsError, OutOfMemoryError):
             if not self.eager:
                 raise
             return self._explained(compiled, args, kwargs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class WeftError(Exception):
     """Base of all of Weft's own errors. One that `is_located` starts with the user's line."""
@@ -31,6 +33,10 @@ class IndexingError(WeftError, IndexError):
 
 class OutOfBoundsError(WeftError, IndexError):
     """An index outside its axis, found while a kernel ran."""
+
+
+class LinAlgError(WeftError, np.linalg.LinAlgError):
+    """A matrix that is singular, or not positive definite, found while a program ran."""
 
 
 class CheckError(WeftError, AssertionError):

@@ -118,7 +118,28 @@ def drawn(
         arrays[1] = np.asarray(True)
     if op.family is Family.INDEXING:
         arrays[1] = indices(types[1], arrays[0].shape[attrs["axis"]], random)
-    return arrays
+    return conditioned(op, arrays)
+
+
+SYMMETRIC = frozenset({"cholesky"})
+"""Ops of symmetric matrices, of which they read one triangle."""
+_MATRICES = SYMMETRIC | {"solve", "triangular_solve"}
+
+
+def symmetric(x: Array) -> Array:
+    """The mean of matrices and their transposes."""
+    return (x + np.swapaxes(x, -1, -2)) / 2
+
+
+def conditioned(op: OpDef, arrays: list[Any]) -> list[Any]:
+    """`arrays`, finite and the first one far from singular, and positive definite, for ops that
+    want that of their matrices; a large part of what is drawn is not so."""
+    if op.name not in _MATRICES:
+        return arrays
+    first, *rest = [np.where(np.abs(a) < 9, a, a.dtype.type(0.5)) for a in arrays]
+    rows = np.eye(first.shape[-1], dtype=first.dtype) * (first.shape[-1] * 9)
+    first = (symmetric(first) if op.name in SYMMETRIC else first) + rows
+    return [first, *rest]
 
 
 def op_cases(op: OpDef) -> list[Case]:

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
-from tests.registry.cases import OPS, Case, indices, op_cases
+from tests.registry.cases import (
+    OPS,
+    SYMMETRIC,
+    Case,
+    conditioned,
+    indices,
+    op_cases,
+    symmetric,
+)
 from tests.registry.numpy_puller import pulled
 
 from weftc.ir.interpret import interpret
@@ -137,7 +145,7 @@ def gradient_case(op: OpDef, case: Case, random: np.random.Generator) -> Case:
     ]
     if op.family is Family.INDEXING:
         arrays[1] = indices(case.types[1], arrays[0].shape[case.attrs["axis"]], random)
-    return case._replace(arrays=arrays)
+    return case._replace(arrays=conditioned(op, arrays))
 
 
 def numeric_gradient(op: OpDef, case: Case, cotangents: list[Any], operand: int) -> Any:
@@ -151,7 +159,7 @@ def numeric_gradient(op: OpDef, case: Case, cotangents: list[Any], operand: int)
             values = flat([referenced(op, case._replace(arrays=arrays))])
             sides.append(sum(np.sum(c * v) for c, v in zip(cotangents, values, strict=True)))
         result[place] = (sides[0] - sides[1]) / (2 * step)
-    return result
+    return symmetric(result) if op.name in SYMMETRIC else result
 
 
 def results_of(type_: ValueType) -> list[TensorType]:
@@ -236,6 +244,8 @@ class Pushed:
             node: np.asarray(random.standard_normal(static_shape(node.type.shape)))
             for node in floats
         }
+        if op.name in SYMMETRIC:
+            self.directions[self.inputs[0]] = symmetric(self.directions[self.inputs[0]])
         tangents = [self.given.get(node) for node in self.inputs]
         self.values, self.tangents = jvp(self.outputs, self.inputs, tangents)
 

@@ -13,7 +13,7 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr, Attrs
 from weftc.ir.sizes import Dim, concrete_shape, lone_symbol
 from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
-from weftrt.errors import CheckError, DTypeError, OutOfBoundsError, ShapeError
+from weftrt.errors import CheckError, DTypeError, LinAlgError, OutOfBoundsError, ShapeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -78,7 +78,7 @@ def evaluate(node: Node, arrays: Sequence[Any], sizes: Mapping[str, int]) -> Any
     type_ = concrete_type(node.value_type, sizes)
     try:
         value = node.op.reference(arrays, concrete_attrs(node.attrs, sizes), type_)
-    except (OutOfBoundsError, CheckError) as error:
+    except (OutOfBoundsError, CheckError, LinAlgError) as error:
         if error.is_located:  # by a node of a graph that this one holds
             raise
         located = type(error)(f"{node.op.name} at {node.location}: {error}")

@@ -18,7 +18,7 @@ from weftc.ir.sizes import concrete_shape, static_shape
 from weftc.ir.types import TensorType
 from weftc.validate.sizes import is_allowed, symbol_sizes
 from weftrt.dtypes import DType, Kind
-from weftrt.errors import CheckError, OutOfBoundsError
+from weftrt.errors import CheckError, LinAlgError, OutOfBoundsError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -147,7 +147,7 @@ def _draw(graph: Graph, sizes: dict[str, int], edges: bool) -> Sample | None:
                 inputs.append(_values(type_, edges, random))
         try:
             return Sample(sizes, inputs, _outputs(graph, inputs, sizes))
-        except (OutOfBoundsError, CheckError):
+        except (OutOfBoundsError, CheckError, LinAlgError):
             continue
         except TooLongError:
             break

@@ -12,6 +12,7 @@ import numpy as np
 
 from weftrt import array
 from weftrt.cpu.callbacks import HostFunction, call_back
+from weftrt.cpu.externs import NO_MEMORY
 from weftrt.cpu.instructions import Callee, encode, encode_size, most_words
 from weftrt.cpu.linker import Code, default
 from weftrt.cpu.memory_check.checker import Checker
@@ -87,6 +88,8 @@ class Executable:
         if self._checker is not None:
             self._checker.raise_found()
         failed = self.program.sites[site]
+        if element == NO_MEMORY:
+            raise OutOfMemoryError(f"{failed.location}: there is no memory to work in")
         if element < 0:
             raise failed.kind(f"{failed.location}: {failed.message}")
         index = "an index"

@@ -2,17 +2,23 @@
 
 Each is `int64_t function(void **buffers, int64_t *sizes, void *context)`: it reads and writes the
 buffers that the instruction names, may be called without the GIL and from several threads at once,
-and gives back -1, or the element that it finds at fault. `context` is a pointer of its own.
+and gives back -1, or the element that it finds at fault, or NO_MEMORY. `context` is a pointer of
+its own.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
+from weftrt import lapack
 from weftrt.cpu import sorts
 from weftrt.errors import UsageError
+
+NO_MEMORY = -2
+"""What a function gives back that finds no memory to work in."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,20 @@ def _sorting(name: str) -> Routine:
 
 _finders: dict[str, Callable[[], Routine]] = {
     name: partial(_sorting, name) for name in sorts.ROUTINES
+}
+
+
+def _factorizing(name: str, itemsize: int) -> Routine:
+    from weftrt.cpu import factorizations  # most programs call none
+
+    description = factorizations.description(name, itemsize)
+    return Routine(factorizations.address(), ctypes.addressof(description), description)
+
+
+_finders |= {
+    lapack.routine_name(name, itemsize): partial(_factorizing, name, itemsize)
+    for name in lapack.FUNCTIONS
+    for itemsize in (4, 8)
 }
 
 

@@ -1,0 +1,318 @@
+"""Factorizations and solutions of linear systems: LAPACK, once for each matrix of a stack.
+
+Matrices are the last two axes; what comes before them are as many matrices. The routines are those
+of weftrt.lapack, whose NumPy reader is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from weftc.ir.constraints import assume_equal
+from weftc.ir.node import Node
+from weftc.ir.opdef import TABLE, Attrs, ExternCall, Failure, Family, Mapper, OpDef
+from weftc.ir.sizes import Size, product, static_shape
+from weftc.ir.types import TensorType
+from weftc.ops import build, check
+from weftrt import dtypes, lapack
+from weftrt.errors import LinAlgError, ShapeError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
+Types: TypeAlias = tuple[TensorType, ...]
+
+NANOSECONDS = 300
+"""What a matrix takes at least, about; each multiplication takes up to one more."""
+SINGULAR = "the matrix is singular"
+
+
+def _matrix(name: str, type_: TensorType) -> TensorType:
+    check.kind(name, type_, check.FLOATS)
+    if type_.rank < 2:
+        raise ShapeError(f"{name} takes matrices, but {check.describe(type_)} has no two axes")
+    return type_
+
+
+def _square(name: str, type_: TensorType) -> TensorType:
+    rows, columns = _matrix(name, type_).shape[-2:]
+    if not assume_equal(rows, columns):
+        raise ShapeError(f"{name} takes square matrices, but was given {check.describe(type_)}")
+    return type_
+
+
+def _system(name: str, types: Types) -> TensorType:
+    """The type of the solution of a system: a matrix with columns on the right, one for each."""
+    check.arity(name, types, 2)
+    a, b = _square(name, types[0]), _matrix(name, types[1])
+    check.same_dtype(name, types)
+    if not check.same_sizes(a.shape[:-1], b.shape[:-1]):
+        raise ShapeError(f"{name}: {check.describe_all(types)} do not have as many rows")
+    return b
+
+
+def _call(name: str, node: Node, sizes: Sequence[Size], work: Size) -> ExternCall:
+    x = node.inputs[0].type
+    count = product(x.shape[:-2])
+    routine = lapack.routine_name(name, x.dtype.itemsize)
+    return ExternCall(routine, (count, *sizes), count * (work + NANOSECONDS))
+
+
+def _zeros(type_: TensorType) -> Array:
+    return np.zeros(static_shape(type_.shape), type_.dtype.dtype)
+
+
+def _stacked(array: Array, matrix_axes: int) -> Array:
+    """An array with one axis in front of the last `matrix_axes`."""
+    shape = array.shape[array.ndim - matrix_axes :]
+    count = int(np.prod(array.shape[: array.ndim - matrix_axes]))
+    return array.reshape(count, *shape)
+
+
+def _run(name: str, arrays: Arrays, results: Sequence[tuple[Array, int]], *sizes: int) -> None:
+    """Call LAPACK on stacks; `results` come with the number of their axes for one matrix."""
+    stacks = [_stacked(np.ascontiguousarray(array), 2) for array in arrays]
+    written = [_stacked(result, axes) for result, axes in results]
+    lapack.run(name, [*stacks, *written], (len(stacks[0]), *sizes))
+
+
+def _by_matrix(
+    node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper
+) -> Node:
+    """Each matrix is worked on by itself, whatever axes there are before the last two."""
+    given = [i if b else mapper.expanded(i) for i, b in zip(inputs, batched)]
+    return node.op(*given, **node.attrs)
+
+
+def _types(*shapes: tuple[int, ...]) -> list[Types]:
+    """Samples: for each dtype and (count, rows of a, columns of a, columns of b)."""
+    return [
+        tuple(TensorType(dtype, shape) for shape in shapes)
+        for dtype in (dtypes.float32, dtypes.float64)
+    ]
+
+
+# ---------------------------------------------------------------------------------------------
+# Matrices as nodes, for gradients
+# ---------------------------------------------------------------------------------------------
+
+
+def transposed(x: Node) -> Node:
+    """The last two axes exchanged."""
+    rank = x.type.rank
+    return build.transpose(x, (*range(rank - 2), rank - 1, rank - 2))
+
+
+def matmul(a: Node, b: Node) -> Node:
+    """The product of matrices with equal leading axes."""
+    lead = tuple(range(a.type.rank - 2))
+    inner = ((a.type.rank - 1,), (b.type.rank - 2,))
+    return build.call("contract", a, b, batch=(lead, lead), contracted=inner)
+
+
+def _scaled(x: Node, factor: float) -> Node:
+    return build.call("mul", x, build.like(factor, x))
+
+
+def triangle(x: Node, lower: bool, diagonal: float) -> Node:
+    """A triangle of matrices, the diagonal times a factor, and zeros elsewhere."""
+    shape = x.type.shape[-2:]
+    row, column = (build.call("iota", shape=shape, axis=a, dtype=dtypes.int64) for a in (0, 1))
+    inside = build.call("gt" if lower else "lt", row, column)
+    on = build.call("eq", row, column)
+    axes = (x.type.rank - 2, x.type.rank - 1)
+    inside, on = (build.expand(mask, x.type.shape, axes) for mask in (inside, on))
+    scaled = _scaled(x, diagonal) if diagonal != 1 else x
+    rest = build.call("where", inside, x, build.like(0.0, x))
+    return build.call("where", on, scaled, rest) if diagonal else rest
+
+
+# ---------------------------------------------------------------------------------------------
+# cholesky(a): the lower triangle L with a = L L^T, of the lower triangle of a
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_cholesky(types: Types, attrs: Attrs) -> TensorType:
+    check.arity("cholesky", types, 1)
+    return _square("cholesky", types[0])
+
+
+def _reference_cholesky(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    result = _zeros(type_)
+    _checked("cholesky", "the matrix is not positive definite", "potrf", arrays, result)
+    return result
+
+
+def _checked(op: str, problem: str, name: str, arrays: Arrays, result: Array) -> None:
+    """_run with square matrices; LinAlgError for the first that fails."""
+    sizes = (arrays[0].shape[-1], *result.shape[-1:])
+    try:
+        _run(name, arrays, [(result, 2)], *sizes)
+    except lapack.Failed as failed:
+        raise LinAlgError(f"{op}: {problem} (element {failed.matrix})") from None
+
+
+def _vjp_cholesky(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """L^-T Phi(L^T g) L^-1, symmetrized, where Phi takes the lower triangle and half the diagonal
+    (I. Murray, Differentiation of the Cholesky decomposition, 2016, eq. 10)."""
+    inner = triangle(matmul(transposed(node), g), True, 0.5)
+    left = _triangular(node, inner, transposed_=True)
+    right = transposed(_triangular(node, transposed(left), transposed_=True))
+    return (_scaled(build.call("add", right, transposed(right)), 0.5),)
+
+
+def _triangular(
+    a: Node, b: Node, transposed_: bool, lower: bool = True, unit: bool = False
+) -> Node:
+    return build.call("triangular_solve", a, b, lower=lower, transposed=transposed_, unit=unit)
+
+
+def _fails(problem: str) -> Callable[[Node], Failure]:
+    return lambda node: Failure(LinAlgError, f"{node.op.name}: {problem}")
+
+
+def _call_cholesky(node: Node) -> ExternCall:
+    n = node.type.shape[-1]
+    return _call("potrf", node, (n,), n * n * n)
+
+
+def _samples_cholesky() -> list[tuple[Types, Attrs]]:
+    shapes = ((3, 3), (1, 1), (0, 0), (2, 4, 4), (2, 0, 0), (0, 3, 3), (2, 1, 2, 2))
+    return [(types, {}) for shape in shapes for types in _types(shape)]
+
+
+cholesky = TABLE.add(
+    OpDef(
+        "cholesky",
+        Family.EXTERN,
+        infer=_infer_cholesky,
+        reference=_reference_cholesky,
+        vjp=_vjp_cholesky,
+        batch=_by_matrix,
+        extern=_call_cholesky,
+        fails=_fails("the matrix is not positive definite"),
+        cost=NANOSECONDS,
+        samples=_samples_cholesky,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# triangular_solve(lower, transposed, unit; a, b): x with t x = b, where t is a triangle of a, with
+# ones on the diagonal if `unit`, and transposed if `transposed`
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_triangular(types: Types, attrs: Attrs) -> TensorType:
+    return _system("triangular_solve", types)
+
+
+def _triangular_routine(attrs: Attrs) -> str:
+    return lapack.triangular_name(attrs["lower"], attrs["transposed"], attrs["unit"])
+
+
+def _reference_triangular(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    result = _zeros(type_)
+    _checked("triangular_solve", SINGULAR, _triangular_routine(attrs), arrays, result)
+    return result
+
+
+def _vjp_triangular(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """b: t^-T g; t: -(t^-T g) x^T, in its triangle (M. Giles, An extended collection of matrix
+    derivative results for forward and reverse mode AD, 2008, 2.3.1)."""
+    a, lower = node.inputs[0], node["lower"]
+    for_b = _triangular(a, g, not node["transposed"], lower, node["unit"])
+    pair = (node, for_b) if node["transposed"] else (for_b, node)
+    product_ = matmul(pair[0], transposed(pair[1]))
+    diagonal = 0.0 if node["unit"] else 1.0
+    return build.call("neg", triangle(product_, lower, diagonal)), for_b
+
+
+def _call_triangular(node: Node) -> ExternCall:
+    n, k = node.type.shape[-2:]
+    return _call(_triangular_routine(node.attrs), node, (n, k), n * n * k)
+
+
+_SYSTEMS = (
+    ((3, 3), (3, 2)),
+    ((1, 1), (1, 1)),
+    ((2, 4, 4), (2, 4, 1)),
+    ((0, 0), (0, 2)),
+    ((3, 3), (3, 0)),
+    ((2, 2, 2, 2), (2, 2, 2, 3)),
+    ((0, 3, 3), (0, 3, 1)),
+)
+
+
+def _samples_triangular() -> list[tuple[Types, Attrs]]:
+    flags = [(low, flip, unit) for low in (0, 1) for flip in (0, 1) for unit in (0, 1)]
+    return [
+        (types, {"lower": bool(low), "transposed": bool(flip), "unit": bool(unit)})
+        for place, shapes in enumerate(_SYSTEMS)
+        for low, flip, unit in (flags if place < 1 else flags[place : place + 2])
+        for types in _types(*shapes)
+    ]
+
+
+triangular_solve = TABLE.add(
+    OpDef(
+        "triangular_solve",
+        Family.EXTERN,
+        infer=_infer_triangular,
+        reference=_reference_triangular,
+        vjp=_vjp_triangular,
+        batch=_by_matrix,
+        extern=_call_triangular,
+        fails=_fails(SINGULAR),
+        cost=NANOSECONDS,
+        samples=_samples_triangular,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# solve(a, b): x with a x = b
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_solve(types: Types, attrs: Attrs) -> TensorType:
+    return _system("solve", types)
+
+
+def _reference_solve(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    result = _zeros(type_)
+    _checked("solve", SINGULAR, "gesv", arrays, result)
+    return result
+
+
+def _vjp_solve(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """b: a^-T g; a: -(a^-T g) x^T (Giles 2008, 2.3.1)."""
+    for_b = build.call("solve", transposed(node.inputs[0]), g)
+    return build.call("neg", matmul(for_b, transposed(node))), for_b
+
+
+def _call_solve(node: Node) -> ExternCall:
+    n, k = node.type.shape[-2:]
+    return _call("gesv", node, (n, k), n * n * (n + k))
+
+
+def _samples_solve() -> list[tuple[Types, Attrs]]:
+    return [(types, {}) for shapes in _SYSTEMS for types in _types(*shapes)]
+
+
+solve = TABLE.add(
+    OpDef(
+        "solve",
+        Family.EXTERN,
+        infer=_infer_solve,
+        reference=_reference_solve,
+        vjp=_vjp_solve,
+        batch=_by_matrix,
+        extern=_call_solve,
+        fails=_fails(SINGULAR),
+        cost=NANOSECONDS,
+        samples=_samples_solve,
+    )
+)

@@ -1,0 +1,55 @@
+"""The C functions that call LAPACK: one routine for all, with a description of its own each.
+
+It is translated and compiled when a program first needs it, through the object cache, and kept for
+good, as descriptions are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+from weftrt import lapack
+from weftrt.cpu import linker
+from weftrt.cpu.host import host
+from weftrt.cpu.native import lapack as native
+from weftrt.cpu.native import library
+from weftrt.cpu.native.types import mirror
+
+SYMBOL = "weft_lapack"
+
+
+@cache
+def address() -> int:
+    """The address of the routine."""
+    library.library()  # provides what it calls
+    identity = f"{SYMBOL} {library.source_digest()}"
+    code = linker.default().link_built(SYMBOL, identity, lambda: _text(host().triple))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
+    return code.address
+
+
+def _text(triple: str) -> str:
+    """LLVM IR of the module that defines it."""
+    text = library.translated((native,), triple)
+    head = f"define i64 @{SYMBOL}(ptr %buffers, ptr %sizes, ptr %context)"
+    call = "call i64 @call_lapack(ptr %buffers, ptr %sizes, ptr %context)"
+    return library.optimized(f"{text}{head} {{\n  %1 = {call}\n  ret i64 %1\n}}\n", triple)
+
+
+@cache
+def description(name: str, itemsize: int) -> Any:
+    """What the routine is told of a function, kept for good."""
+    function = lapack.FUNCTIONS[name]
+    found = lapack.pointer(function.name, itemsize)
+    rows = [
+        mirror(native.Argument)(a.kind, a.read, a.written, a.rows, a.columns, a.part)
+        for a in function.arguments
+    ]
+    table = (mirror(native.Argument) * len(rows))(*rows)
+    made = mirror(native.Function)(
+        found.address, found.width, itemsize, function.fails, len(rows), ctypes.addressof(table)
+    )
+    made.table = table  # which it points to
+    return made

@@ -1,0 +1,330 @@
+"""Calls a LAPACK function for each matrix of a stack.
+
+What its arguments are is data (weftrt.lapack.Function), so this is one routine for all of them.
+Matrices by rows become matrices by columns in scratch memory, and back, in tiles.
+"""
+
+from __future__ import annotations
+
+from weftrt.cpu.native.intrinsics import address_of, cast, invoke, record, stack
+from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Records, Struct, extern, native
+from weftrt.lapack import MOST_ARGUMENTS, Kind, Part
+
+LETTER, SIZE, LEADING, MATRIX = (
+    Kind.LETTER.value,
+    Kind.SIZE.value,
+    Kind.LEADING.value,
+    Kind.MATRIX.value,
+)
+GIVEN, PIVOTS, STATUS = Kind.GIVEN.value, Kind.PIVOTS.value, Kind.STATUS.value
+LOWER, UPPER = Part.LOWER.value, Part.UPPER.value
+MOST = MOST_ARGUMENTS
+TILE = 16
+"""Rows and columns that are transposed together: two cache lines of doubles in each direction."""
+NO_MEMORY = -2
+"""weftrt.cpu.externs.NO_MEMORY."""
+
+malloc = extern("ptr malloc(i64)")
+free = extern("void free(ptr)")
+weft_interrupted = extern("i1 weft_interrupted()")
+
+
+class Argument(Struct):
+    """weftrt.lapack.Argument."""
+
+    kind: I64
+    read: I64
+    written: I64
+    rows: I64
+    columns: I64
+    part: I64
+
+
+class Function(Struct):
+    """weftrt.lapack.Function, the address and the bytes of an integer and of an element."""
+
+    address: Ptr
+    width: I64
+    itemsize: I64
+    fails: I64
+    count: I64
+    arguments: Records[Argument]
+
+
+class Call(Struct):
+    """A function being called: the buffers and sizes, and for each argument its address, and where
+    its integer is if it is one."""
+
+    function: Function
+    buffers: Pointer[Ptr]
+    sizes: Pointer[I64]
+    addresses: Pointer[Ptr]
+    integers: Pointer[I64]
+
+
+@native
+def at_least_1(size: I64) -> I64:
+    """A size, or 1."""
+    return size if size > 1 else 1
+
+
+@native
+def rounded(bytes: I64) -> I64:
+    """Bytes up to the next line of the cache."""
+    return (bytes + 63) & -64
+
+
+@native
+def extent(call: Call, argument: Argument) -> I64:
+    """Elements of a matrix."""
+    return call.sizes[argument.rows] * call.sizes[argument.columns]
+
+
+@native
+def room(call: Call, argument: Argument) -> I64:
+    """Bytes of scratch memory that an argument needs."""
+    if argument.kind == MATRIX:
+        return rounded(extent(call, argument) * call.function.itemsize)
+    if argument.kind == PIVOTS:
+        return rounded(call.sizes[argument.rows] * call.function.width)
+    return 0
+
+
+@native
+def all_room(call: Call) -> I64:
+    """Bytes of scratch memory for all arguments."""
+    total = 64
+    for index in range(call.function.count):
+        total += room(call, call.function.arguments[index])
+    return total
+
+
+@native
+def place(call: Call, index: I64, scratch: Ptr) -> Ptr:
+    """Set the address of an argument; where the scratch memory goes on."""
+    argument = call.function.arguments[index]
+    integer = address_of(call.integers[index])
+    call.addresses[index] = integer
+    if argument.kind == LETTER:
+        call.integers[index] = argument.read
+    elif argument.kind == SIZE:
+        call.integers[index] = call.sizes[argument.read]
+    elif argument.kind == LEADING:
+        call.integers[index] = at_least_1(call.sizes[argument.read])
+    elif argument.kind == MATRIX or argument.kind == PIVOTS:
+        call.addresses[index] = scratch
+    return scratch + room(call, argument)
+
+
+@native
+def place_all(call: Call, scratch: Ptr) -> None:
+    """Set the addresses of all arguments; the rest are the integer 1."""
+    for index in range(call.function.count):
+        scratch = place(call, index, scratch)
+    for index in range(call.function.count, MOST):
+        call.addresses[index] = cast(Ptr, 1)
+
+
+@native
+def move(source: Ptr, i: I64, target: Ptr, j: I64, itemsize: I64) -> None:
+    """Copy element i to place j."""
+    if itemsize == 8:
+        cast(Pointer[I64], target)[j] = cast(Pointer[I64], source)[i]
+    else:
+        cast(Pointer[I32], target)[j] = cast(Pointer[I32], source)[i]
+
+
+@native
+def least(a: I64, b: I64) -> I64:
+    """The smaller one."""
+    return a if a < b else b
+
+
+@native
+def transpose_tile(
+    source: Ptr, target: Ptr, rows: I64, columns: I64, row: I64, column: I64, itemsize: I64
+) -> None:
+    """Transpose the tile that begins at a row and column of the source."""
+    for i in range(row, least(row + TILE, rows)):
+        for j in range(column, least(column + TILE, columns)):
+            move(source, i * columns + j, target, j * rows + i, itemsize)
+
+
+@native
+def transpose(source: Ptr, target: Ptr, rows: I64, columns: I64, itemsize: I64) -> None:
+    """target[j, i] = source[i, j], for a source of rows x columns."""
+    row = 0
+    while row < rows:
+        column = 0
+        while column < columns:
+            transpose_tile(source, target, rows, columns, row, column, itemsize)
+            column += TILE
+        row += TILE
+
+
+@native
+def clear(matrix: Ptr, begin: I64, end: I64, itemsize: I64) -> None:
+    """Write zeros to elements."""
+    for index in range(begin, end):
+        if itemsize == 8:
+            cast(Pointer[I64], matrix)[index] = 0
+        else:
+            cast(Pointer[I32], matrix)[index] = 0
+
+
+@native
+def keep_part(matrix: Ptr, rows: I64, columns: I64, part: I64, itemsize: I64) -> None:
+    """Write zeros to what is not in a triangle of a matrix by rows."""
+    for row in range(rows):
+        base = row * columns
+        if part == LOWER:
+            clear(matrix, base + least(row + 1, columns), base + columns, itemsize)
+        elif part == UPPER:
+            clear(matrix, base, base + least(row, columns), itemsize)
+
+
+@native
+def matrix_at(call: Call, buffer: I64, argument: Argument, number: I64) -> Ptr:
+    """Where matrix `number` of a buffer begins."""
+    return call.buffers[buffer] + number * extent(call, argument) * call.function.itemsize
+
+
+@native
+def load(call: Call, index: I64, number: I64) -> None:
+    """Give LAPACK matrix `number` of an argument."""
+    argument = call.function.arguments[index]
+    if argument.kind == GIVEN:
+        call.addresses[index] = matrix_at(call, argument.read, argument, number)
+    elif argument.kind == STATUS:
+        call.integers[index] = 0
+    elif argument.kind == MATRIX and argument.read >= 0:
+        source = matrix_at(call, argument.read, argument, number)
+        rows = call.sizes[argument.rows]
+        columns = call.sizes[argument.columns]
+        transpose(source, call.addresses[index], rows, columns, call.function.itemsize)
+
+
+@native
+def store_matrix(call: Call, index: I64, number: I64) -> None:
+    """Write what LAPACK left in a matrix."""
+    argument = call.function.arguments[index]
+    itemsize = call.function.itemsize
+    rows = call.sizes[argument.rows]
+    columns = call.sizes[argument.columns]
+    target = matrix_at(call, argument.written, argument, number)
+    transpose(call.addresses[index], target, columns, rows, itemsize)
+    keep_part(target, rows, columns, argument.part, itemsize)
+
+
+@native
+def integer_at(call: Call, address: Ptr, index: I64) -> I64:
+    """An integer of LAPACK's."""
+    if call.function.width == 8:
+        return cast(Pointer[I64], address)[index]
+    return cast(I64, cast(Pointer[I32], address)[index])
+
+
+@native
+def store_pivots(call: Call, index: I64, number: I64) -> None:
+    """Write pivots, from 0, and the permutation of rows that exchanging them makes."""
+    argument = call.function.arguments[index]
+    count = call.sizes[argument.rows]
+    length = call.sizes[argument.columns]
+    places = cast(Pointer[I64], call.buffers[argument.written]) + number * count
+    permutation = cast(Pointer[I64], call.buffers[argument.written + 1]) + number * length
+    for row in range(length):
+        permutation[row] = row
+    for row in range(count):
+        other = integer_at(call, call.addresses[index], row) - 1
+        places[row] = other
+        held = permutation[row]
+        permutation[row] = permutation[other]
+        permutation[other] = held
+
+
+@native
+def store(call: Call, index: I64, number: I64) -> None:
+    """Write what LAPACK left in an argument."""
+    argument = call.function.arguments[index]
+    if argument.written >= 0:
+        if argument.kind == MATRIX:
+            store_matrix(call, index, number)
+        elif argument.kind == PIVOTS:
+            store_pivots(call, index, number)
+
+
+@native
+def invoke_all(function: Ptr, a: Pointer[Ptr]) -> None:
+    """Call with MOST arguments; a callee that takes fewer does not look at the others."""
+    invoke(
+        None,
+        function,
+        a[0],
+        a[1],
+        a[2],
+        a[3],
+        a[4],
+        a[5],
+        a[6],
+        a[7],
+        a[8],
+        a[9],
+        a[10],
+        a[11],
+        a[12],
+        a[13],
+        a[14],
+        a[15],
+    )
+
+
+@native
+def has_failed(call: Call) -> Bool:
+    """Whether the status says that the function failed."""
+    for index in range(call.function.count):
+        if call.function.arguments[index].kind == STATUS:
+            return integer_at(call, call.addresses[index], 0) > 0 and call.function.fails != 0
+    return False
+
+
+@native
+def call_one(call: Call, number: I64) -> Bool:
+    """Call the function for a matrix; False where it fails."""
+    for index in range(call.function.count):
+        load(call, index, number)
+    invoke_all(call.function.address, call.addresses)
+    if has_failed(call):
+        return False
+    for index in range(call.function.count):
+        store(call, index, number)
+    return True
+
+
+@native
+def call_each(call: Call) -> I64:
+    """Call the function for each matrix; the first for which it fails, else -1."""
+    for number in range(call.sizes[0]):
+        if not call_one(call, number):
+            return number
+        if weft_interrupted():
+            return -1
+    return -1
+
+
+@native
+def call_lapack(buffers: Pointer[Ptr], sizes: Pointer[I64], context: Ptr) -> I64:
+    """Call the Function at `context`: sizes[0] is the number of matrices. The first for which it
+    fails, NO_MEMORY, or -1."""
+    call = record(Call)
+    call.function = cast(Function, context)
+    call.buffers = buffers
+    call.sizes = sizes
+    call.addresses = stack(Ptr, MOST)
+    call.integers = stack(I64, MOST)
+    scratch: Ptr = malloc(all_room(call))
+    if scratch is None:
+        return NO_MEMORY
+    place_all(call, cast(Ptr, rounded(cast(I64, scratch))))
+    failed = call_each(call)
+    free(scratch)
+    return failed

@@ -1,0 +1,243 @@
+"""LAPACK: which of its functions are called, with what arguments, and where they are found.
+
+NumPy brings a LAPACK with it, whatever its build, and its own `numpy.linalg` is linked against it:
+what the dynamic linker finds from there under one of the names that LAPACK's builds give their
+functions is called, so nothing else need be installed, and results have the bits of NumPy's. Where
+NumPy's build hides its LAPACK, SciPy's is taken (`scipy.linalg.cython_lapack` is public for this).
+
+A `Function` says how arrays become the arguments of a LAPACK function. Two readers follow it:
+native code (weftrt.cpu.native.lapack), and `run`, in NumPy, which the graph interpreter uses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from weftrt.errors import UsageError
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+MOST_ARGUMENTS = 16
+"""A call passes so many, whatever the function takes: those after its own are the lengths of its
+letters, 1 each, which Fortran compilers add, and more that nobody reads."""
+NAMES = ((8, "scipy_{}_64_"), (8, "{}_64_"), (8, "{}64_"), (4, "{}_"), (4, "scipy_{}_"), (4, "{}"))
+"""Bytes of an integer, and the names that builds of LAPACK with such integers use."""
+
+
+class Kind(IntEnum):
+    """What an argument is; all are passed by address, as Fortran does."""
+
+    LETTER = 0
+    SIZE = 1
+    LEADING = 2  # the distance of columns: the size, at least 1
+    MATRIX = 3  # by columns: read from a buffer, written to one, or both
+    GIVEN = 4  # a buffer as it is: LAPACK sees the transpose of its matrices
+    PIVOTS = 5  # written to one buffer as places from 0, to the next as the permutation they make
+    STATUS = 6
+
+
+class Part(IntEnum):
+    """What of a matrix is written; the rest is zeros."""
+
+    ALL = 0
+    LOWER = 1
+    UPPER = 2
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument. `read` and `written` are numbers of buffers, -1 for none; `rows` and `columns`
+    are numbers of sizes; for a LETTER, `read` is the letter, for a SIZE the number of the size."""
+
+    kind: Kind
+    read: int = -1
+    written: int = -1
+    rows: int = 0
+    columns: int = 0
+    part: Part = Part.ALL
+
+
+@dataclass(frozen=True)
+class Function:
+    """A LAPACK function without the letter of its dtype, and its arguments. Sizes are numbered from
+    1, after the number of matrices. It `fails` where the status says so."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    fails: bool = True
+
+
+def _letter(letter: str) -> Argument:
+    return Argument(Kind.LETTER, ord(letter))
+
+
+_N, _K = Argument(Kind.SIZE, 1), Argument(Kind.SIZE, 2)
+_LEADING, _STATUS = Argument(Kind.LEADING, 1), Argument(Kind.STATUS)
+_SOLUTION = Argument(Kind.MATRIX, 1, 2, 1, 2)
+
+
+def _cholesky() -> Function:
+    matrix = Argument(Kind.MATRIX, 0, 1, 1, 1, Part.LOWER)
+    return Function("potrf", (_letter("L"), _N, matrix, _LEADING, _STATUS))
+
+
+def _solve() -> Function:
+    matrix, pivots = Argument(Kind.MATRIX, 0, -1, 1, 1), Argument(Kind.PIVOTS, -1, -1, 1)
+    return Function("gesv", (_N, _K, matrix, _LEADING, pivots, _SOLUTION, _LEADING, _STATUS))
+
+
+def _lu() -> Function:
+    matrix, pivots = Argument(Kind.MATRIX, 0, 1, 1, 2), Argument(Kind.PIVOTS, -1, 2, 3, 1)
+    return Function("getrf", (_N, _K, matrix, _LEADING, pivots, _STATUS), fails=False)
+
+
+def _triangular(uplo: str, transposed: str, diagonal: str) -> Function:
+    letters = (_letter(uplo), _letter(transposed), _letter(diagonal))
+    matrix = Argument(Kind.GIVEN, 0, -1, 1, 1)
+    rest = (_N, _K, matrix, _LEADING, _SOLUTION, _LEADING, _STATUS)
+    return Function("trtrs", (*letters, *rest))
+
+
+def triangular_name(lower: bool, transposed: bool, unit: bool) -> str:
+    """The name in FUNCTIONS of solving with a triangle of matrices by rows: LAPACK, which sees them
+    by columns, is asked for the other triangle, transposed."""
+    return f"trtrs_{'U' if lower else 'L'}{'N' if transposed else 'T'}{'U' if unit else 'N'}"
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "potrf": _cholesky(),
+    "gesv": _solve(),
+    "getrf": _lu(),
+    **{f"trtrs_{u}{t}{d}": _triangular(u, t, d) for u in "UL" for t in "NT" for d in "NU"},
+}
+
+
+def routine_name(name: str, itemsize: int) -> str:
+    """What programs call a function of FUNCTIONS for floats of so many bytes."""
+    return f"weft_lapack_{name}_f{itemsize * 8}"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A LAPACK function that was found: its address, the bytes of its integers."""
+
+    address: int
+    width: int
+
+
+@cache
+def pointer(name: str, itemsize: int) -> Pointer:
+    """The LAPACK function `name`, without the letter of its dtype, for floats of so many bytes;
+    UsageError where there is none."""
+    full = {4: "s", 8: "d"}[itemsize] + name
+    found = _from_numpy(full) or _from_scipy(full)
+    if found is None:
+        raise UsageError(
+            f"linear algebra needs LAPACK, but this build of NumPy hides its own ({full}), and "
+            "SciPy, which brings one, is not installed: pip install scipy"
+        )
+    return found
+
+
+def _from_numpy(full: str) -> Pointer | None:
+    from numpy.linalg import _umath_linalg
+
+    library = ctypes.CDLL(_umath_linalg.__file__)
+    for width, pattern in NAMES:
+        function = getattr(library, pattern.format(full), None)
+        if function is not None:
+            return Pointer(ctypes.cast(function, ctypes.c_void_p).value or 0, width)
+    return None
+
+
+def _from_scipy(full: str) -> Pointer | None:
+    try:
+        from scipy.linalg import cython_lapack
+    except ImportError:
+        return None
+    capsule = cython_lapack.__pyx_capi__[full]
+    name = _NAME_OF(capsule)
+    return Pointer(_POINTER_OF(capsule, name) or 0, 4)
+
+
+_NAME_OF = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(
+    ("PyCapsule_GetName", ctypes.pythonapi)
+)
+_POINTER_OF = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# The reader in NumPy
+# ---------------------------------------------------------------------------------------------
+
+
+class Failed(Exception):
+    """A matrix for which a function failed, by its number among all."""
+
+    def __init__(self, matrix: int) -> None:
+        super().__init__(matrix)
+        self.matrix = matrix
+
+
+def run(name: str, buffers: Sequence[Array], sizes: Sequence[int]) -> None:
+    """Call a function of FUNCTIONS for each matrix, and write the results; Failed for the first
+    matrix with which it fails. Buffers are stacks: their first axis has sizes[0] entries."""
+    function, itemsize = FUNCTIONS[name], buffers[0].itemsize
+    found = pointer(function.name, itemsize)
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * MOST_ARGUMENTS)(found.address)
+    for number in range(sizes[0]):
+        rows = [buffer[number] for buffer in buffers]
+        prepared = [_prepared(a, rows, sizes, found.width) for a in function.arguments]
+        call(*(p.ctypes.data for p in prepared), *[1] * (MOST_ARGUMENTS - len(prepared)))
+        status = next(p for a, p in zip(function.arguments, prepared) if a.kind is Kind.STATUS)
+        if function.fails and int(status[0]) > 0:
+            raise Failed(number)
+        for argument, value in zip(function.arguments, prepared):
+            _finish(argument, value, rows)
+
+
+def _prepared(argument: Argument, rows: Sequence[Array], sizes: Sequence[int], width: int) -> Array:
+    """What the address of an argument is passed of."""
+    integer = f"i{width}"
+    match argument.kind:
+        case Kind.LETTER:
+            return np.array([argument.read], np.uint8)
+        case Kind.SIZE:
+            return np.array([sizes[argument.read]], integer)
+        case Kind.LEADING:
+            return np.array([max(sizes[argument.read], 1)], integer)
+        case Kind.GIVEN:
+            return np.ascontiguousarray(rows[argument.read])
+        case Kind.PIVOTS:
+            return np.zeros(max(sizes[argument.rows], 1), integer)
+        case Kind.STATUS:
+            return np.zeros(1, integer)
+    return np.array(rows[argument.read].T, order="C")
+
+
+def _finish(argument: Argument, value: Array, rows: Sequence[Array]) -> None:
+    """Write what a function left in an argument."""
+    if argument.written < 0:
+        return
+    if argument.kind is Kind.PIVOTS:
+        places = rows[argument.written]
+        places[...] = value[: places.size] - 1
+        _permute(places, rows[argument.written + 1])
+        return
+    parts: tuple[Callable[[Array], Array], ...] = (np.asarray, np.tril, np.triu)
+    rows[argument.written][...] = parts[argument.part](value.T)
+
+
+def _permute(places: Array, permutation: Array) -> None:
+    permutation[...] = np.arange(permutation.size)
+    for place, other in enumerate(places):
+        permutation[[place, other]] = permutation[[other, place]]

@@ -1,0 +1,170 @@
+"""wf.linalg against NumPy and SciPy, its errors, gradients and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.bits import assert_same_bits
+
+import weft as wf
+from weftrt import lapack
+from weftrt.errors import ShapeError, UsageError
+
+Array = np.ndarray[Any, Any]
+SIZES = (0, 1, 3, 17, 70)
+DTYPES = (np.float32, np.float64)
+
+
+def _matrices(n: int, dtype: Any = np.float64, lead: tuple[int, ...] = ()) -> Array:
+    """Well conditioned ones."""
+    random = np.random.default_rng(n)
+    return (random.standard_normal((*lead, n, n)) + 2 * n * np.eye(n)).astype(dtype)
+
+
+def _definite(n: int, dtype: Any = np.float64, lead: tuple[int, ...] = ()) -> Array:
+    a = _matrices(n, dtype, lead)
+    return np.asarray(a @ np.swapaxes(a, -1, -2))
+
+
+def _close(found: Any, wanted: Array) -> None:
+    value = np.asarray(found)
+    assert value.dtype == wanted.dtype and value.shape == wanted.shape
+    scale = max(float(np.abs(wanted).max(initial=0)), 1e-30)
+    np.testing.assert_allclose(value, wanted, rtol=0, atol=100 * np.finfo(value.dtype).eps * scale)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_cholesky_is_numpys(n: int, dtype: Any) -> None:
+    x = _definite(n, dtype, (2,))
+    _close(wf.linalg.cholesky(x), np.linalg.cholesky(x))
+    _close(wf.linalg.cholesky(x, upper=True), np.linalg.cholesky(x, upper=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_solve_is_numpys(n: int, dtype: Any) -> None:
+    a, b = _matrices(n, dtype, (2,)), _matrices(n + 2, dtype)[:n, :2]
+    _close(wf.linalg.solve(a, b), np.linalg.solve(a, np.stack([b, b])))
+    _close(wf.linalg.solve(a[0], b[:, 0]), np.linalg.solve(a[0], b[:, 0]))
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("unit_diagonal", [False, True])
+def test_triangles_are_solved(lower: bool, transposed: bool, unit_diagonal: bool) -> None:
+    a, b = _matrices(5), np.arange(10.0).reshape(5, 2)
+    t = np.tril(a) if lower else np.triu(a)
+    t = t - np.diag(np.diag(t)) + np.eye(5) if unit_diagonal else t
+    found = wf.linalg.solve_triangular(
+        a, b, lower=lower, transposed=transposed, unit_diagonal=unit_diagonal
+    )
+    np.testing.assert_allclose((t.T if transposed else t) @ np.asarray(found), b, atol=1e-9)
+
+
+def test_bits_are_those_of_numpy_in_float64() -> None:
+    if lapack.pointer("potrf", 8).width != 8:
+        pytest.skip("this NumPy hides its LAPACK")
+    x = _definite(33)
+    assert_same_bits(np.asarray(wf.linalg.cholesky(x)), np.linalg.cholesky(x))
+    b = _matrices(33)
+    assert_same_bits(np.asarray(wf.linalg.solve(x, b)), np.linalg.solve(x, b))
+
+
+def test_integers_become_floats() -> None:
+    found = wf.linalg.solve(np.array([[2, 0], [0, 4]]), np.array([2, 2]))
+    assert np.asarray(found).tolist() == [1.0, 0.5]
+
+
+def test_what_is_not_square_or_does_not_fit() -> None:
+    with pytest.raises(ShapeError, match="it takes matrices"):
+        wf.linalg.cholesky(np.ones(3))
+    with pytest.raises(ShapeError, match="it takes square matrices"):
+        wf.linalg.cholesky(np.ones((3, 2)))
+    with pytest.raises(ShapeError, match="must have as many rows"):
+        wf.linalg.solve(np.eye(3), np.ones(2))
+    with pytest.raises(UsageError, match="upper is True or False, not 1"):
+        wf.linalg.cholesky(np.eye(3), upper=1)  # type: ignore[arg-type]
+
+
+@wf.jit
+def _factor(x: Any) -> Any:
+    return wf.linalg.cholesky(x) * 2
+
+
+@wf.jit
+def _solution(a: Any, b: Any) -> Any:
+    return wf.linalg.solve(a, b) + 1
+
+
+def test_errors_name_the_line_and_the_first_matrix() -> None:
+    x = np.stack([np.eye(3), -np.eye(3), -np.eye(3)])
+    with pytest.raises(np.linalg.LinAlgError, match=r"wf\.linalg\.cholesky\(x\): .*element 1"):
+        _factor(x)
+    with pytest.raises(np.linalg.LinAlgError, match=r"solve\(a, b\): .*singular"):
+        _solution(np.ones((2, 2)), np.ones(2))
+    with pytest.raises(np.linalg.LinAlgError, match="singular"):
+        wf.linalg.solve_triangular(np.zeros((2, 2)), np.ones(2))
+
+
+def test_nan_is_numpys() -> None:
+    a = np.array([[np.nan, 1.0], [1.0, 2.0]])
+    found = np.asarray(wf.linalg.solve(a, np.ones(2)))
+    np.testing.assert_array_equal(found, np.linalg.solve(a, np.ones(2)))
+    assert np.isnan(found[0])
+    np.testing.assert_array_equal(np.asarray(wf.linalg.cholesky(a)), np.linalg.cholesky(a))
+
+
+GRADIENTS: list[tuple[Callable[..., Any], str]] = [
+    (lambda m, a, b: m.linalg.cholesky(a), "definite"),
+    (lambda m, a, b: m.linalg.solve(a, b), "square"),
+    (lambda m, a, b: m.linalg.solve(a, b[..., 0]), "square"),
+]
+
+
+@pytest.mark.parametrize(("function", "kind"), GRADIENTS)
+def test_gradients_are_torchs(function: Callable[..., Any], kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    a, b = (_definite if kind == "definite" else _matrices)(4), _matrices(4)[:, :2]
+    weights = np.asarray(function(np, a, b)) + 0.5
+    found = wf.grad(lambda a, b: wf.sum(wf.sin(function(wf, a, b)) * weights), argnums=(0, 1))(a, b)
+    given = [torch.tensor(x, requires_grad=True) for x in (a, b)]
+    (torch.sin(function(torch, *given)) * torch.tensor(weights)).sum().backward()
+    for value, source in zip(found, given, strict=True):
+        wanted = np.zeros(source.shape) if source.grad is None else source.grad.numpy()
+        np.testing.assert_allclose(np.asarray(value), wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_second_derivatives() -> None:
+    a, direction = _definite(3), _definite(3) / 50
+
+    def logs(x: Any) -> Any:
+        return wf.sum(wf.sin(wf.linalg.cholesky(x)))
+
+    step = 1e-5
+    sides = [np.asarray(wf.grad(logs)(a + s * step * direction)) for s in (1, -1)]
+    (found,) = map(np.asarray, wf.hvp(logs, (a,), (direction,)))
+    np.testing.assert_allclose(found, (sides[0] - sides[1]) / (2 * step), rtol=1e-5, atol=1e-8)
+
+
+def test_maps_have_the_bits_of_loops() -> None:
+    a, b = _definite(4, lead=(3,)), np.ones((4, 2))
+    found = np.asarray(wf.vmap(wf.linalg.solve, in_axes=(0, None))(a, b))
+    for row, matrix in zip(found, a, strict=True):
+        assert_same_bits(row, np.asarray(wf.linalg.solve(matrix, b)))
+
+
+def test_stacks_have_the_bits_of_their_matrices_in_a_loop() -> None:
+    a = _definite(5, np.float32, (2, 3))
+
+    @wf.jit
+    def chained(x: Any) -> Any:
+        return wf.linalg.cholesky(x + 0.0) @ wf.ones((5, 1))
+
+    for place in np.ndindex(2, 3):
+        one = np.asarray(wf.linalg.cholesky(a[place]))
+        assert_same_bits(np.asarray(wf.linalg.cholesky(a))[place], one)
+    assert np.asarray(chained(a)).shape == (2, 3, 5, 1)
