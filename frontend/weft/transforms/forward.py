@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft import diagnostics, dispatch
-from weft.jitting import jit
 from weft.tracing import Tracer, state
 from weft.transforms.arguments import check_function
+from weft.transforms.halves import halves
 from weft.transforms.reverse import grad
 from weft.transforms.traced import Traced
 from weftrt.errors import UsageError
@@ -56,19 +56,9 @@ def linearize(function: Function, *primals: Any, has_aux: bool = False) -> tuple
     Takes what `jvp` takes. Each `push` runs in the trace, or program, that calls it.
     """
     check_function("linearize", function)
-    if state.trace is not None:
-        value, aux, held, push = _linearized(function, primals, has_aux)
-        return _with_aux(value, lambda *tangents: push(held, tangents), aux, has_aux)
-    pushes: list[Function] = []
-
-    def linearize(primals: Any) -> Any:
-        value, aux, held, push = _linearized(function, primals, has_aux)
-        pushes.append(push)
-        return value, aux, held
-
-    value, aux, held = dispatch.run_now("linearize", linearize, primals)
-    later = jit(pushes[-1])
-    return _with_aux(value, lambda *tangents: later(held, tangents), aux, has_aux)
+    begin = lambda *primals: _linearized(function, primals, has_aux)  # noqa: E731
+    value, aux, push = halves("linearize", begin, primals)
+    return _with_aux(value, push, aux, has_aux)
 
 
 def _with_aux(value: Any, other: Any, aux: Any, has_aux: bool) -> tuple[Any, ...]:
@@ -95,7 +85,7 @@ def _linearized(
     push, slots = traced.linear(traced.given), traced.slots
     value, aux, held = traced.run(push.residuals)
 
-    def pushed(held: Sequence[Any], tangents: tuple[Any, ...]) -> Any:
+    def pushed(held: Sequence[Any], *tangents: Any) -> Any:
         return push(held, slots.tangents("linearize", tangents))
 
     return value, aux, held, pushed

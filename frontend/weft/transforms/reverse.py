@@ -11,7 +11,7 @@ from weft.jitting import jit
 from weft.ops import elementwise
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert
-from weft.tracing import Tracer, active, apply, lift, state
+from weft.tracing import Tracer, active, apply, lift
 from weft.transforms.arguments import (
     Chosen,
     check_function,
@@ -20,11 +20,15 @@ from weft.transforms.arguments import (
     independent,
     split,
 )
-from weftc.ir.node import Node
+from weft.transforms.halves import halves
+from weftc.ir.node import Node, inlined
+from weftc.ir.types import TensorType
+from weftc.ops import build
 from weftc.ops.check import same_sizes
+from weftc.transforms.linearize import linearized
 from weftc.transforms.vjp import vjp as transform
 from weftrt import dtypes
-from weftrt.errors import DTypeError, ShapeError, TraceError, UsageError, WeftError
+from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
 
 
 @operation()
@@ -96,12 +100,6 @@ def pulled(
     name: str, outputs: Sequence[Tracer], cotangents: Sequence[Node], inputs: Sequence[Tracer]
 ) -> list[Tracer]:
     """Gradients of all inputs; zeros for one that the outputs do not depend on."""
-    if any(i.is_outside for i in inputs):
-        problem = (
-            f"{name}: what it gave is used in the body of a branch or a loop around which it was"
-        )
-        problem += " called; call it within the body"
-        raise diagnostics.located(TraceError, problem)
     try:
         found = transform([o.node for o in outputs], cotangents, [i.node for i in inputs])
     except WeftError as error:
@@ -113,52 +111,59 @@ def pulled(
 
 
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """(value, pull) or (value, pull, aux): `pull(cotangent)` gives one gradient per primal.
+    """(value, pull) or (value, pull, aux): `pull(cotangent)` gives one gradient per primal, and
+    computes nothing again that only depends on the primals. What happens in the function (prints,
+    checks) happens once.
 
-    Inside a trace `pull` continues the graph; outside, value and gradients are compiled.
+    The cotangent has the structure and the shapes of the value. Each `pull` runs in the trace, or
+    program, that calls it.
     """
     check_function("vjp", function)
-    if state.trace is not None:
-        return _vjp_traced(function, primals, has_aux)
-    value = jit(function)(*primals)
-
-    @jit
-    def gradients(primals: Any, cotangent: Any) -> Any:
-        return _vjp_traced(function, primals, has_aux)[1](cotangent)
+    begin = lambda *primals: _pullback(function, primals, has_aux)  # noqa: E731
+    value, aux, later = halves("vjp", begin, primals)
 
     def pull(cotangent: Any) -> Any:
-        return gradients(primals, cotangent)
+        return later(cotangent)
 
-    return (value[0], pull, value[1]) if has_aux else (value, pull)
+    return (value, pull, aux) if has_aux else (value, pull)
 
 
-def _vjp_traced(
+def _pullback(
     function: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool
-) -> tuple[Any, ...]:
+) -> tuple[Any, Any, list[Tracer], Callable[..., Any]]:
+    """The value, aux, what a pull needs of the primals, and the pull: a function of that and a
+    cotangent."""
     inputs, structures = independent("vjp", range(len(primals)), primals)
     result = function(*grouped(inputs, structures))
     value, aux = split("vjp", result) if has_aux else (result, None)
     leaves, structure = tree.flatten(value)
     outputs = [as_strong(lift(leaf, "the result under vjp")) for leaf in leaves]
+    types = [
+        o.type if o.dtype.is_float else o.type.with_dtype(dtypes.DEFAULT_FLOAT) for o in outputs
+    ]
+    arriving = [build.argument(0, "cotangent", type_) for type_ in types]
+    gradients = pulled("vjp", outputs, arriving, inputs)
+    try:
+        residuals, graph = linearized([g.node for g in gradients], arriving)
+    except WeftError as error:
+        raise diagnostics.relocate(error, "vjp", []) from None
 
-    def pull(cotangent: Any) -> Any:
+    def pull(held: Sequence[Any], cotangent: Any) -> Any:
         given, shape = tree.flatten(cotangent)
         if shape != structure:
             problem = f"the cotangent is {shape}, but the value is {structure}"
             raise diagnostics.located(UsageError, f"vjp: {problem}")
-        nodes = [_cotangent(g, o) for g, o in zip(given, outputs, strict=True)]
-        return tuple(grouped(pulled("vjp", outputs, nodes, inputs), structures))
+        nodes = [_cotangent(g, type_) for g, type_ in zip(given, types, strict=True)]
+        made = inlined(graph, [*(lift(item).node for item in held), *nodes])
+        return tuple(grouped([Tracer(node, active()) for node in made], structures))
 
-    built = structure.unflatten(outputs)
-    return (built, pull, aux) if has_aux else (built, pull)
+    return structure.unflatten(outputs), aux, [Tracer(n, active()) for n in residuals], pull
 
 
-def _cotangent(given: Any, output: Tracer) -> Node:
+def _cotangent(given: Any, type_: TensorType) -> Node:
     cotangent = lift(given, "the cotangent")
-    shapes = cotangent.type.shape, output.type.shape
+    shapes = cotangent.type.shape, type_.shape
     if not same_sizes(*shapes):
         problem = f"the cotangent has shape {shapes[0]}, the value {shapes[1]}"
         raise diagnostics.located(ShapeError, f"vjp: {problem}")
-    if not output.dtype.is_float:
-        return convert(cotangent, dtypes.DEFAULT_FLOAT).node
-    return convert(cotangent, output.dtype).node
+    return convert(cotangent, type_.dtype).node

@@ -108,6 +108,32 @@ def test_vjp() -> None:
         pull(np.ones(2, "f4"))
 
 
+def test_a_pull_computes_nothing_again(capfd: pytest.CaptureFixture[str]) -> None:
+    def function(x: Any) -> Any:
+        wf.debug.print("x is {}", x)
+        return wf.exp(x) * x, wf.argmax(x)
+
+    x = np.array([1.0, 2.0], "f4")
+    (_, best), pull, aux = wf.vjp(lambda x: (function(x), x + 1), x, has_aux=True)
+    assert capfd.readouterr().out == "x is [1. 2.]\n" and best == 1 and aux.tolist() == [2, 3]
+    for scale in (1, 2):
+        (found,) = pull((x * scale, 0))
+        np.testing.assert_allclose(found, np.exp(x) * (1 + x) * x * scale, rtol=1e-6)
+    assert not capfd.readouterr().out
+    jitted = wf.jit(lambda x: pull((x, 0)))(x)
+    np.testing.assert_allclose(jitted[0], np.exp(x) * (1 + x) * x, rtol=1e-6)
+
+
+def test_a_pull_within_a_body_and_mapped() -> None:
+    def function(x: Any) -> Any:
+        value, pull = wf.vjp(lambda v: v * v, x)
+        turned = wf.fori_loop(0, 2, lambda i, g: pull(g)[0], value)
+        return turned, wf.vmap(pull)(wf.eye(2))[0]
+
+    turned, rows = run(function, np.array([1.0, 3.0], "f4"))
+    assert turned.tolist() == [4, 9 * 36] and rows.tolist() == [[2, 0], [0, 6]]
+
+
 ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: run(wf.grad(lambda x: x * 2), X), wf.errors.ShapeError, r"shape \(3, 4\); sum it"),
     (lambda: run(wf.grad(lambda x: (x.sum(), 1)), X), wf.errors.ShapeError, "has_aux=True"),
