@@ -22,6 +22,7 @@ SUITES = (
     "control",
     "training",
     "symbolic",
+    "transforms",
 )
 
 ALONE = ("memory", "startup")
