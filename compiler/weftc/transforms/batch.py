@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from weftc.ir import location as locations
+from weftc.ir.constraints import AtLeast, assume
 from weftc.ir.node import Graph, Node, result_types, toposort
 from weftc.ir.opdef import TABLE, Family
-from weftc.ir.sizes import Size
+from weftc.ir.sizes import Shape, Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
 from weftrt.errors import ShapeError, TraceError
 from weftrt.sizes import MAXIMUM_RANK
@@ -73,7 +74,8 @@ class _Map:
             return
         inputs = tuple([self._new[i] for i in node.inputs])
         if self.active is not None and node.op.family is Family.INDEXING:
-            inputs = (inputs[0], self._guarded(node.inputs[1], inputs[1]), *inputs[2:])
+            self._set(node, self._guarded(node, inputs, self.active))
+            return
         batched = tuple(map(is_mapped, node.inputs, inputs))
         if any(batched) or (self.active is not None and node.op.holds_graphs):
             self._set(node, self._computed(node, inputs, batched))
@@ -93,7 +95,7 @@ class _Map:
 
     def _set(self, node: Node, found: Node | Sequence[Node]) -> None:
         if isinstance(found, Node) and not isinstance(found.value_type, TupleType):
-            _check_rank(found)
+            _check_rank(node, found)
             self._new[node] = found
         elif isinstance(found, Node):
             places = range(len(result_types(found)))
@@ -101,24 +103,48 @@ class _Map:
         else:
             self._parts[node] = found
 
-    def _guarded(self, before: Node, indices: Node) -> Node:
-        """Indices that are 0 for elements that are not active; those of all elements, where none is
-        active."""
-        assert self.active is not None
-        type_ = indices.type
-        mapped = is_mapped(before, indices)
-        counted = self.active if mapped else TABLE["any"](self.active, axes=(0,))
-        axes = (0,) if mapped else ()
-        holds = TABLE["broadcast"](counted, shape=type_.shape, axes=axes)
-        zero = TABLE["constant"](value=0, dtype=type_.dtype)
-        zeros = TABLE["broadcast"](zero, shape=type_.shape, axes=())
-        return TABLE["where"](holds, indices, zeros)
+    def _guarded(self, node: Node, inputs: tuple[Node, ...], active: Node) -> Node:
+        """A node whose indices are 0 for elements that are not active; those that all elements have
+        in common, where none is. An axis of no elements has one for these."""
+        x, indices, *others = inputs
+        mapped = is_mapped(node.inputs[1], indices)
+        counted = active if mapped else TABLE["any"](active, axes=(0,))
+        holds = _repeated(counted, indices.type, (0,) if mapped else ())
+        zeros = _repeated(TABLE["constant"](value=0, dtype=indices.type.dtype), indices.type, ())
+        axis = node["axis"] + is_mapped(node.inputs[0], x)
+        x = x if assume(AtLeast(x.type.shape[axis], 1)) else _with_element(x, axis)
+        given = (x, TABLE["where"](holds, indices, zeros), *others)
+        batched = tuple(map(is_mapped, node.inputs, given))
+        if not any(batched):
+            return _cut(node.op(*given, **node.attrs), node.type.shape)
+        found = self._computed(node, given, batched)
+        assert isinstance(found, Node)
+        return _cut(found, (self.size, *node.type.shape))
 
 
-def _check_rank(node: Node) -> None:
-    if isinstance(node.value_type, TensorType) and node.type.rank > MAXIMUM_RANK:
+def _repeated(node: Node, type_: TensorType, axes: tuple[int, ...]) -> Node:
+    return TABLE["broadcast"](node, shape=type_.shape, axes=axes)
+
+
+def _with_element(x: Node, axis: int) -> Node:
+    """`x` with one more element, 0, along an axis."""
+    zero = TABLE["constant"](value=x.type.dtype.dtype.type(0).item(), dtype=x.type.dtype)
+    none = (0,) * x.type.rank
+    high = tuple(int(a == axis) for a in range(x.type.rank))
+    return TABLE["pad"](x, zero, low=none, high=high, interior=none)
+
+
+def _cut(x: Node, shape: Shape) -> Node:
+    """The elements of `x` that a value of this shape has."""
+    if x.type.shape == shape:
+        return x
+    return TABLE["slice"](x, start=(0,) * len(shape), stop=shape, step=(1,) * len(shape))
+
+
+def _check_rank(node: Node, found: Node) -> None:
+    if found.type.rank > MAXIMUM_RANK:
         place = node.location or "unknown place"
-        problem = f"{node.op.name} gives {node.type.rank} axes, the mapped one included"
+        problem = f"{node.op.name} gives {found.type.rank} axes, the mapped one included"
         raise ShapeError(f"{problem}; an array has at most {MAXIMUM_RANK} (at {place})")
 
 

@@ -58,6 +58,14 @@ def guarded_loop(x: Any, n: Any) -> Any:
     return wf.cond(n % 2 == 0, grown, lambda: n) + x.astype(wf.int64)[0]
 
 
+def guarded_by_size(x: Any, n: Any) -> Any:
+    """No branch could read or add to an axis of no elements."""
+    none = x[:0]
+    added = wf.grad(lambda y: wf.sum(y[n] * 2))
+    read = lambda: (none[n], none[0 * n + wf.asarray(0)], added(none))  # noqa: E731
+    return wf.cond(n > 9, read, lambda: (x[0], x[1], none))
+
+
 def guarded_write(x: Any, n: Any) -> Any:
     """The branches that are not taken would add out of bounds."""
     added = wf.grad(lambda y: wf.sum(y[5 - n] * y[0]))
@@ -99,7 +107,15 @@ TWO: dict[str, Callable[..., Any]] = {
     "sums at places": wf.grad(lambda x, i: wf.sum(x[i] ** 2)),
     "one place": lambda x, i: (x[i[0]], x[i[0], i[1] % 3]),
 }
-COUNTED = [doubling, nested_loops, guarded_read, guarded_loop, guarded_write, guarded_scan]
+COUNTED = [
+    doubling,
+    nested_loops,
+    guarded_read,
+    guarded_loop,
+    guarded_write,
+    guarded_scan,
+    guarded_by_size,
+]
 
 
 @pytest.mark.parametrize("name", ONE)
