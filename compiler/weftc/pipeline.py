@@ -24,6 +24,7 @@ from weftc.passes.control import trim_control
 from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.empty import replace_empty
 from weftc.passes.fold import fold_constants
+from weftc.passes.hoist import hoist_invariants
 from weftc.passes.merge import merge_scans
 from weftc.passes.own_outputs import own_each_output, own_outputs
 from weftc.passes.simplify import simplify
@@ -44,6 +45,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     simplify,
     fold_constants,
     eliminate_common_subexpressions,
+    hoist_invariants,
     own_outputs,
 )
 """Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""

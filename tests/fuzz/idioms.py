@@ -189,9 +189,10 @@ def branch(d: Drawer) -> None:
 
 def loop(d: Drawer) -> None:
     if d.smooth:  # others have no gradients
-        control.counted_loop(d, SMOOTH)
+        d.rng.choice((control.counted_loop, control.scanned_loop))(d, SMOOTH)
     else:
-        d.rng.choice((control.counted_loop, control.conditional_loop))(d, ALL)
+        loops = (control.counted_loop, control.conditional_loop, control.scanned_loop)
+        d.rng.choice(loops)(d, ALL)
 
 
 Rule = Callable[[Drawer], Any]

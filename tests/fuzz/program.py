@@ -333,7 +333,7 @@ def _control_lines(
     defined = [
         line
         for name, block in zip(functions, instruction.blocks)
-        for line in _definition(instruction.name, name, block, names)
+        for line in _definition(instruction, name, block, names)
     ]
     if instruction.name == "cond":
         call = _call("cond", *operands, *functions)
@@ -343,21 +343,34 @@ def _control_lines(
         state = f"({', '.join(operands[2:])},)"
         call = _call("fori_loop", *operands[:2], *functions, state)
         call += f"[{instruction.options['part']}]"
+    elif instruction.name == "scan":
+        call = _scan(instruction, functions[0], operands)
     else:
         call = _call("while_loop", *functions, f"(0, {', '.join(operands)},)")
         call += f"[{1 + instruction.options['part']}]"
     return [*defined, f"{target} = {call}"]
 
 
-def _definition(control: str, name: str, block: Block, names: list[str]) -> list[str]:
-    """The function of a block. Loops pass their state as a tuple, `fori_loop` a counter before."""
+def _scan(instruction: Instruction, function: str, operands: list[str]) -> str:
+    carried, options = instruction.options["carried"], instruction.options
+    state, stacks = (f"({', '.join(some)},)" for some in (operands[:carried], operands[carried:]))
+    call = _call("scan", function, state, stacks, f"reverse={options['reverse']}")
+    return f"{call}[1]" if options["part"] == carried else f"{call}[0][{options['part']}]"
+
+
+def _definition(instruction: Instruction, name: str, block: Block, names: list[str]) -> list[str]:
+    """The function of a block. Loops pass their state as a tuple, `fori_loop` a counter before, and
+    `scan` a tuple of rows after it, of which a y is returned."""
+    control = instruction.name
     parameters = [f"{name}p{number}" for number in range(block.parameters)]
     counters = parameters[:1] if control == "fori_loop" else []
-    state = parameters[len(counters) :]
-    head = ", ".join([*counters, "state"] if parameters else [])
-    lines = [f"def {name}({head}):"]
-    if state:
-        lines.append(f"    {', '.join(state)}, = state")
+    state = parameters[len(counters) : instruction.options.get("carried")]
+    rows = parameters[len(counters) + len(state) :]
+    head = [*counters, *(["state"] if state else []), *(["rows"] if rows else [])]
+    lines = [f"def {name}({', '.join(head)}):"]
+    for word, some in (("state", state), ("rows", rows)):
+        if some:
+            lines.append(f"    {', '.join(some)}, = {word}")
     instructions, outputs = block.flat(len(names))
     inside = [*names, *parameters]
     for number, instruction in enumerate(instructions):
@@ -365,7 +378,10 @@ def _definition(control: str, name: str, block: Block, names: list[str]) -> list
         lines += [f"    {line}" for line in instruction.lines(inside[:-1], inside[-1])]
     results = [_operand_text(o, inside) for o in outputs]
     single = control in ("cond", "switch") or (name.endswith("f0") and control == "while_loop")
-    lines.append(f"    return {results[0] if single else ', '.join(results) + ','}")
+    if control == "scan":
+        lines.append(f"    return ({', '.join(results[:-1])},), {results[-1]}")
+    else:
+        lines.append(f"    return {results[0] if single else ', '.join(results) + ','}")
     return lines
 
 

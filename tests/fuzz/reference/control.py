@@ -82,6 +82,35 @@ def while_loop(instruction: Instruction, operands: Sequence[Any], values: list[B
     raise Invalid("too many turns")
 
 
+def scan(instruction: Instruction, operands: Sequence[Any], values: list[Bounded]) -> Bounded:
+    carried = instruction.options["carried"]
+    state, stacks, (body,) = operands[:carried], operands[carried:], instruction.blocks
+    length = stacks[0].shape[0] if stacks[0].ndim else MOST_TURNS + 1
+    if length > MOST_TURNS or any(s.weak or s.shape[:1] != (length,) for s in stacks):
+        raise Invalid("no rows, or too many")
+    *found, y = run(body, values, [*state, *(row(stack) for stack in stacks)])
+    _check([*found, y], [*state, y])
+    turns, ys = range(length), []
+    for turn in reversed(turns) if instruction.options["reverse"] else turns:
+        *state, y = run(body, values, [*state, *(row(stack, turn) for stack in stacks)])
+        ys.append(y)
+    if instruction.options["part"] < carried:
+        return state[instruction.options["part"]]
+    rows = ys[::-1] if instruction.options["reverse"] else ys
+    value, error = (
+        np.array([getattr(y, name) for y in rows]).reshape(length, *y.shape)
+        for name in ("value", "error")
+    )
+    return Bounded(value.astype(y.value.dtype), error, y.dtype)
+
+
+def row(stack: Bounded, place: int = 0) -> Bounded:
+    """A row of a stack; nothing is known of one where there is none."""
+    if place < stack.shape[0]:
+        return Bounded(stack.value[place], stack.error[place], stack.dtype)
+    return unknown(Bounded(np.zeros(stack.shape[1:], stack.value.dtype), stack.error, stack.dtype))
+
+
 def _check(found: Sequence[Bounded], wanted: Sequence[Bounded]) -> None:
     for one, other in zip(found, wanted, strict=True):
         if (one.dtype, one.shape) != (other.dtype, other.shape) or one.weak or other.weak:
@@ -98,4 +127,5 @@ CONTROL: dict[str, Callable[[Instruction, Sequence[Any], list[Bounded]], Bounded
     "switch": switch,
     "fori_loop": fori_loop,
     "while_loop": while_loop,
+    "scan": scan,
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fuzz.drawer import Drawer
 from tests.fuzz.program import Block, Literal, Local, Operand
+from tests.fuzz.reference.control import MOST_TURNS, row
 from tests.fuzz.reference.values import Bounded, Invalid, exactly
 from tests.fuzz.rules.operands import any_value, required
 
@@ -53,6 +54,25 @@ def conditional_loop(d: Drawer, rules: Rules) -> None:
     body = _block(d, rules, parameters, state, skipped=1, counts=True)
     part = d.rng.randrange(len(state))
     d.emit("while_loop", *state, blocks=(condition, body), part=part)
+
+
+def scanned_loop(d: Drawer, rules: Rules) -> None:
+    """wf.scan over one or two arrays; a y has the type of the first one's rows."""
+
+    def has_rows(value: Bounded) -> bool:
+        few = value.ndim > 0 and value.shape[0] <= MOST_TURNS
+        return few and (value.is_float or not d.smooth)
+
+    stacks = [required(d.pick(has_rows))]
+    length = d.values[stacks[0]].shape[0]
+    also = d.pick(lambda value: value.shape[:1] == (length,))
+    if also is not None and d.chance(0.5):
+        stacks.append(also)
+    state = _state(d)
+    parameters = [*_strong(d, state), *(row(d.values[stack]) for stack in stacks)]
+    body = _block(d, rules, parameters, [*state, stacks[0]])
+    place = {"part": d.rng.randint(0, len(state)), "reverse": d.chance(0.4)}
+    d.emit("scan", *state, *stacks, blocks=(body,), carried=len(state), **place)
 
 
 def floating_if_smooth(d: Drawer) -> int:
