@@ -111,6 +111,8 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "tangents", run.tangents
         if number % 5 == 3:
             yield "compiled tangents", run.compiled_tangents
+        if number % 5 == 1:
+            yield "second tangents", run.second_tangents
     else:
         yield "float64", run.float64
         if number % 10 == 0:
@@ -296,6 +298,14 @@ class Run:
         function = tangents.pushed(self.scalar, self.program.argnums)
         expected = _staged(function, [self.arguments, moving]).run(*self.arguments, *moving)
         same(results(wf.jit(function)(self.arguments, moving)), results(expected))
+
+    def second_tangents(self) -> None:
+        """Forward over reverse mode gives what reverse over reverse mode does."""
+        if _fails(self.found, self.program):
+            return
+        skipped = tangents.check_second(self.program, self.scalar)
+        if skipped is not None:
+            self.counts.skipped[skipped] += 1
 
     @property
     def scalar(self) -> Callable[..., Any]:

@@ -67,6 +67,42 @@ def check(
     raise Slope(f"the tangent is {float(tangent):.9g}, by the gradient {expected:.9g}")
 
 
+def check_second(program: Program, function: Callable[..., Any]) -> str | None:
+    """As `check`, of second derivatives: the tangent of the gradient is the gradient of what the
+    gradient says along a direction."""
+    arguments = program.arguments()
+    moving = directions([arguments[n] for n in program.argnums], len(program.instructions))
+    gradient = wf.grad(function, argnums=program.argnums)
+
+    def slope(tangents: Any, *given: Any) -> Any:
+        parts = zip(gradient(*given), tangents, strict=True)
+        return sum(wf.sum(part * tangent) for part, tangent in parts)
+
+    backward = wf.grad(slope, argnums=tuple(n + 1 for n in program.argnums))
+    ways = [
+        stage(way, arguments, moving)
+        for way in (pushed(gradient, program.argnums), lambda given, t: (None, backward(t, *given)))
+    ]
+    leaves = [*arguments, *moving]
+    (forward, reverse), scale = _both(ways, leaves)
+    if not all(np.isfinite(part).all() for part in (*forward, *reverse)):
+        return "second tangents: not finite"
+    for one, other in zip(forward, reverse, strict=True):
+        if np.any(np.abs(one.astype("f8") - other) > scale):
+            raise Slope(f"the tangent of the gradient is {one}, by the second gradient {other}")
+    return None
+
+
+def _both(ways: list[Staged | None], leaves: list[Any]) -> tuple[list[list[Array]], float]:
+    """What two functions give as the second of their results, and by how much it may differ."""
+    found, size = [], 0.0
+    for staged in ways:
+        assert staged is not None
+        found.append([np.asarray(part) for part in staged.run(*leaves)[1]])
+        size = max(size, _epsilon(staged) * largest(staged, leaves))
+    return found, ROUNDINGS * size
+
+
 def _epsilon(staged: Staged) -> float:
     """The rounding of the coarsest floats in a graph."""
     types = [node.value_type for node in staged.traced.graph.all_nodes()]

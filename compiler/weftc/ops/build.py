@@ -101,3 +101,11 @@ def reduce(name: str, node: Node, axes: Sequence[int]) -> Node:
     for group in reversed(adjacent_groups(axes)):
         node = call(name, node, axes=group)
     return node
+
+
+def along(node: Node, *tangents: Node | None) -> tuple[Node, tuple[Node, ...]]:
+    """The tangent rule of an op that is linear in the one operand that has a tangent, the others
+    being constants: the op itself, of the tangent."""
+    pairs = zip(node.inputs, tangents, strict=True)
+    moved = [operand if tangent is None else tangent for operand, tangent in pairs]
+    return node, (node.op(*moved, **node.attrs),)

@@ -183,6 +183,7 @@ take = TABLE.add(
         reference=_reference_take,
         pull=_pull_take,
         vjp=_vjp_take,
+        jvp=build.along,
         batch=_batch_take,
         fails=_failure,
         cost=4,

@@ -101,6 +101,7 @@ slice = TABLE.add(
         reference=_reference_slice,
         pull=_pull_slice,
         vjp=_vjp_slice,
+        jvp=build.along,
         batch=_batch_slice,
         cost=0,
         exact=True,

@@ -405,6 +405,7 @@ convert = TABLE.add(
         reference=_reference_convert,
         lower=lambda scalars, dtype, attrs: cast(scalars[0], attrs["dtype"]),
         vjp=_vjp_convert,
+        jvp=build.along,
         exact=True,
         samples=_samples_convert,
     )

@@ -135,6 +135,7 @@ def _define(
             infer=_infer(name, kinds, identity is not None),
             reference=_reference(Scalar[combine]),
             vjp=vjp,
+            jvp=build.along if name == "sum" else None,
             identity=identity,
             combine=combine,
             exact=True,

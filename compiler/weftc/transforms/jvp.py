@@ -4,8 +4,9 @@ y = mul(x, x); jvp([y], [x], [t])  ->  [y], [add(mul(t, x), mul(t, x))]
 
 Most ops have one rule for both modes: what their pullback sends to an input is linear in the
 cotangent, so the pullback's own pullback, from the input's tangent to that cotangent, is the
-tangent of the result. What a derivative is at ties, at corners and beside NaN is then the same in
-both. An op has a rule of its own (`OpDef.jvp`) where that saves work, or where it runs graphs.
+tangent of the result. (That of a pointwise op is its own transpose.) What a derivative is at ties,
+at corners and beside NaN is then the same in both. An op has a rule of its own (`OpDef.jvp`) where
+that saves work, or where it runs graphs.
 
 exp(x): g -> g * exp(x), transposed t -> t * exp(x); take(x, i): g -> scatter_add(0, i, g),
 transposed t -> take(t, i).
@@ -18,6 +19,7 @@ from typing import TypeAlias
 
 from weftc.ir import location as locations
 from weftc.ir.node import Node, result_types, toposort
+from weftc.ir.opdef import Family, Vjp
 from weftc.ir.types import TensorType, TokenType
 from weftc.ops import build
 from weftc.transforms.vjp import has_floats, vjp
@@ -83,17 +85,29 @@ def _pushed(
     with locations.at(node.location):
         if node.op.jvp is not None:
             return node.op.jvp(rebuilt, *tangents)
-        return rebuilt, _transposed(rebuilt, tangents)
+        if node.op.vjp is None:
+            place = node.location or "unknown place"
+            hint = "; wf.stop_gradient of what it gives is a constant" if node.op.effect else ""
+            raise TraceError(f"{node.op.name} has no derivative (at {place}){hint}")
+        by_rule = _diagonal if node.op.family is Family.POINTWISE else _transposed
+        return rebuilt, by_rule(rebuilt, node.op.vjp, tangents)
 
 
-def _transposed(node: Node, tangents: Tangents) -> Tangents:
+def _diagonal(node: Node, pull_back: Vjp, tangents: Tangents) -> Tangents:
+    """The tangent of what is computed element by element: a pullback that multiplies each element
+    by a derivative is its own transpose."""
+    total: Node | None = None
+    for place, tangent in enumerate(tangents):
+        part = None if tangent is None else pull_back(node, tangent)[place]
+        if part is not None:
+            total = part if total is None else build.call("add", total, part)
+    return (total,)
+
+
+def _transposed(node: Node, pull_back: Vjp, tangents: Tangents) -> Tangents:
     """The tangents of the results of `node`, by the transpose of its pullback."""
-    if node.op.vjp is None:
-        place = node.location or "unknown place"
-        hint = "; wf.stop_gradient of what it gives is a constant" if node.op.effect else ""
-        raise TraceError(f"{node.op.name} has no derivative (at {place}){hint}")
     cotangents = [_cotangent(type_) for type_ in result_types(node)]
-    sent = node.op.vjp(node, *cotangents)
+    sent = pull_back(node, *cotangents)
     pairs = [(s, t) for s, t in zip(sent, tangents, strict=True) if s is not None and t is not None]
     known = [node, *node.inputs]
     gs = [g for g in cotangents if g is not None]

@@ -77,7 +77,7 @@ def test_tangents_belong_to_the_line_of_the_primal() -> None:
 def opaque(x: Node, **rules: Any) -> Node:
     rule = get("neg")
     with at(Location(make_input.__code__, 0)):
-        return OpDef("opaque", Family.POINTWISE, rule.infer, rule.reference, **rules)(x)
+        return OpDef("opaque", Family.EXTERN, rule.infer, rule.reference, **rules)(x)
 
 
 def test_an_op_without_a_rule_is_named_where_it_is_needed() -> None:
