@@ -37,10 +37,11 @@ class Kind(IntEnum):
     LETTER = 0
     SIZE = 1
     LEADING = 2  # the distance of columns: the size, at least 1
-    MATRIX = 3  # by columns: read from a buffer, written to one, or both
-    GIVEN = 4  # a buffer as it is: LAPACK sees the transpose of its matrices
+    MATRIX = 3  # by columns: read from a buffer, or the identity; written to one, or not
+    GIVEN = 4  # a buffer as it is, to read or write: LAPACK sees the transpose of its matrices
     PIVOTS = 5  # written to one buffer as places from 0, to the next as the permutation they make
     STATUS = 6
+    WORK = 7  # room for so many floats; for integers, PIVOTS that are not written
 
 
 class Part(IntEnum):
@@ -98,6 +99,26 @@ def _lu() -> Function:
     return Function("getrf", (_N, _K, matrix, _LEADING, pivots, _STATUS), fails=False)
 
 
+def _eigh() -> Function:
+    letters = (_letter("V"), _letter("L"))
+    matrix, values = Argument(Kind.MATRIX, 0, 2, 1, 1), Argument(Kind.GIVEN, 1, -1, 1, 2)
+    rest = (_LEADING, values, *_room(3), Argument(Kind.PIVOTS, rows=4), Argument(Kind.SIZE, 4))
+    return Function("syevd", (*letters, _N, matrix, *rest, _STATUS))
+
+
+def _svd(vectors: str) -> Function:
+    left, right = Argument(Kind.MATRIX, -1, 1, 1, 5), Argument(Kind.MATRIX, -1, 3, 6, 2)
+    matrix, values = Argument(Kind.MATRIX, 0, -1, 1, 2), Argument(Kind.GIVEN, 2, -1, 3, 4)
+    results = (values, left, _LEADING, right, Argument(Kind.LEADING, 6))
+    rest = (*_room(7), Argument(Kind.PIVOTS, rows=8), _STATUS)
+    return Function("gesdd", (_letter(vectors), _N, _K, matrix, _LEADING, *results, *rest))
+
+
+def _room(size: int) -> tuple[Argument, Argument]:
+    """Room to work in, and how much it is."""
+    return Argument(Kind.WORK, rows=size), Argument(Kind.SIZE, size)
+
+
 def _triangular(uplo: str, transposed: str, diagonal: str) -> Function:
     letters = (_letter(uplo), _letter(transposed), _letter(diagonal))
     matrix = Argument(Kind.GIVEN, 0, -1, 1, 1)
@@ -115,6 +136,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "potrf": _cholesky(),
     "gesv": _solve(),
     "getrf": _lu(),
+    "syevd": _eigh(),
+    "gesdd_A": _svd("A"),
+    "gesdd_S": _svd("S"),
     **{f"trtrs_{u}{t}{d}": _triangular(u, t, d) for u in "UL" for t in "NT" for d in "NU"},
 }
 
@@ -221,6 +245,10 @@ def _prepared(argument: Argument, rows: Sequence[Array], sizes: Sequence[int], w
             return np.zeros(max(sizes[argument.rows], 1), integer)
         case Kind.STATUS:
             return np.zeros(1, integer)
+        case Kind.WORK:
+            return np.zeros(sizes[argument.rows], rows[0].dtype)
+    if argument.read < 0:
+        return np.eye(sizes[argument.columns], sizes[argument.rows], dtype=rows[0].dtype)
     return np.array(rows[argument.read].T, order="C")
 
 

@@ -11,7 +11,7 @@ from tests.bits import assert_same_bits
 
 import weft as wf
 from weftrt import lapack
-from weftrt.errors import ShapeError, UsageError
+from weftrt.errors import ShapeError, TraceError, UsageError
 
 Array = np.ndarray[Any, Any]
 SIZES = (0, 1, 3, 17, 70)
@@ -118,10 +118,119 @@ def test_nan_is_numpys() -> None:
     np.testing.assert_array_equal(np.asarray(wf.linalg.cholesky(a)), np.linalg.cholesky(a))
 
 
+def _rectangles() -> list[Array]:
+    random = np.random.default_rng(5)
+    return [random.standard_normal(s) for s in ((3, 3), (5, 2), (2, 5), (2, 4, 3), (1, 1))]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_inverses_and_determinants_are_numpys(n: int, dtype: Any) -> None:
+    x = _matrices(n, dtype, (2,)) / dtype(max(n, 1))
+    x[:1, :2] = x[:1, 1::-1]
+    _close(wf.linalg.inv(x), np.linalg.inv(x))
+    rough = 1e3 * np.finfo(dtype).eps  # NumPy's are exponentials of sums of logarithms
+    np.testing.assert_allclose(np.asarray(wf.linalg.det(x)), np.linalg.det(x), rtol=rough)
+    for found, wanted in zip(wf.linalg.slogdet(x), np.linalg.slogdet(x), strict=True):
+        _close(found, wanted)
+
+
+def test_singular_matrices_have_a_determinant() -> None:
+    assert float(wf.linalg.det(np.zeros((2, 2)))) == 0
+    sign, logs = wf.linalg.slogdet(np.zeros((2, 2)))
+    assert (float(sign), float(logs)) == (0.0, -np.inf)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_eigenvalues_are_numpys(n: int, dtype: Any) -> None:
+    x = _definite(n, dtype, (2,))
+    values, vectors = wf.linalg.eigh(x)
+    _close(values, np.linalg.eigvalsh(x))
+    _close(wf.linalg.eigvalsh(x), np.linalg.eigvalsh(x))
+    v = np.asarray(vectors)
+    _close(v @ (np.asarray(values)[..., None] * np.swapaxes(v, -1, -2)), x)
+    assert wf.linalg.eigh(x).eigenvectors.shape == x.shape
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("shape", [(3, 3), (5, 2), (2, 70), (2, 4, 3), (0, 3), (3, 0), (0, 0)])
+def test_singular_values_are_numpys(shape: tuple[int, ...], full: bool) -> None:
+    x = np.random.default_rng(5).standard_normal(shape)
+    found = wf.linalg.svd(x, full_matrices=full)
+    wanted = np.linalg.svd(x, full_matrices=full)
+    for value, known in zip(found, wanted, strict=True):
+        _close(value, known)
+    _close(wf.linalg.svdvals(x), wanted[1])
+    assert int(np.sum(np.asarray(wf.linalg.matrix_rank(x)))) == np.linalg.matrix_rank(x).sum()
+
+
+@pytest.mark.parametrize("order", ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
+def test_matrix_norms_are_numpys(order: Any) -> None:
+    for x in _rectangles():
+        for keepdims in (False, True):
+            found = wf.linalg.matrix_norm(x, ord=order, keepdims=keepdims)
+            _close(found, np.asarray(np.linalg.matrix_norm(x, ord=order, keepdims=keepdims)))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 0.5, -1, np.inf, -np.inf])
+def test_vector_norms_are_numpys(order: float) -> None:
+    for x in _rectangles():
+        for axis in (None, -1, (0, 1)):
+            found = wf.linalg.vector_norm(x, ord=order, axis=axis)
+            _close(found, np.asarray(np.linalg.vector_norm(x, ord=order, axis=axis)))
+
+
+@pytest.mark.parametrize("offset", [0, 1, -1, 2, 7, -7])
+def test_diagonals_and_traces_are_numpys(offset: int) -> None:
+    for x in (*_rectangles(), np.arange(6, dtype=np.int32).reshape(2, 3)):
+        wanted = np.linalg.diagonal(x, offset=offset)
+        found = np.asarray(wf.linalg.diagonal(x, offset=offset))
+        assert_same_bits(found, np.ascontiguousarray(wanted))
+        _close(wf.linalg.trace(x + 0.5, offset=offset), np.linalg.trace(x + 0.5, offset=offset))
+
+
+def test_powers_and_cross_products_are_numpys() -> None:
+    x = _matrices(3) / 5
+    for n in (-3, -1, 0, 1, 2, 3, 6):
+        _close(wf.linalg.matrix_power(x, n), np.linalg.matrix_power(x, n))
+    a, b = np.arange(12.0).reshape(4, 3) - 4, np.array([[1.0, -2.0, 0.5]])
+    assert_same_bits(np.asarray(wf.linalg.cross(a, b)), np.linalg.cross(a, np.repeat(b, 4, 0)))
+    _close(wf.linalg.cross(a[:3], a[1:], axis=0), np.linalg.cross(a[:3], a[1:], axis=0))
+
+
+def test_vectors_of_full_matrices_have_no_gradient() -> None:
+    with pytest.raises(TraceError, match="ask for full_matrices=False"):
+        wf.grad(lambda x: wf.sum(wf.linalg.svd(x)[0]))(np.ones((3, 2)))
+    values = wf.grad(lambda x: wf.sum(wf.linalg.svd(x)[1]))(np.eye(3, 2))
+    np.testing.assert_allclose(np.asarray(values), np.eye(3, 2), atol=1e-12)
+
+
+def test_wrong_orders_are_named() -> None:
+    with pytest.raises(UsageError, match="ord is 'fro'"):
+        wf.linalg.matrix_norm(np.eye(2), ord=3)
+    with pytest.raises(UsageError, match="ord is a number"):
+        wf.linalg.vector_norm(np.ones(2), ord="fro")  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="must have 3 elements"):
+        wf.linalg.cross(np.ones(2), np.ones(2))
+
+
 GRADIENTS: list[tuple[Callable[..., Any], str]] = [
     (lambda m, a, b: m.linalg.cholesky(a), "definite"),
     (lambda m, a, b: m.linalg.solve(a, b), "square"),
     (lambda m, a, b: m.linalg.solve(a, b[..., 0]), "square"),
+    (lambda m, a, b: m.linalg.inv(a), "square"),
+    (lambda m, a, b: m.linalg.det(a), "square"),
+    (lambda m, a, b: m.linalg.slogdet(a)[1], "square"),
+    (lambda m, a, b: m.linalg.eigh(a)[0], "definite"),
+    (lambda m, a, b: abs(m.linalg.eigh(a)[1]), "definite"),
+    (lambda m, a, b: m.linalg.svd(b, full_matrices=False)[1], "square"),
+    (lambda m, a, b: abs(m.linalg.svd(b, full_matrices=False)[0]), "square"),
+    (lambda m, a, b: abs(m.linalg.svd(b, full_matrices=False)[2]), "square"),
+    (lambda m, a, b: abs(m.linalg.svd(a)[0]), "square"),
+    (lambda m, a, b: m.linalg.matrix_norm(b, ord="nuc"), "square"),
+    (lambda m, a, b: m.linalg.vector_norm(b, ord=3), "square"),
+    (lambda m, a, b: m.linalg.matrix_power(a, -2), "square"),
 ]
 
 

@@ -121,9 +121,9 @@ def drawn(
     return conditioned(op, arrays)
 
 
-SYMMETRIC = frozenset({"cholesky"})
+SYMMETRIC = frozenset({"cholesky", "eigh"})
 """Ops of symmetric matrices, of which they read one triangle."""
-_MATRICES = SYMMETRIC | {"solve", "triangular_solve"}
+_MATRICES = SYMMETRIC | {"solve", "triangular_solve", "lu", "svd"}
 
 
 def symmetric(x: Array) -> Array:
@@ -137,7 +137,8 @@ def conditioned(op: OpDef, arrays: list[Any]) -> list[Any]:
     if op.name not in _MATRICES:
         return arrays
     first, *rest = [np.where(np.abs(a) < 9, a, a.dtype.type(0.5)) for a in arrays]
-    rows = np.eye(first.shape[-1], dtype=first.dtype) * (first.shape[-1] * 9)
+    rows = np.eye(*first.shape[-2:], dtype=first.dtype) * (first.shape[-1] * 9)
+    rows *= 1 + np.arange(first.shape[-1], dtype=first.dtype)  # and with spectra that have gaps
     first = (symmetric(first) if op.name in SYMMETRIC else first) + rows
     return [first, *rest]
 

@@ -42,6 +42,7 @@ def test_native_caller_has_the_bits_of_the_one_in_numpy(n: int, dtype: Any) -> N
         ("gesv", [a, b, right], (3, n, 2)),
         (triangle, [a, b, right], (3, n, 2)),
         ("getrf", [a, whole, pivots, permutation], (3, n, n, n)),
+        ("syevd", [a, right[..., 0].copy(), whole], (3, n, 1, 2 * n * n + 6 * n + 1, 5 * n + 3)),
     ):
         wanted = [buffer.copy() for buffer in buffers]
         lapack.run(name, wanted, sizes)

@@ -15,6 +15,7 @@ from weftc.ops import (
     reduction,
     sorting,
     source,
+    spectra,
     structure,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "reduction",
     "sorting",
     "source",
+    "spectra",
     "structure",
 ]
 

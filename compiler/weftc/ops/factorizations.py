@@ -15,10 +15,10 @@ from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, ExternCall, Failure, Family, Mapper, OpDef
 from weftc.ir.sizes import Size, product, static_shape
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
 from weftrt import dtypes, lapack
-from weftrt.errors import LinAlgError, ShapeError
+from weftrt.errors import LinAlgError, OutOfMemoryError, ShapeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
@@ -29,15 +29,17 @@ NANOSECONDS = 300
 SINGULAR = "the matrix is singular"
 
 
-def _matrix(name: str, type_: TensorType) -> TensorType:
+def matrix_type(name: str, type_: TensorType) -> TensorType:
+    """The type, if it is of matrices of floats; ShapeError or DTypeError."""
     check.kind(name, type_, check.FLOATS)
     if type_.rank < 2:
         raise ShapeError(f"{name} takes matrices, but {check.describe(type_)} has no two axes")
     return type_
 
 
-def _square(name: str, type_: TensorType) -> TensorType:
-    rows, columns = _matrix(name, type_).shape[-2:]
+def square_type(name: str, type_: TensorType) -> TensorType:
+    """The same, for square ones."""
+    rows, columns = matrix_type(name, type_).shape[-2:]
     if not assume_equal(rows, columns):
         raise ShapeError(f"{name} takes square matrices, but was given {check.describe(type_)}")
     return type_
@@ -46,14 +48,15 @@ def _square(name: str, type_: TensorType) -> TensorType:
 def _system(name: str, types: Types) -> TensorType:
     """The type of the solution of a system: a matrix with columns on the right, one for each."""
     check.arity(name, types, 2)
-    a, b = _square(name, types[0]), _matrix(name, types[1])
+    a, b = square_type(name, types[0]), matrix_type(name, types[1])
     check.same_dtype(name, types)
     if not check.same_sizes(a.shape[:-1], b.shape[:-1]):
         raise ShapeError(f"{name}: {check.describe_all(types)} do not have as many rows")
     return b
 
 
-def _call(name: str, node: Node, sizes: Sequence[Size], work: Size) -> ExternCall:
+def call_of(name: str, node: Node, sizes: Sequence[Size], work: Size) -> ExternCall:
+    """Call a function of lapack.FUNCTIONS for each matrix; `work` is what one takes."""
     x = node.inputs[0].type
     count = product(x.shape[:-2])
     routine = lapack.routine_name(name, x.dtype.itemsize)
@@ -64,6 +67,11 @@ def _zeros(type_: TensorType) -> Array:
     return np.zeros(static_shape(type_.shape), type_.dtype.dtype)
 
 
+def zeros(type_: TupleType) -> tuple[Array, ...]:
+    """An array of zeros for each tensor of a type."""
+    return tuple(_zeros(item) for item in type_.items if isinstance(item, TensorType))
+
+
 def _stacked(array: Array, matrix_axes: int) -> Array:
     """An array with one axis in front of the last `matrix_axes`."""
     shape = array.shape[array.ndim - matrix_axes :]
@@ -71,14 +79,14 @@ def _stacked(array: Array, matrix_axes: int) -> Array:
     return array.reshape(count, *shape)
 
 
-def _run(name: str, arrays: Arrays, results: Sequence[tuple[Array, int]], *sizes: int) -> None:
+def run(name: str, arrays: Arrays, results: Sequence[tuple[Array, int]], *sizes: int) -> None:
     """Call LAPACK on stacks; `results` come with the number of their axes for one matrix."""
     stacks = [_stacked(np.ascontiguousarray(array), 2) for array in arrays]
     written = [_stacked(result, axes) for result, axes in results]
     lapack.run(name, [*stacks, *written], (len(stacks[0]), *sizes))
 
 
-def _by_matrix(
+def by_matrix(
     node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper
 ) -> Node:
     """Each matrix is worked on by itself, whatever axes there are before the last two."""
@@ -86,8 +94,8 @@ def _by_matrix(
     return node.op(*given, **node.attrs)
 
 
-def _types(*shapes: tuple[int, ...]) -> list[Types]:
-    """Samples: for each dtype and (count, rows of a, columns of a, columns of b)."""
+def samples_of(*shapes: tuple[int, ...]) -> list[Types]:
+    """Types of operands of these shapes, in each dtype."""
     return [
         tuple(TensorType(dtype, shape) for shape in shapes)
         for dtype in (dtypes.float32, dtypes.float64)
@@ -136,7 +144,7 @@ def triangle(x: Node, lower: bool, diagonal: float) -> Node:
 
 def _infer_cholesky(types: Types, attrs: Attrs) -> TensorType:
     check.arity("cholesky", types, 1)
-    return _square("cholesky", types[0])
+    return square_type("cholesky", types[0])
 
 
 def _reference_cholesky(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
@@ -146,10 +154,10 @@ def _reference_cholesky(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Arra
 
 
 def _checked(op: str, problem: str, name: str, arrays: Arrays, result: Array) -> None:
-    """_run with square matrices; LinAlgError for the first that fails."""
+    """run with square matrices; LinAlgError for the first that fails."""
     sizes = (arrays[0].shape[-1], *result.shape[-1:])
     try:
-        _run(name, arrays, [(result, 2)], *sizes)
+        run(name, arrays, [(result, 2)], *sizes)
     except lapack.Failed as failed:
         raise LinAlgError(f"{op}: {problem} (element {failed.matrix})") from None
 
@@ -169,18 +177,19 @@ def _triangular(
     return build.call("triangular_solve", a, b, lower=lower, transposed=transposed_, unit=unit)
 
 
-def _fails(problem: str) -> Callable[[Node], Failure]:
+def failing(problem: str) -> Callable[[Node], Failure]:
+    """The rule of an op that fails with LinAlgError."""
     return lambda node: Failure(LinAlgError, f"{node.op.name}: {problem}")
 
 
 def _call_cholesky(node: Node) -> ExternCall:
     n = node.type.shape[-1]
-    return _call("potrf", node, (n,), n * n * n)
+    return call_of("potrf", node, (n,), n * n * n)
 
 
 def _samples_cholesky() -> list[tuple[Types, Attrs]]:
     shapes = ((3, 3), (1, 1), (0, 0), (2, 4, 4), (2, 0, 0), (0, 3, 3), (2, 1, 2, 2))
-    return [(types, {}) for shape in shapes for types in _types(shape)]
+    return [(types, {}) for shape in shapes for types in samples_of(shape)]
 
 
 cholesky = TABLE.add(
@@ -190,9 +199,9 @@ cholesky = TABLE.add(
         infer=_infer_cholesky,
         reference=_reference_cholesky,
         vjp=_vjp_cholesky,
-        batch=_by_matrix,
+        batch=by_matrix,
         extern=_call_cholesky,
-        fails=_fails("the matrix is not positive definite"),
+        fails=failing("the matrix is not positive definite"),
         cost=NANOSECONDS,
         samples=_samples_cholesky,
     )
@@ -232,7 +241,7 @@ def _vjp_triangular(node: Node, g: Node) -> tuple[Node | None, ...]:
 
 def _call_triangular(node: Node) -> ExternCall:
     n, k = node.type.shape[-2:]
-    return _call(_triangular_routine(node.attrs), node, (n, k), n * n * k)
+    return call_of(_triangular_routine(node.attrs), node, (n, k), n * n * k)
 
 
 _SYSTEMS = (
@@ -252,7 +261,7 @@ def _samples_triangular() -> list[tuple[Types, Attrs]]:
         (types, {"lower": bool(low), "transposed": bool(flip), "unit": bool(unit)})
         for place, shapes in enumerate(_SYSTEMS)
         for low, flip, unit in (flags if place < 1 else flags[place : place + 2])
-        for types in _types(*shapes)
+        for types in samples_of(*shapes)
     ]
 
 
@@ -263,9 +272,9 @@ triangular_solve = TABLE.add(
         infer=_infer_triangular,
         reference=_reference_triangular,
         vjp=_vjp_triangular,
-        batch=_by_matrix,
+        batch=by_matrix,
         extern=_call_triangular,
-        fails=_fails(SINGULAR),
+        fails=failing(SINGULAR),
         cost=NANOSECONDS,
         samples=_samples_triangular,
     )
@@ -295,11 +304,11 @@ def _vjp_solve(node: Node, g: Node) -> tuple[Node | None, ...]:
 
 def _call_solve(node: Node) -> ExternCall:
     n, k = node.type.shape[-2:]
-    return _call("gesv", node, (n, k), n * n * (n + k))
+    return call_of("gesv", node, (n, k), n * n * (n + k))
 
 
 def _samples_solve() -> list[tuple[Types, Attrs]]:
-    return [(types, {}) for shapes in _SYSTEMS for types in _types(*shapes)]
+    return [(types, {}) for shapes in _SYSTEMS for types in samples_of(*shapes)]
 
 
 solve = TABLE.add(
@@ -309,10 +318,74 @@ solve = TABLE.add(
         infer=_infer_solve,
         reference=_reference_solve,
         vjp=_vjp_solve,
-        batch=_by_matrix,
+        batch=by_matrix,
         extern=_call_solve,
-        fails=_fails(SINGULAR),
+        fails=failing(SINGULAR),
         cost=NANOSECONDS,
         samples=_samples_solve,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# lu(a): the triangles of a[permutation] = L U in one matrix, without the ones of L; pivots: the row
+# that each was exchanged with; the permutation
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_lu(types: Types, attrs: Attrs) -> TupleType:
+    check.arity("lu", types, 1)
+    a = square_type("lu", types[0])
+    places = a.with_shape(a.shape[:-1]).with_dtype(dtypes.int64)
+    return TupleType((a, places, places))
+
+
+def _reference_lu(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Array, ...]:
+    results = zeros(type_)
+    n = arrays[0].shape[-1]
+    run("getrf", arrays, list(zip(results, (2, 1, 1))), n, n, n)
+    return results
+
+
+def _vjp_lu(node: Node, g: Node | None, *_: None) -> tuple[Node | None, ...]:
+    """P^T L^-T (tril(L^T gL, -1) + triu(gU U^T)) U^-T: as of a solution with L and U, which take
+    their triangles of the cotangent (Giles 2008, 2.3.1)."""
+    if g is None:
+        return (None,)
+    both, permutation = (build.call("project", node, index=index) for index in (0, 2))
+    below, upper = triangle(both, True, 0.0), triangle(both, False, 1.0)
+    strict = matmul(transposed(below), triangle(g, True, 0.0))
+    strict = build.call("add", strict, triangle(g, True, 0.0))
+    full = matmul(triangle(g, False, 1.0), transposed(upper))
+    inner = build.call("add", triangle(strict, True, 0.0), triangle(full, False, 1.0))
+    left = _triangular(both, inner, transposed_=True, unit=True)
+    right = _triangular(both, transposed(left), transposed_=False, lower=False)
+    return (_rows_back(transposed(right), permutation),)
+
+
+def _rows_back(x: Node, permutation: Node) -> Node:
+    """The matrices whose rows, in the order of a permutation, are x."""
+    lead = x.type.rank - 2
+    shared = {"batch": lead} if lead else {}
+    return build.call("scatter_add", build.like(0.0, x), permutation, x, axis=lead, **shared)
+
+
+def _call_lu(node: Node) -> ExternCall:
+    n = node.inputs[0].type.shape[-1]
+    return call_of("getrf", node, (n, n, n), n * n * n)
+
+
+lu = TABLE.add(
+    OpDef(
+        "lu",
+        Family.EXTERN,
+        infer=_infer_lu,
+        reference=_reference_lu,
+        vjp=_vjp_lu,
+        batch=by_matrix,
+        extern=_call_lu,
+        fails=lambda node: Failure(OutOfMemoryError, "lu: there is no memory to work in"),
+        cost=NANOSECONDS,
+        samples=_samples_cholesky,
     )
 )

@@ -10,17 +10,15 @@ from weftrt.cpu.native.intrinsics import address_of, cast, invoke, record, stack
 from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Records, Struct, extern, native
 from weftrt.lapack import MOST_ARGUMENTS, Kind, Part
 
-LETTER, SIZE, LEADING, MATRIX = (
-    Kind.LETTER.value,
-    Kind.SIZE.value,
-    Kind.LEADING.value,
-    Kind.MATRIX.value,
-)
-GIVEN, PIVOTS, STATUS = Kind.GIVEN.value, Kind.PIVOTS.value, Kind.STATUS.value
+LETTER, SIZE, LEADING = Kind.LETTER.value, Kind.SIZE.value, Kind.LEADING.value
+MATRIX, GIVEN, PIVOTS = Kind.MATRIX.value, Kind.GIVEN.value, Kind.PIVOTS.value
+STATUS, WORK = Kind.STATUS.value, Kind.WORK.value
 LOWER, UPPER = Part.LOWER.value, Part.UPPER.value
 MOST = MOST_ARGUMENTS
 TILE = 16
 """Rows and columns that are transposed together: two cache lines of doubles in each direction."""
+ONE_64, ONE_32 = 0x3FF0000000000000, 0x3F800000
+"""The bits of 1.0."""
 NO_MEMORY = -2
 """weftrt.cpu.externs.NO_MEMORY."""
 
@@ -87,6 +85,8 @@ def room(call: Call, argument: Argument) -> I64:
         return rounded(extent(call, argument) * call.function.itemsize)
     if argument.kind == PIVOTS:
         return rounded(call.sizes[argument.rows] * call.function.width)
+    if argument.kind == WORK:
+        return rounded(call.sizes[argument.rows] * call.function.itemsize)
     return 0
 
 
@@ -111,7 +111,7 @@ def place(call: Call, index: I64, scratch: Ptr) -> Ptr:
         call.integers[index] = call.sizes[argument.read]
     elif argument.kind == LEADING:
         call.integers[index] = at_least_1(call.sizes[argument.read])
-    elif argument.kind == MATRIX or argument.kind == PIVOTS:
+    elif argument.kind == MATRIX or argument.kind == PIVOTS or argument.kind == WORK:
         call.addresses[index] = scratch
     return scratch + room(call, argument)
 
@@ -190,6 +190,30 @@ def matrix_at(call: Call, buffer: I64, argument: Argument, number: I64) -> Ptr:
 
 
 @native
+def set_identity(matrix: Ptr, rows: I64, columns: I64, itemsize: I64) -> None:
+    """Make a matrix by columns the identity, as far as it goes."""
+    clear(matrix, 0, rows * columns, itemsize)
+    for index in range(least(rows, columns)):
+        if itemsize == 8:
+            cast(Pointer[I64], matrix)[index * (rows + 1)] = ONE_64
+        else:
+            cast(Pointer[I32], matrix)[index * (rows + 1)] = ONE_32
+
+
+@native
+def load_matrix(call: Call, index: I64, number: I64) -> None:
+    """Write what LAPACK reads of a matrix."""
+    argument = call.function.arguments[index]
+    rows = call.sizes[argument.rows]
+    columns = call.sizes[argument.columns]
+    if argument.read < 0:
+        set_identity(call.addresses[index], rows, columns, call.function.itemsize)
+    else:
+        source = matrix_at(call, argument.read, argument, number)
+        transpose(source, call.addresses[index], rows, columns, call.function.itemsize)
+
+
+@native
 def load(call: Call, index: I64, number: I64) -> None:
     """Give LAPACK matrix `number` of an argument."""
     argument = call.function.arguments[index]
@@ -197,11 +221,8 @@ def load(call: Call, index: I64, number: I64) -> None:
         call.addresses[index] = matrix_at(call, argument.read, argument, number)
     elif argument.kind == STATUS:
         call.integers[index] = 0
-    elif argument.kind == MATRIX and argument.read >= 0:
-        source = matrix_at(call, argument.read, argument, number)
-        rows = call.sizes[argument.rows]
-        columns = call.sizes[argument.columns]
-        transpose(source, call.addresses[index], rows, columns, call.function.itemsize)
+    elif argument.kind == MATRIX:
+        load_matrix(call, index, number)
 
 
 @native
