@@ -224,22 +224,27 @@ class Run:
             self.counts.checked["other sizes"] += 1
 
     def mapped(self, seed: int) -> None:
-        """Mapped over rows of arguments it gives the bits of a loop over the rows, and fails if it
-        does so for one of them."""
+        """Mapped over rows of arguments, now and then over rows of rows, it gives the bits of a
+        loop over the rows, and fails if it does so for one of them."""
         rng = random.Random(seed)
-        axes = [_an_axis(argument, rng) for argument in self.arguments]
-        given = [_rows(a, x, rng) for a, x in zip(self.arguments, axes)]
-        mapped = wf.vmap(self.function, in_axes=tuple(axes), axis_size=ROWS)
-        found = attempt(mapped, given)
+        function, given, levels = self.function, self.arguments, []
+        for _ in range(rng.choice((1, 1, 1, 2))):
+            axes = [_an_axis(argument, rng) for argument in given]
+            given = [_rows(argument, axis, rng) for argument, axis in zip(given, axes)]
+            function = wf.vmap(function, in_axes=tuple(axes), axis_size=ROWS)
+            levels.insert(0, axes)
+        same_attempt(attempt(function, given), self._looped(given, levels))
+
+    def _looped(self, given: list[Any], levels: list[list[int | None]]) -> list[Array] | str:
+        if not levels:
+            return attempt(self.compiled, given)
+        outer, *inner = levels
         rows = [
-            attempt(self.compiled, [_row(a, x, n) for a, x in zip(given, axes)])
-            for n in range(ROWS)
+            self._looped([_row(a, axis, number) for a, axis in zip(given, outer)], inner)
+            for number in range(ROWS)
         ]
         failed = next((row for row in rows if isinstance(row, str)), None)
-        if failed is not None:
-            same_attempt(found, failed)
-        else:
-            same_attempt(found, [np.stack(leaves) for leaves in zip(*rows)])
+        return failed or [np.stack(leaves) for leaves in zip(*rows)]
 
     def float64(self) -> None:
         """NumPy in float64 gives nearly the same."""
