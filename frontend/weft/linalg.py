@@ -38,6 +38,7 @@ __all__ = [
     "matrix_rank",
     "matrix_transpose",
     "outer",
+    "qr",
     "slogdet",
     "solve",
     "solve_triangular",
@@ -212,6 +213,33 @@ class SVDResult(NamedTuple):
     U: Any
     S: Any
     Vh: Any
+
+
+class QRResult(NamedTuple):
+    """What qr gives."""
+
+    Q: Any
+    R: Any
+
+
+@operation("mode")
+def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
+    """(Q, R) with x = Q R: orthogonal columns, as many as the smaller size, and an upper triangle;
+    with mode "complete" as many as rows. UsageError for other modes.
+
+    There is a gradient where x has at least as many rows as columns, and for "complete" as many:
+    it is not finite, or a LinAlgError, where the columns of x depend on each other.
+    """
+    if mode not in ("reduced", "complete"):
+        problem = f"qr: mode is 'reduced' or 'complete', not {mode!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    value = _matrices("qr", as_float(lift(x)), square=False)
+    left, right = results(TABLE["qr"](value.node, full=mode == "complete"))
+    rows = left.type.shape[-1]
+    if rows != right.type.shape[-2]:
+        stop = (*right.type.shape[:-2], rows, right.type.shape[-1])
+        right = apply("slice", right, start=(0,) * right.ndim, stop=stop, step=(1,) * right.ndim)
+    return QRResult(left, right)
 
 
 @operation()

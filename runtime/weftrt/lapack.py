@@ -68,11 +68,19 @@ class Argument:
 @dataclass(frozen=True)
 class Function:
     """A LAPACK function without the letter of its dtype, and its arguments. Sizes are numbered from
-    1, after the number of matrices. It `fails` where the status says so."""
+    1, after the number of matrices. It `fails` where the status says so. Others that `follow` are
+    called one after the other; `order` says which of the arguments are theirs."""
 
     name: str
     arguments: tuple[Argument, ...]
     fails: bool = True
+    order: tuple[int, ...] = ()
+    follow: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    @property
+    def steps(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """All that are called, and the arguments of each."""
+        return ((self.name, self.order or tuple(range(len(self.arguments)))), *self.follow)
 
 
 def _letter(letter: str) -> Argument:
@@ -114,6 +122,18 @@ def _svd(vectors: str) -> Function:
     return Function("gesdd", (_letter(vectors), _N, _K, matrix, _LEADING, *results, *rest))
 
 
+def _qr() -> Function:
+    """Reflections that make a triangle, then these applied to columns of the identity."""
+    matrix = Argument(Kind.MATRIX, 0, 2, 1, 2, Part.UPPER)
+    product = Argument(Kind.MATRIX, -1, 1, 1, 4)
+    sizes = (_N, _K, Argument(Kind.SIZE, 3), Argument(Kind.SIZE, 4))
+    scales = Argument(Kind.WORK, rows=3)
+    rest = (matrix, _LEADING, scales, *_room(5), product, _STATUS)
+    first, second = (2, 3, 6, 7, 8, 9, 10, 12), (0, 1, 2, 5, 4, 6, 7, 8, 11, 7, 9, 10, 12)
+    letters = (_letter("L"), _letter("N"))
+    return Function("geqrf", (*letters, *sizes, *rest), True, first, (("ormqr", second),))
+
+
 def _room(size: int) -> tuple[Argument, Argument]:
     """Room to work in, and how much it is."""
     return Argument(Kind.WORK, rows=size), Argument(Kind.SIZE, size)
@@ -136,6 +156,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "potrf": _cholesky(),
     "gesv": _solve(),
     "getrf": _lu(),
+    "geqrf": _qr(),
     "syevd": _eigh(),
     "gesdd_A": _svd("A"),
     "gesdd_S": _svd("S"),
@@ -216,17 +237,21 @@ def run(name: str, buffers: Sequence[Array], sizes: Sequence[int]) -> None:
     """Call a function of FUNCTIONS for each matrix, and write the results; Failed for the first
     matrix with which it fails. Buffers are stacks: their first axis has sizes[0] entries."""
     function, itemsize = FUNCTIONS[name], buffers[0].itemsize
-    found = pointer(function.name, itemsize)
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * MOST_ARGUMENTS)(found.address)
+    steps = [(pointer(step, itemsize), order) for step, order in function.steps]
     for number in range(sizes[0]):
         rows = [buffer[number] for buffer in buffers]
-        prepared = [_prepared(a, rows, sizes, found.width) for a in function.arguments]
-        call(*(p.ctypes.data for p in prepared), *[1] * (MOST_ARGUMENTS - len(prepared)))
+        prepared = [_prepared(a, rows, sizes, steps[0][0].width) for a in function.arguments]
         status = next(p for a, p in zip(function.arguments, prepared) if a.kind is Kind.STATUS)
-        if function.fails and int(status[0]) > 0:
-            raise Failed(number)
+        for found, order in steps:
+            given = [prepared[place].ctypes.data for place in order]
+            _CALL(found.address)(*given, *[1] * (MOST_ARGUMENTS - len(given)))
+            if function.fails and int(status[0]) > 0:
+                raise Failed(number)
         for argument, value in zip(function.arguments, prepared):
             _finish(argument, value, rows)
+
+
+_CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * MOST_ARGUMENTS)
 
 
 def _prepared(argument: Argument, rows: Sequence[Array], sizes: Sequence[int], width: int) -> Array:

@@ -165,6 +165,24 @@ def test_singular_values_are_numpys(shape: tuple[int, ...], full: bool) -> None:
     assert int(np.sum(np.asarray(wf.linalg.matrix_rank(x)))) == np.linalg.matrix_rank(x).sum()
 
 
+@pytest.mark.parametrize("mode", ["reduced", "complete"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 3), (50, 2), (2, 70), (2, 4, 3), (0, 3), (3, 0), (0, 0)])
+def test_orthogonal_factors_are_numpys(shape: tuple[int, ...], dtype: Any, mode: Any) -> None:
+    x = np.random.default_rng(5).standard_normal(shape).astype(dtype)
+    found = wf.linalg.qr(x, mode=mode)
+    for value, known in zip(found, np.linalg.qr(x, mode=mode), strict=True):
+        _close(value, known)
+
+
+def test_what_qr_has_no_gradient_for() -> None:
+    for x, mode in ((np.ones((3, 2)), "complete"), (np.ones((2, 3)), "reduced")):
+        with pytest.raises(TraceError, match="qr has no gradient"):
+            wf.grad(lambda x, mode=mode: wf.sum(wf.linalg.qr(x, mode=mode)[0]))(x)
+    with pytest.raises(UsageError, match="mode is 'reduced' or 'complete', not 'r'"):
+        wf.linalg.qr(np.eye(2), mode="r")
+
+
 @pytest.mark.parametrize("order", ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
 def test_matrix_norms_are_numpys(order: Any) -> None:
     for x in _rectangles():
@@ -228,6 +246,9 @@ GRADIENTS: list[tuple[Callable[..., Any], str]] = [
     (lambda m, a, b: abs(m.linalg.svd(b, full_matrices=False)[0]), "square"),
     (lambda m, a, b: abs(m.linalg.svd(b, full_matrices=False)[2]), "square"),
     (lambda m, a, b: abs(m.linalg.svd(a)[0]), "square"),
+    (lambda m, a, b: m.linalg.qr(a)[0], "square"),
+    (lambda m, a, b: m.linalg.qr(b)[0], "square"),
+    (lambda m, a, b: m.linalg.qr(b)[1], "square"),
     (lambda m, a, b: m.linalg.matrix_norm(b, ord="nuc"), "square"),
     (lambda m, a, b: m.linalg.vector_norm(b, ord=3), "square"),
     (lambda m, a, b: m.linalg.matrix_power(a, -2), "square"),

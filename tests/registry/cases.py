@@ -123,7 +123,7 @@ def drawn(
 
 SYMMETRIC = frozenset({"cholesky", "eigh"})
 """Ops of symmetric matrices, of which they read one triangle."""
-_MATRICES = SYMMETRIC | {"solve", "triangular_solve", "lu", "svd"}
+_MATRICES = SYMMETRIC | {"solve", "triangular_solve", "lu", "qr", "svd"}
 
 
 def symmetric(x: Array) -> Array:

@@ -14,11 +14,12 @@ import numpy as np
 from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, ExternCall, Failure, Family, Mapper, OpDef
+from weftc.ir.size_functions import minimum
 from weftc.ir.sizes import Size, product, static_shape
 from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
 from weftrt import dtypes, lapack
-from weftrt.errors import LinAlgError, OutOfMemoryError, ShapeError
+from weftrt.errors import LinAlgError, OutOfMemoryError, ShapeError, TraceError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
@@ -387,5 +388,100 @@ lu = TABLE.add(
         fails=lambda node: Failure(OutOfMemoryError, "lu: there is no memory to work in"),
         cost=NANOSECONDS,
         samples=_samples_cholesky,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# qr(full; a): q, with orthogonal columns, as many as rows if `full`, else at most as many as a has;
+# r, upper triangular, of the shape of a: a = q r[:columns of q]
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_qr(types: Types, attrs: Attrs) -> TupleType:
+    check.arity("qr", types, 1)
+    a = matrix_type("qr", types[0])
+    *lead, m, n = a.shape
+    columns = m if attrs["full"] else minimum(m, n)
+    return TupleType((a.with_shape((*lead, m, columns)), a))
+
+
+def _room_qr(m: Size, n: Size, full: bool) -> tuple[Size, ...]:
+    """The sizes that the routine is told; the room is at least what LAPACK likes best."""
+    k = minimum(m, n)
+    columns = m if full else k
+    return (m, n, k, columns, 64 * (n + columns) + 64 * 65 + 1)
+
+
+def _reference_qr(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Array, ...]:
+    results = zeros(type_)
+    m, n = arrays[0].shape[-2:]
+    sizes = _room_qr(m, n, attrs["full"])
+    run("geqrf", arrays, [(result, 2) for result in results], *static_shape(sizes))
+    return results
+
+
+def _vjp_qr(node: Node, by_q: Node | None, by_r: Node | None) -> tuple[Node | None]:
+    """(gq + q copyltu(r gr^T - gq^T q)) r^-T, where copyltu mirrors the lower triangle; of more
+    columns than rows, what is right of the square is q^T times those of a (S. Walter and L.
+    Lehmann, Algorithmic differentiation of linear algebra functions, 2010, 3.2)."""
+    (a,), full = node.inputs, node["full"]
+    m, n = a.type.shape[-2:]
+    if full and m != n:
+        problem = "qr has no gradient with mode='complete' of matrices that are not square"
+        raise TraceError(f"{problem}: ask for mode='reduced'")
+    if minimum(m, n) != n:
+        raise TraceError("qr has no gradient for more columns than rows: take it of x[:, :rows]")
+    q, r = (build.call("project", node, index=index) for index in (0, 1))
+    square = _head(r, n)
+    inner = build.like(0.0, square)
+    if by_r is not None:
+        inner = matmul(square, transposed(_head(by_r, n)))
+    if by_q is not None:
+        inner = build.call("sub", inner, matmul(transposed(by_q), q))
+    below = triangle(inner, True, 0.0)
+    mirrored = build.call("add", triangle(inner, True, 1.0), transposed(below))
+    whole = matmul(q, mirrored)
+    if by_q is not None:
+        whole = build.call("add", by_q, whole)
+    solved = _triangular(square, transposed(whole), transposed_=False, lower=False)
+    return (transposed(solved),)
+
+
+def _head(x: Node, rows: Size) -> Node:
+    """The first rows of matrices."""
+    shape = x.type.shape
+    stop = (*shape[:-2], rows, shape[-1])
+    zeros_, ones = (0,) * len(shape), (1,) * len(shape)
+    return x if stop == shape else build.call("slice", x, start=zeros_, stop=stop, step=ones)
+
+
+def _call_qr(node: Node) -> ExternCall:
+    m, n = node.inputs[0].type.shape[-2:]
+    return call_of("geqrf", node, _room_qr(m, n, node["full"]), 3 * m * n * minimum(m, n))
+
+
+def _samples_qr() -> list[tuple[Types, Attrs]]:
+    shapes = ((3, 3), (4, 2), (1, 1), (0, 0), (3, 0), (2, 3, 2), (2, 3, 3))
+    return [
+        (types, {"full": full})
+        for shape in shapes
+        for full in ((False, True) if shape[-1] == shape[-2] else (False,))
+        for types in samples_of(shape)
+    ]
+
+
+qr = TABLE.add(
+    OpDef(
+        "qr",
+        Family.EXTERN,
+        infer=_infer_qr,
+        reference=_reference_qr,
+        vjp=_vjp_qr,
+        batch=by_matrix,
+        extern=_call_qr,
+        fails=lambda node: Failure(OutOfMemoryError, "qr: there is no memory to work in"),
+        cost=NANOSECONDS,
+        samples=_samples_qr,
     )
 )

@@ -7,6 +7,7 @@ good, as descriptions are.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -42,14 +43,29 @@ def _text(triple: str) -> str:
 def description(name: str, itemsize: int) -> Any:
     """What the routine is told of a function, kept for good."""
     function = lapack.FUNCTIONS[name]
-    found = lapack.pointer(function.name, itemsize)
+    steps = _array(native.Step, [_step(step, order, itemsize) for step, order in function.steps])
     rows = [
         mirror(native.Argument)(a.kind, a.read, a.written, a.rows, a.columns, a.part)
         for a in function.arguments
     ]
-    table = (mirror(native.Argument) * len(rows))(*rows)
+    table = _array(native.Argument, rows)
     made = mirror(native.Function)(
-        found.address, found.width, itemsize, function.fails, len(rows), ctypes.addressof(table)
+        ctypes.addressof(steps),
+        len(steps),
+        lapack.pointer(function.name, itemsize).width,
+        itemsize,
+        function.fails,
+        len(rows),
+        ctypes.addressof(table),
     )
-    made.table = table  # which it points to
+    made.kept = steps, table  # which it points to
     return made
+
+
+def _step(name: str, order: Sequence[int], itemsize: int) -> Any:
+    places = (ctypes.c_int64 * lapack.MOST_ARGUMENTS)(*order)
+    return mirror(native.Step)(lapack.pointer(name, itemsize).address, len(order), places)
+
+
+def _array(struct: type, rows: Sequence[Any]) -> Any:
+    return (mirror(struct) * len(rows))(*rows)

@@ -7,7 +7,18 @@ Matrices by rows become matrices by columns in scratch memory, and back, in tile
 from __future__ import annotations
 
 from weftrt.cpu.native.intrinsics import address_of, cast, invoke, record, stack
-from weftrt.cpu.native.types import I32, I64, Bool, Pointer, Ptr, Records, Struct, extern, native
+from weftrt.cpu.native.types import (
+    I32,
+    I64,
+    Bool,
+    Pointer,
+    Ptr,
+    Records,
+    Struct,
+    extern,
+    inline,
+    native,
+)
 from weftrt.lapack import MOST_ARGUMENTS, Kind, Part
 
 LETTER, SIZE, LEADING = Kind.LETTER.value, Kind.SIZE.value, Kind.LEADING.value
@@ -38,10 +49,19 @@ class Argument(Struct):
     part: I64
 
 
-class Function(Struct):
-    """weftrt.lapack.Function, the address and the bytes of an integer and of an element."""
+class Step(Struct):
+    """A function that is called: its address, and which arguments are its own."""
 
     address: Ptr
+    count: I64
+    order: Pointer[I64] = inline(16)
+
+
+class Function(Struct):
+    """weftrt.lapack.Function, and the bytes of an integer and of an element."""
+
+    steps: Records[Step]
+    step_count: I64
     width: I64
     itemsize: I64
     fails: I64
@@ -118,11 +138,9 @@ def place(call: Call, index: I64, scratch: Ptr) -> Ptr:
 
 @native
 def place_all(call: Call, scratch: Ptr) -> None:
-    """Set the addresses of all arguments; the rest are the integer 1."""
+    """Set the addresses of all arguments."""
     for index in range(call.function.count):
         scratch = place(call, index, scratch)
-    for index in range(call.function.count, MOST):
-        call.addresses[index] = cast(Ptr, 1)
 
 
 @native
@@ -300,6 +318,17 @@ def invoke_all(function: Ptr, a: Pointer[Ptr]) -> None:
 
 
 @native
+def invoke_step(call: Call, step: Step) -> None:
+    """Call a function with its arguments; the rest are the integer 1."""
+    given = stack(Ptr, MOST)
+    for index in range(MOST):
+        given[index] = cast(Ptr, 1)
+    for index in range(step.count):
+        given[index] = call.addresses[step.order[index]]
+    invoke_all(step.address, given)
+
+
+@native
 def has_failed(call: Call) -> Bool:
     """Whether the status says that the function failed."""
     for index in range(call.function.count):
@@ -313,9 +342,10 @@ def call_one(call: Call, number: I64) -> Bool:
     """Call the function for a matrix; False where it fails."""
     for index in range(call.function.count):
         load(call, index, number)
-    invoke_all(call.function.address, call.addresses)
-    if has_failed(call):
-        return False
+    for index in range(call.function.step_count):
+        invoke_step(call, call.function.steps[index])
+        if has_failed(call):
+            return False
     for index in range(call.function.count):
         store(call, index, number)
     return True
