@@ -17,9 +17,10 @@ from weftc.ir.node import Graph, Node, numbered, substitute, toposort
 from weftc.ir.opdef import Family
 from weftc.ir.size_functions import maximum
 from weftc.ir.sizes import Size
+from weftc.ir.types import TokenType
 from weftc.ops import build
 from weftc.ops.control import no_gradient
-from weftc.ops.structure import project
+from weftc.ops.structure import project, token
 from weftc.transforms.effects import check_effects, without_effects
 from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
@@ -57,6 +58,7 @@ class _Pullback:
 def vjp_scan(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
     """The cotangents of what a scan is over, from one in the other direction."""
     body = without_effects(node["body"])
+    body = substitute(body, {i: token() for i in body.inputs if not i.is_tensor})
     operands, inputs = _Parts.of(node, node.inputs), _Parts.of(node, body.inputs)
     given = [g for g, o in zip(cotangents, body.outputs, strict=True) if o.is_tensor]
     outputs = [o for o in body.outputs if o.is_tensor]
@@ -142,7 +144,7 @@ def _residuals(outputs: Sequence[Node], inputs: _Parts, back: _Pullback) -> list
             moved.add(node)
     read = [i for node in order if node in moved for i in node.inputs if i not in moved]
     read += [node for node in sent if node not in moved]
-    return list(_kept(read, set(toposort(outputs)), inputs))
+    return [node for node in _kept(read, set(toposort(outputs)), inputs) if node.is_tensor]
 
 
 def _kept(read: Sequence[Node], computed: set[Node], inputs: _Parts) -> Iterator[Node]:
@@ -210,7 +212,7 @@ def _run_back(
     rest = [n for n in inputs.rest if n in back.sent]
     rows = [n for n in inputs.rows if n in back.sent]
     sums = {n: build.argument(0, "sum", n.type) for n in rest}
-    read = {n: build.argument(0, "kept", n.type) for n in kept}
+    read = {n: build.argument(0, "kept", n.type) for n in kept} | _tokens(back)
     state = [inputs.state[k] for k in back.state]
     sent = [back.sent.get(n) for n in state]
     outputs = [
@@ -218,7 +220,7 @@ def _run_back(
         *(build.call("add", sums[n], back.sent[n]) for n in rest),
         *(back.sent[n] for n in rows),
     ]
-    scanned = (*back.rows.values(), *read.values(), *inputs.rows)
+    scanned = (*back.rows.values(), *(read[n] for n in kept), *inputs.rows)
     taken = (*back.state.values(), *sums.values(), *scanned, *inputs.rest)
     body = substitute(Graph(f"{node['body'].name} gradient", taken, tuple(outputs)), read)
     check_effects("loop", body.all_nodes())
@@ -231,3 +233,9 @@ def _run_back(
     turned = not node["reverse"]
     result = node.op(*over, body=numbered(body), **attrs, reverse=turned)
     return {n: project(result, index=k) for k, n in enumerate((*state, *rest, *rows))}
+
+
+def _tokens(back: _Pullback) -> dict[Node, Node]:
+    """New ones for the tokens that a turn back reads: nothing is left in it to follow."""
+    order = toposort(list(back.sent.values()))
+    return {node: token() for node in order if isinstance(node.value_type, TokenType)}

@@ -140,6 +140,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: run(wf.grad(lambda x: wf.argmax(x)), X), wf.errors.DTypeError, "returns int64"),
     (lambda: run(wf.grad(wf.sum), np.arange(3)), wf.errors.DTypeError, "argument 0 is int64"),
     (lambda: run(wf.grad(wf.sum, argnums=3), X), wf.errors.UsageError, "argnums names argument 3"),
+    (
+        lambda: wf.vjp(lambda x: (x, {"name": "s"}), X, has_aux=True),
+        wf.errors.TraceError,
+        r"test_reverse.py[^|]*the function under vjp returns a str at \[1\]\['name'\]",
+    ),
     (lambda: wf.grad(3), wf.errors.UsageError, "grad takes a function"),  # type: ignore[arg-type]
     (
         lambda: run(wf.grad(lambda x: x.sum(), has_aux=True), X),
