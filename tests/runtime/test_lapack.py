@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,10 @@ from weftrt.errors import UsageError
 
 SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 Array = np.ndarray[Any, Any]
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _call(name: str, buffers: list[Array], *sizes: int) -> int:
@@ -72,6 +79,12 @@ def test_scipys_is_taken_where_numpy_hides_its_own(monkeypatch: pytest.MonkeyPat
     a, found = _definite(2, 9, np.float64), np.zeros((2, 9, 9))
     lapack.run("potrf", [a, found], (2, 9))
     np.testing.assert_allclose(found, np.linalg.cholesky(a), rtol=1e-12)
+
+
+def test_programs_of_other_things_do_not_load_it() -> None:
+    code = "import sys, numpy as np, weft; weft.sin(np.ones(3)); "
+    code += "sys.exit('weftrt.lapack' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=_environment()).returncode == 0
 
 
 def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from weftc.ir.size_functions import minimum
 from weftc.ir.sizes import Size, product, static_shape
 from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
-from weftrt import dtypes, lapack
+from weftrt import dtypes
 from weftrt.errors import LinAlgError, OutOfMemoryError, ShapeError, TraceError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -60,7 +60,7 @@ def call_of(name: str, node: Node, sizes: Sequence[Size], work: Size) -> ExternC
     """Call a function of lapack.FUNCTIONS for each matrix; `work` is what one takes."""
     x = node.inputs[0].type
     count = product(x.shape[:-2])
-    routine = lapack.routine_name(name, x.dtype.itemsize)
+    routine = f"weft_lapack_{name}_f{x.dtype.bits}"
     return ExternCall(routine, (count, *sizes), count * (work + NANOSECONDS))
 
 
@@ -80,11 +80,19 @@ def _stacked(array: Array, matrix_axes: int) -> Array:
     return array.reshape(count, *shape)
 
 
-def run(name: str, arrays: Arrays, results: Sequence[tuple[Array, int]], *sizes: int) -> None:
-    """Call LAPACK on stacks; `results` come with the number of their axes for one matrix."""
+def run(
+    name: str, arrays: Arrays, results: Sequence[tuple[Array, int]], *sizes: int, failed: str = ""
+) -> None:
+    """Call LAPACK on stacks; `results` come with the number of their axes for one matrix. An error
+    of what has `failed` names the first matrix that does."""
+    from weftrt import lapack  # most programs call none
+
     stacks = [_stacked(np.ascontiguousarray(array), 2) for array in arrays]
     written = [_stacked(result, axes) for result, axes in results]
-    lapack.run(name, [*stacks, *written], (len(stacks[0]), *sizes))
+    try:
+        lapack.run(name, [*stacks, *written], (len(stacks[0]), *sizes))
+    except lapack.Failed as error:
+        raise LinAlgError(f"{failed} (element {error.matrix})") from None
 
 
 def by_matrix(
@@ -157,10 +165,7 @@ def _reference_cholesky(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Arra
 def _checked(op: str, problem: str, name: str, arrays: Arrays, result: Array) -> None:
     """run with square matrices; LinAlgError for the first that fails."""
     sizes = (arrays[0].shape[-1], *result.shape[-1:])
-    try:
-        run(name, arrays, [(result, 2)], *sizes)
-    except lapack.Failed as failed:
-        raise LinAlgError(f"{op}: {problem} (element {failed.matrix})") from None
+    run(name, arrays, [(result, 2)], *sizes, failed=f"{op}: {problem}")
 
 
 def _vjp_cholesky(node: Node, g: Node) -> tuple[Node | None, ...]:
@@ -220,6 +225,8 @@ def _infer_triangular(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _triangular_routine(attrs: Attrs) -> str:
+    from weftrt import lapack
+
     return lapack.triangular_name(attrs["lower"], attrs["transposed"], attrs["unit"])
 
 

@@ -24,8 +24,8 @@ from weftc.ops.factorizations import (
     transposed,
     zeros,
 )
-from weftrt import dtypes, lapack
-from weftrt.errors import LinAlgError, TraceError
+from weftrt import dtypes
+from weftrt.errors import TraceError
 
 NO_CONVERGENCE = "the iteration did not converge"
 
@@ -101,10 +101,7 @@ def _room_eigh(n: Size) -> tuple[Size, ...]:
 def _reference_eigh(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Array, ...]:
     results = zeros(type_)
     sizes = _integers(_room_eigh(arrays[0].shape[-1]))
-    try:
-        run("syevd", arrays, list(zip(results, (1, 2))), *sizes)
-    except lapack.Failed as failed:
-        raise LinAlgError(f"eigh: {NO_CONVERGENCE} (element {failed.matrix})") from None
+    run("syevd", arrays, list(zip(results, (1, 2))), *sizes, failed=f"eigh: {NO_CONVERGENCE}")
     return results
 
 
@@ -185,10 +182,13 @@ def _reference_svd(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Arra
     dtype = results[0].dtype
     shape = TensorType(dtypes.float32 if dtype.itemsize == 4 else dtypes.float64, arrays[0].shape)
     sizes = _integers(_room_svd(shape, attrs["full"]))
-    try:
-        run(_routine_svd(attrs), arrays, list(zip(results, (2, 1, 2))), *sizes)
-    except lapack.Failed as failed:
-        raise LinAlgError(f"svd: {NO_CONVERGENCE} (element {failed.matrix})") from None
+    run(
+        _routine_svd(attrs),
+        arrays,
+        list(zip(results, (2, 1, 2))),
+        *sizes,
+        failed=f"svd: {NO_CONVERGENCE}",
+    )
     return results
 
 

@@ -8,12 +8,10 @@ its own.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
-from weftrt import lapack
 from weftrt.cpu import sorts
 from weftrt.errors import UsageError
 
@@ -34,22 +32,9 @@ def _sorting(name: str) -> Routine:
     return Routine(sorts.address(name))
 
 
+_LAPACK = "weft_lapack_"
 _finders: dict[str, Callable[[], Routine]] = {
     name: partial(_sorting, name) for name in sorts.ROUTINES
-}
-
-
-def _factorizing(name: str, itemsize: int) -> Routine:
-    from weftrt.cpu import factorizations  # most programs call none
-
-    description = factorizations.description(name, itemsize)
-    return Routine(factorizations.address(), ctypes.addressof(description), description)
-
-
-_finders |= {
-    lapack.routine_name(name, itemsize): partial(_factorizing, name, itemsize)
-    for name in lapack.FUNCTIONS
-    for itemsize in (4, 8)
 }
 
 
@@ -62,6 +47,10 @@ def register(name: str, find: Callable[[], Routine]) -> None:
 @cache
 def routine(name: str) -> Routine:
     """The C function of this name; UsageError if nobody has registered it."""
+    if name.startswith(_LAPACK):
+        from weftrt.cpu import factorizations  # most programs call none
+
+        return factorizations.routine(name)
     if name not in _finders:
         raise UsageError(f"a program calls {name}, a C function that nobody has registered")
     return _finders[name]()

@@ -13,12 +13,26 @@ from typing import Any
 
 from weftrt import lapack
 from weftrt.cpu import linker
+from weftrt.cpu.externs import Routine
 from weftrt.cpu.host import host
 from weftrt.cpu.native import lapack as native
 from weftrt.cpu.native import library
 from weftrt.cpu.native.types import mirror
 
 SYMBOL = "weft_lapack"
+
+
+_NAMES = {
+    lapack.routine_name(name, itemsize): (name, itemsize)
+    for name in lapack.FUNCTIONS
+    for itemsize in (4, 8)
+}
+
+
+def routine(name: str) -> Routine:
+    """The C function that programs call by a name of lapack.routine_name; KeyError if none is."""
+    told = description(*_NAMES[name])
+    return Routine(address(), ctypes.addressof(told), told)
 
 
 @cache
