@@ -57,7 +57,7 @@ def linearize(function: Function, *primals: Any, has_aux: bool = False) -> tuple
     """
     check_function("linearize", function)
     begin = lambda *primals: _linearized(function, primals, has_aux)  # noqa: E731
-    value, aux, push = halves("linearize", begin, primals)
+    value, aux, push = halves("linearize", function, begin, primals)
     return _with_aux(value, push, aux, has_aux)
 
 

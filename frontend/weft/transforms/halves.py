@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weft import dispatch
+from weft import dispatch, tree
+from weft.bodies import returned
+from weft.diagnostics import definition
 from weft.jitting import jit
 from weft.tracing import state
 
@@ -13,9 +15,11 @@ Function = Callable[..., Any]
 Begin = Callable[..., tuple[Any, Any, Sequence[Any], Function]]
 
 
-def halves(name: str, begin: Begin, primals: tuple[Any, ...]) -> tuple[Any, Any, Function]:
-    """(value, aux, later) of `begin(*primals)`, which gives (value, aux, residuals, rest) in a
-    trace: `later(*given)` is `rest(residuals, *given)`.
+def halves(
+    name: str, function: Function, begin: Begin, primals: tuple[Any, ...]
+) -> tuple[Any, Any, Function]:
+    """(value, aux, later) of `begin(*primals)`, which gives (value, aux, residuals, rest) of the
+    user's function in a trace: `later(*given)` is `rest(residuals, *given)`.
 
     Where no trace is open, the first half runs as a program at once, and `later` is compiled.
     """
@@ -27,6 +31,8 @@ def halves(name: str, begin: Begin, primals: tuple[Any, ...]) -> tuple[Any, Any,
     def first(*primals: Any) -> Any:
         value, aux, held, rest = begin(*primals)
         rests.append(rest)
+        for path, leaf in tree.flatten_with_paths(aux)[0]:
+            returned(f"the function under {name}", f"[1]{path}", leaf, definition(function))
         return value, aux, held
 
     value, aux, held = dispatch.run_now(name, first, *primals)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft import diagnostics, tree
-from weft.bodies import returned
 from weft.jitting import jit
 from weft.ops import elementwise
 from weft.ops.core import operation
@@ -121,7 +120,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
     """
     check_function("vjp", function)
     begin = lambda *primals: _pullback(function, primals, has_aux)  # noqa: E731
-    value, aux, later = halves("vjp", begin, primals)
+    value, aux, later = halves("vjp", function, begin, primals)
 
     def pull(cotangent: Any) -> Any:
         return later(cotangent)
@@ -137,9 +136,6 @@ def _pullback(
     inputs, structures = independent("vjp", range(len(primals)), primals)
     result = function(*grouped(inputs, structures))
     value, aux = split("vjp", result) if has_aux else (result, None)
-    at = diagnostics.definition(function)
-    for path, leaf in tree.flatten_with_paths(aux)[0]:
-        returned("the function under vjp", f"[1]{path}", leaf, at)
     leaves, structure = tree.flatten(value)
     outputs = [as_strong(lift(leaf, "the result under vjp")) for leaf in leaves]
     types = [

@@ -134,6 +134,14 @@ def test_a_pull_within_a_body_and_mapped() -> None:
     assert turned.tolist() == [4, 9 * 36] and rows.tolist() == [[2, 0], [0, 6]]
 
 
+def test_within_a_trace_aux_is_anything() -> None:
+    def function(x: Any) -> Any:
+        _, pull, name = wf.vjp(lambda v: (v * v, "square"), x, has_aux=True)
+        return {name: pull(x)[0]}
+
+    assert run(function, 3.0) == {"square": 18.0}
+
+
 ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: run(wf.grad(lambda x: x * 2), X), wf.errors.ShapeError, r"shape \(3, 4\); sum it"),
     (lambda: run(wf.grad(lambda x: (x.sum(), 1)), X), wf.errors.ShapeError, "has_aux=True"),
