@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.compiler.assembly.graphs import choose, full, integer, loop, repeat
+from tests.compiler.assembly.graphs import choose, full, integer, loop, over_rows, repeat
 from tests.compiler.schedule.kernels import Inputs
 
 from weftc.ir.node import Node
 from weftc.ops import build
+from weftc.ops.contraction import contract
 from weftc.ops.movement import flip
 from weftc.ops.pointwise import add, lt, mul, neg
 from weftc.ops.reduction import sum as total
@@ -112,3 +113,29 @@ def after_a_loop(x: Inputs) -> tuple[Node, ...]:
     start = add(x(SIZE), x(SIZE))
     (result,) = loop(integer(0), integer(3), [start], lambda i, a: [mul(a, a)])
     return (add(result, start),)
+
+
+def rows(x: Inputs) -> tuple[Node, ...]:
+    """A scan that reads and writes rows of stacks, from the last one on."""
+
+    def body(a: Node, row: Node) -> Sequence[Node]:
+        return add(mul(a, row), row), neg(a)
+
+    return tuple(over_rows([x(SIZE)], [x(3, SIZE)], body, length=3, reverse=True))
+
+
+def two_scans(x: Inputs) -> tuple[Node, ...]:
+    """Scans that make the same state, and other stacks."""
+    state, stack = x(SIZE), x(3, SIZE)
+    first = over_rows([state], [stack], lambda a, row: (add(a, row), neg(a)), length=3)
+    other = over_rows([state], [stack], lambda a, row: (add(a, row), mul(a, row)), length=3)
+    return *first, *other
+
+
+def fixed_matrix(x: Inputs) -> tuple[Node, ...]:
+    """A loop over products with a matrix whose rows lie the other way."""
+
+    def body(i: Node, a: Node, w: Node) -> Sequence[Node]:
+        return (contract(a, w, batch=((), ()), contracted=((1,), (1,))),)
+
+    return tuple(loop(integer(0), integer(3), [x(7, 7)], body, x(7, 7)))

@@ -133,6 +133,20 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             control.between_bounds,
         ),
         Fault(
+            "rows in the other order",
+            f"{_ASSEMBLY}.control:_row",
+            'node["reverse"]',
+            'not node["reverse"]',
+            control.rows,
+        ),
+        Fault(
+            "a scan begins at its second turn",
+            f"{_ASSEMBLY}.control:scan",
+            "PutSize(counter, 0)",
+            "PutSize(counter, 1)",
+            control.rows,
+        ),
+        Fault(
             "a loop runs while its condition fails",
             f"{_ASSEMBLY}.control:while_loop",
             "(end, turn)",

@@ -103,6 +103,15 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.two_slices,
         ),
     ),
+    "pass merge_scans": (
+        Fault(
+            "the stacks of another scan",
+            "weftc.passes.merge:_joined",
+            "len(state) + stacks.index(row)",
+            "len(state)",
+            control.two_scans,
+        ),
+    ),
     "pass trim_control": (
         Fault(
             "a known index chooses another branch",
@@ -117,6 +126,15 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "body.outputs[k] is inputs[k]",
             "body.outputs[k] is not inputs[k]",
             control.kept_beside,
+        ),
+    ),
+    "pass hoist_invariants": (
+        Fault(
+            "a fixed matrix is turned for nobody",
+            "weftc.passes.hoist:_laid_out",
+            "(0,))",
+            "(1,))",
+            control.fixed_matrix,
         ),
     ),
     "pass own_outputs": (
