@@ -26,8 +26,9 @@ MATRIX, GIVEN, PIVOTS = Kind.MATRIX.value, Kind.GIVEN.value, Kind.PIVOTS.value
 STATUS, WORK = Kind.STATUS.value, Kind.WORK.value
 LOWER, UPPER = Part.LOWER.value, Part.UPPER.value
 MOST = MOST_ARGUMENTS
-TILE = 16
-"""Rows and columns that are transposed together: two cache lines of doubles in each direction."""
+TILE = 8
+"""Rows and columns that are transposed together: a cache line of doubles in each direction. More
+lines, which are a power of two apart in many matrices, would push each other out of the cache."""
 ONE_64, ONE_32 = 0x3FF0000000000000, 0x3F800000
 """The bits of 1.0."""
 NO_MEMORY = -2
