@@ -26,8 +26,10 @@ from weftrt.program import (
     Next,
     Point,
     Program,
+    PutSize,
     Role,
     Rotate,
+    Row,
     Site,
     Temporary,
 )
@@ -51,6 +53,8 @@ STEPS: tuple[Instruction, ...] = (
     Next(0, 1, 2),
     Point(0, 1),
     Rotate(0, 1, 2),
+    Row(0, 1, N, 8, 2, 3, True),
+    PutSize(0, N),
 )
 FULL = Program(
     name=WORDS,

@@ -358,8 +358,9 @@ def test_an_index_out_of_bounds_in_a_branch_names_its_own_place() -> None:
 
 def test_what_can_fail_says_how() -> None:
     x, i = x_of(0, 3), x_of(1, 2, dtype=dtypes.int64)
-    failing = [op.name for op in TABLE.all() if op.fails is not None]
-    assert failing == ["check", "take", "scatter_add", "sort", "argsort", "top_k"]
+    failing = [op for op in TABLE.all() if op.fails is not None]
+    assert {"check", "take", "scatter_add", "sort", "cholesky"} <= {op.name for op in failing}
+    assert {op.family for op in failing} == {Family.EFFECT, Family.INDEXING, Family.EXTERN}
     node = get("take")(x, i, axis=0)
     assert node.op.fails is not None
     failure = node.op.fails(node)
