@@ -17,6 +17,7 @@ from weftc.ops import (
     source,
     spectra,
     structure,
+    systems,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "source",
     "spectra",
     "structure",
+    "systems",
 ]
 
 

@@ -8,7 +8,7 @@ from weftc.ir.size_functions import minimum
 from weftc.ir.sizes import Size, value_of
 from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
-from weftc.ops.factorizations import (
+from weftc.ops.matrices import (
     NANOSECONDS,
     Array,
     Arrays,

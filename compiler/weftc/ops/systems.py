@@ -1,0 +1,159 @@
+"""Systems of linear equations."""
+
+from __future__ import annotations
+
+from weftc.ir.node import Node
+from weftc.ir.opdef import TABLE, Attrs, ExternCall, Family, OpDef
+from weftc.ir.types import TensorType
+from weftc.ops import build, check
+from weftc.ops.matrices import (
+    NANOSECONDS,
+    SINGULAR,
+    Array,
+    Arrays,
+    Types,
+    by_matrix,
+    call_of,
+    failing,
+    matmul,
+    matrix_type,
+    run_square,
+    samples_of,
+    square_type,
+    transposed,
+    triangle,
+    triangular,
+    zeros_of,
+)
+from weftrt.errors import ShapeError
+
+
+def _system(name: str, types: Types) -> TensorType:
+    """The type of the solution of a system: a matrix with columns on the right, one for each."""
+    check.arity(name, types, 2)
+    a, b = square_type(name, types[0]), matrix_type(name, types[1])
+    check.same_dtype(name, types)
+    if not check.same_sizes(a.shape[:-1], b.shape[:-1]):
+        raise ShapeError(f"{name}: {check.describe_all(types)} do not have as many rows")
+    return b
+
+
+# ---------------------------------------------------------------------------------------------
+# triangular_solve(lower, transposed, unit; a, b): x with t x = b, where t is a triangle of a, with
+# ones on the diagonal if `unit`, and transposed if `transposed`
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_triangular(types: Types, attrs: Attrs) -> TensorType:
+    return _system("triangular_solve", types)
+
+
+def _triangular_routine(attrs: Attrs) -> str:
+    from weftrt import lapack
+
+    return lapack.triangular_name(attrs["lower"], attrs["transposed"], attrs["unit"])
+
+
+def _reference_triangular(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    result = zeros_of(type_)
+    run_square("triangular_solve", SINGULAR, _triangular_routine(attrs), arrays, result)
+    return result
+
+
+def _vjp_triangular(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """b: t^-T g; t: -(t^-T g) x^T, in its triangle (M. Giles, An extended collection of matrix
+    derivative results for forward and reverse mode AD, 2008, 2.3.1)."""
+    a, lower = node.inputs[0], node["lower"]
+    for_b = triangular(a, g, not node["transposed"], lower, node["unit"])
+    pair = (node, for_b) if node["transposed"] else (for_b, node)
+    product_ = matmul(pair[0], transposed(pair[1]))
+    diagonal = 0.0 if node["unit"] else 1.0
+    return build.call("neg", triangle(product_, lower, diagonal)), for_b
+
+
+def _call_triangular(node: Node) -> ExternCall:
+    n, k = node.type.shape[-2:]
+    return call_of(_triangular_routine(node.attrs), node, (n, k), n * n * k)
+
+
+_SYSTEMS = (
+    ((3, 3), (3, 2)),
+    ((1, 1), (1, 1)),
+    ((2, 4, 4), (2, 4, 1)),
+    ((0, 0), (0, 2)),
+    ((3, 3), (3, 0)),
+    ((2, 2, 2, 2), (2, 2, 2, 3)),
+    ((0, 3, 3), (0, 3, 1)),
+)
+
+
+def _samples_triangular() -> list[tuple[Types, Attrs]]:
+    flags = [(low, flip, unit) for low in (0, 1) for flip in (0, 1) for unit in (0, 1)]
+    return [
+        (types, {"lower": bool(low), "transposed": bool(flip), "unit": bool(unit)})
+        for place, shapes in enumerate(_SYSTEMS)
+        for low, flip, unit in (flags if place < 1 else flags[place : place + 2])
+        for types in samples_of(*shapes)
+    ]
+
+
+triangular_solve = TABLE.add(
+    OpDef(
+        "triangular_solve",
+        Family.EXTERN,
+        infer=_infer_triangular,
+        reference=_reference_triangular,
+        vjp=_vjp_triangular,
+        batch=by_matrix,
+        extern=_call_triangular,
+        fails=failing(SINGULAR),
+        cost=NANOSECONDS,
+        samples=_samples_triangular,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# solve(a, b): x with a x = b
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_solve(types: Types, attrs: Attrs) -> TensorType:
+    return _system("solve", types)
+
+
+def _reference_solve(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    result = zeros_of(type_)
+    run_square("solve", SINGULAR, "gesv", arrays, result)
+    return result
+
+
+def _vjp_solve(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """b: a^-T g; a: -(a^-T g) x^T (Giles 2008, 2.3.1)."""
+    for_b = build.call("solve", transposed(node.inputs[0]), g)
+    return build.call("neg", matmul(for_b, transposed(node))), for_b
+
+
+def _call_solve(node: Node) -> ExternCall:
+    n, k = node.type.shape[-2:]
+    return call_of("gesv", node, (n, k), n * n * (n + k))
+
+
+def _samples_solve() -> list[tuple[Types, Attrs]]:
+    return [(types, {}) for shapes in _SYSTEMS for types in samples_of(*shapes)]
+
+
+solve = TABLE.add(
+    OpDef(
+        "solve",
+        Family.EXTERN,
+        infer=_infer_solve,
+        reference=_reference_solve,
+        vjp=_vjp_solve,
+        batch=by_matrix,
+        extern=_call_solve,
+        fails=failing(SINGULAR),
+        cost=NANOSECONDS,
+        samples=_samples_solve,
+    )
+)

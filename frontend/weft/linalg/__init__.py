@@ -1,0 +1,41 @@
+"""Linear algebra: the functions of the Array API's `linalg` extension.
+
+Matrices are the last two axes; those before them are as many matrices. LAPACK computes in float32
+or float64. A matrix that does not have what a function needs (that is singular, say) is a
+`numpy.linalg.LinAlgError` with the line that asked for it.
+"""
+
+from weft.linalg.determinants import det, slogdet
+from weft.linalg.factorizations import cholesky, qr
+from weft.linalg.norms import matrix_norm, vector_norm
+from weft.linalg.products import cross, diagonal, matrix_power, trace
+from weft.linalg.spectra import eigh, eigvalsh, matrix_rank, svd, svdvals
+from weft.linalg.systems import inv, solve, solve_triangular
+from weft.ops.linear_algebra import matmul, outer, tensordot, vecdot
+from weft.ops.movement import matrix_transpose
+
+__all__ = [
+    "cholesky",
+    "cross",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "outer",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]

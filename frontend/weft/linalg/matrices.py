@@ -1,0 +1,61 @@
+"""What the functions of matrices share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft import diagnostics
+from weft.ops import core, creation, elementwise
+from weft.tracing import Tracer, apply
+from weftc.ir.constraints import assume_equal
+from weftc.ir.size_functions import minimum
+from weftc.ir.sizes import Size
+from weftrt import dtypes
+from weftrt.errors import ShapeError, UsageError
+
+
+def flag(name: str, called: str, value: Any) -> bool:
+    """`value`, if it is a bool; UsageError."""
+    if not isinstance(value, bool):
+        problem = f"{name}: {called} is True or False, not {value!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    return value
+
+
+def matrices(name: str, x: Tracer, square: bool = True) -> Tracer:
+    """`x`, after a look at its last two axes."""
+    if x.ndim < 2:
+        diagnostics.fail(ShapeError, name, [x], "it takes matrices: {0} has no two axes")
+    if square and not assume_equal(*x.type.shape[-2:]):
+        diagnostics.fail(
+            ShapeError, name, [x], "it takes square matrices: the last two axes of {0}"
+        )
+    return x
+
+
+def identity(x: Tracer) -> Tracer:
+    """Identities of the shape of x."""
+    rows, columns = (
+        creation.iota(x.type.shape, x.ndim - 2 + axis, dtypes.int64) for axis in (0, 1)
+    )
+    return apply("convert", apply("eq", rows, columns), dtype=x.dtype)
+
+
+def epsilon(x: Tracer) -> float:
+    """The distance of 1 to the next float of the dtype."""
+    return 2.0**-52 if x.dtype is dtypes.float64 else 2.0**-23
+
+
+def diagonal_of(x: Tracer, offset: int) -> Tracer:
+    """The diagonal of each matrix that is `offset` to the right of its own."""
+    rows, columns = x.type.shape[-2:]
+    count = minimum(rows, columns)
+    if offset:
+        rows, columns = core.fixed((rows, columns))
+        count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
+    start: Size = offset if offset >= 0 else -offset * columns
+    step = apply("size", size=columns + 1)
+    places = elementwise.multiply(creation.iota((count,), 0, dtypes.int64), step)
+    places = elementwise.add(places, apply("size", size=start))
+    flat = apply("reshape", x, shape=(*x.type.shape[:-2], rows * columns))
+    return apply("take", flat, places, axis=x.ndim - 2)

@@ -1,0 +1,89 @@
+"""Eigenvalues and singular values, and what they tell."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from weft.linalg.matrices import epsilon, flag, matrices
+from weft.ops import core, elementwise, reductions
+from weft.ops.core import operation
+from weft.promotion import as_float
+from weft.tracing import Tracer, lift, results
+from weftc.ops import TABLE
+from weftrt import dtypes
+
+
+class EighResult(NamedTuple):
+    """What eigh gives."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+class SVDResult(NamedTuple):
+    """What svd gives."""
+
+    U: Any
+    S: Any
+    Vh: Any
+
+
+@operation()
+def eigh(x: Any, /) -> EighResult:
+    """(eigenvalues, eigenvectors) of symmetric matrices, of which the lower triangle is read:
+    ascending, and as columns. LinAlgError where the iteration does not converge.
+
+    The gradient by the eigenvectors divides by the gaps between eigenvalues: it is not finite where
+    two are equal. That by the eigenvalues always is.
+    """
+    value = matrices("eigh", as_float(lift(x)))
+    return EighResult(*results(TABLE["eigh"](value.node)))
+
+
+@operation()
+def eigvalsh(x: Any, /) -> Tracer:
+    """The eigenvalues of symmetric matrices, ascending; see eigh."""
+    return results(TABLE["eigh"](matrices("eigvalsh", as_float(lift(x))).node))[0]
+
+
+@operation("full_matrices")
+def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
+    """(U, S, Vh) with x = U[..., :k] * S @ Vh[..., :k, :], k the smaller size: singular values in
+    descending order, orthogonal columns in U and rows in Vh, only k of each unless full_matrices.
+    LinAlgError where the iteration does not converge.
+
+    The gradient by the vectors divides by the gaps between squares of singular values: it is not
+    finite where two are equal. That by the singular values always is. By the vectors of matrices
+    that are not square there is none with full_matrices.
+    """
+    flag("svd", "full_matrices", full_matrices)
+    value = matrices("svd", as_float(lift(x)), square=False)
+    return SVDResult(*results(TABLE["svd"](value.node, full=full_matrices)))
+
+
+@operation()
+def svdvals(x: Any, /) -> Tracer:
+    """The singular values of each matrix, descending; see svd."""
+    return singular_values("svdvals", as_float(lift(x)))
+
+
+def singular_values(name: str, x: Tracer) -> Tracer:
+    """The singular values of each matrix, descending."""
+    return results(TABLE["svd"](matrices(name, x, square=False).node, full=False))[1]
+
+
+def _largest(x: Tracer, keepdims: bool = True) -> Any:
+    """The largest element of the last axis, which may be empty."""
+    return reductions.reduce("max", "max", x, -1, keepdims, or_lowest=True)
+
+
+@operation("rtol")
+def matrix_rank(x: Any, /, *, rtol: float | None = None) -> Any:
+    """How many singular values (int64) are above rtol times the largest; rtol is the larger size
+    times the distance of 1 to the next float unless given."""
+    values = singular_values("matrix_rank", as_float(lift(x)))
+    if rtol is None:
+        sizes = core.fixed(lift(x).type.shape[-2:])
+        rtol = float(max(*sizes) * epsilon(values))
+    limit = elementwise.multiply(_largest(values), rtol)
+    return reductions.sum(elementwise.astype(elementwise.greater(values, limit), dtypes.int64), -1)
