@@ -28,6 +28,7 @@ from weftc.ir.types import TensorType, TupleType, ValueType
 from weftc.loop import scalar
 from weftc.loop.ir import LoopType, Var
 from weftc.ops import TABLE
+from weftc.ops.control import INT
 from weftc.ops.structure import project
 from weftc.transforms.jvp import jvp
 from weftc.transforms.vjp import has_floats, vjp
@@ -35,7 +36,7 @@ from weftrt import dtypes
 
 POINTWISE = [op for op in OPS if op.family is Family.POINTWISE]
 PULLED = [op for op in OPS if op.pull is not None]
-DIFFERENTIABLE = [op for op in OPS if op.vjp is not None and op.name not in ("while", "fori")]
+DIFFERENTIABLE = [op for op in OPS if op.vjp is not None and op.name != "while"]
 PUSHED = [op for op in OPS if op.vjp is not None or op.jvp is not None]
 
 
@@ -168,9 +169,17 @@ def results_of(type_: ValueType) -> list[TensorType]:
     return [item for item in items if isinstance(item, TensorType)]
 
 
+def computed(op: OpDef, inputs: list[Node], case: Case) -> Node:
+    """`op` of these inputs; how often a loop turns is known, as reverse mode wants it."""
+    operands = list(inputs)
+    if op.name == "fori":
+        operands[:2] = [TABLE["constant"](value=int(a), dtype=INT.dtype) for a in case.arrays[:2]]
+    return op(*operands, **case.attrs)
+
+
 def check_gradient(op: OpDef, case: Case, random: np.random.Generator) -> None:
     inputs = inputs_of(case.types)
-    node = op(*inputs, **case.attrs)
+    node = computed(op, inputs, case)
     types = results_of(node.value_type)
     parts = [node] if len(types) == 1 else [project(node, index=i) for i in range(len(types))]
     floats = [t if t.dtype.is_float else TensorType(dtypes.float64, ()) for t in types]
@@ -234,7 +243,7 @@ class Pushed:
     def __init__(self, op: OpDef, case: Case, random: np.random.Generator) -> None:
         self.op, self.case = op, case
         self.inputs = inputs_of(case.types)
-        self.outputs = parts_of(op(*self.inputs, **case.attrs))
+        self.outputs = parts_of(computed(op, self.inputs, case))
         floats = list(filter(has_floats, (*self.inputs, *self.outputs)))
         given = inputs_of((*case.types, *(node.type for node in floats)))
         given = given[len(self.inputs) :]
