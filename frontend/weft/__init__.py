@@ -29,7 +29,7 @@ from weftrt.dtypes import (
 )
 
 if TYPE_CHECKING:
-    from weft import debug, errors, linalg, nn, tree
+    from weft import debug, errors, fft, linalg, nn, tree
     from weft.callbacks import ShapeDtypeStruct, callback
     from weft.control import cond, switch
     from weft.jitting import jit
@@ -75,7 +75,7 @@ _LAZY = {
     "map": "weft.loops",
 }
 """Where public names live that are no array functions."""
-_ARRAY_MODULES = ("debug", "linalg", "nn")
+_ARRAY_MODULES = ("debug", "fft", "linalg", "nn")
 
 __all__ = [
     "Array",
@@ -87,6 +87,7 @@ __all__ = [
     "debug",
     "e",
     "errors",
+    "fft",
     "float32",
     "float64",
     "fori_loop",

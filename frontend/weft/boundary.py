@@ -67,7 +67,7 @@ def _add_hint(error: TypeError) -> None:
 def _function(name: str) -> Any:
     """The public function of this name, if there is one."""
     weft = sys.modules["weft"]
-    homes = (weft, sys.modules.get("weft.nn"), sys.modules.get("weft.linalg"))
+    homes = (weft, *(sys.modules.get(f"weft.{name}") for name in ("nn", "linalg", "fft")))
     return next((f for h in homes if callable(f := getattr(h, name, None))), None)
 
 

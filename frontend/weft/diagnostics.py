@@ -270,4 +270,4 @@ def _listed(name: str, arguments: list[ast.expr]) -> list[ast.expr]:
 
 def _is_module(owner: ast.expr) -> bool:
     module = ast.unparse(owner).removeprefix("weft.").removeprefix("wf.")
-    return module in ("wf", "weft", "nn", "linalg")
+    return module in ("wf", "weft", "nn", "linalg", "fft")

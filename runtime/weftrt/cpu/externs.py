@@ -33,6 +33,7 @@ def _sorting(name: str) -> Routine:
 
 
 _LAPACK = "weft_lapack_"
+_FOURIER = ("weft_fft_", "weft_ifft_", "weft_rfft_", "weft_irfft_")
 _finders: dict[str, Callable[[], Routine]] = {
     name: partial(_sorting, name) for name in sorts.ROUTINES
 }
@@ -51,6 +52,10 @@ def routine(name: str) -> Routine:
         from weftrt.cpu import factorizations  # most programs call none
 
         return factorizations.routine(name)
+    if name.startswith(_FOURIER):
+        from weftrt.cpu import fourier
+
+        return fourier.routine(name)
     if name not in _finders:
         raise UsageError(f"a program calls {name}, a C function that nobody has registered")
     return _finders[name]()

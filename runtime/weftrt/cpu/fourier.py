@@ -1,0 +1,64 @@
+"""The C functions that transform: one routine for all, with a description of its own each.
+
+It is translated and compiled when a program first needs it, through the object cache, and kept for
+good, as descriptions are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+from weftrt import pocketfft
+from weftrt.cpu import linker
+from weftrt.cpu.externs import Routine
+from weftrt.cpu.host import host
+from weftrt.cpu.native import fourier as native
+from weftrt.cpu.native import library
+from weftrt.cpu.native.types import mirror
+
+SYMBOL = "weft_fourier"
+
+NAMES = {
+    pocketfft.routine_name(name, itemsize): (name, itemsize)
+    for name in pocketfft.LOOPS
+    for itemsize in (4, 8)
+}
+_ONE = {4: 0x3F800000, 8: 0x3FF0000000000000}
+"""The bits of 1.0."""
+
+
+def routine(name: str) -> Routine:
+    """The C function that programs call by one of NAMES."""
+    told = description(*NAMES[name])
+    return Routine(address(), ctypes.addressof(told), told)
+
+
+@cache
+def address() -> int:
+    """The address of the routine."""
+    library.library()  # provides what it calls
+    identity = f"{SYMBOL} {library.source_digest()}"
+    code = linker.default().link_built(SYMBOL, identity, lambda: _text(host().triple))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
+    return code.address
+
+
+def _text(triple: str) -> str:
+    """LLVM IR of the module that defines it."""
+    text = library.translated((native,), triple)
+    head = f"define i64 @{SYMBOL}(ptr %buffers, ptr %sizes, ptr %context)"
+    call = "call i64 @call_fourier(ptr %buffers, ptr %sizes, ptr %context)"
+    return library.optimized(f"{text}{head} {{\n  %1 = {call}\n  ret i64 %1\n}}\n", triple)
+
+
+@cache
+def description(name: str, itemsize: int) -> Any:
+    """What the routine is told of a transform, kept for good."""
+    even, odd = (pocketfft.loop(name, itemsize, is_odd) for is_odd in (False, True))
+    read, written = (itemsize * (1 + kind.isupper()) for kind in pocketfft.KINDS[name])
+    alike = pocketfft.rows_are_alike(itemsize)
+    return mirror(native.Transform)(
+        even.address, odd.address, even.data, read, written, _ONE[itemsize], alike
+    )
