@@ -18,7 +18,7 @@ from weftc.fusion.memory import Scratch
 from weftc.ir.constraints import Assumptions, assuming
 from weftc.ir.digest import digest
 from weftc.ir.hosts import host_functions
-from weftc.ir.node import Graph
+from weftc.ir.node import Graph, Node
 from weftc.loop.ir import LoopFunction
 from weftc.passes.control import trim_control
 from weftc.passes.cse import eliminate_common_subexpressions
@@ -30,10 +30,11 @@ from weftc.passes.own_outputs import own_each_output, own_outputs
 from weftc.passes.simplify import simplify
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
+from weftc.transforms.pairs import as_real, is_complex
 from weftc.validate import Validator
 from weftrt.lazy import lazy
 from weftrt.options import Options
-from weftrt.program import KernelCode, Program
+from weftrt.program import ArraySpec, KernelCode, Program
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     replace_empty,
@@ -85,8 +86,9 @@ class Stages:
 
     @lazy
     def optimized(self) -> Graph:
-        passes = BODY_PASSES if self.prefix else PASSES
-        return optimize(self.graph, self.validator, passes)
+        if self.prefix:
+            return optimize(self.graph, self.validator, BODY_PASSES)
+        return optimize(as_real(self.graph), self.validator, PASSES)
 
     @lazy
     def plan(self) -> KernelPlan:
@@ -222,7 +224,23 @@ class Stages:
         key, functions = program_key(self.graph, self.options), host_functions(self.graph)
         program = programs.assemble(self.compiled, key, self.options, functions)
         self.validator.program(program)
-        return program
+        return with_complex(program, self.graph)
+
+
+def with_complex(program: Program, graph: Graph) -> Program:
+    """The program of `as_real(graph)` with the complex arrays that `graph` takes and gives."""
+    inputs, outputs = list(program.inputs), list(program.outputs)
+    for place, node in enumerate(graph.inputs):
+        inputs[place] = _complex_spec(inputs[place], node)
+    for place, node in zip(program.results, graph.outputs):
+        outputs[place] = _complex_spec(program.outputs[place], node)
+    return replace(program, inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def _complex_spec(spec: ArraySpec, node: Node) -> ArraySpec:
+    if not is_complex(node.value_type):
+        return spec
+    return ArraySpec(node.type.dtype, spec.shape[:-1])
 
 
 def _nobody(code: KernelCode) -> None:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from weftrt.dtypes import (
     DType,
     bool_,
+    complex64,
+    complex128,
     float32,
     float64,
     int32,
@@ -83,6 +85,8 @@ __all__ = [
     "ShapeDtypeStruct",
     "bool",
     "callback",
+    "complex64",
+    "complex128",
     "cond",
     "debug",
     "e",

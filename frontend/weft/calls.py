@@ -13,7 +13,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weft import diagnostics, tree
-from weft.tracing import INT64, SCALAR_DTYPES, Tracer, array_dtype, check_rank, scalar_item
+from weft.tracing import (
+    INT64,
+    SCALAR_DTYPES,
+    Tracer,
+    apply,
+    array_dtype,
+    check_rank,
+    scalar_item,
+)
 from weft.tree import Structure
 from weftrt import dtypes
 from weftrt.array import Array
@@ -42,6 +50,23 @@ class Static:
         return repr(self.value)
 
 
+class Number:
+    """The branch that a Python complex number is: its parts are two leaves."""
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.parts = parts
+
+
+def parts_of(number: complex) -> tuple[tuple[float, float], None]:
+    """A complex number taken apart, as the native guard does it."""
+    return (number.real, number.imag), None
+
+
+def _joined(parts: Sequence[Any]) -> Tracer:
+    return apply("complex", *parts, weak=True)
+
+
+tree.register(Number, lambda number: (number.parts, None), lambda _, parts: _joined(parts))
 tree.register(Static, lambda static: ((), static), lambda static, children: static.value)
 
 
@@ -220,7 +245,7 @@ class Reader:
         if name in self._static or root(name) in self._static:
             return self._static_part(name, value)
         found, structure = tree.flatten_with_paths(value)
-        if any(map(_is_beyond, (leaf for _, leaf in found))):
+        if any(map(_is_no_leaf, (leaf for _, leaf in found))):
             found, structure = tree.flatten_with_paths(tree.map(_pinned, value))
         leaves += ((name + path, leaf) for path, leaf in found)
         return structure
@@ -306,8 +331,19 @@ def _is_beyond(leaf: Any) -> bool:
 
 
 def _pinned(leaf: Any) -> Any:
-    """Integers beyond int64 as static values: the trace sees the number itself."""
+    """Integers beyond int64 as static values: the trace sees the number itself. Complex numbers as
+    their parts."""
+    if _is_complex(leaf):
+        return Number(parts_of(complex(leaf))[0])
     return Static(int(leaf)) if _is_beyond(leaf) else leaf
+
+
+def _is_complex(leaf: Any) -> bool:
+    return type(leaf) is complex or isinstance(leaf, np.complexfloating)
+
+
+def _is_no_leaf(leaf: Any) -> bool:
+    return _is_beyond(leaf) or _is_complex(leaf)
 
 
 def root(name: str) -> str:

@@ -36,6 +36,7 @@ class Info:
         _check(device)
         return {
             "real floating": dtypes.DEFAULT_FLOAT,
+            "complex floating": dtypes.DEFAULT_COMPLEX,
             "integral": dtypes.DEFAULT_INT,
             "indexing": dtypes.int64,
         }

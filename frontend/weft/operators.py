@@ -10,12 +10,11 @@ import numpy as np
 from weft import diagnostics
 from weft.boundary import public
 from weft.names import counterpart
-from weft.ops import elementwise, indexing, linear_algebra, movement, reductions
+from weft.ops import complex_numbers, elementwise, indexing, linear_algebra, movement, reductions
 from weft.ops.core import operator
 from weft.promotion import decided, number
 from weft.symbolic import SymbolicInt
-from weft.tracing import OPERANDS, SCALAR_DTYPES, Tracer, apply, lift, literal
-from weftc.ops import TABLE
+from weft.tracing import OPERANDS, SCALAR_DTYPES, Tracer, apply, is_literal, lift, literal
 from weftrt import array, dtypes
 from weftrt.array import Array
 from weftrt.dtypes import DType, Kind
@@ -74,7 +73,7 @@ _UFUNCS: dict[Any, Function] = {
     np.not_equal: elementwise.not_equal,
 }
 _COMPARED = frozenset(op for _, op in _COMPARISONS.values())
-_NO_OPERANDS = (type(None), str, bytes, complex, list, tuple, dict, set)
+_NO_OPERANDS = (type(None), str, bytes, list, tuple, dict, set)
 """Types that know nothing of arrays. Their subclasses may."""
 
 
@@ -86,6 +85,8 @@ def _is_weak(value: Any) -> bool:
 
 def _scalar_dtype(op: str, kinds: set[Kind]) -> DType:
     """Where Python computes `op` on scalars of these kinds."""
+    if Kind.COMPLEX in kinds:
+        return dtypes.complex128
     if Kind.FLOAT in kinds or op in ("div", "pow"):
         return dtypes.float64
     logical = op in ("bitwise_and", "bitwise_or", "bitwise_xor")
@@ -103,7 +104,7 @@ def _python_arithmetic(op: str, *values: Any) -> Tracer:
 
 
 def _weak_in(x: Tracer, dtype: DType) -> Tracer:
-    if x.node.op is TABLE["constant"]:
+    if x.value is not None and is_literal(x.node):
         return literal(number(x.value, dtype), dtype)
     return x if x.dtype is dtype else apply("convert", x, dtype=dtype, weak=True)
 
@@ -252,6 +253,9 @@ _SHARED: dict[str, Any] = {
     "__array_namespace__": _array_namespace,
     "T": property(lambda self: movement.transpose(self), doc="The axes reversed."),
     "mT": property(movement.matrix_transpose, doc="The last two axes exchanged."),
+    "real": property(complex_numbers.real, doc="The real parts."),
+    "imag": property(complex_numbers.imag, doc="The imaginary parts."),
+    "conj": complex_numbers.conj,
     "device": property(lambda self: "cpu", doc="Where the elements are."),
     "to_device": _to_device,
     "reshape": _reshape,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weft import tree
-from weft.calls import Call, Leaf, Static
+from weft.calls import Call, Leaf, Number, Static, parts_of
 from weft.tracing import SCALAR_DTYPES, Range, known_dtype
 from weft.tree import Structure
 from weftrt import signature as signatures
@@ -114,6 +114,8 @@ def _pattern(structure: Structure, specs: Iterator[LeafSpec]) -> Pattern:
         return signatures.ListPattern(items)
     if issubclass(kind, tuple) and tree.rules_of(kind).flatten is None:
         return signatures.NamedTuplePattern(kind, items)
+    if kind is Number:
+        return signatures.RegisteredPattern(complex, parts_of, items, None)
     flatten = tree.rules_of(kind).flatten
     if flatten is None:
         return signatures.ObjectPattern(kind, structure.keys, items)

@@ -21,7 +21,7 @@ import numpy as np
 
 from weft import diagnostics
 from weft.symbolic import value_of
-from weft.tracing import INT64, Tracer, active, apply, constant
+from weft.tracing import INT64, Tracer, active, apply, constant, is_literal
 from weftc.ir.constraints import AtLeast, AtMost, assume
 from weftc.ir.sizes import Size
 from weftc.loop import scalar
@@ -36,9 +36,15 @@ _DEFAULT = {
     Kind.BOOL: dtypes.bool_,
     Kind.SIGNED: dtypes.DEFAULT_INT,
     Kind.FLOAT: dtypes.DEFAULT_FLOAT,
+    Kind.COMPLEX: dtypes.DEFAULT_COMPLEX,
 }
-_PYTHON = ((float, dtypes.DEFAULT_FLOAT), (int, dtypes.DEFAULT_INT), (bool, dtypes.bool_))
-_WEAK_ORDER = (Kind.BOOL, Kind.SIGNED, Kind.FLOAT)
+_PYTHON = (
+    (complex, dtypes.DEFAULT_COMPLEX),
+    (float, dtypes.DEFAULT_FLOAT),
+    (int, dtypes.DEFAULT_INT),
+    (bool, dtypes.bool_),
+)
+_WEAK_ORDER = (Kind.BOOL, Kind.SIGNED, Kind.FLOAT, Kind.COMPLEX)
 
 
 def dtype_of(dtype: Any) -> DType:
@@ -65,6 +71,10 @@ def promote_dtypes(a: DType, b: DType) -> DType | None:
         return b
     if a.kind is b.kind:
         return a if a.bits >= b.bits else b
+    if a.is_complex or b.is_complex:
+        whole, other = (a, b) if a.is_complex else (b, a)
+        wide = other.is_float and other.bits > whole.part.bits
+        return dtypes.complex_of(other) if wide else whole
     if a.is_float or b.is_float:
         return a if a.is_float else b
     unsigned, signed = (a, b) if a.kind is Kind.UNSIGNED else (b, a)
@@ -92,7 +102,9 @@ def common_dtype(name: str, operands: Sequence[Tracer]) -> DType:
                 "convert one with astype",
             )  # fmt: skip
         result = met
-    if loosest is Kind.FLOAT and not result.is_float:
+    if loosest is Kind.COMPLEX and not result.is_complex:
+        return dtypes.complex_of(result) if result.is_float else dtypes.DEFAULT_COMPLEX
+    if loosest is Kind.FLOAT and not result.is_inexact:
         return dtypes.DEFAULT_FLOAT
     if loosest is Kind.SIGNED and result.kind is Kind.BOOL:
         return dtypes.DEFAULT_INT
@@ -102,7 +114,7 @@ def common_dtype(name: str, operands: Sequence[Tracer]) -> DType:
 def convert(x: Tracer, dtype: DType) -> Tracer:
     """`x` in `dtype`, strong. A constant is converted here, so that it prints as one."""
     node = x.node
-    if x.value is not None and node.op is TABLE["constant"]:
+    if x.value is not None and is_literal(node) and not _loses_part(x.dtype, dtype):
         return Tracer(constant(number(x.value, dtype), dtype), active())
     if type(x.value) is int and dtype.is_integer and _side(x, dtype):
         raise _does_not_fit(x.value, dtype)
@@ -110,7 +122,12 @@ def convert(x: Tracer, dtype: DType) -> Tracer:
         _check_size(node["size"], dtype)
     if node.type.dtype is dtype:
         return Tracer(node, active()) if x.weak else x
-    return apply("convert", x, dtype=dtype)
+    return apply("convert", x, dtype=dtype, name="astype")
+
+
+def _loses_part(dtype: DType, wanted: DType) -> bool:
+    """Whether a conversion would drop imaginary parts, which is refused."""
+    return dtype.is_complex and not wanted.is_complex and wanted.kind is not Kind.BOOL
 
 
 def _check_size(size: Size, dtype: DType) -> None:
@@ -135,7 +152,14 @@ def number(value: Any, dtype: DType) -> Any:
         return _C_FLOATS[dtype.bits](value).value if exact else rounded(value, dtype)
     if dtype.kind is Kind.BOOL:
         return value != 0
+    if dtype.is_complex:
+        return complex(*(number(part, dtype.part) for part in _parts(value)))
     return cast(np.asarray(value), dtype).item()
+
+
+def _parts(value: Any) -> tuple[Any, Any]:
+    """The parts of a Python number."""
+    return (value.real, value.imag) if type(value) is complex else (value, 0.0)
 
 
 _EXACT = 1 << 53
@@ -145,6 +169,15 @@ _C_FLOATS = {32: ctypes.c_float, 64: ctypes.c_double}
 
 def cast(source: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
     """An ndarray in another dtype, by the meaning that kernels give to it."""
+    found = dtypes.from_numpy(source.dtype)
+    assert found is not None
+    if _loses_part(found, dtype):
+        problem = f"astype: {found} is no {dtype}; take wf.real(z), wf.imag(z) or wf.abs(z) first"
+        raise diagnostics.located(DTypeError, problem)
+    if found.is_complex:
+        return source.astype(dtype.dtype)
+    if dtype.is_complex:
+        return scalar.evaluate(Scalar.CAST, [source], dtype.part).astype(dtype.dtype)
     return scalar.evaluate(Scalar.CAST, [source], dtype)
 
 
@@ -207,7 +240,9 @@ def promoted(name: str, *operands: Tracer) -> list[Tracer]:
 
 
 def as_float(x: Tracer) -> Tracer:
-    """`x` in a float dtype: its own, or the default."""
+    """`x` in a float or complex dtype: its own, or the default."""
+    if x.dtype.is_complex:
+        return as_strong(x)
     return x if x.dtype.is_float and not x.weak else convert(x, dtypes.DEFAULT_FLOAT)
 
 

@@ -29,6 +29,7 @@ SCALAR_DTYPES: dict[type, DType] = {
     bool: dtypes.bool_,
     int: dtypes.int64,
     float: dtypes.float64,
+    complex: dtypes.complex128,
 }
 """How Python scalars enter a graph: weak, in the dtype that holds them exactly."""
 
@@ -233,7 +234,7 @@ class Tracer(TracerMethods):
     __slots__ = ("_node", "_trace", "value", "weak")
 
     def __init__(
-        self, node: Node, trace: Trace, weak: bool = False, value: float | int | bool | None = None
+        self, node: Node, trace: Trace, weak: bool = False, value: complex | None = None
     ) -> None:
         self._node = node
         self._trace = trace
@@ -321,7 +322,7 @@ class Tracer(TracerMethods):
         _needs_value(self, "a NumPy array of", instead)
 
     def __complex__(self) -> complex:
-        _needs_value(self, "complex() of", "x.astype(wf.float32); Weft has no complex numbers")
+        _needs_value(self, "complex() of", _counterpart() or "x.astype(wf.complex64)")
 
     def __format__(self, spec: str) -> str:
         if spec:
@@ -393,7 +394,7 @@ def active() -> Trace:
     return trace
 
 
-OPERANDS = (Array, Tracer, SymbolicInt, np.ndarray, np.generic, bool, int, float)
+OPERANDS = (Array, Tracer, SymbolicInt, np.ndarray, np.generic, bool, int, float, complex)
 """What `lift` makes tracers of."""
 
 
@@ -432,16 +433,23 @@ def no_operand(value: Any, what: str) -> WeftError:
     return diagnostics.located(TraceError, problem)
 
 
-def literal(value: float | int | bool, dtype: DType) -> Tracer:
+def literal(value: complex, dtype: DType) -> Tracer:
     """A weak constant of `dtype`. The node of an integer beyond it is its nearest: promotion looks
     at `value` before anything uses the node."""
     held = max(INT64[0], min(value, INT64[1])) if type(value) is int else value
     return Tracer(constant(held, dtype), active(), weak=True, value=value)
 
 
-def constant(value: float | int | bool, dtype: DType) -> Node:
+def constant(value: complex, dtype: DType) -> Node:
     """A 0-d constant of a value that `dtype` holds."""
-    return TABLE["constant"](value=value, dtype=dtype)
+    return build.constant(value, dtype)
+
+
+def is_literal(node: Node) -> bool:
+    """Whether a node is what `literal` makes."""
+    if node.op.name == "complex":
+        return all(part.op.name == "constant" for part in node.inputs)
+    return node.op.name == "constant"
 
 
 def apply(op: str, *operands: Tracer, weak: bool = False, name: str = "", **attrs: Any) -> Tracer:

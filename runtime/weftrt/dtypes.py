@@ -18,6 +18,7 @@ class Kind(Enum):
     UNSIGNED = "unsigned"
     SIGNED = "signed"
     FLOAT = "float"
+    COMPLEX = "complex"
 
     __hash__ = object.__hash__  # Enum's own is a Python function, and tables are keyed by these
 
@@ -42,6 +43,20 @@ class DType:
     @property
     def is_float(self) -> bool:
         return self.kind is Kind.FLOAT
+
+    @property
+    def is_complex(self) -> bool:
+        return self.kind is Kind.COMPLEX
+
+    @property
+    def is_inexact(self) -> bool:
+        """Whether this is a float or complex dtype."""
+        return self.kind in (Kind.FLOAT, Kind.COMPLEX)
+
+    @property
+    def part(self) -> DType:
+        """The dtype of the real and the imaginary part of a complex one; else the dtype itself."""
+        return _PARTS.get(self, self)
 
     @property
     def is_integer(self) -> bool:
@@ -81,19 +96,32 @@ int32 = _row("int32", "i32", 4, Kind.SIGNED, 32)
 int64 = _row("int64", "i64", 5, Kind.SIGNED, 64)
 float32 = _row("float32", "f32", 6, Kind.FLOAT, 32)
 float64 = _row("float64", "f64", 7, Kind.FLOAT, 64)
+complex64 = _row("complex64", "c64", 8, Kind.COMPLEX, 64)
+complex128 = _row("complex128", "c128", 9, Kind.COMPLEX, 128)
 
-ALL: tuple[DType, ...] = (bool_, uint8, uint32, uint64, int32, int64, float32, float64)
+REAL: tuple[DType, ...] = (bool_, uint8, uint32, uint64, int32, int64, float32, float64)
+"""What kernels compute in: of a complex number they see its parts."""
+COMPLEX: tuple[DType, ...] = (complex64, complex128)
+ALL: tuple[DType, ...] = (*REAL, *COMPLEX)
+_PARTS = {complex64: float32, complex128: float64}
+_WITH_PARTS = {part: whole for whole, part in _PARTS.items()}
 BY_NAME = {d.name: d for d in ALL}
 BY_SHORT = {d.short: d for d in ALL}
 _BY_NUMPY = {d.dtype: d for d in ALL}
 
 DEFAULT_FLOAT = float32
+DEFAULT_COMPLEX = complex64
 DEFAULT_INT = int64
 
 
 def by_name(name: str) -> DType:
     """The dtype called `name` ("float32"); KeyError if there is none."""
     return BY_NAME[name]
+
+
+def complex_of(part: DType) -> DType:
+    """The complex dtype whose parts are of a float dtype."""
+    return _WITH_PARTS[part]
 
 
 def from_numpy(dtype: object) -> DType | None:

@@ -55,6 +55,9 @@ def edges(dtype: DType) -> Array:
 
 def draw(dtype: DType, shape: Sequence[int], random: np.random.Generator) -> Array:
     """Random values: mostly ordinary, a tenth of them edges."""
+    if dtype.is_complex:
+        parts = draw(dtype.part, (*shape, 2), random)
+        return parts.view(dtype.dtype)[..., 0]
     if dtype.is_float:
         values = random.standard_normal(shape).astype(dtype.dtype)
     elif dtype.kind is Kind.BOOL:
@@ -83,7 +86,7 @@ def indices(type_: Any, size: int, random: np.random.Generator) -> Array:
 
 def _pointwise_types(op: OpDef) -> Iterator[tuple[int, DType]]:
     """Each number of inputs and dtype that the op takes."""
-    for count, dtype in product((1, 2, 3), dtypes.ALL):
+    for count, dtype in product((1, 2, 3), dtypes.REAL):
         try:
             op.infer((TensorType(dtype, ()),) * count, {})
         except (DTypeError, ShapeError):

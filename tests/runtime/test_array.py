@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as numpy_strategies
 from weftrt import array, dtypes
 from weftrt.errors import DTypeError, ShapeError
 
-NAMES = [d.name for d in dtypes.ALL]
+NAMES = [d.name for d in dtypes.REAL]
 shapes = numpy_strategies.array_shapes(min_dims=0, max_dims=8, min_side=0, max_side=4)
 arrays = st.sampled_from(NAMES).flatmap(lambda name: numpy_strategies.arrays(name, shapes))
 
@@ -85,7 +85,7 @@ def test_numpy_keeps_the_array_alive():
 
 
 def test_unsupported_dtypes_are_named():
-    for name in ("complex64", "float16", "int8", "U3", "object"):
+    for name in ("complex256", "float16", "int8", "U3", "object"):
         with pytest.raises(DTypeError, match="is not supported; supported are bool, uint8"):
             array.from_numpy(np.zeros(2, name))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from weftc.ir.location import Location
     from weftc.ir.node import Graph, Node
     from weftc.loop.ir import Expr
+    from weftc.ops.complex_rules import Value
 
 Attr: TypeAlias = (
     "bool | int | float | str | DType | Dim | Graph | HostFunction | tuple[Attr, ...] | None"
@@ -33,6 +34,7 @@ Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[..., tuple[Node | None, ...]]"
 Jvp: TypeAlias = "Callable[..., tuple[Node | Sequence[Node], tuple[Node | None, ...]]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
+Pairs: TypeAlias = "Callable[[Node, tuple[Value, ...]], Value | list[Value]]"
 Batch: TypeAlias = (
     "Callable[[Node, tuple[Node, ...], tuple[bool, ...], Mapper], Node | Sequence[Node]]"
 )
@@ -129,6 +131,7 @@ class Mapper(Protocol):
 class Family(Enum):
     """How an op computes, which is all that fusion and schedules know of it."""
 
+    PARTS = "parts"  # complex, real, imag: no kernel sees them (weftc.transforms.pairs)
     SOURCE = "source"  # input, constant, iota, size: no inputs
     POINTWISE = "pointwise"  # equal shapes in, the same shape out; `lower` gives the scalar term
     MOVEMENT = "movement"  # index arithmetic only: `pull` gives it
@@ -174,6 +177,9 @@ class OpDef:
     stands in front of those `inputs` that are `batched`: a node, whose results have that axis in
     front, or need not where they are the same for all elements; or the results one by one. Families
     that need no rules of their ops have theirs in weftc.transforms.batch.
+    `pairs(node, inputs)` gives what an op of complex numbers is in real arithmetic: `inputs` are
+    the parts of complex operands, and real ones as they are; so are its results, in a list if there
+    are several. Pointwise ops that have it take complex numbers (weftc.transforms.pairs).
     """
 
     name: str
@@ -185,6 +191,7 @@ class OpDef:
     vjp: Vjp | None = None
     jvp: Jvp | None = None
     batch: Batch | None = None
+    pairs: Pairs | None = None
     extern: Callable[[Node], ExternCall] | None = None
     """For EXTERN: which routine of the runtime computes a node; `fails` says how it may not."""
     fails: Callable[[Node], Failure] | None = None

@@ -25,8 +25,11 @@ def argument(index: int, name: str, type_: TensorType) -> Node:
     return TABLE["input"](index=index, name=name, dtype=type_.dtype, shape=type_.shape)
 
 
-def constant(value: bool | int | float, dtype: DType) -> Node:
+def constant(value: bool | int | float | complex, dtype: DType) -> Node:
     """A 0-d constant."""
+    if dtype.is_complex:
+        value = complex(value)
+        return call("complex", constant(value.real, dtype.part), constant(value.imag, dtype.part))
     return call("constant", value=value, dtype=dtype)
 
 
@@ -35,12 +38,12 @@ def zero(dtype: DType) -> Node:
     return constant(dtype.dtype.type(0).item(), dtype)
 
 
-def full(value: bool | int | float, type_: TensorType) -> Node:
+def full(value: bool | int | float | complex, type_: TensorType) -> Node:
     """A constant in every element of `type_`."""
     return expand(constant(value, type_.dtype), type_.shape, ())
 
 
-def like(value: bool | int | float, node: Node) -> Node:
+def like(value: bool | int | float | complex, node: Node) -> Node:
     """A constant in every element of the type of `node`."""
     return full(value, node.type)
 

@@ -17,6 +17,7 @@ NUMBERS = FLOATS | INTEGERS
 BITS = INTEGERS | {Kind.BOOL}
 BOOLS = frozenset({Kind.BOOL})
 ANY = NUMBERS | BOOLS
+COMPLEX = frozenset({Kind.COMPLEX})
 
 Kinds = frozenset[Kind]
 
@@ -27,7 +28,11 @@ _WORDS: dict[Kinds, str] = {
     BITS: "bools or integers",
     BOOLS: "bools",
     ANY: "any dtype",
+    COMPLEX: "complex numbers",
 }
+
+
+_ORDERED = ("lt", "le", "gt", "ge", "maximum", "minimum", "max", "min", "sort", "argsort", "top_k")
 
 
 def shape_text(shape: Sequence[Size]) -> str:
@@ -61,7 +66,11 @@ def kind(name: str, type_: TensorType, kinds: Kinds) -> None:
             hint = "; convert bools to a number first, or combine them with &, | and ^"
         elif type_.dtype.is_integer and kinds == FLOATS:
             hint = "; convert integers to a float first"
-        raise DTypeError(f"{name} takes {_WORDS[kinds]}, but was given {describe(type_)}{hint}")
+        elif type_.dtype.is_complex:
+            hint = "; complex numbers have no order" if name in _ORDERED else ""
+            hint = hint or "; take wf.real(z), wf.imag(z) or wf.abs(z) first"
+        words = _WORDS[kinds if kinds == COMPLEX else kinds - COMPLEX]
+        raise DTypeError(f"{name} takes {words}, but was given {describe(type_)}{hint}")
 
 
 def same_dtype(name: str, types: Sequence[TensorType]) -> None:

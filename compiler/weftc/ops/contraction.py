@@ -14,7 +14,7 @@ from weftc.ir.types import TensorType
 from weftc.loop import scalar
 from weftc.loop.ir import Scalar
 from weftc.loop.reductions import reduce_canonically
-from weftc.ops import build, check
+from weftc.ops import build, check, complex_rules
 from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 from weftrt.errors import ShapeError
@@ -36,7 +36,7 @@ def free_axes(rank: int, batch: Axes, contracted: Axes) -> Axes:
 def _infer(types: Types, attrs: Attrs) -> TensorType:
     check.arity("contract", types, 2)
     check.same_dtype("contract", types)
-    check.kind("contract", types[0], check.NUMBERS)
+    check.kind("contract", types[0], check.NUMBERS | check.COMPLEX)
     a, b = types
     batch, contracted = attrs["batch"], attrs["contracted"]
     for type_, used in ((a, batch[0] + contracted[0]), (b, batch[1] + contracted[1])):
@@ -195,6 +195,7 @@ contract = TABLE.add(
         reference=_reference,
         vjp=_vjp,
         jvp=_jvp,
+        pairs=complex_rules.contract,
         samples=_samples,
     )
 )

@@ -200,7 +200,7 @@ take = TABLE.add(
 def _infer_scatter_add(types: Types, attrs: Attrs) -> TensorType:
     check.arity("scatter_add", types, 3)
     base, indices, updates = types
-    check.kind("scatter_add", base, check.NUMBERS)
+    check.kind("scatter_add", base, check.NUMBERS | check.COMPLEX)
     _check_index("scatter_add", base, indices, attrs)
     check.same_dtype("scatter_add", (base, updates))
     wanted = _taken(base, indices, attrs)

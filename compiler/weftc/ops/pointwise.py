@@ -12,14 +12,14 @@ import numpy as np
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, ValueType
 from weftc.loop import scalar
 from weftc.loop.ir import Expr, LoopType, Scalar, Var, apply, cast, const
-from weftc.ops import build, check
+from weftc.ops import build, check, complex_rules
 from weftc.ops.check import ANY, BITS, FLOATS, INTEGERS, NUMBERS, Kinds
 from weftc.ops.division import lower_floor_divide, lower_remainder
 from weftrt import dtypes
-from weftrt.dtypes import DType
+from weftrt.dtypes import DType, Kind
 from weftrt.errors import DTypeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -37,6 +37,18 @@ def pointwise(name: str, count: int, kinds: Kinds, result: DType | None = None) 
         check.kind(name, first, kinds)
         check.same_shape(name, types)
         return first if result is None else first.with_dtype(result)
+
+    return infer
+
+
+def _size(name: str, count: int, kinds: Kinds, result: DType | None) -> Infer:
+    """The type rule of an op whose result is real where its operand is complex."""
+    same = pointwise(name, count, kinds, result)
+
+    def infer(types: tuple[TensorType, ...], attrs: Attrs) -> ValueType:
+        type_ = same(types, attrs)
+        assert isinstance(type_, TensorType)
+        return type_.with_dtype(type_.dtype.part)
 
     return infer
 
@@ -78,8 +90,12 @@ def _define(
     *,
     kinds: Kinds = FLOATS,
     result: DType | None = None,
+    infer: Callable[..., Infer] = pointwise,
     **fields: Any,
 ) -> OpDef:
+    if "pairs" in fields:
+        kinds |= check.COMPLEX
+
     def lower_all(scalars: tuple[Expr, ...], dtype: DType, attrs: Attrs) -> Expr:
         return lower(*scalars)
 
@@ -87,7 +103,7 @@ def _define(
         OpDef(
             name,
             Family.POINTWISE,
-            infer=pointwise(name, count, kinds, result),
+            infer=infer(name, count, kinds, result),
             reference=by_numpy(reference or by_term(lower)),
             lower=lower_all,
             **fields,
@@ -220,17 +236,33 @@ add = binary(
     np.add,
     kinds=NUMBERS,
     vjp=lambda node, g: (g, g),
+    pairs=complex_rules.each,
     exact=True,
 )
 sub = binary(
-    "sub", term(Scalar.SUB), np.subtract, kinds=NUMBERS, vjp=lambda node, g: (g, neg(g)), exact=True
+    "sub",
+    term(Scalar.SUB),
+    np.subtract,
+    kinds=NUMBERS,
+    vjp=lambda node, g: (g, neg(g)),
+    pairs=complex_rules.each,
+    exact=True,
 )
-mul = binary("mul", term(Scalar.MUL), np.multiply, kinds=NUMBERS, vjp=_vjp_mul, exact=True)
+mul = binary(
+    "mul",
+    term(Scalar.MUL),
+    np.multiply,
+    kinds=NUMBERS,
+    vjp=_vjp_mul,
+    pairs=complex_rules.multiply,
+    exact=True,
+)
 div = binary(
     "div",
     term(Scalar.DIV),
     np.divide,
     vjp=_vjp_div,
+    pairs=complex_rules.divide,
     cost=5,
     exact=True,
     domain=(0.5, 3.0),
@@ -254,10 +286,34 @@ remainder = binary(
     domain=(0.5, 3.0),
 )
 neg: OpDef = unary(
-    "neg", term(Scalar.NEG), np.negative, kinds=NUMBERS, vjp=lambda node, g: (neg(g),), exact=True
+    "neg",
+    term(Scalar.NEG),
+    np.negative,
+    kinds=NUMBERS,
+    vjp=lambda node, g: (neg(g),),
+    pairs=complex_rules.each,
+    exact=True,
 )
-abs = unary("abs", _lower_abs, np.abs, kinds=NUMBERS, vjp=_vjp_abs, exact=True)
-sign = unary("sign", _lower_sign, np.sign, kinds=NUMBERS, vjp=no_gradient, cost=3, exact=True)
+abs = unary(
+    "abs",
+    _lower_abs,
+    np.abs,
+    kinds=NUMBERS,
+    infer=_size,
+    vjp=_vjp_abs,
+    pairs=complex_rules.absolute,
+    exact=True,
+)
+sign = unary(
+    "sign",
+    _lower_sign,
+    np.sign,
+    kinds=NUMBERS,
+    vjp=no_gradient,
+    pairs=complex_rules.sign,
+    cost=3,
+    exact=True,
+)
 minimum = binary(
     "minimum",
     term(Scalar.MINIMUM),
@@ -288,12 +344,12 @@ trunc = unary("trunc", term(Scalar.TRUNC), np.trunc, vjp=no_gradient, exact=True
 # ---------------------------------------------------------------------------------------------
 
 
-def _comparison(name: str, op: Scalar, reference: Any, kinds: Kinds) -> OpDef:
-    return binary(name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True)
+def _comparison(name: str, op: Scalar, reference: Any, kinds: Kinds, **fields: Any) -> OpDef:
+    return binary(name, term(op), reference, kinds=kinds, result=dtypes.bool_, exact=True, **fields)
 
 
-eq = _comparison("eq", Scalar.EQ, np.equal, ANY)
-ne = _comparison("ne", Scalar.NE, np.not_equal, ANY)
+eq = _comparison("eq", Scalar.EQ, np.equal, ANY, pairs=complex_rules.equal)
+ne = _comparison("ne", Scalar.NE, np.not_equal, ANY, pairs=complex_rules.unequal)
 lt = _comparison("lt", Scalar.LT, np.less, NUMBERS)
 le = _comparison("le", Scalar.LE, np.less_equal, NUMBERS)
 gt = _comparison("gt", Scalar.GT, np.greater, NUMBERS)
@@ -360,7 +416,7 @@ def _vjp_where(node: Node, g: Node) -> Cotangents:
 
 def _samples_where() -> list[tuple[tuple[TensorType, ...], Attrs]]:
     condition = TensorType(dtypes.bool_, (2, 3))
-    return [((condition, t, t), {}) for t in map(condition.with_dtype, dtypes.ALL)]
+    return [((condition, t, t), {}) for t in map(condition.with_dtype, dtypes.REAL)]
 
 
 where = TABLE.add(
@@ -371,6 +427,7 @@ where = TABLE.add(
         reference=by_numpy(np.where),
         lower=lambda scalars, dtype, attrs: apply(Scalar.SELECT, *scalars),
         vjp=_vjp_where,
+        pairs=complex_rules.each,
         exact=True,
         samples=_samples_where,
     )
@@ -379,6 +436,9 @@ where = TABLE.add(
 
 def _infer_convert(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
     check.arity("convert", types, 1)
+    if types[0].dtype.is_complex and attrs["dtype"].kind not in (Kind.COMPLEX, Kind.BOOL):
+        problem = f"{check.describe(types[0])} is no {attrs['dtype']}"
+        raise DTypeError(f"convert: {problem}; take wf.real(z), wf.imag(z) or wf.abs(z) first")
     return types[0].with_dtype(attrs["dtype"])
 
 
@@ -393,7 +453,7 @@ def _vjp_convert(node: Node, g: Node) -> Cotangents:
 
 
 def _samples_convert() -> list[tuple[tuple[TensorType, ...], Attrs]]:
-    pairs = [(a, b) for a in dtypes.ALL for b in dtypes.ALL]
+    pairs = [(a, b) for a in dtypes.REAL for b in dtypes.REAL]
     return [((TensorType(a, (2, 3)),), {"dtype": b}) for a, b in pairs]
 
 
@@ -406,11 +466,28 @@ convert = TABLE.add(
         lower=lambda scalars, dtype, attrs: cast(scalars[0], attrs["dtype"]),
         vjp=_vjp_convert,
         jvp=build.along,
+        pairs=complex_rules.convert,
         exact=True,
         samples=_samples_convert,
     )
 )
-identity = unary("identity", lambda x: x, np.array, kinds=ANY, vjp=_pass_on, cost=0, exact=True)
+identity = unary(
+    "identity",
+    lambda x: x,
+    np.array,
+    kinds=ANY,
+    vjp=_pass_on,
+    pairs=complex_rules.each,
+    cost=0,
+    exact=True,
+)
 stop_gradient = unary(
-    "stop_gradient", lambda x: x, np.array, kinds=ANY, vjp=no_gradient, cost=0, exact=True
+    "stop_gradient",
+    lambda x: x,
+    np.array,
+    kinds=ANY,
+    vjp=no_gradient,
+    pairs=complex_rules.each,
+    cost=0,
+    exact=True,
 )

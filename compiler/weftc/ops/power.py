@@ -11,7 +11,7 @@ import numpy as np
 
 from weftc.ir.node import Node
 from weftc.loop.ir import Expr, Scalar, apply, const
-from weftc.ops import build
+from weftc.ops import build, complex_rules
 from weftc.ops.check import NUMBERS
 from weftc.ops.elementary import pow_lower
 from weftc.ops.elementary.power import by_squarings
@@ -71,6 +71,7 @@ pow = binary(
     _reference,
     kinds=NUMBERS,
     vjp=_vjp,
+    pairs=complex_rules.power,
     cost=60,
     domain=(0.5, 3.0),
 )

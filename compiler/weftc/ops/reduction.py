@@ -14,6 +14,7 @@ from weftc.loop.ir import Scalar
 from weftc.loop.reductions import reduce_canonically
 from weftc.ops import build, check
 from weftc.ops.check import BOOLS, NUMBERS, Kinds
+from weftc.ops.complex_rules import each
 from weftrt import dtypes
 from weftrt.errors import ShapeError
 
@@ -30,7 +31,7 @@ def _infer(name: str, kinds: Kinds, has_identity: bool) -> Infer:
     def infer(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
         check.arity(name, types, 1)
         operand, axes = types[0], attrs["axes"]
-        check.kind(name, operand, kinds)
+        check.kind(name, operand, kinds | check.COMPLEX if name == "sum" else kinds)
         check.axes(name, axes, operand)
         if not axes or axes[-1] - axes[0] != len(axes) - 1:
             raise ShapeError(f"{name}: {check.shape_text(axes)} are not neighbouring axes")
@@ -119,7 +120,7 @@ def _samples(kinds: Kinds, has_identity: bool) -> list[tuple[tuple[TensorType, .
         cases.append(((2, 0), (1,)))
     return [
         ((TensorType(dtype, shape),), {"axes": axes})
-        for dtype in dtypes.ALL
+        for dtype in dtypes.REAL
         if dtype.kind in kinds
         for shape, axes in cases
     ]
@@ -136,6 +137,7 @@ def _define(
             reference=_reference(Scalar[combine]),
             vjp=vjp,
             jvp=build.along if name == "sum" else None,
+            pairs=each if name == "sum" else None,
             identity=identity,
             combine=combine,
             exact=True,

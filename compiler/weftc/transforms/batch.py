@@ -203,6 +203,7 @@ def _to_front(node: Node, axis: int) -> Node:
 
 FAMILIES: Final[Mapping[Family, Callable[..., Node]]] = {
     Family.POINTWISE: _pointwise,
+    Family.PARTS: _pointwise,
     Family.REDUCTION: _reduction,
     Family.CONTRACTION: _contraction,
 }

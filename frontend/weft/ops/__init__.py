@@ -1,5 +1,6 @@
 """The public functions, by topic; `weft` exports all of them."""
 
+from weft.ops.complex_numbers import angle, complex, conj, imag, real
 from weft.ops.creation import (
     arange,
     asarray,
@@ -114,6 +115,7 @@ __all__ = [
     "acos",
     "add",
     "all",
+    "angle",
     "any",
     "arange",
     "argmax",
@@ -135,7 +137,9 @@ __all__ = [
     "can_cast",
     "ceil",
     "clip",
+    "complex",
     "concat",
+    "conj",
     "cos",
     "cosh",
     "divide",
@@ -158,6 +162,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "iinfo",
+    "imag",
     "isdtype",
     "isfinite",
     "isinf",
@@ -192,6 +197,7 @@ __all__ = [
     "positive",
     "pow",
     "prod",
+    "real",
     "reciprocal",
     "remainder",
     "reshape",

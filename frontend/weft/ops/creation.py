@@ -48,7 +48,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, copy: bool | None = None) -> Any:
     if isinstance(obj, (list, tuple)) and any(isinstance(leaf, Tracer) for leaf in _leaves(obj)):
         stacked = movement.stack([asarray(item, dtype=chosen) for item in _copied(obj, copy)])
         return stacked if chosen is None else elementwise.astype(stacked, chosen)
-    if isinstance(obj, (list, tuple, bool, int, float, np.generic)):
+    if isinstance(obj, (list, tuple, bool, int, float, complex, np.generic)):
         return array.from_numpy(_numbers(_copied(obj, copy), chosen), copy=False)
     return _foreign(obj, chosen, copy)
 
@@ -91,7 +91,7 @@ def _read(obj: Any) -> np.ndarray[Any, Any]:
         problem = "lists at one depth must be equally long" if ragged else str(error)
         raise diagnostics.located(ShapeError, f"asarray: {problem}") from None
     if source.dtype.kind in "OSU" and not hasattr(obj, "dtype"):
-        numbers = (bool, int, float, np.number)
+        numbers = (bool, int, float, complex, np.number)
         odd = next((o for o in tree.leaves(obj) if not isinstance(o, numbers)), None)
         if odd is None and isinstance(obj, (list, tuple)) and tree.leaves(obj):
             return np.asarray(obj, np.float64)  # fractions beside integers beyond int64
@@ -128,7 +128,12 @@ def _numbers(obj: Any, dtype: DType | None) -> np.ndarray[Any, Any]:
     return cast(source, found if dtype is None else dtype)
 
 
-_DEFAULTS = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT, "b": dtypes.bool_}
+_DEFAULTS = {
+    "c": dtypes.DEFAULT_COMPLEX,
+    "f": dtypes.DEFAULT_FLOAT,
+    "i": dtypes.DEFAULT_INT,
+    "b": dtypes.bool_,
+}
 
 
 def _is_large(leaves: Sequence[int]) -> bool:
@@ -174,7 +179,7 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
     chosen = None if dtype is None else dtype_of(dtype)
     check_rank(len(sizes), "the result of full")
     if not isinstance(fill_value, (Tracer, Array, np.ndarray)) or fill_value.ndim:
-        _check_scalar("full", "fill_value", fill_value)
+        _check_scalar("full", "fill_value", fill_value, also=(complex, np.complexfloating))
     if state.trace is not None:
         value = lift(fill_value)
         value = as_strong(value) if chosen is None else convert(value, chosen)
@@ -210,7 +215,7 @@ empty = zeros
 
 
 def _scalar(value: int, dtype: DType) -> Any:
-    return float(value) if dtype.is_float else bool(value) if dtype is dtypes.bool_ else value
+    return float(value) if dtype.is_inexact else bool(value) if dtype is dtypes.bool_ else value
 
 
 def zeros_like(x: Any, /, *, dtype: Any = None) -> Any:
@@ -269,9 +274,9 @@ def _bound(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_scalar(name: str, what: str, value: Any) -> Any:
+def _check_scalar(name: str, what: str, value: Any, also: tuple[type, ...] = ()) -> Any:
     """`value`, if it is a number."""
-    numbers = (bool, int, float, np.bool_, np.integer, np.floating, SymbolicInt)
+    numbers = (*also, bool, int, float, np.bool_, np.integer, np.floating, SymbolicInt)
     if isinstance(value, numbers) and not isinstance(value, np.timedelta64):
         return value
     problem = f"{name}: {what} is a number, not {value!r:.40}"

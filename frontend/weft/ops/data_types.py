@@ -22,7 +22,8 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
     "unsigned integer": (Kind.UNSIGNED,),
     "integral": (Kind.SIGNED, Kind.UNSIGNED),
     "real floating": (Kind.FLOAT,),
-    "numeric": (Kind.SIGNED, Kind.UNSIGNED, Kind.FLOAT),
+    "complex floating": (Kind.COMPLEX,),
+    "numeric": (Kind.SIGNED, Kind.UNSIGNED, Kind.FLOAT, Kind.COMPLEX),
 }
 
 
@@ -58,11 +59,11 @@ def _of(item: Any) -> DType:
 def finfo(type: Any, /) -> FloatInfo:
     """The limits of a float dtype, or of an array's."""
     dtype = _of(type)
-    if not dtype.is_float:
+    if not dtype.is_inexact:
         raise diagnostics.located(DTypeError, f"finfo takes a float dtype, not {dtype}")
     info: Any = np.finfo(dtype.name)
     limits = (info.eps, info.max, info.min, info.smallest_normal)
-    return FloatInfo(dtype, dtype.bits, *(float(x) for x in limits))
+    return FloatInfo(dtype.part, dtype.part.bits, *(float(x) for x in limits))
 
 
 def iinfo(type: Any, /) -> IntegerInfo:
@@ -95,7 +96,7 @@ def can_cast(from_: Any, to: DType, /) -> bool:
 
 def result_type(*arrays_and_dtypes: Any) -> DType:
     """The dtype in which arrays, dtypes, and Python and NumPy scalars meet; scalars are weak."""
-    scalars = (bool, int, float, np.generic)
+    scalars = (bool, int, float, complex, np.generic)
     strong = [_of(item) for item in arrays_and_dtypes if not isinstance(item, scalars)]
     if not strong:
         raise diagnostics.located(UsageError, "result_type takes an array or dtype at least")
@@ -107,7 +108,9 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
         result = met
     weak = [item for item in arrays_and_dtypes if isinstance(item, scalars)]
     kinds = {type(w.item() if isinstance(w, np.generic) else w) for w in weak}
-    if float in kinds and not result.is_float:
+    if complex in kinds and not result.is_complex:
+        return dtypes.complex_of(result) if result.is_float else dtypes.DEFAULT_COMPLEX
+    if float in kinds and not result.is_inexact:
         return dtypes.DEFAULT_FLOAT
     return dtypes.DEFAULT_INT if int in kinds and result.kind is Kind.BOOL else result
 

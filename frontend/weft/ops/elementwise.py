@@ -48,7 +48,7 @@ def _rounding(name: str, doc: str) -> Function:
 
     def body(x: Any, /) -> Tracer:
         value = as_strong(lift(x))
-        return apply(name, value) if value.dtype.is_float else apply("identity", value)
+        return apply(name, value) if value.dtype.is_inexact else apply("identity", value)
 
     return _named(body, name, doc)
 
@@ -108,9 +108,9 @@ def _float_binary(name: str, doc: str, op: str = "") -> Function:
 
 
 def floats(name: str, *operands: Tracer) -> list[Tracer]:
-    """The operands in their common float dtype: the default one if all are integers."""
+    """The operands in their common float or complex dtype: the default if all are integers."""
     dtype = common_dtype(name, operands)
-    return [convert(o, dtype if dtype.is_float else dtypes.DEFAULT_FLOAT) for o in operands]
+    return [convert(o, dtype if dtype.is_inexact else dtypes.DEFAULT_FLOAT) for o in operands]
 
 
 add = _binary("add", "x1 + x2.")
@@ -183,11 +183,17 @@ def like(value: float, x: Tracer) -> Tracer:
     return core.broadcast(convert(lift(value), x.dtype), x.type.shape)
 
 
-def _float_test(name: str, doc: str, test: Callable[[Tracer], Tracer]) -> Function:
-    """A test on floats that no integer passes or fails unless `test` of zero does."""
+def _float_test(
+    name: str, doc: str, test: Callable[[Tracer], Tracer], both: str = "bitwise_or"
+) -> Function:
+    """A test on floats that no integer passes or fails unless `test` of zero does; a complex number
+    does as `both` says of the parts."""
 
     def body(x: Any, /) -> Tracer:
         value = as_strong(lift(x))
+        if value.dtype.is_complex:
+            parts = (test(apply(part, value)) for part in ("real", "imag"))
+            return apply(both, *parts)
         return test(value if value.dtype.is_float else like(0.0, convert(value, dtypes.float32)))
 
     return _named(body, name, doc)
@@ -203,6 +209,7 @@ isfinite = _float_test(
     "isfinite",
     "Whether x is neither infinite nor NaN.",
     lambda x: apply("lt", apply("abs", x), like(float("inf"), x)),
+    "bitwise_and",
 )
 
 
@@ -271,9 +278,25 @@ def _any_power(x1: Any, x2: Any, /) -> Tracer:
     return binary("pow", "pow", left, right)
 
 
+def _product(x: Tracer, exponent: int) -> Tracer:
+    """x to a small whole power: the squares that the bits of the exponent choose."""
+    result = like(1.0, x) if exponent == 0 else None
+    square = x
+    while exponent:
+        if exponent & 1:
+            result = square if result is None else apply("mul", result, square, name="pow")
+        exponent >>= 1
+        square = apply("mul", square, square, name="pow") if exponent else square
+    assert result is not None
+    return apply("identity", result) if result is x else result
+
+
 def _known_power(x: Any, exponent: int | float, /) -> Tracer:
     value = lift(x)
-    if exponent < 0 and not common_dtype("pow", [value, lift(exponent)]).is_float:
+    dtype = common_dtype("pow", [value, lift(exponent)])
+    if dtype.is_complex and exponent in PRODUCTS:
+        return _product(convert(value, dtype), int(exponent))
+    if exponent < 0 and not dtype.is_inexact:
         diagnostics.fail(DTypeError, "pow", [value], "integers have no negative powers")
     return _any_power(value, exponent)
 

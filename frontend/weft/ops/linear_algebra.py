@@ -7,6 +7,7 @@ from typing import Any
 
 from weft import diagnostics
 from weft.ops import core, elementwise, movement, reductions
+from weft.ops.complex_numbers import conjugated
 from weft.ops.core import operation
 from weft.promotion import as_strong, promoted
 from weft.tracing import Tracer, active, apply, lift
@@ -103,13 +104,15 @@ def _contracted(a: Tracer, b: Tracer, axes: Any) -> Pairs:
 
 @operation("axis")
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tracer:
-    """The sum of products along `axis`, which counts from the end and has one size in both."""
+    """The sum of products along `axis`, which counts from the end and has one size in both; of
+    complex numbers, the products of the conjugates of `x1`."""
     a, b = as_strong(lift(x1)), as_strong(lift(x2))
     sizes = [x.type.shape[core.axis_of("vecdot", x, axis)] for x in (a, b)]
     if not assume_equal(*sizes):
         problem = f"axis {axis} of {{0}} ({sizes[0]}) must equal that of {{1}} ({sizes[1]})"
         diagnostics.fail(ShapeError, "vecdot", [a, b], problem)
     a, b = core.matched("vecdot", a, b)
+    a = conjugated(a)
     return reductions.reduce("sum", "vecdot", apply("mul", a, b), axis, False)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import OpDef
-from weftc.ops import build
+from weftc.ops import build, complex_rules
 from weftc.ops.elementary import (
     error_function,
     exponential,
@@ -76,7 +76,14 @@ def _inverse(x: Node) -> Node:
 POSITIVE = {"domain": (0.5, 3.0)}
 INSIDE = {"domain": (-0.9, 0.9)}
 
-sqrt = _op("sqrt", root.sqrt, lambda x, y: _inverse(_times(2.0, y)), cost=6, **POSITIVE)
+sqrt = _op(
+    "sqrt",
+    root.sqrt,
+    lambda x, y: _inverse(_times(2.0, y)),
+    pairs=complex_rules.sqrt,
+    cost=6,
+    **POSITIVE,
+)
 rsqrt = _op(
     "rsqrt",
     root.rsqrt,
@@ -84,10 +91,12 @@ rsqrt = _op(
     cost=11,
     **POSITIVE,
 )
-exp = _op("exp", exponential.exp, lambda x, y: y, cost=15)
+exp = _op("exp", exponential.exp, lambda x, y: y, pairs=complex_rules.exp, cost=15)
 expm1 = _op("expm1", exponential.expm1, lambda x, y: _plus(y, 1.0), cost=20)
 sigmoid = _op("sigmoid", exponential.sigmoid, lambda x, y: mul(y, _one_minus(y)), cost=25)
-log = _op("log", logarithm.log, lambda x, y: _inverse(x), cost=30, **POSITIVE)
+log = _op(
+    "log", logarithm.log, lambda x, y: _inverse(x), pairs=complex_rules.log, cost=30, **POSITIVE
+)
 log1p = _op("log1p", logarithm.log1p, lambda x, y: _inverse(_plus(x, 1.0)), cost=30, **POSITIVE)
 log2 = _op(
     "log2",
@@ -96,18 +105,23 @@ log2 = _op(
     cost=30,
     **POSITIVE,
 )
-sin: OpDef = _op("sin", trigonometric.sin, lambda x, y: cos(x), cost=65)
-cos: OpDef = _op("cos", trigonometric.cos, lambda x, y: neg(sin(x)), cost=65)
+sin: OpDef = _op("sin", trigonometric.sin, lambda x, y: cos(x), pairs=complex_rules.sin, cost=65)
+cos: OpDef = _op(
+    "cos", trigonometric.cos, lambda x, y: neg(sin(x)), pairs=complex_rules.cos, cost=65
+)
 tan = _op(
     "tan",
     trigonometric.tan,
     lambda x, y: _plus(mul(y, y), 1.0),
+    pairs=complex_rules.tan,
     cost=70,
     domain=(-1.2, 1.2),
 )
-tanh = _op("tanh", hyperbolic.tanh, lambda x, y: _one_minus(mul(y, y)), cost=30)
-sinh: OpDef = _op("sinh", hyperbolic.sinh, lambda x, y: cosh(x), cost=35)
-cosh: OpDef = _op("cosh", hyperbolic.cosh, lambda x, y: sinh(x), cost=30)
+tanh = _op(
+    "tanh", hyperbolic.tanh, lambda x, y: _one_minus(mul(y, y)), pairs=complex_rules.tanh, cost=30
+)
+sinh: OpDef = _op("sinh", hyperbolic.sinh, lambda x, y: cosh(x), pairs=complex_rules.sinh, cost=35)
+cosh: OpDef = _op("cosh", hyperbolic.cosh, lambda x, y: sinh(x), pairs=complex_rules.cosh, cost=30)
 
 
 def _slope_asin(x: Node, y: Node) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weftrt import dtypes
 from weftrt.cpu.native.intrinsics import (
     address_of,
     cast,
@@ -50,6 +51,7 @@ from weftrt.cpu.native.types import (
 from weftrt.sizes import MAXIMUM_RANK
 
 CONTIGUOUS_ALIGNED = 0x101
+DTYPES = len(dtypes.ALL)
 WRITABLE, FORMAT, SHAPE, STRIDES = 0x1, 0x4, 0x8, 0x10
 
 
@@ -283,7 +285,7 @@ def read_shape(shape: SizedObject, extents: Pointer[I64]) -> I64:
 @native
 def dtype_of_numpy(source: NumpyArray) -> I64:
     """The dtype code of a NumPy array in native byte order; -1 where unknown."""
-    for code in range(8):
+    for code in range(DTYPES):
         if has_dtype(source.descriptor, code):
             return code
     return -1

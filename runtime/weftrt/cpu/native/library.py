@@ -458,7 +458,8 @@ def _fill_dtypes(state: Any) -> None:
     """Write what each dtype is to NumPy and to the buffer protocol."""
     for dtype in dtypes.ALL:
         descriptor = np.dtype(dtype.name)
-        text = ctypes.c_char_p(descriptor.char.encode())
+        parts = np.dtype(dtype.part.name).char
+        text = ctypes.c_char_p((f"Z{parts}" if dtype.is_complex else parts).encode())
         state.dtypes[dtype.code] = id(dtype)
         state.descriptors[dtype.code] = id(descriptor)
         state.synonyms[dtype.code] = _synonym(descriptor)
