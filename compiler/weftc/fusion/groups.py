@@ -127,6 +127,10 @@ class Groups:
         scatter = node.op.name == "scatter_add"
         self._start(KernelKind.SCATTER if scatter else KernelKind.POINTWISE, node)
 
+    def cumulative(self, node: Node) -> None:
+        self.views[node] = (views.direct(node),)
+        self._start(KernelKind.CUMULATIVE, node)
+
     def contraction(self, node: Node) -> None:
         self.views[node] = (views.direct(node),)
         self._start(KernelKind.CONTRACTION, node)
@@ -305,6 +309,7 @@ def _itself(node: Node) -> tuple[View, ...]:
 _RANK: Final[dict[KernelKind | None, int]] = {
     KernelKind.POINTWISE: 0,
     KernelKind.SCATTER: 0,
+    KernelKind.CUMULATIVE: 1,
     KernelKind.CONTRACTION: 1,
     KernelKind.REDUCTION: 2,
     KernelKind.ROWWISE: 3,
@@ -316,6 +321,7 @@ _PLACE: Final = {
     Family.POINTWISE: Groups.pointwise,
     Family.INDEXING: Groups.indexing,
     Family.REDUCTION: Groups.reduction,
+    Family.CUMULATIVE: Groups.cumulative,
     Family.CONTRACTION: Groups.contraction,
     Family.STRUCTURE: Groups.structure,
     Family.CONTROL: Groups.region,

@@ -21,6 +21,7 @@ class KernelKind(Enum):
     REDUCTION = "reduction"  # a reduction over leading or middle axes, or over everything
     CONTRACTION = "contraction"  # one contract, with what its epilogue computes per output element
     SCATTER = "scatter"  # combine updates in index order
+    CUMULATIVE = "cumulative"  # one cumulative op, with what is computed from its results
 
 
 @dataclass(frozen=True, eq=False)

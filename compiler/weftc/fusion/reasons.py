@@ -21,6 +21,11 @@ def reason(value: Node, producer: Kernel, reader: Node, consumer: Kernel) -> str
             KernelKind.SCATTER in (producer.kind, consumer.kind),
         ),
         (
+            "cumulative",
+            "each of its elements waits for the one before, in a loop of its own",
+            KernelKind.CUMULATIVE in (producer.kind, consumer.kind),
+        ),
+        (
             "gather",
             "its elements are read at indices known only at run time",
             reader.op.family is Family.INDEXING and reader.inputs[0] is value,

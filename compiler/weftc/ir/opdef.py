@@ -137,6 +137,7 @@ class Family(Enum):
     MOVEMENT = "movement"  # index arithmetic only: `pull` gives it
     INDEXING = "indexing"  # gathers and scatters: data-dependent index, bounds checked
     REDUCTION = "reduction"  # attrs: axes (adjacent, ascending), removed from the shape
+    CUMULATIVE = "cumulative"  # attrs: axis, reverse; each result from that before it on the axis
     CONTRACTION = "contraction"  # attrs: batch, contract (pairs of axis tuples)
     STRUCTURE = "structure"  # project, token: parts of tuples, and order; nothing is computed
     CONTROL = "control"  # branch, while, fori, scan: attrs hold the graphs that run
@@ -151,6 +152,7 @@ ON_TENSORS = frozenset(
         Family.MOVEMENT,
         Family.INDEXING,
         Family.REDUCTION,
+        Family.CUMULATIVE,
         Family.CONTRACTION,
     }
 )

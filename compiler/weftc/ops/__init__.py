@@ -4,6 +4,7 @@ from weftc.ir.opdef import TABLE, OpDef
 from weftc.ops import (
     contraction,
     control,
+    cumulative,
     effects,
     elementary,
     factorizations,
@@ -26,6 +27,7 @@ __all__ = [
     "TABLE",
     "contraction",
     "control",
+    "cumulative",
     "effects",
     "elementary",
     "factorizations",

@@ -13,7 +13,13 @@ from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family
 from weftc.ops import build
 
-_REPLACED = (Family.POINTWISE, Family.MOVEMENT, Family.REDUCTION, Family.CONTRACTION)
+_REPLACED = (
+    Family.POINTWISE,
+    Family.MOVEMENT,
+    Family.REDUCTION,
+    Family.CUMULATIVE,
+    Family.CONTRACTION,
+)
 
 
 def replace_empty(graph: Graph) -> Graph:

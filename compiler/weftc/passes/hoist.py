@@ -17,7 +17,7 @@ from weftc.ir.node import Graph, Node, inlined, substitute
 from weftc.ir.opdef import Family
 from weftc.ops import build
 
-_COSTLY = (Family.CONTRACTION, Family.REDUCTION, Family.EXTERN)
+_COSTLY = (Family.CONTRACTION, Family.REDUCTION, Family.CUMULATIVE, Family.EXTERN)
 _READ_WHOLE = (Family.CONTRACTION, Family.CONTROL)
 """What reads its operands from memory, so that a turn writes them there."""
 _DEAR = 8

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from weftc.fusion.kernel import Kernel, KernelKind
 from weftc.schedule.cpu.contraction import lower_contraction
+from weftc.schedule.cpu.cumulative import lower_cumulative
 from weftc.schedule.cpu.pointwise import lower_pointwise
 from weftc.schedule.cpu.reduction import lower_reduction
 from weftc.schedule.cpu.rowwise import lower_rowwise
@@ -22,6 +23,7 @@ CPU: Final[dict[KernelKind, Schedule]] = {
     KernelKind.REDUCTION: lower_reduction,
     KernelKind.CONTRACTION: lower_contraction,
     KernelKind.SCATTER: lower_scatter,
+    KernelKind.CUMULATIVE: lower_cumulative,
 }
 
 

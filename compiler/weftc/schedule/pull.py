@@ -61,6 +61,13 @@ class Puller:
             yield loop.var
 
     @contextmanager
+    def carrying(self, opened: AbstractContextManager[Loop]) -> Iterator[Loop]:
+        """Open a `builder.for_` that carries values, which are not to be pulled from."""
+        with opened as loop:
+            self._depths[loop.var] = self.builder.depth
+            yield loop
+
+    @contextmanager
     def reduce(self, extent: Expr) -> Iterator[Reduction]:
         """Open a `builder.reduce`."""
         with self.builder.reduce("j", extent) as reduction:

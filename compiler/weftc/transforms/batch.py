@@ -166,6 +166,13 @@ def _reduction(
     return node.op(*inputs, **{**node.attrs, "axes": _behind(node["axes"])})
 
 
+def _cumulative(
+    node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: _Map
+) -> Node:
+    whole = [x if is_batched else mapper.expanded(x) for x, is_batched in zip(inputs, batched)]
+    return node.op(*whole, **{**node.attrs, "axis": node["axis"] + 1})
+
+
 def _contraction(
     node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: _Map
 ) -> Node:
@@ -205,6 +212,7 @@ FAMILIES: Final[Mapping[Family, Callable[..., Node]]] = {
     Family.POINTWISE: _pointwise,
     Family.PARTS: _pointwise,
     Family.REDUCTION: _reduction,
+    Family.CUMULATIVE: _cumulative,
     Family.CONTRACTION: _contraction,
 }
 """The rules of families whose ops need none of their own."""

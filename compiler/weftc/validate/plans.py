@@ -102,12 +102,15 @@ def _scatters(kernel: Kernel) -> list[Node]:
     return [n for n in kernel.nodes if n.op.name == "scatter_add"]
 
 
-def _alien(kernel: Kernel, reductions: int, contractions: int, scatters: int) -> Complaint:
+def _alien(
+    kernel: Kernel, reductions: int, contractions: int, scatters: int, cumulative: int = 0
+) -> Complaint:
     """More than so many of what a kind of kernel has only so many of."""
     for found, most in (
         (_of(kernel, Family.REDUCTION), reductions),
         (_of(kernel, Family.CONTRACTION), contractions),
         (_scatters(kernel), scatters),
+        (_of(kernel, Family.CUMULATIVE), cumulative),
     ):
         if len(found) > most:
             return f"has no loops for {describe(found[most])}"
@@ -167,12 +170,23 @@ def _scatter(kernel: Kernel) -> Complaint:
     return _alien(kernel, 0, 0, 1)
 
 
+def _cumulative(kernel: Kernel) -> Complaint:
+    found = _of(kernel, Family.CUMULATIVE)
+    if not found:
+        return "has nothing to accumulate"
+    for output in kernel.outputs:
+        if output.type.shape != found[0].type.shape:
+            return f"has no loops over the shape of {describe(output)}"
+    return _alien(kernel, 0, 0, 0, cumulative=1)
+
+
 _FORMS: dict[KernelKind, Callable[[Kernel], Complaint]] = {
     KernelKind.POINTWISE: _pointwise,
     KernelKind.ROWWISE: _rowwise,
     KernelKind.REDUCTION: _reduction,
     KernelKind.CONTRACTION: _contraction,
     KernelKind.SCATTER: _scatter,
+    KernelKind.CUMULATIVE: _cumulative,
 }
 
 

@@ -111,6 +111,7 @@ def _multiplications(node: Node) -> int:
 
 _OPERATIONS: dict[Family, Callable[[Node], int]] = {
     Family.POINTWISE: _elements,
+    Family.CUMULATIVE: _elements,
     Family.REDUCTION: lambda node: _elements(node.inputs[0]),
     Family.CONTRACTION: _multiplications,
 }
