@@ -25,6 +25,7 @@ _FUNCTIONS = {
     "cat": "concat",
     "clamp": "clip",
     "concatenate": "concat",
+    "cumlogsumexp": "logcumsumexp",
     "debug_callback": "callback",
     "detach": "stop_gradient",
     "div": "divide",
@@ -76,7 +77,6 @@ _IDIOMS = {
     "allclose": ("allclose(x, y)", "wf.all(wf.abs(x - y) <= 1e-8 + 1e-5 * wf.abs(y))"),
     "count_nonzero": ("count_nonzero(x)", "wf.sum(x != 0)"),
     "diagonal": ("diagonal(x)", "x[wf.arange(x.shape[0]), wf.arange(x.shape[0])]"),
-    "diff": ("diff(x)", "x[..., 1:] - x[..., :-1]"),
     "hypot": ("hypot(x, y)", "wf.sqrt(x * x + y * y)"),
     "isclose": ("isclose(x, y)", "wf.abs(x - y) <= 1e-8 + 1e-5 * wf.abs(y)"),
     "norm": ("linalg.norm(x)", "wf.sqrt(wf.sum(x * x))"),
@@ -111,7 +111,7 @@ _UNEXPECTED = re.compile(r"(?:.*\.)?(\w+)\(\) got an unexpected keyword argument
 
 
 def function_hint(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean wf.concat?", "; for diff(x) write x[..., 1:] - x[..., :-1]", or nothing."""
+    """ "; did you mean wf.concat?", "; for count_nonzero(x) write wf.sum(x != 0)", or nothing."""
     if name in _IDIOMS:
         call, instead = _IDIOMS[name]
         return f"; for {call} write {instead}"

@@ -144,6 +144,19 @@ def scattered_by_row(x: Inputs) -> Node:
     return op("scatter_add", x(3, 7), x(3, 9, dtype=dtypes.int64), x(3, 9), axis=1, batch=1)
 
 
+def running_rows(x: Inputs) -> Node:
+    return op("cumulate", x(6, 300), axis=1, kind="sum", reverse=False)
+
+
+def running_pieces(x: Inputs) -> tuple[Node, ...]:
+    found = op("cumulate", op("exp", x(2, 300)), axis=1, kind="sum", reverse=True)
+    return found, op("neg", found)
+
+
+def running_columns(x: Inputs) -> Node:
+    return op("cumulate", x(9, 40), axis=0, kind="max", reverse=True)
+
+
 def linear(x: Inputs) -> Node:
     return op("neg", matmul(x(7, 9), x(9, 21)))
 

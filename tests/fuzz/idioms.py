@@ -10,6 +10,7 @@ from tests.fuzz.program import Literal, Operand
 from tests.fuzz.reference.values import Bounded, Invalid
 from tests.fuzz.rules import control
 from tests.fuzz.rules.checks import check
+from tests.fuzz.rules.cumulative import cumulative, differences
 from tests.fuzz.rules.elementwise import (
     activation,
     binary,
@@ -209,7 +210,7 @@ COMMON: tuple[Rule, ...] = (
     *(array_index, cross_entropy),
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
-    *(sorting, sorting, rows_in_order),
+    *(sorting, sorting, rows_in_order, cumulative, cumulative, differences),
     *(branch, branch, loop, check, size),
 )
 ALL: tuple[Rule, ...] = (

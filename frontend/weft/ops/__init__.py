@@ -16,6 +16,16 @@ from weft.ops.creation import (
     zeros,
     zeros_like,
 )
+from weft.ops.cumulative import (
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    cumulative_prod,
+    cumulative_sum,
+    diff,
+    logcumsumexp,
+)
 from weft.ops.data_types import broadcast_shapes, can_cast, finfo, iinfo, isdtype, result_type
 from weft.ops.elementwise import (
     abs,
@@ -142,6 +152,13 @@ __all__ = [
     "conj",
     "cos",
     "cosh",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "diff",
     "divide",
     "einsum",
     "empty",
@@ -173,6 +190,7 @@ __all__ = [
     "log",
     "log1p",
     "log2",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",

@@ -48,7 +48,8 @@ def reduce(op: str, name: str, x: Tracer, axis: Any, keepdims: bool, **more: boo
     return core.keep_axes(result, axes, shape) if keepdims else result
 
 
-def _accumulated(x: Any, dtype: Any) -> Tracer:
+def accumulated(x: Any, dtype: Any) -> Tracer:
+    """`x` as what it is summed in: `dtype`, or int64 or uint64 for smaller integers and bools."""
     value = as_strong(lift(x))
     wanted = dtype_of(dtype) if dtype is not None else _SUM_DTYPES.get(value.dtype, value.dtype)
     return convert(value, wanted)
@@ -57,13 +58,13 @@ def _accumulated(x: Any, dtype: Any) -> Tracer:
 @operation("axis", "dtype", "keepdims")
 def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Tracer:
     """The sum over `axis`. Small integers are summed as int64 or uint64."""
-    return reduce("sum", "sum", _accumulated(x, dtype), axis, keepdims)
+    return reduce("sum", "sum", accumulated(x, dtype), axis, keepdims)
 
 
 @operation("axis", "dtype", "keepdims")
 def prod(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Tracer:
     """The product over `axis`. Small integers are multiplied as int64 or uint64."""
-    return reduce("prod", "prod", _accumulated(x, dtype), axis, keepdims)
+    return reduce("prod", "prod", accumulated(x, dtype), axis, keepdims)
 
 
 @operation("axis", "keepdims")

@@ -10,9 +10,52 @@ _PULL = "weftc.schedule.pull:Puller"
 _MOVEMENT = "weftc.ops.movement"
 _PIECES = "weftc.ops.pieces"
 _CPU = "weftc.schedule.cpu"
+_CUMULATIVE = "weftc.schedule.cpu.cumulative:_Schedule"
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
     "schedule": (
+        Fault(
+            "the carry between pieces of a row is lost",
+            f"{_CUMULATIVE}._local_steps",
+            '("last", value) for value in rows.values',
+            '("last", self._initial()) for value in rows.values',
+            programs.running_pieces,
+        ),
+        Fault(
+            "the rows that are left over begin one too late",
+            f"{_CUMULATIVE}.along_rows",
+            "add(left, k)",
+            "add(left, const(1))",
+            programs.running_rows,
+        ),
+        Fault(
+            "an element is combined with itself, not with what came before",
+            f"{_CUMULATIVE}._straight",
+            "self._step(before, [",
+            "self._step(puller.pull(self._node.inputs[0], index), [",
+            programs.running_rows,
+        ),
+        Fault(
+            "what runs in reverse runs forward",
+            f"{_CUMULATIVE}._steps",
+            'if self._node["reverse"]:',
+            "if False:",
+            programs.running_columns,
+        ),
+        Fault(
+            "what runs in reverse begins after the end",
+            f"{_CUMULATIVE}._steps",
+            "subtract(extent, const(1))",
+            "subtract(extent, const(0))",
+            programs.running_pieces,
+        ),
+        Fault(
+            "the last results of columns are not kept",
+            f"{_CUMULATIVE}.across_columns",
+            "self._builder.store(last, at, value)",
+            "pass",
+            programs.running_columns,
+        ),
         Fault(
             "an axis too many in a divisor",
             f"{_INDICES}._split",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from tests.fuzz.reference import checks, elementwise, movement, reductions, sorting
+from tests.fuzz.reference import checks, cumulative, elementwise, movement, reductions, sorting
 from tests.fuzz.reference.values import INTEGERS, Bounded, Invalid, as_float, exactly, moved
 
 Reference = Callable[..., Bounded]
@@ -81,6 +81,7 @@ MOVEMENT = (
     "squeeze", "flip", "concat", "stack", "pad", "astype", "index", "take", "one_hot", "size",
 )  # fmt: skip
 PRODUCTS = ("matmul", "outer", "tensordot", "vecdot", "einsum")
+CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
 SORTING = ("sort", "argsort", "top_k")
 CREATION = ("arange", "linspace", "full", "full_like", "eye")
 
@@ -88,6 +89,7 @@ FUNCTIONS: dict[str, Reference] = {
     **_public(elementwise, *FLOAT_UNARY, *UNARY, *ARITHMETIC, *COMPARISONS, *LOGICAL, *BITWISE),
     **_public(elementwise, "where", "clip", "literal_power"),
     **_public(reductions, *REDUCTIONS, *ROWWISE),
+    **_public(cumulative, *CUMULATIVE, "diff"),
     **_public(sorting, *SORTING),
     "checked": checks.checked,
     **_public(movement, *MOVEMENT, *PRODUCTS, *CREATION),

@@ -121,12 +121,10 @@ class _Schedule:
             self._rows([ZERO])
             return
         puller, rows = self._puller, self._size(count)
-        groups = count // ROWS if isinstance(count, int) else None
-        if groups != 0:
-            whole = apply(Scalar.TDIV, rows, const(ROWS)) if groups is None else const(groups)
-            whole = puller.name("groups", whole)
+        if not isinstance(count, int) or count >= ROWS:
+            groups = puller.name("groups", apply(Scalar.TDIV, rows, const(ROWS)))
             ns = self._element * ROWS * self._count(1024)
-            with loops.parallel(puller, whole, ns, self._total) as group:
+            with loops.parallel(puller, groups, ns, self._total) as group:
                 first = mul(group, const(ROWS))
                 self._rows([puller.name("row", add(first, const(r))) for r in range(ROWS)])
         if isinstance(count, int) and count % ROWS == 0:
