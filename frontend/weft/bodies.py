@@ -107,8 +107,8 @@ def fits(value: Tracer, dtype: DType) -> bool:
     """Whether a value is of this dtype, or a number that an array of it takes beside itself."""
     if not value.weak:
         return value.dtype is dtype
-    if value.dtype.is_float:
-        return dtype.is_float
+    if value.dtype.is_inexact:
+        return dtype.is_complex or dtype.kind is value.dtype.kind
     return value.dtype is dtypes.bool_ or dtype is not dtypes.bool_
 
 
@@ -118,5 +118,5 @@ def meeting_dtype(values: Sequence[Tracer]) -> DType:
     strong = [value.dtype for value in values if not value.weak]
     if strong:
         return strong[0]
-    order = (dtypes.bool_, dtypes.int64, dtypes.float64)
+    order = (dtypes.bool_, dtypes.int64, dtypes.float64, dtypes.complex128)
     return default_dtype(max((value.dtype for value in values), key=order.index))

@@ -18,7 +18,7 @@ from weftc.ir.node import Graph, Node, result_types, toposort
 from weftc.ir.opdef import TABLE, Family
 from weftc.ir.types import TensorType, ValueType
 from weftc.ops import build
-from weftc.ops.complex_rules import Pair, Value, each, part_of
+from weftc.ops.complex_rules import Pair, Value, each
 from weftc.ops.parts import deinterleave
 from weftrt.errors import DTypeError
 
@@ -138,24 +138,25 @@ class Walk:
 def _control(node: Node, inputs: tuple[Value, ...]) -> list[Value]:
     """The same over graphs of the parts. Where `carried` or `scanned` operands are counted, their
     parts are."""
-    operands = [part for value in inputs for part in _flat(value)]
+    operands = [part for value in inputs for part in flat(value)]
     attrs = dict(node.attrs)
     start = node.op.loop.bounds if node.op.loop is not None else 0
     for name in ("carried", "scanned"):
         if name in attrs:
             group = inputs[start : start + attrs[name]]
             start += attrs[name]
-            attrs[name] = sum(len(_flat(value)) for value in group)
+            attrs[name] = sum(len(flat(value)) for value in group)
     result = node.op(*operands, **{name: _real_graphs(value) for name, value in attrs.items()})
     projected = (build.call("project", result, index=i) for i in range(len(result_types(result))))
-    return [_taken(type_, projected) for type_ in result_types(node)]
+    return [taken(type_, projected) for type_ in result_types(node)]
 
 
-def _flat(value: Value) -> tuple[Node, ...]:
+def flat(value: Value) -> tuple[Node, ...]:
+    """A value as one node or two."""
     return tuple(value) if isinstance(value, Pair) else (value,)
 
 
-def _taken(type_: ValueType, nodes: Iterator[Node]) -> Value:
+def taken(type_: ValueType, nodes: Iterator[Node]) -> Value:
     """The value of a type, of the next one or two nodes."""
     return Pair(next(nodes), next(nodes)) if is_complex(type_) else next(nodes)
 
@@ -182,7 +183,7 @@ def _by_parts(graph: Graph) -> Graph:
             for k, part in enumerate(("real", "imag"))
         ]
         known[node] = Pair(*inputs[place:])
-    outputs = [part for value in Walk().values(graph.outputs, known) for part in _flat(value)]
+    outputs = [part for value in Walk().values(graph.outputs, known) for part in flat(value)]
     return replace(graph, inputs=tuple(inputs), outputs=tuple(outputs))
 
 
@@ -196,5 +197,3 @@ FAMILIES: Final[Mapping[Family, Callable[..., Results]]] = {
     Family.CONTROL: _control,
 }
 """The rules of families whose ops need none of their own."""
-
-__all__ = ["apart", "as_real", "has_complex", "is_complex", "joined", "part_of", "parts", "stored"]

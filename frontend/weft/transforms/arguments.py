@@ -83,7 +83,7 @@ def lifted(name: str, places: Sequence[int], args: Sequence[Any]) -> Primals:
         for path, leaf in found:
             what = f"argument {place}{path}"
             value = as_strong(lift(leaf, f"{what} of {name}"))
-            if not value.dtype.is_float:
+            if not value.dtype.is_inexact:
                 problem = f"{name}: {what} is {value.dtype}; only floats have derivatives"
                 raise diagnostics.located(DTypeError, problem)
             primals.leaves.append(value)

@@ -76,6 +76,7 @@ def _forward(name: str, function: Function, argnums: Numbers, has_aux: bool) -> 
             return function(*chosen.replaced(parts), **kwargs)
 
         traced = Traced(name, of_chosen, chosen.values, has_aux, chosen.places)
+        _check_real(name, traced.slots.names, traced.slots.types)
         _check_floats(name, traced.results.value, traced.value_types)
         pushes = [traced.linear([tangent]) for tangent in traced.given]
         _, aux, held = traced.run([node for push in pushes for node in push.residuals])
@@ -151,6 +152,7 @@ def _reverse(name: str, function: Function, argnums: Numbers, has_aux: bool) -> 
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         chosen = Chosen(name, argnums, args)
         inputs, structures = independent(name, chosen.places, chosen.values)
+        _check_real(name, ["an argument"] * len(inputs), [value.type for value in inputs])
         result = function(*chosen.replaced(grouped(inputs, structures)), **kwargs)
         value, aux = split(name, result) if has_aux else (result, None)
         leaves, structure = tree.flatten(value)
@@ -174,6 +176,14 @@ def _rows(name: str, output: Tracer, inputs: Sequence[Tracer]) -> list[Tracer]:
     found = _along_basis(graph, residuals, output.type, 0)
     shapes = [(*output.type.shape, *value.type.shape) for value in inputs]
     return [_reshaped(x, shape) for x, shape in zip(found, shapes, strict=True)]
+
+
+def _check_real(name: str, names: Sequence[str], types: Sequence[TensorType]) -> None:
+    """DTypeError for arguments that are complex: one complex number is no derivative by them."""
+    for what, type_ in zip(names, types):
+        if type_.dtype.is_complex:
+            problem = f"{name}: {what} is {type_.dtype}; a Jacobian is one of real numbers"
+            raise diagnostics.located(DTypeError, f"{problem}: pass wf.real(z) and wf.imag(z)")
 
 
 def _check_floats(name: str, structure: tree.Structure, types: Sequence[TensorType]) -> None:

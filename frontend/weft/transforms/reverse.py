@@ -25,8 +25,8 @@ from weftc.ir.node import Node, inlined
 from weftc.ir.types import TensorType
 from weftc.ops import build
 from weftc.ops.check import same_sizes
+from weftc.transforms.complex_derivatives import vjp as transform
 from weftc.transforms.linearize import linearized
-from weftc.transforms.vjp import vjp as transform
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
 
@@ -92,6 +92,8 @@ def _scalar(name: str, value: Any) -> Tracer:
         raise diagnostics.located(ShapeError, problem + "; sum it, or use wf.vjp")
     if not output.dtype.is_float:
         problem = f"{name} needs a float, but the function returns {output.dtype}"
+        if output.dtype.is_complex:
+            problem += "; take wf.real(z), wf.imag(z) or wf.abs(z) of it, or use wf.vjp"
         raise diagnostics.located(DTypeError, problem)
     return output
 
@@ -139,7 +141,7 @@ def _pullback(
     leaves, structure = tree.flatten(value)
     outputs = [as_strong(lift(leaf, "the result under vjp")) for leaf in leaves]
     types = [
-        o.type if o.dtype.is_float else o.type.with_dtype(dtypes.DEFAULT_FLOAT) for o in outputs
+        o.type if o.dtype.is_inexact else o.type.with_dtype(dtypes.DEFAULT_FLOAT) for o in outputs
     ]
     arriving = [build.argument(0, "cotangent", type_) for type_ in types]
     gradients = pulled("vjp", outputs, arriving, inputs)

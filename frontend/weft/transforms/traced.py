@@ -15,7 +15,7 @@ from weftc.ir.node import Graph, Node, inlined
 from weftc.ir.types import TensorType
 from weftc.ops import build
 from weftc.ops.check import same_sizes
-from weftc.transforms.jvp import jvp
+from weftc.transforms.complex_derivatives import jvp
 from weftc.transforms.linearize import linearized
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
@@ -199,5 +199,5 @@ def tangent_tree(
 
 def zeros(type_: TensorType) -> Tracer:
     """The tangent of a constant of this type; of the default dtype for what is no float."""
-    dtype = type_.dtype if type_.dtype.is_float else dtypes.DEFAULT_FLOAT
+    dtype = type_.dtype if type_.dtype.is_inexact else dtypes.DEFAULT_FLOAT
     return Tracer(build.full(0.0, type_.with_dtype(dtype)), active())

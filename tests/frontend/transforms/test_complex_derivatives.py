@@ -1,0 +1,117 @@
+"""Derivatives through complex numbers: PyTorch's convention, and PyTorch itself where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft as wf
+
+Function = Callable[[Any], Any]
+
+Z = np.array([1 + 2j, 3 - 1j, -0.5j, -2 + 0.25j, 1.5, -2, 1 + 1j])
+G = np.array([1j, 1.0, 2 - 1j, 0.5, 1 + 1j, -1j, 0.25])
+
+HOLOMORPHIC: list[tuple[str, Function, Function]] = [
+    ("exp", lambda z: wf.exp(z), np.exp),
+    ("log", lambda z: wf.log(z), lambda z: 1 / z),
+    ("sqrt", lambda z: wf.sqrt(z), lambda z: 0.5 / np.sqrt(z)),
+    ("sin", lambda z: wf.sin(z), np.cos),
+    ("cos", lambda z: wf.cos(z), lambda z: -np.sin(z)),
+    ("tan", lambda z: wf.tan(z), lambda z: 1 / np.cos(z) ** 2),
+    ("sinh", lambda z: wf.sinh(z), np.cosh),
+    ("cosh", lambda z: wf.cosh(z), np.sinh),
+    ("tanh", lambda z: wf.tanh(z), lambda z: 1 / np.cosh(z) ** 2),
+    ("square", lambda z: z * z, lambda z: 2 * z),
+    ("cube", lambda z: z**3, lambda z: 3 * z**2),
+    ("inverse", lambda z: 1 / z, lambda z: -1 / z**2),
+    ("power", lambda z: z**1.5, lambda z: 1.5 * np.sqrt(z)),
+    ("power of i", lambda z: (2 + 0j) ** z, lambda z: np.log(2) * 2**z),
+]
+
+
+@pytest.mark.parametrize(("name", "function", "slope"), HOLOMORPHIC, ids=lambda v: str(v)[:12])
+def test_where_there_is_a_complex_derivative(name: str, function: Function, slope: Any) -> None:
+    """Back goes g times the conjugate of it, forward t times it; on the branch cut too."""
+    z = wf.asarray(Z)
+    _, pull = wf.vjp(function, z)
+    np.testing.assert_allclose(pull(wf.asarray(G))[0], G * slope(Z).conj(), rtol=1e-12)
+    for tangent in (
+        wf.jvp(function, (z,), (wf.asarray(G),))[1],
+        wf.linearize(function, z)[1](wf.asarray(G)),
+    ):
+        np.testing.assert_allclose(tangent, G * slope(Z), rtol=1e-12)
+
+
+def test_the_gradient_points_where_a_real_result_grows() -> None:
+    z = wf.asarray(Z)
+    np.testing.assert_allclose(wf.grad(lambda z: wf.sum(wf.abs(z) ** 2))(z), 2 * Z)
+    np.testing.assert_allclose(wf.grad(lambda z: wf.sum(wf.real(z)))(z), np.ones(7))
+    np.testing.assert_allclose(wf.grad(lambda z: wf.sum(wf.imag(z)))(z), np.full(7, 1j))
+    gradient = wf.grad(lambda z: wf.sum(wf.abs(z)))
+    np.testing.assert_allclose(gradient(z), Z / np.abs(Z))
+    assert gradient(wf.zeros(1, dtype=wf.complex64)).item() == 0
+
+
+def test_real_arguments_and_complex_steps() -> None:
+    x = wf.asarray([0.3, 0.4, -1.0], dtype=wf.float64)
+
+    def power(x: Any) -> Any:
+        return wf.sum(wf.abs(wf.exp(1j * x) + x) ** 2)
+
+    wanted = 2 * (np.cos(x) - x * np.sin(x) + x)  # of 1 + 2 x cos x + x^2
+    np.testing.assert_allclose(wf.grad(power)(x), wanted, rtol=1e-12)
+    second = 2 * (-2 * np.sin(x) - x * np.cos(x) + 1)
+    np.testing.assert_allclose(wf.hessian(power)(x), np.diag(second), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        wf.hvp(power, (x,), (wf.ones(3, dtype=wf.float64),))[0], second, rtol=1e-12
+    )
+
+
+def test_through_loops_branches_and_maps() -> None:
+    z = wf.asarray(Z)
+
+    def product(z: Any) -> Any:
+        return wf.abs(wf.scan(lambda s, r: (s * r, s), wf.ones_like(z[0]), z)[0])
+
+    size = np.abs(np.prod(Z))
+    np.testing.assert_allclose(wf.grad(product)(z), size * Z / np.abs(Z) ** 2, rtol=1e-6)
+    each = wf.vmap(wf.grad(lambda z: wf.cond(wf.real(z) > 0, lambda z: wf.abs(z) ** 2, wf.imag, z)))
+    np.testing.assert_allclose(each(z), np.where(Z.real > 0, 2 * Z, 1j), rtol=1e-12)
+
+
+def test_what_has_no_derivative_says_so() -> None:
+    z = wf.asarray(Z)
+    with pytest.raises(TypeError, match="needs a float, but the function returns complex"):
+        wf.grad(wf.sum)(z)
+    for jacobian in (wf.jacfwd, wf.jacrev):
+        with pytest.raises(TypeError, match="a Jacobian is one of real numbers"):
+            jacobian(wf.abs)(z)
+    with pytest.raises(TypeError, match="needs floats, but the function returns complex"):
+        wf.jacrev(lambda x: x * 1j)(wf.asarray([1.0]))
+
+
+TORCH: list[Callable[[Any, Any], Any]] = [
+    lambda m, z: m.abs(z),
+    lambda m, z: m.angle(z),
+    lambda m, z: m.real(z * m.conj(z * z)),
+    lambda m, z: m.imag(m.exp(z) / z),
+    lambda m, z: m.abs(m.tanh(z) + m.sqrt(z)),
+    lambda m, z: m.real(m.log(z) * m.sin(z)),
+    lambda m, z: m.abs(m.outer(z, z) @ z),
+    lambda m, z: m.abs(z ** (0.5 + 0.25j)),
+    lambda m, z: m.real(m.where(m.real(z) > 0, z, z * 1j) ** 2),
+]
+
+
+@pytest.mark.parametrize("number", range(len(TORCH)))
+def test_against_torch(number: int) -> None:
+    torch = pytest.importorskip("torch")
+    function = TORCH[number]
+    given = torch.tensor(Z, requires_grad=True)
+    (wanted,) = torch.autograd.grad(function(torch, given).sum(), given)
+    found = wf.grad(lambda z: wf.sum(function(wf, z)))(wf.asarray(Z))
+    np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-9, atol=1e-12)
