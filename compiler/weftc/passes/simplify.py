@@ -263,6 +263,24 @@ def drop_single_concat(node: Node) -> Node | None:
     return node.inputs[0] if len(node.inputs) == 1 else None
 
 
+def undo_parts(node: Node) -> Node | None:
+    """interleave(x[..., 0], x[..., 1]) -> x"""
+    real, imag = node.inputs
+    x = _pairs_of(real, 0)
+    return x if x is not None and x is _pairs_of(imag, 1) else None
+
+
+def _pairs_of(node: Node, index: int) -> Node | None:
+    """The node of pairs whose parts of this index are `node`."""
+    part = node.inputs[0] if node.op.name == "reshape" else None
+    if part is None or part.op.name != "slice":
+        return None
+    (x,), shape = part.inputs, node.type.shape
+    begin, end = (*[0] * len(shape), index), (*shape, index + 1)
+    whole = x.type.shape == (*shape, 2) and set(part["step"]) == {1}
+    return x if whole and (part["start"], part["stop"]) == (begin, end) else None
+
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "identity": (drop_copy,),
     "stop_gradient": (drop_copy,),
@@ -283,4 +301,5 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "flip": (undo_flip,),
     "pad": (drop_empty_pad,),
     "concat": (drop_single_concat,),
+    "interleave": (undo_parts,),
 }
