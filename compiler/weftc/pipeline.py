@@ -25,6 +25,7 @@ from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.empty import replace_empty
 from weftc.passes.fold import fold_constants
 from weftc.passes.hoist import hoist_invariants
+from weftc.passes.inline import inline_calls
 from weftc.passes.merge import merge_scans
 from weftc.passes.own_outputs import own_each_output, own_outputs
 from weftc.passes.simplify import simplify
@@ -37,6 +38,7 @@ from weftrt.options import Options
 from weftrt.program import ArraySpec, KernelCode, Program
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
+    inline_calls,
     replace_empty,
     simplify,
     fold_constants,

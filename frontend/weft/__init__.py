@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from weft.jitting import jit
     from weft.loops import fori_loop, map, scan, while_loop
     from weft.ops import *  # noqa: F403
+    from weft.transforms.custom import custom_jvp, custom_vjp
     from weft.transforms.forward import hvp, jvp, linearize
     from weft.transforms.jacobian import hessian, jacfwd, jacrev
     from weft.transforms.mapping import vmap
@@ -65,6 +66,8 @@ _LAZY = {
     "jvp": "weft.transforms.forward",
     "linearize": "weft.transforms.forward",
     "hvp": "weft.transforms.forward",
+    "custom_vjp": "weft.transforms.custom",
+    "custom_jvp": "weft.transforms.custom",
     "jacfwd": "weft.transforms.jacobian",
     "jacrev": "weft.transforms.jacobian",
     "hessian": "weft.transforms.jacobian",
@@ -88,6 +91,8 @@ __all__ = [
     "complex64",
     "complex128",
     "cond",
+    "custom_jvp",
+    "custom_vjp",
     "debug",
     "e",
     "errors",

@@ -54,7 +54,7 @@ def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[B
     seen: set[int] = set()
     plain = plain_function(function)
     names = names_in(plain.__code__) if plain is not None else set()
-    pending: list[tuple[Any, Any]] = [(function, None)]
+    pending: list[tuple[Any, Any]] = [(function, None), *_rules(function)]
     for static in statics:
         pending += _reachable(static, names)
     while pending:
@@ -92,7 +92,15 @@ def _reachable(value: Any, names: set[str]) -> list[tuple[Any, Any]]:
         items = value.values() if isinstance(value, dict) else value
         return [(item, None) for item in items if callable(item)]
     methods = [(method, value) for method in _methods(value, names)]
-    return [(value, value), *methods] if callable(value) else methods
+    return [(value, value), *_rules(value), *methods] if callable(value) else methods
+
+
+def _rules(function: Any) -> Iterator[tuple[Any, Any]]:
+    """The rules for derivatives that the user gave a function, or one that it wraps."""
+    while function is not None:
+        own = vars(function) if isinstance(function, FunctionType) else {}
+        yield from ((rule, None) for rule in own.get("derivative_rules", {}).values())
+        function = own.get("__wrapped__")
 
 
 def _methods(owner: Any, names: set[str]) -> list[Any]:

@@ -72,6 +72,10 @@ class Trace:
             raise diagnostics.located(TraceError, problem)
         return tracer._node
 
+    def knows(self, tracer: Tracer) -> bool:
+        """Whether a node stands, in this trace, for a tracer of one that has ended."""
+        return False
+
     def note_numpy(self) -> None:
         """Note that a scalar of NumPy's making came into the trace."""
         self.made_by_numpy = True
@@ -125,6 +129,9 @@ class BodyTrace(Trace):
     def node_of(self, tracer: Tracer) -> Node:
         own = tracer._trace is self
         return tracer._node if own else self.inside(self._parent.node_of(tracer))
+
+    def knows(self, tracer: Tracer) -> bool:
+        return self._parent.knows(tracer)
 
     def note_numpy(self) -> None:
         self._parent.note_numpy()
@@ -248,7 +255,7 @@ class Tracer(TracerMethods):
         return self._node if self._trace.is_current else self._elsewhere()
 
     def _elsewhere(self) -> Node:
-        if not self._trace.is_open:
+        if not (self._trace.is_open or active().knows(self)):
             made = f", made at {self._node.location}," if self._node.location else ""
             raise diagnostics.located(
                 TraceError,
@@ -269,6 +276,16 @@ class Tracer(TracerMethods):
     def is_of(self, trace: Trace) -> bool:
         """Whether this was made in `trace`."""
         return self._trace is trace
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its trace has not ended."""
+        return self._trace.is_open
+
+    @property
+    def made(self) -> Node:
+        """The node that it is where it was made."""
+        return self._node
 
     @property
     def type(self) -> TensorType:

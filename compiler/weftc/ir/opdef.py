@@ -171,7 +171,8 @@ class OpDef:
     transpose permutes the index, a pad guards it.
     `vjp(node, *cotangents)` takes one cotangent per result, None for a result that has none, and
     gives one per input, None where there is none; None for the whole rule means the op is not
-    differentiable (integer, boolean or piecewise constant).
+    differentiable (integer, boolean or piecewise constant). An op that holds graphs is told besides
+    which inputs need one, by `wanted`, a bool for each.
     `jvp(node, *tangents)` takes one tangent per input, None for zero, and gives (a node whose
     results begin with those of `node`, or these results one by one; one tangent per result of
     `node`). Most ops need none: their tangent is the transpose of `vjp` (weftc.transforms.jvp).

@@ -2,6 +2,7 @@
 
 from weftc.ir.opdef import TABLE, OpDef
 from weftc.ops import (
+    calls,
     contraction,
     control,
     cumulative,
@@ -25,6 +26,7 @@ from weftc.ops import (
 
 __all__ = [
     "TABLE",
+    "calls",
     "contraction",
     "control",
     "cumulative",

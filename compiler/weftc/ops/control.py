@@ -18,8 +18,9 @@ from weftc.ops.control_maps import batch_branch
 from weftc.ops.control_tangents import jvp_branch
 from weftc.ops.pointwise import add, neg
 from weftc.ops.structure import project
+from weftc.transforms.closing import closing
 from weftc.transforms.effects import check_effects, without_effects
-from weftc.transforms.vjp import has_floats, vjp
+from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, TraceError
@@ -85,15 +86,17 @@ def _reference_branch(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[A
     return call(branches[min(max(int(index), 0), len(branches) - 1)], operands)
 
 
-def _vjp_branch(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+def _vjp_branch(
+    node: Node, *cotangents: Node | None, wanted: Sequence[bool]
+) -> tuple[Node | None, ...]:
     """A branch of the gradients of the branches, which compute again what these need."""
-    wanted = [place for place, operand in enumerate(node.inputs[1:]) if has_floats(operand)]
+    places = [place for place, is_wanted in enumerate(wanted[1:]) if is_wanted]
     given = [number for number, g in enumerate(cotangents) if g is not None]
-    graphs = tuple([_gradient(without_effects(g), given, wanted) for g in node["branches"]])
+    graphs = tuple([_gradient(without_effects(g), given, places) for g in node["branches"]])
     arrived = [g for g in cotangents if g is not None]
-    result = branch(*node.inputs, *arrived, branches=graphs)
+    result = closing(branch, *node.inputs, *arrived, branches=graphs)
     parts: list[Node | None] = [None] * len(node.inputs)
-    for index, place in enumerate(wanted):
+    for index, place in enumerate(places):
         parts[1 + place] = project(result, index=index)
     return tuple(parts)
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from weftc.ir.node import Graph, Node, numbered
 from weftc.ops import build
 from weftc.ops.structure import project
+from weftc.transforms.closing import closing
 from weftc.transforms.jvp import Tangents, jvp
 
 
@@ -40,6 +41,16 @@ def _pushed(graph: Graph, moving: Sequence[int] | set[int]) -> _Pushed:
 
 def _closed(graph: Graph, inputs: Sequence[Node], outputs: Sequence[Node]) -> Graph:
     return numbered(replace(graph, inputs=tuple(inputs), outputs=tuple(outputs)))
+
+
+def jvp_graph(graph: Graph, tangents: Sequence[Node | None]) -> tuple[Graph, list[int]]:
+    """`graph` with tangents of its inputs, where there are any, after these, and those of its
+    outputs after its outputs, which are at the given places."""
+    moving = {place for place, tangent in enumerate(tangents) if tangent is not None}
+    pushed = _pushed(graph, moving)
+    moved = [k for k, tangent in enumerate(pushed.tangents) if tangent is not None]
+    outputs = [*pushed.outputs, *_present(pushed.tangents)]
+    return _closed(graph, [*graph.inputs, *_present(pushed.given)], outputs), moved
 
 
 def _or_zeros(tangent: Node | None, primal: Node) -> Node:
@@ -74,7 +85,7 @@ def jvp_branch(node: Node, *tangents: Node | None) -> tuple[Node, Tangents]:
         )
         for graph, p in zip(graphs, pushed, strict=True)
     )
-    both = node.op(*node.inputs, *_present(tangents), branches=branches)
+    both = closing(node.op, *node.inputs, *_present(tangents), branches=branches)
     return both, _parts(both, count, moved)
 
 
@@ -110,7 +121,7 @@ def jvp_scan(node: Node, *tangents: Node | None) -> tuple[list[Node], Tangents]:
     turn += _present([pushed.tangents[k] for k in stacks])
     attrs = {**node.attrs, "carried": carried + len(state), "scanned": scanned + len(rows)}
     attrs["body"] = _closed(body, laid(body.inputs, pushed.given), turn)
-    both = node.op(*laid(node.inputs, tangents), **attrs)
+    both = closing(node.op, *laid(node.inputs, tangents), **attrs)
     parts = [project(both, index=index) for index in range(len(turn))]
     moved = dict(zip(state, parts[carried:]))
     own = [*parts[:carried], *parts[carried + len(state) :]]
@@ -142,7 +153,7 @@ def _loop(
     attrs["body"] = over(body, counters, [*pushed.outputs, *ends])
     if "condition" in attrs:
         attrs["condition"] = over(attrs["condition"], 0, attrs["condition"].outputs)
-    both = node.op(*node.inputs[:bounds], *laid(operands, starts), **attrs)
+    both = closing(node.op, *node.inputs[:bounds], *laid(operands, starts), **attrs)
     return both, _parts(both, carried, state)
 
 

@@ -21,6 +21,7 @@ from weftc.ir.types import TokenType
 from weftc.ops import build
 from weftc.ops.control import no_gradient
 from weftc.ops.structure import project, token
+from weftc.transforms.closing import closing
 from weftc.transforms.effects import check_effects, without_effects
 from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
@@ -55,27 +56,34 @@ class _Pullback:
     sent: dict[Node, Node]
 
 
-def vjp_scan(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+def vjp_scan(
+    node: Node, *cotangents: Node | None, wanted: Sequence[bool]
+) -> tuple[Node | None, ...]:
     """The cotangents of what a scan is over, from one in the other direction."""
     body = without_effects(node["body"])
     body = substitute(body, {i: token() for i in body.inputs if not i.is_tensor})
     operands, inputs = _Parts.of(node, node.inputs), _Parts.of(node, body.inputs)
     given = [g for g, o in zip(cotangents, body.outputs, strict=True) if o.is_tensor]
     outputs = [o for o in body.outputs if o.is_tensor]
-    back = _settled(outputs, inputs, given)
+    pairs = zip(body.inputs, wanted, strict=True)
+    fixed = {i for i, is_wanted in pairs if not is_wanted and i not in inputs.state}
+    back = _settled(outputs, inputs, given, fixed)
     kept = _residuals(outputs, inputs, back)
     stacks = _stacked(node, operands, inputs, outputs, kept)
     found = _run_back(node, operands, inputs, back, given, dict(zip(kept, stacks)))
     return tuple([found.get(i) for i in body.inputs])
 
 
-def vjp_fori(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+def vjp_fori(
+    node: Node, *cotangents: Node | None, wanted: Sequence[bool]
+) -> tuple[Node | None, ...]:
     """The gradient of the scan that a loop is."""
     found = as_scan(node)
     if found is None:
         raise no_gradient(node, "a loop whose number of turns is not known")
     carried = node["carried"]
-    sent = vjp_scan(found, *cotangents)
+    state, rest = wanted[2 : 2 + carried], wanted[2 + carried :]
+    sent = vjp_scan(found, *cotangents, wanted=[*state, False, *rest])
     return None, None, *sent[:carried], *sent[carried + 1 :]
 
 
@@ -105,13 +113,15 @@ def _size(bound: Node) -> Size | None:
 # -- the pullback of a turn ------------------------------------------------------------------------
 
 
-def _settled(outputs: Sequence[Node], inputs: _Parts, given: Sequence[Node | None]) -> _Pullback:
+def _settled(
+    outputs: Sequence[Node], inputs: _Parts, given: Sequence[Node | None], fixed: set[Node]
+) -> _Pullback:
     """The pullback of a turn for all that has a cotangent after some turn: what the scan gives one
-    for, and what the pullback makes one of."""
+    for, and what the pullback makes one of; none of what is `fixed`."""
     carried = len(inputs.state)
     rows = {k: _cotangent(outputs[k]) for k in range(carried, len(outputs)) if given[k] is not None}
     moving = {k for k in range(carried) if given[k] is not None}
-    floats = list(filter(has_floats, inputs.all))
+    floats = [node for node in inputs.all if has_floats(node) and node not in fixed]
     while True:
         state = {k: _cotangent(outputs[k]) for k in sorted(moving)}
         known = state | rows
@@ -153,7 +163,7 @@ def _kept(read: Sequence[Node], computed: set[Node], inputs: _Parts) -> Iterator
     pending, seen = list(reversed(read)), set[Node]()
     while pending:
         node = pending.pop()
-        if node in seen or node in inputs.rows or node in inputs.rest:
+        if node in seen or (node.op.name == "input" and node not in inputs.state):
             continue
         seen.add(node)
         if _is_made_again(node, node in turning, node in computed):
@@ -193,7 +203,7 @@ def _stacked(
     body = Graph(node["body"].name, tuple(inputs.all), (*outputs[:carried], *kept))
     check_effects("loop", body.all_nodes())
     attrs = {**node.attrs, "carried": carried, "body": numbered(body)}
-    result = node.op(*operands.all, **attrs)
+    result = closing(node.op, *operands.all, **attrs)
     return [project(result, index=carried + k) for k in range(len(kept))]
 
 
@@ -231,7 +241,7 @@ def _run_back(
     over = (*starts, *stacks, *kept.values(), *operands.rows, *operands.rest)
     attrs = {"carried": len(starts), "scanned": len(scanned), "length": node["length"]}
     turned = not node["reverse"]
-    result = node.op(*over, body=numbered(body), **attrs, reverse=turned)
+    result = closing(node.op, *over, body=numbered(body), **attrs, reverse=turned)
     return {n: project(result, index=k) for k, n in enumerate((*state, *rest, *rows))}
 
 

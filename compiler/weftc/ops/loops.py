@@ -6,6 +6,7 @@ scan reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,9 @@ def _reference_while(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[An
     return state
 
 
-def _vjp_while(node: Node, *cotangents: Node | None) -> tuple[Node | None, ...]:
+def _vjp_while(
+    node: Node, *cotangents: Node | None, wanted: Sequence[bool]
+) -> tuple[Node | None, ...]:
     raise no_gradient(node, "a loop")
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from weftc.ir import location as locations
 from weftc.ir.constraints import AtLeast, assume
 from weftc.ir.node import Graph, Node, result_types, toposort
-from weftc.ir.opdef import TABLE, Family
+from weftc.ir.opdef import TABLE, Family, Mapper
 from weftc.ir.sizes import Shape, Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
 from weftrt.errors import ShapeError, TraceError
@@ -32,6 +32,11 @@ def batch(outputs: Sequence[Node], inputs: Mapping[Node, Node], size: Size) -> l
     TraceError for an effect, and ShapeError for values of too many axes, with their lines.
     """
     return _Map(size, None).walk(outputs, inputs)
+
+
+def mapper_of(size: Size) -> Mapper:
+    """What maps whole graphs over `size` elements."""
+    return _Map(size, None)
 
 
 def is_mapped(before: Node, after: Node) -> bool:

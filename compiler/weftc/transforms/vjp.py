@@ -85,6 +85,8 @@ def _pull_back(node: Node, active: set[Node], gathered: _Gathered) -> None:
         return
     if node.op.vjp is None:
         raise TraceError(f"{node.op.name} has no gradient (at {node.location or 'unknown place'})")
-    for operand, cotangent in zip(node.inputs, node.op.vjp(node, *cotangents), strict=True):
+    wanted = {"wanted": [i in active for i in node.inputs]} if node.op.holds_graphs else {}
+    sent = node.op.vjp(node, *cotangents, **wanted)
+    for operand, cotangent in zip(node.inputs, sent, strict=True):
         if cotangent is not None and operand in active:
             gathered.add(operand, 0, cotangent)

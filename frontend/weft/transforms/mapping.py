@@ -70,6 +70,9 @@ class _MapTrace(Trace):
     def node_of(self, tracer: Tracer) -> Node:
         return super().node_of(tracer) if tracer.is_of(self) else self._parent.node_of(tracer)
 
+    def knows(self, tracer: Tracer) -> bool:
+        return self._parent.knows(tracer)
+
     def note_numpy(self) -> None:
         self._parent.note_numpy()
 

@@ -1,0 +1,214 @@
+"""Derivatives that users write, as graphs. One mode is given, the other is its transpose.
+
+    reverse: forward (x) -> (y, residuals);  backward (residuals, g) -> the cotangent of x
+    push:    (x, t) -> (y, the tangent of y)
+
+sin with the pullback g * cos(x): forward (x) -> (sin(x), x), backward (x, g) -> g * cos(x). Its
+push is (x, t) -> (sin(x), t * cos(x)): the transpose of backward, on the residuals of forward. And
+from that push the reverse comes back: cos(x) is what it reads of x, and t -> t * cos(x) is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from weftc.ir.node import Graph, Node, inlined, toposort
+from weftc.ir.opdef import TABLE, HostFunction, Mapper
+from weftc.ir.sizes import Size
+from weftc.ir.types import TensorType, ValueType
+from weftc.ops import build
+from weftc.transforms.batch import is_mapped, mapper_of
+from weftc.transforms.linearize import linearized
+from weftc.transforms.vjp import has_floats, vjp
+from weftrt.errors import TraceError
+
+Types: TypeAlias = Sequence[ValueType]
+
+
+class Reverse(NamedTuple):
+    """A pullback. `forward` gives `results` results, then residuals; `backward` takes the residuals
+    and a cotangent for each result that is a float, and gives one for each operand that is."""
+
+    results: int
+    forward: Graph
+    backward: Graph
+
+
+class Push(NamedTuple):
+    """A push. `graph` takes operands, and tangents of those that are floats, and gives `results`
+    results, and tangents of those that are."""
+
+    results: int
+    graph: Graph
+
+
+@dataclass(frozen=True, eq=False)
+class Rule(HostFunction):
+    """The derivative of a call of so many operands, for any types of these; `function` makes it."""
+
+    operands: int
+    _mapped: dict[tuple[Size, tuple[bool, ...], bool], Rule] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def reverse(self, types: Types) -> Reverse:
+        """The pullback for operands of these types."""
+        raise NotImplementedError
+
+    def push(self, types: Types) -> Push:
+        """The push for operands of these types."""
+        raise NotImplementedError
+
+    def mapped(self, size: Size, batched: tuple[bool, ...], is_masked: bool) -> Rule:
+        """The rule of the mapped call, one for all that are mapped alike. If `is_masked`, a first
+        operand more tells which elements are active."""
+        key = size, batched[: self.operands], is_masked
+        if key not in self._mapped:
+            count = self.operands + is_masked
+            self._mapped[key] = _MappedRule(lambda: None, count, self, *key)
+        return self._mapped[key]
+
+
+@dataclass(frozen=True, eq=False)
+class ReverseRule(Rule):
+    """A rule whose `function` gives the pullback."""
+
+    def reverse(self, types: Types) -> Reverse:
+        reverse: Reverse = self.function(types)
+        return reverse
+
+    def push(self, types: Types) -> Push:
+        count, forward, backward = self.reverse(types)
+        operands = arguments(types)
+        made = inlined(forward, operands)
+        gs = _like(made[:count], "cotangent")
+        sent = inlined(backward, [*made[count:], *gs])
+        tangents = _like(operands, "tangent")
+        moved = _transposed(sent, tangents, gs)
+        if moved is None:
+            problem = f"the reverse rule of {self.name} is not linear in the cotangent"
+            raise TraceError(f"{problem}, so there is none for forward mode")
+        graph = Graph(self.name, (*operands, *tangents), (*made[:count], *moved))
+        return Push(count, graph)
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardRule(Rule):
+    """A rule whose `function` gives the push."""
+
+    def reverse(self, types: Types) -> Reverse:
+        count, graph = self.push(types)
+        operands, given = graph.inputs[: len(types)], graph.inputs[len(types) :]
+        results, moved = graph.outputs[:count], graph.outputs[count:]
+        residuals, linear = linearized(moved, given)
+        held = [build.argument(0, "residual", node.type) for node in residuals]
+        gs, tangents = _like(results, "cotangent"), _like(given, "tangent")
+        sent = _transposed(inlined(linear, [*held, *tangents]), gs, tangents)
+        if sent is None:
+            problem = f"the forward rule of {self.name} is not linear in the tangents"
+            raise TraceError(f"{problem}, so there is none for reverse mode")
+        forward = Graph(self.name, operands, (*results, *residuals))
+        return Reverse(count, forward, Graph(self.name, (*held, *gs), tuple(sent)))
+
+    def push(self, types: Types) -> Push:
+        push: Push = self.function(types)
+        return push
+
+
+@dataclass(frozen=True, eq=False)
+class _MappedRule(Rule):
+    """`rule`, for each of `size` elements."""
+
+    rule: Rule
+    size: Size
+    batched: tuple[bool, ...]
+    is_masked: bool
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    def reverse(self, types: Types) -> Reverse:
+        count, forward, backward = self.rule.reverse(self._own(types))
+        operands, mapper = arguments(types), mapper_of(self.size)
+        active, own = self._parted(operands)
+        made = mapper.outputs(forward, own, active)
+        results = _whole(forward.outputs[:count], made[:count], mapper)
+        residuals = [*operands[: self.is_masked], *made[count:]]
+        held, gs = arguments([node.value_type for node in residuals]), _like(results, "cotangent")
+        active, own = self._parted(held)
+        found = mapper.outputs(backward, [*own, *gs], active)
+        wanted = [self._is_batched(k) for k, type_ in enumerate(types) if _is_float(type_)]
+        rows = zip(backward.outputs, found, wanted, strict=True)
+        sent = tuple([_sent(*row, mapper) for row in rows])
+        forward = Graph(self.name, tuple(operands), (*results, *residuals))
+        return Reverse(count, forward, Graph(self.name, (*held, *gs), sent))
+
+    def push(self, types: Types) -> Push:
+        count, graph = self.rule.push(self._own(types))
+        operands, mapper = arguments(types), mapper_of(self.size)
+        tangents = _like(operands, "tangent")
+        active, own = self._parted(operands)
+        made = mapper.outputs(graph, [*own, *tangents], active)
+        outputs = _whole(graph.outputs, made, mapper)
+        return Push(count, Graph(self.name, (*operands, *tangents), tuple(outputs)))
+
+    def _parted(self, nodes: Sequence[Node]) -> tuple[Node | None, Sequence[Node]]:
+        """The node that tells which elements are active, if there is one, and the others."""
+        return (nodes[0], nodes[1:]) if self.is_masked else (None, nodes)
+
+    def _is_batched(self, place: int) -> bool:
+        return self.batched[place - self.is_masked]
+
+    def _own(self, types: Types) -> Types:
+        """The types of the operands for one element."""
+        return [
+            type_.with_shape(type_.shape[1:])
+            if is_batched and isinstance(type_, TensorType)
+            else type_
+            for type_, is_batched in zip(types[self.is_masked :], self.batched, strict=True)
+        ]
+
+
+def _sent(before: Node, found: Node, is_batched: bool, mapper: Mapper) -> Node:
+    """A cotangent of what is mapped, or of what all elements have in common."""
+    if is_batched:
+        return found if is_mapped(before, found) else mapper.expanded(found)
+    if is_mapped(before, found):
+        return build.reduce("sum", found, (0,))
+    return found
+
+
+def _whole(before: Sequence[Node], after: Sequence[Node], mapper: Mapper) -> list[Node]:
+    """Results, all mapped."""
+    return [a if is_mapped(b, a) else mapper.expanded(a) for b, a in zip(before, after)]
+
+
+def arguments(types: Types) -> list[Node]:
+    """Inputs of a graph for values of these types."""
+    return [
+        build.argument(place, f"x{place}", type_)
+        if isinstance(type_, TensorType)
+        else TABLE["input"](index=place, name="token", dtype=None, shape=())
+        for place, type_ in enumerate(types)
+    ]
+
+
+def _is_float(type_: ValueType) -> bool:
+    return isinstance(type_, TensorType) and type_.dtype.is_float
+
+
+def _like(nodes: Sequence[Node], name: str) -> list[Node]:
+    """Stand-ins for a cotangent, or a tangent, of each of `nodes` that is a float."""
+    return [build.argument(0, name, node.type) for node in nodes if has_floats(node)]
+
+
+def _transposed(
+    outputs: Sequence[Node], cotangents: Sequence[Node], inputs: Sequence[Node]
+) -> list[Node] | None:
+    """What the transpose of `inputs` -> `outputs` makes of cotangents; None if it is not linear."""
+    found = vjp(outputs, cotangents, inputs)
+    sent = [build.like(0.0, i) if g is None else g for i, g in zip(inputs, found, strict=True)]
+    return sent if set(inputs).isdisjoint(toposort(sent)) else None
