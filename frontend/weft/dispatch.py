@@ -143,9 +143,10 @@ class Dispatcher:
     """The entries of one compiled function. Tracing and compiling may happen on any thread.
 
     `dynamic` says which sizes of a call are symbols; the memory of arrays in `donated` arguments is
-    the program's to reuse. Of Weft's own operations (`eager`), lists
-    among the static arguments count as tuples, and calls that fail are traced for their own sizes,
-    so that the error names these and the line.
+    the program's to reuse. Of Weft's own functions (`freeze`), errors
+    are said in its words, and lists among the static arguments count as tuples. Of its operations
+    (`eager`), calls that fail are traced for their own sizes too, so that the error names these and
+    the line.
     """
 
     def __init__(
@@ -155,15 +156,16 @@ class Dispatcher:
         dynamic: Dynamic,
         eager: bool = False,
         donated: Sequence[str] = (),
+        freeze: bool = False,
     ) -> None:
         self.function = function
         self.name = getattr(function, "__name__", "function")
         self.records: deque[CompileRecord] = deque(maxlen=MOST_ENTRIES)
-        self._reader = Reader(function, static, eager, donated)
+        self._reader = Reader(function, static, eager or freeze, donated)
         self._reader.check(dynamic.parameters, "dynamic")
         self._dynamic = dynamic
         self.eager = eager
-        self._entries: tuple[Entry, ...] = ()
+        self.entries: tuple[Entry, ...] = ()
         self._lock = ForkLock()
         self._callables: list[Any] = []
         self.compiled = self.new_callable(function, self.slow_path)
@@ -233,7 +235,7 @@ class Dispatcher:
             if found is None:
                 self._note(made.entry.record, call, stale)
                 if made.lasts:
-                    kept = self._recent() if len(self._entries) >= MOST_ENTRIES else self._entries
+                    kept = self._recent() if len(self.entries) >= MOST_ENTRIES else self.entries
                     others = (e for e in kept if e is not stale)
                     self._install(tuple(sorted((made.entry, *others), key=Entry.is_symbolic)))
             return made.entry, made.inputs
@@ -242,7 +244,7 @@ class Dispatcher:
         """The entry that answers `call` and what it is run on, or else one that did answer such
         calls before something else changed."""
         stale = None
-        for entry in self._entries:
+        for entry in self.entries:
             inputs = entry.inputs(call)
             if inputs is not None:
                 failing = entry.failing(inputs)
@@ -254,10 +256,10 @@ class Dispatcher:
 
     def _recent(self) -> list[Entry]:
         """The entries without the quarter that has not run for longest."""
-        return sorted(self._entries, key=Entry.used, reverse=True)[: MOST_ENTRIES * 3 // 4]
+        return sorted(self.entries, key=Entry.used, reverse=True)[: MOST_ENTRIES * 3 // 4]
 
     def _install(self, entries: tuple[Entry, ...]) -> None:
-        self._entries = entries
+        self.entries = entries
         native = [entry.native for entry in entries if entry.native is not None]
         for compiled in self._callables:
             callables.install(compiled, native)
@@ -272,7 +274,7 @@ class Dispatcher:
         read = zip(entry.hidden, inputs[len(call.leaves) :])
         obstacles += [f"{_described(item)} {why}" for item, a in read if (why := indirect(a))]
         if renamed or not obstacles:
-            self._install(self._entries)
+            self._install(self.entries)
         log("calls", lambda: self._slow_text(call, obstacles, renamed))
 
     def _slow_text(self, call: Call, reasons: list[str], renamed: list[Guard]) -> str:
@@ -305,17 +307,17 @@ class Dispatcher:
         """The trace for `call`, and what it depends on; that is not certain after a trace that
         changed it."""
         if self.eager:
-            traced = self.trace(call, self._entries)
+            traced = self.trace(call, self.entries)
             return traced, Dependence(tuple(map(FixedInput, traced.captured)), ())
         before = Surroundings(self.function, call.statics())
-        traced = self.trace(call, self._entries)
+        traced = self.trace(call, self.entries)
         unchanged = before.are_unchanged()
         depends = before.dependence(traced, len(call.leaves))
         return traced, replace(depends, certain=depends.certain and unchanged)
 
     def _note(self, record: CompileRecord, call: Call, stale: Entry | None) -> None:
         """Keep the record of a new program, and count what it says of the others."""
-        alike = [entry.record for entry in self._entries if entry.is_alike(call)]
+        alike = [entry.record for entry in self.entries if entry.is_alike(call)]
         record.reason = self._reason(call, stale, alike)
         self.records.append(record)
         if stale is None:
@@ -324,7 +326,7 @@ class Dispatcher:
         log("compile", lambda: str(record))
 
     def _reason(self, call: Call, stale: Entry | None, alike: Sequence[CompileRecord]) -> str:
-        entry = stale or next(iter(self._entries), None)
+        entry = stale or next(iter(self.entries), None)
         if entry is None:
             return "first call"
         sizes = alike[-1].kind.changes(call) if alike and stale is None else []

@@ -146,7 +146,7 @@ def names_of(function: FunctionType) -> Iterator[PlaceGuard]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         place = ClosurePlace(cell, name)
         yield PlaceGuard(place, place.read())
-    for name in sorted(_globals(function.__code__)):
+    for name in sorted(globals_in(function.__code__)):
         there = GlobalPlace(function.__globals__, name)
         value = there.read()
         if not isinstance(value, ModuleType) or not is_of_library(value):
@@ -167,7 +167,7 @@ def names_in(code: CodeType) -> set[str]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _globals(code: CodeType) -> frozenset[str]:
+def globals_in(code: CodeType) -> frozenset[str]:
     """Names that `code` and the functions defined in it read as globals."""
     return frozenset(
         instruction.argval
@@ -195,14 +195,16 @@ def holds(guard: Guard, leaves: Sequence[Any] = ()) -> bool:
         array = guard.place.read()
         wanted = guard.spec.dtype, guard.spec.shape
         return isinstance(array, Array) and (array.dtype, array.shape) == wanted
-    return _agree(guard.place.read(), guard.expected)
+    return agree(guard.place.read(), guard.expected)
 
 
-def _agree(a: Any, b: Any) -> bool:
+def agree(a: Any, b: Any) -> bool:
+    """Whether two objects mean the same: scalars, strings and tuples of them by value, the rest by
+    identity."""
     if a is b or type(a) is not type(b):
         return a is b
     if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(_agree, a, b))
+        return len(a) == len(b) and all(map(agree, a, b))
     return isinstance(a, _VALUES) and equal(a, b)
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from weft.diagnostics import is_ours
-from weft.guards import Binding, is_of_library, names_in, names_of
+from weft.guards import Binding, globals_in, is_of_library, names_in, names_of
 from weftrt.array import Array
-from weftrt.signature import FunctionGuard, PlaceGuard, is_built_in
+from weftrt.cpu.callable import Compiled
+from weftrt.dtypes import DType
+from weftrt.signature import ABSENT, FunctionGuard, Guard, PlaceGuard, is_built_in
 
 _MOST_OBJECTS = 20_000
 """That are looked at, which takes some 10 ms."""
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 _WEFT = frozenset({"weft", "weftc", "weftrt"})
+_PURE = _WEFT | {"numpy", "math", "cmath", "operator", "functools", "itertools", "typing"}
+"""Packages whose functions give the same for the same arguments."""
+_CHANGING = frozenset({"random", "open", "input", "globals", "vars", "getattr"})
+_NAMED = (ModuleType, FunctionType, BuiltinFunctionType, type, np.ufunc, type(np.sum))
 
 
 def arrays_besides(roots: Iterable[Any], bindings: Iterable[Binding]) -> set[int] | None:
@@ -36,6 +42,46 @@ def arrays_besides(roots: Iterable[Any], bindings: Iterable[Binding]) -> set[int
 def _is_array(value: Any) -> bool:
     """Whether this is an array of numbers, not of objects."""
     return isinstance(value, Array) or (isinstance(value, np.ndarray) and value.dtype != object)
+
+
+def is_seen(function: FunctionType | None, guards: Iterable[Guard]) -> bool:
+    """Whether these guards of a trace of `function` saw all that it can have read: names of arrays,
+    numbers and functions, and nothing that changes otherwise (lists, attributes, clocks)."""
+    functions = [] if function is None else [function]
+    for guard in guards:
+        if isinstance(guard, FunctionGuard):
+            functions.append(guard.function)
+        elif isinstance(guard, PlaceGuard) and not _is_constant(guard.expected):
+            return False
+    return all(map(_reads_constants, functions))
+
+
+def _reads_constants(function: FunctionType) -> bool:
+    """Whether what a function holds, and reads in libraries, does not change."""
+    held = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    read = (function.__globals__.get(name) for name in globals_in(function.__code__))
+    modules = (value for value in read if isinstance(value, ModuleType))
+    changes = not _CHANGING.isdisjoint(names_in(function.__code__))
+    return not changes and all(map(_is_constant, held)) and all(map(_is_constant, modules))
+
+
+def _is_constant(value: Any) -> bool:
+    """Whether an object is what it is for good, or guards say what it has become."""
+    if isinstance(value, tuple):
+        return type(value) is tuple and all(map(_is_constant, value))
+    if _is_array(value) or isinstance(value, (*_ATOMS, Compiled, DType)) or value is ABSENT:
+        return True
+    if isinstance(value, FunctionType) and not is_of_library(value):
+        return True  # its names have guards of their own
+    if isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
+        return True
+    return isinstance(value, _NAMED) and _is_pure(value)
+
+
+def _is_pure(value: Any) -> bool:
+    """Whether a module, class or function of a library has no state."""
+    name = value.__name__ if isinstance(value, ModuleType) else value.__module__
+    return isinstance(name, str) and name.split(".")[0] in _PURE and "random" not in name
 
 
 class _Walk:

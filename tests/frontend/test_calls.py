@@ -323,7 +323,7 @@ def test_entries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for size in range(2, 40):
         assert f(np.ones(size, "f4")).shape == (size,)
         assert value(f(np.ones(1, "f4"))) == 2
-    assert len(f._dispatcher._entries) <= 12  # type: ignore[attr-defined]
+    assert len(f._dispatcher.entries) <= 12  # type: ignore[attr-defined]
     found = [record for record in f.cache_report() if record.signature == "x: f32[1]"]
     assert len(found) <= 1  # it was used all the time
 

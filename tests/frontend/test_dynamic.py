@@ -238,7 +238,7 @@ def test_what_the_first_call_compiled_is_kept() -> None:
     f = wf.jit(lambda x: x * 2)
     for n in (2, 3, 2, 5):
         f(ones(n))
-    assert [entry.shapes for entry in f._dispatcher._entries] == [((2,),), None]  # type: ignore[attr-defined]
+    assert [entry.shapes for entry in f._dispatcher.entries] == [((2,),), None]  # type: ignore[attr-defined]
 
 
 def test_the_report_tells_symbols_and_why_others_are_fixed() -> None:
@@ -403,7 +403,7 @@ def test_many_sizes_take_no_memory() -> None:
     rng = np.random.default_rng(0)
     for n, m in rng.integers(0, 200, (10_000, 2)):
         f(ones(n, m), ones(m, 2))
-    assert compiles(f) <= 4 and len(f._dispatcher._entries) <= 4  # type: ignore[attr-defined]
+    assert compiles(f) <= 4 and len(f._dispatcher.entries) <= 4  # type: ignore[attr-defined]
 
 
 def test_threads_that_trace_at_once_have_their_own_sizes() -> None:

@@ -22,23 +22,30 @@ def check_function(name: str, function: Any) -> None:
 
 Numbers: TypeAlias = int | Sequence[int]
 """The number of an argument, or a tuple of numbers."""
+Plain: TypeAlias = int | tuple[int, ...]
+"""The same as `plain_numbers` gives it."""
 
 
-def check_numbers(argnums: Numbers) -> tuple[int, ...]:
-    """`argnums` as a tuple; UsageError if they are no numbers of arguments."""
-    numbers = tuple(argnums) if isinstance(argnums, (tuple, list, range)) else (argnums,)
+def plain_numbers(argnums: Numbers) -> Plain:
+    """`argnums` as an integer or a tuple; UsageError if they are no numbers of arguments."""
+    if type(argnums) is int:
+        return argnums
+    are_many = isinstance(argnums, (tuple, list, range))
+    numbers: Any = argnums if are_many else (argnums,)
     if not all(type(number) is int or isinstance(number, np.integer) for number in numbers):
         problem = f"argnums is the number of an argument or a tuple of them, not {argnums!r:.40}"
         raise diagnostics.located(UsageError, problem)
-    return tuple(map(int, numbers))
+    found = tuple(map(int, numbers))
+    return found if are_many else found[0]
 
 
 class Chosen:
     """The arguments numbered `argnums` of a call that the transform `name` differentiates."""
 
-    def __init__(self, name: str, argnums: Numbers, args: tuple[Any, ...]) -> None:
-        self.places = [_place(name, n, len(args)) for n in check_numbers(argnums)]
-        self._is_one = not isinstance(argnums, (tuple, list, range))
+    def __init__(self, name: str, argnums: Plain, args: tuple[Any, ...]) -> None:
+        self._is_one = isinstance(argnums, int)
+        numbers = (argnums,) if isinstance(argnums, int) else argnums
+        self.places = [_place(name, number, len(args)) for number in numbers]
         self._args = args
 
     @property

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weft import diagnostics, dispatch
+from weft import diagnostics
+from weft import dynamic as dynamics
 from weft.tracing import Tracer, state
 from weft.transforms.arguments import check_function
 from weft.transforms.halves import halves
+from weft.transforms.kept import kept, running
 from weft.transforms.reverse import grad
 from weft.transforms.traced import Traced
 from weftrt.errors import UsageError
@@ -44,9 +46,21 @@ def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     """
     check_function("hvp", function)
     given = _tuple("hvp", "primals", primals), _tuple("hvp", "tangents", tangents)
-    gradient = grad(function, argnums=tuple(range(len(given[0]))))
-    product: tuple[Any, ...] = _jvp("hvp", gradient, *given, False)[1]
+    if state.trace is None:
+        product: tuple[Any, ...] = kept(_curving, function)(*given)
+        return product
+    product = _curved(function, *given)
     return product
+
+
+def _curving(function: Function) -> Function:
+    run = lambda primals, tangents: _curved(function, primals, tangents)  # noqa: E731
+    return running("hvp", function, run, dynamics.chosen(run, None))
+
+
+def _curved(function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    gradient = grad(function, argnums=tuple(range(len(primals))))
+    return _jvp("hvp", gradient, primals, tangents, False)[1]
 
 
 def linearize(function: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
@@ -56,8 +70,7 @@ def linearize(function: Function, *primals: Any, has_aux: bool = False) -> tuple
     Takes what `jvp` takes. Each `push` runs in the trace, or program, that calls it.
     """
     check_function("linearize", function)
-    begin = lambda *primals: _linearized(function, primals, has_aux)  # noqa: E731
-    value, aux, push = halves("linearize", function, begin, primals)
+    value, aux, push = halves("linearize", function, _linearized, primals, bool(has_aux))
     return _with_aux(value, push, aux, has_aux)
 
 
@@ -69,11 +82,15 @@ def _jvp(
     name: str, function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], aux: bool
 ) -> Any:
     if state.trace is None:
-        run: Function = lambda primals, tangents: _jvp(name, function, primals, tangents, aux)  # noqa: E731
-        return dispatch.run_now(name, run, primals, tangents)
+        return kept(_running, function, name, bool(aux))(primals, tangents)
     traced = Traced(name, function, primals, aux)
     value, tangent, extra = traced.moved(traced.slots.tangents(name, tangents))
     return _with_aux(value, tangent, extra, aux)
+
+
+def _running(function: Function, name: str, aux: bool) -> Function:
+    run = lambda primals, tangents: _jvp(name, function, primals, tangents, aux)  # noqa: E731
+    return running(name, function, run, dynamics.chosen(run, None))
 
 
 def _linearized(

@@ -13,12 +13,14 @@ from weft.tracing import Tracer, active, lift
 from weft.transforms.arguments import (
     Chosen,
     Numbers,
+    Plain,
     check_function,
-    check_numbers,
     grouped,
     independent,
+    plain_numbers,
     split,
 )
+from weft.transforms.kept import kept
 from weft.transforms.mapping import vmap
 from weft.transforms.reverse import pulled
 from weft.transforms.traced import Push, Traced, zeros
@@ -42,18 +44,30 @@ def jacfwd(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> F
     the argument. With `has_aux` the function returns (value, anything), and its Jacobian (Jacobian,
     anything). DTypeError for arguments and values that are no floats.
     """
+    return kept(_columnwise, function, plain_numbers(argnums), bool(has_aux))
+
+
+def _columnwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
     return jit(_forward("jacfwd", function, argnums, has_aux))
 
 
 def jacrev(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
     """What `jacfwd` gives, one row after another by reverse mode: best where there are fewer
     results than inputs."""
+    return kept(_rowwise, function, plain_numbers(argnums), bool(has_aux))
+
+
+def _rowwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
     return jit(_reverse("jacrev", function, argnums, has_aux))
 
 
 def hessian(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
     """The second derivatives of a function, as a rule a scalar one: the Jacobian, by forward mode,
     of its gradient. What `jacfwd` says of trees holds twice."""
+    return kept(_twice, function, plain_numbers(argnums), bool(has_aux))
+
+
+def _twice(function: Function, argnums: Plain, has_aux: bool) -> Function:
     gradient = _reverse("hessian", function, argnums, has_aux)
     return jit(_forward("hessian", gradient, argnums, has_aux))
 
@@ -63,9 +77,8 @@ def hessian(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> 
 # ---------------------------------------------------------------------------------------------
 
 
-def _forward(name: str, function: Function, argnums: Numbers, has_aux: bool) -> Function:
+def _forward(name: str, function: Function, argnums: Plain, has_aux: bool) -> Function:
     check_function(name, function)
-    check_numbers(argnums)
 
     @functools.wraps(function)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
@@ -144,9 +157,8 @@ def _reshaped(x: Tracer, shape: Any) -> Tracer:
 # ---------------------------------------------------------------------------------------------
 
 
-def _reverse(name: str, function: Function, argnums: Numbers, has_aux: bool) -> Function:
+def _reverse(name: str, function: Function, argnums: Plain, has_aux: bool) -> Function:
     check_function(name, function)
-    check_numbers(argnums)
 
     @functools.wraps(function)
     def jacobian(*args: Any, **kwargs: Any) -> Any:

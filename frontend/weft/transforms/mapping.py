@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from weft import diagnostics, tree
 from weft.bodies import returned
@@ -13,6 +13,7 @@ from weft.promotion import as_strong
 from weft.symbolic import plain
 from weft.tracing import Trace, Tracer, active, call_function, entered, lift
 from weft.transforms.arguments import check_function
+from weft.transforms.kept import kept
 from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.ir.sizes import Dim, Size
@@ -40,9 +41,14 @@ def vmap(
     mapped (TraceError).
     """
     check_function("vmap", function)
-    _check("in_axes", in_axes)
-    _check("out_axes", out_axes)
-    size = None if axis_size is None else _size(axis_size)
+    axes = _fixed("in_axes", in_axes), _fixed("out_axes", out_axes)
+    return kept(_mapped, function, *axes, None if axis_size is None else _size(axis_size))
+
+
+def _mapped(
+    function: Callable[..., Any], given: Any, new: Any, size: Size | None
+) -> Callable[..., Any]:
+    in_axes, out_axes = _tree(given), _tree(new)
 
     @functools.wraps(function)
     def mapped(*args: Any, **kwargs: Any) -> Any:
@@ -188,6 +194,27 @@ def _size(size: Any) -> Size:
 # ---------------------------------------------------------------------------------------------
 # Axes of trees
 # ---------------------------------------------------------------------------------------------
+
+
+class _Axes(NamedTuple):
+    """A tree of axes that can be compared, and that nobody changes."""
+
+    leaves: tuple[int, ...]
+    structure: tree.Structure
+
+
+def _fixed(what: str, axes: Any) -> Any:
+    """`axes`, or what they are as a tree; UsageError if they are none."""
+    single = axes if type(axes) is tuple else (axes,)
+    if all(axis is None or type(axis) is int for axis in single):
+        return axes
+    _check(what, axes)
+    leaves, structure = tree.flatten(axes)
+    return _Axes(tuple(leaves), structure)
+
+
+def _tree(axes: Any) -> Any:
+    return axes.structure.unflatten(axes.leaves) if isinstance(axes, _Axes) else axes
 
 
 def _check(what: str, axes: Any) -> None:

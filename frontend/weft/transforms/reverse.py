@@ -14,13 +14,15 @@ from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, apply, lift
 from weft.transforms.arguments import (
     Chosen,
+    Plain,
     check_function,
-    check_numbers,
     grouped,
     independent,
+    plain_numbers,
     split,
 )
 from weft.transforms.halves import halves
+from weft.transforms.kept import kept
 from weftc.ir.node import Node, inlined
 from weftc.ir.types import TensorType
 from weftc.ops import build
@@ -44,6 +46,10 @@ def grad(
 
     With `has_aux` the function returns (scalar, anything) and its gradient (gradient, anything).
     """
+    return kept(_gradient, function, plain_numbers(argnums), bool(has_aux))
+
+
+def _gradient(function: Callable[..., Any], argnums: Plain, has_aux: bool) -> Callable[..., Any]:
     both = _value_and_grad(function, argnums, has_aux, "grad")
 
     @functools.wraps(function)
@@ -58,14 +64,17 @@ def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
     """Like `grad`, but returns (value, gradient)."""
+    return kept(_both, function, plain_numbers(argnums), bool(has_aux))
+
+
+def _both(function: Callable[..., Any], argnums: Plain, has_aux: bool) -> Callable[..., Any]:
     return jit(_value_and_grad(function, argnums, has_aux, "value_and_grad"))
 
 
 def _value_and_grad(
-    function: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, name: str
+    function: Callable[..., Any], argnums: Plain, has_aux: bool, name: str
 ) -> Callable[..., Any]:
     check_function(name, function)
-    check_numbers(argnums)
 
     @functools.wraps(function)
     def both(*args: Any, **kwargs: Any) -> Any:
@@ -121,8 +130,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
     program, that calls it.
     """
     check_function("vjp", function)
-    begin = lambda *primals: _pullback(function, primals, has_aux)  # noqa: E731
-    value, aux, later = halves("vjp", function, begin, primals)
+    value, aux, later = halves("vjp", function, _pullback, primals, bool(has_aux))
 
     def pull(cotangent: Any) -> Any:
         return later(cotangent)
