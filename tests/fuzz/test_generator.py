@@ -166,7 +166,8 @@ def test_a_planted_error_is_found_and_shrunken(monkeypatch: pytest.MonkeyPatch) 
         drawn = map(draw_values, range(1000))
         program = next(p for p in drawn if _uses(p, "sin") and fails(p))
         small = shrink(program, fails)
-    assert [i.name for i in small.instructions if i.name != "astype"] == ["sin"]
+    *before, last = [i.name for i in small.instructions if i.name != "astype"]
+    assert last == "sin" and len(before) <= 1  # one that gives it its shape, at most
 
 
 SUM_OF_SINES = Program(
