@@ -51,7 +51,7 @@ from weft.tracing import (
     results,
     state,
 )
-from weft.transforms.arguments import Numbers, check_function, check_numbers, grouped
+from weft.transforms.arguments import Numbers, check_function, grouped, plain_numbers
 from weft.transforms.traced import zeros
 from weft.tree import Structure
 from weftc.ir.node import Graph, Node, toposort
@@ -99,7 +99,8 @@ def custom_jvp(function: Function | None = None, /, *, nondiff_argnums: Numbers 
 
 
 def _decorated(kind: type[_Custom], function: Function | None, nondiff_argnums: Numbers) -> Any:
-    numbers = check_numbers(nondiff_argnums)
+    plain = plain_numbers(nondiff_argnums)
+    numbers = (plain,) if isinstance(plain, int) else plain
     if function is None:
         return functools.partial(_custom, kind, numbers)
     return _custom(kind, numbers, function)
