@@ -42,6 +42,7 @@ class Kind(IntEnum):
     PIVOTS = 5  # written to one buffer as places from 0, to the next as the permutation they make
     STATUS = 6
     WORK = 7  # room for so many floats; for integers, PIVOTS that are not written
+    FLOAT = 8  # a float whose bits are a size
 
 
 class Part(IntEnum):
@@ -55,7 +56,8 @@ class Part(IntEnum):
 @dataclass(frozen=True)
 class Argument:
     """One argument. `read` and `written` are numbers of buffers, -1 for none; `rows` and `columns`
-    are numbers of sizes; for a LETTER, `read` is the letter, for a SIZE the number of the size."""
+    are numbers of sizes; for a LETTER, `read` is the letter, for a SIZE or FLOAT the number of the
+    size. Of a matrix so many rows are `kept`, all if 0: the rest is written as zeros."""
 
     kind: Kind
     read: int = -1
@@ -63,6 +65,7 @@ class Argument:
     rows: int = 0
     columns: int = 0
     part: Part = Part.ALL
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,26 @@ def _cholesky() -> Function:
     return Function("potrf", (_letter("L"), _N, matrix, _LEADING, _STATUS))
 
 
-def _solve() -> Function:
-    matrix, pivots = Argument(Kind.MATRIX, 0, -1, 1, 1), Argument(Kind.PIVOTS, -1, -1, 1)
+def _solve(factors: bool) -> Function:
+    """With `factors`, what getrf leaves is written too."""
+    matrix = Argument(Kind.MATRIX, 0, 3 if factors else -1, 1, 1)
+    pivots = Argument(Kind.PIVOTS, -1, 4 if factors else -1, 1, 1)
     return Function("gesv", (_N, _K, matrix, _LEADING, pivots, _SOLUTION, _LEADING, _STATUS))
 
 
 def _lu() -> Function:
     matrix, pivots = Argument(Kind.MATRIX, 0, 1, 1, 2), Argument(Kind.PIVOTS, -1, 2, 3, 1)
     return Function("getrf", (_N, _K, matrix, _LEADING, pivots, _STATUS), fails=False)
+
+
+def _least_squares() -> Function:
+    """The right side has as many rows as the larger size; those of the solution are kept."""
+    matrix, values = Argument(Kind.MATRIX, 0, -1, 1, 2), Argument(Kind.GIVEN, 3, -1, 5, 6)
+    solution = Argument(Kind.MATRIX, 1, 2, 4, 3, kept=2)
+    sizes, rank = (_N, _K, Argument(Kind.SIZE, 3)), Argument(Kind.SIZE, 6)  # nobody reads the rank
+    given = (matrix, _LEADING, solution, Argument(Kind.LEADING, 4), values)
+    rest = (Argument(Kind.FLOAT, 7), rank, *_room(8), Argument(Kind.PIVOTS, rows=9), _STATUS)
+    return Function("gelsd", (*sizes, *given, *rest))
 
 
 def _eigh() -> Function:
@@ -154,7 +169,9 @@ def triangular_name(lower: bool, transposed: bool, unit: bool) -> str:
 
 FUNCTIONS: Mapping[str, Function] = {
     "potrf": _cholesky(),
-    "gesv": _solve(),
+    "gelsd": _least_squares(),
+    "gesv": _solve(factors=False),
+    "gesv_LU": _solve(factors=True),
     "getrf": _lu(),
     "geqrf": _qr(),
     "syevd": _eigh(),
@@ -248,7 +265,7 @@ def run(name: str, buffers: Sequence[Array], sizes: Sequence[int]) -> None:
             if function.fails and int(status[0]) > 0:
                 raise Failed(number)
         for argument, value in zip(function.arguments, prepared):
-            _finish(argument, value, rows)
+            _finish(argument, value, rows, sizes)
 
 
 _CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * MOST_ARGUMENTS)
@@ -262,6 +279,8 @@ def _prepared(argument: Argument, rows: Sequence[Array], sizes: Sequence[int], w
             return np.array([argument.read], np.uint8)
         case Kind.SIZE:
             return np.array([sizes[argument.read]], integer)
+        case Kind.FLOAT:
+            return np.array([sizes[argument.read]], np.int64)
         case Kind.LEADING:
             return np.array([max(sizes[argument.read], 1)], integer)
         case Kind.GIVEN:
@@ -277,7 +296,7 @@ def _prepared(argument: Argument, rows: Sequence[Array], sizes: Sequence[int], w
     return np.array(rows[argument.read].T, order="C")
 
 
-def _finish(argument: Argument, value: Array, rows: Sequence[Array]) -> None:
+def _finish(argument: Argument, value: Array, rows: Sequence[Array], sizes: Sequence[int]) -> None:
     """Write what a function left in an argument."""
     if argument.written < 0:
         return
@@ -287,7 +306,9 @@ def _finish(argument: Argument, value: Array, rows: Sequence[Array]) -> None:
         _permute(places, rows[argument.written + 1])
         return
     parts: tuple[Callable[[Array], Array], ...] = (np.asarray, np.tril, np.triu)
-    rows[argument.written][...] = parts[argument.part](value.T)
+    written = rows[argument.written]
+    written[...] = parts[argument.part](value.T)
+    written[sizes[argument.kept] if argument.kept else len(written) :] = 0
 
 
 def _permute(places: Array, permutation: Array) -> None:

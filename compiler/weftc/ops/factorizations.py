@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, ExternCall, Failure, Family, OpDef
 from weftc.ir.size_functions import minimum
@@ -15,15 +16,20 @@ from weftc.ops.matrices import (
     Types,
     by_matrix,
     call_of,
+    cut,
     failing,
+    joined,
     matmul,
     matrix_type,
+    parts,
+    rows_back,
     run,
     run_square,
     samples_of,
     scaled,
     square_samples,
     square_type,
+    total,
     transposed,
     triangle,
     triangular,
@@ -45,7 +51,8 @@ def _infer_cholesky(types: Types, attrs: Attrs) -> TensorType:
 
 def _reference_cholesky(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     result = zeros_of(type_)
-    run_square("cholesky", "the matrix is not positive definite", "potrf", arrays, result)
+    problem = "the matrix is not positive definite"
+    run_square("cholesky", problem, "potrf", arrays, [(result, 2)])
     return result
 
 
@@ -81,50 +88,76 @@ cholesky = TABLE.add(
 
 # ---------------------------------------------------------------------------------------------
 # lu(a): the triangles of a[permutation] = L U in one matrix, without the ones of L; pivots: the row
-# that each was exchanged with; the permutation
+# that each of the first was exchanged with; the permutation
 # ---------------------------------------------------------------------------------------------
 
 
 def _infer_lu(types: Types, attrs: Attrs) -> TupleType:
     check.arity("lu", types, 1)
-    a = square_type("lu", types[0])
-    places = a.with_shape(a.shape[:-1]).with_dtype(dtypes.int64)
-    return TupleType((a, places, places))
+    a = matrix_type("lu", types[0])
+    *lead, m, n = a.shape
+    lengths = (minimum(m, n), m)
+    places = [a.with_shape((*lead, length)).with_dtype(dtypes.int64) for length in lengths]
+    return TupleType((a, *places))
 
 
 def _reference_lu(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Array, ...]:
     results = zeros(type_)
-    n = arrays[0].shape[-1]
-    run("getrf", arrays, list(zip(results, (2, 1, 1))), n, n, n)
+    m, n = arrays[0].shape[-2:]
+    run("getrf", arrays, list(zip(results, (2, 1, 1))), m, n, min(m, n))
     return results
 
 
 def _vjp_lu(node: Node, g: Node | None, *_: None) -> tuple[Node | None, ...]:
-    """P^T L^-T (tril(L^T gL, -1) + triu(gU U^T)) U^-T: as of a solution with L and U, which take
-    their triangles of the cotangent (Giles 2008, 2.3.1)."""
-    if g is None:
-        return (None,)
-    both, permutation = (build.call("project", node, index=index) for index in (0, 2))
-    below, upper = triangle(both, True, 0.0), triangle(both, False, 1.0)
-    strict = matmul(transposed(below), triangle(g, True, 0.0))
-    strict = build.call("add", strict, triangle(g, True, 0.0))
-    full = matmul(triangle(g, False, 1.0), transposed(upper))
-    inner = build.call("add", triangle(strict, True, 0.0), triangle(full, False, 1.0))
-    left = triangular(both, inner, transposed_=True, unit=True)
-    right = triangular(both, transposed(left), transposed_=False, lower=False)
-    return (_rows_back(transposed(right), permutation),)
+    both, _pivots, permutation = parts(node)
+    return (None if g is None else pull_lu(both, permutation, g),)
 
 
-def _rows_back(x: Node, permutation: Node) -> Node:
-    """The matrices whose rows, in the order of a permutation, are x."""
-    lead = x.type.rank - 2
-    shared = {"batch": lead} if lead else {}
-    return build.call("scatter_add", build.like(0.0, x), permutation, x, axis=lead, **shared)
+def pull_lu(both: Node, permutation: Node, g: Node) -> Node:
+    """The cotangent of a matrix, for that of its triangles. Where it is square this is P^T L^-T
+    (tril(L^T gL, -1) + triu(gU U^T)) U^-T: as of a solution with L and U, which take their parts of
+    the cotangent (Giles 2008, 2.3.1). Rows below, or columns at the right, are L or U times those
+    of the other factor, and what comes of them leaves the square."""
+    m, n = both.type.shape[-2:]
+    k = minimum(m, n)
+    tall = not assume_equal(k, m)
+    axis = -2 if tall else -1
+    head, g_head = (cut(cut(x, -2, 0, k), -1, 0, k) for x in (both, g))
+    rest, g_rest = (cut(x, axis, k, m if tall else n) for x in (both, g))
+    below, strict = triangle(head, True, 0.0), triangle(g_head, True, 0.0)
+    lower = build.call("add", matmul(transposed(below), strict), strict)
+    upper = matmul(triangle(g_head, False, 1.0), transposed(triangle(head, False, 1.0)))
+    if tall:
+        upper = build.call("sub", upper, matmul(transposed(rest), g_rest))
+    elif not assume_equal(k, n):
+        lower = build.call("sub", lower, matmul(g_rest, transposed(rest)))
+    inner = build.call("add", triangle(lower, True, 0.0), triangle(upper, False, 1.0))
+    square = _over_upper(head, _over_lower(head, inner))
+    if assume_equal(m, n):
+        return rows_back(square, permutation)
+    other = _over_upper(head, g_rest) if tall else _over_lower(head, g_rest)
+    return rows_back(joined(square, other, axis), permutation)
+
+
+def _over_lower(head: Node, x: Node) -> Node:
+    """L^-T x."""
+    return triangular(head, x, transposed_=True, unit=True)
+
+
+def _over_upper(head: Node, x: Node) -> Node:
+    """x U^-T."""
+    return transposed(triangular(head, transposed(x), transposed_=False, lower=False))
 
 
 def _call_lu(node: Node) -> ExternCall:
-    n = node.inputs[0].type.shape[-1]
-    return call_of("getrf", node, (n, n, n), n * n * n)
+    m, n = node.inputs[0].type.shape[-2:]
+    k = minimum(m, n)
+    return call_of("getrf", node, (m, n, k), m * n * k)
+
+
+def _samples_lu() -> list[tuple[Types, Attrs]]:
+    shapes = ((4, 2), (2, 4), (2, 3, 2), (0, 3))
+    return [*square_samples(), *((types, {}) for shape in shapes for types in samples_of(shape))]
 
 
 lu = TABLE.add(
@@ -138,7 +171,7 @@ lu = TABLE.add(
         extern=_call_lu,
         fails=lambda node: Failure(OutOfMemoryError, "lu: there is no memory to work in"),
         cost=NANOSECONDS,
-        samples=square_samples,
+        samples=_samples_lu,
     )
 )
 
@@ -173,21 +206,30 @@ def _reference_qr(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[Array
 
 
 def _vjp_qr(node: Node, by_q: Node | None, by_r: Node | None) -> tuple[Node | None]:
-    """(gq + q copyltu(r gr^T - gq^T q)) r^-T, where copyltu mirrors the lower triangle; of more
-    columns than rows, what is right of the square is q^T times those of a (S. Walter and L.
-    Lehmann, Algorithmic differentiation of linear algebra functions, 2010, 3.2)."""
-    (a,), full = node.inputs, node["full"]
-    m, n = a.type.shape[-2:]
-    if full and m != n:
-        problem = "qr has no gradient with mode='complete' of matrices that are not square"
+    """Of more columns than rows, those at the right are q times those of r."""
+    (a,), (m, n) = node.inputs, node.inputs[0].type.shape[-2:]
+    k = minimum(m, n)
+    if node["full"] and not assume_equal(k, m):
+        problem = "qr has no gradient with mode='complete' of more rows than columns"
         raise TraceError(f"{problem}: ask for mode='reduced'")
-    if minimum(m, n) != n:
-        raise TraceError("qr has no gradient for more columns than rows: take it of x[:, :rows]")
-    q, r = (build.call("project", node, index=index) for index in (0, 1))
-    square = _head(r, n)
-    inner = build.like(0.0, square)
-    if by_r is not None:
-        inner = matmul(square, transposed(_head(by_r, n)))
+    q, r = parts(node)
+    if assume_equal(k, n):
+        return (_pull_qr(q, _head(r, n), by_q, None if by_r is None else _head(by_r, n)),)
+    if by_r is None:
+        rest, for_rest = None, build.like(0.0, cut(a, -1, m, n))
+    else:
+        rest, for_rest = (cut(x, -1, m, n) for x in (a, by_r))
+        by_q = total(by_q, matmul(rest, transposed(for_rest)))
+        for_rest = matmul(q, for_rest)
+    square = None if by_r is None else cut(by_r, -1, 0, m)
+    return (joined(_pull_qr(q, cut(r, -1, 0, m), by_q, square), for_rest, -1),)
+
+
+def _pull_qr(q: Node, r: Node, by_q: Node | None, by_r: Node | None) -> Node:
+    """(gq + q copyltu(r gr^T - gq^T q)) r^-T, for a square r, where copyltu mirrors the lower
+    triangle (S. Walter and L. Lehmann, Algorithmic differentiation of linear algebra functions,
+    2010, 3.2)."""
+    inner = build.like(0.0, r) if by_r is None else matmul(r, transposed(by_r))
     if by_q is not None:
         inner = build.call("sub", inner, matmul(transposed(by_q), q))
     below = triangle(inner, True, 0.0)
@@ -195,16 +237,12 @@ def _vjp_qr(node: Node, by_q: Node | None, by_r: Node | None) -> tuple[Node | No
     whole = matmul(q, mirrored)
     if by_q is not None:
         whole = build.call("add", by_q, whole)
-    solved = triangular(square, transposed(whole), transposed_=False, lower=False)
-    return (transposed(solved),)
+    return _over_upper(r, whole)
 
 
 def _head(x: Node, rows: Size) -> Node:
     """The first rows of matrices."""
-    shape = x.type.shape
-    stop = (*shape[:-2], rows, shape[-1])
-    zeros_, ones = (0,) * len(shape), (1,) * len(shape)
-    return x if stop == shape else build.call("slice", x, start=zeros_, stop=stop, step=ones)
+    return cut(x, -2, 0, rows)
 
 
 def _call_qr(node: Node) -> ExternCall:
@@ -213,11 +251,11 @@ def _call_qr(node: Node) -> ExternCall:
 
 
 def _samples_qr() -> list[tuple[Types, Attrs]]:
-    shapes = ((3, 3), (4, 2), (1, 1), (0, 0), (3, 0), (2, 3, 2), (2, 3, 3))
+    shapes = ((3, 3), (4, 2), (2, 4), (1, 1), (0, 0), (3, 0), (2, 3, 2), (2, 3, 3), (2, 2, 3))
     return [
         (types, {"full": full})
         for shape in shapes
-        for full in ((False, True) if shape[-1] == shape[-2] else (False,))
+        for full in ((False, True) if shape[-1] >= shape[-2] else (False,))
         for types in samples_of(shape)
     ]
 

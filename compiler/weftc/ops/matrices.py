@@ -27,6 +27,7 @@ Types: TypeAlias = tuple[TensorType, ...]
 NANOSECONDS = 300
 """What a matrix takes at least, about; each multiplication takes up to one more."""
 SINGULAR = "the matrix is singular"
+NO_CONVERGENCE = "the iteration did not converge"
 
 
 def matrix_type(name: str, type_: TensorType) -> TensorType:
@@ -101,10 +102,12 @@ def samples_of(*shapes: tuple[int, ...]) -> list[Types]:
     ]
 
 
-def run_square(op: str, problem: str, name: str, arrays: Arrays, result: Array) -> None:
+def run_square(
+    op: str, problem: str, name: str, arrays: Arrays, results: Sequence[tuple[Array, int]]
+) -> None:
     """run with square matrices; LinAlgError for the first that fails."""
-    sizes = (arrays[0].shape[-1], *result.shape[-1:])
-    run(name, arrays, [(result, 2)], *sizes, failed=f"{op}: {problem}")
+    sizes = (arrays[0].shape[-1], *results[0][0].shape[-1:])
+    run(name, arrays, results, *sizes, failed=f"{op}: {problem}")
 
 
 def failing(problem: str) -> Callable[[Node], Failure]:
@@ -152,6 +155,43 @@ def triangle(x: Node, lower: bool, diagonal: float) -> Node:
     on_it = scaled(x, diagonal) if diagonal != 1 else x
     rest = build.call("where", inside, x, build.like(0.0, x))
     return build.call("where", on, on_it, rest) if diagonal else rest
+
+
+def cut(x: Node, axis: int, start: Size, stop: Size) -> Node:
+    """Some of the rows (axis -2) or columns (axis -1) of matrices."""
+    shape, place = x.type.shape, x.type.rank + axis
+    if (start, stop) == (0, shape[place]):
+        return x
+    starts = (*(0,) * place, start, *(0,) * (-axis - 1))
+    stops = (*shape[:place], stop, *shape[place + 1 :])
+    return build.call("slice", x, start=starts, stop=stops, step=(1,) * len(shape))
+
+
+def joined(left: Node, right: Node, axis: int) -> Node:
+    """Matrices below each other (axis -2) or side by side (axis -1)."""
+    return build.call("concat", left, right, axis=left.type.rank + axis)
+
+
+def rows_back(x: Node, permutation: Node) -> Node:
+    """The matrices whose rows, in the order of a permutation, are x."""
+    lead = x.type.rank - 2
+    shared = {"batch": lead} if lead else {}
+    return build.call("scatter_add", build.like(0.0, x), permutation, x, axis=lead, **shared)
+
+
+def total(*terms: Node | None) -> Node | None:
+    """The sum of those that are there."""
+    found: Node | None = None
+    for term in terms:
+        if term is not None:
+            found = term if found is None else build.call("add", found, term)
+    return found
+
+
+def parts(node: Node) -> list[Node]:
+    """The results of a node."""
+    assert isinstance(node.value_type, TupleType)
+    return [build.call("project", node, index=i) for i in range(len(node.value_type.items))]
 
 
 def triangular(a: Node, b: Node, transposed_: bool, lower: bool = True, unit: bool = False) -> Node:

@@ -10,6 +10,7 @@ from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
 from weftc.ops.matrices import (
     NANOSECONDS,
+    NO_CONVERGENCE,
     Array,
     Arrays,
     Types,
@@ -18,22 +19,16 @@ from weftc.ops.matrices import (
     failing,
     matmul,
     matrix_type,
+    parts,
     run,
     samples_of,
     square_type,
+    total,
     transposed,
     zeros,
 )
 from weftrt import dtypes
 from weftrt.errors import TraceError
-
-NO_CONVERGENCE = "the iteration did not converge"
-
-
-def _parts(node: Node) -> list[Node]:
-    """The results of a node."""
-    assert isinstance(node.value_type, TupleType)
-    return [build.call("project", node, index=i) for i in range(len(node.value_type.items))]
 
 
 def _diagonal(values: Node, columns: Size) -> Node:
@@ -72,15 +67,6 @@ def _over_gaps(x: Node, values: Node) -> Node:
     return build.call("where", on, build.like(0.0, x), build.call("div", x, safe))
 
 
-def _sum(*terms: Node | None) -> Node | None:
-    """The sum of those that are there."""
-    total: Node | None = None
-    for term in terms:
-        if term is not None:
-            total = term if total is None else build.call("add", total, term)
-    return total
-
-
 # ---------------------------------------------------------------------------------------------
 # eigh(a): eigenvalues in ascending order, and eigenvectors as columns, of symmetric matrices, of
 # which the lower triangle is read
@@ -112,8 +98,8 @@ def _integers(sizes: tuple[Size, ...]) -> list[int]:
 def _vjp_eigh(node: Node, by_values: Node | None, by_vectors: Node | None) -> tuple[Node | None]:
     """V (diag(gw) + (V^T gV) / gaps) V^T, symmetrized (Giles 2008, 3.1): infinite or NaN by vectors
     of equal eigenvalues, which are no function of the matrix; by the values it is always finite."""
-    values, vectors = _parts(node)
-    inner = _sum(
+    values, vectors = parts(node)
+    inner = total(
         None if by_values is None else _on_diagonal(by_values),
         None if by_vectors is None else _over_gaps(matmul(transposed(vectors), by_vectors), values),
     )
@@ -206,12 +192,12 @@ def _vjp_svd(
             problem = "svd has no gradient by the vectors with full_matrices of a matrix that is"
             raise TraceError(f"{problem} not square: ask for full_matrices=False")
         node = build.call("svd", a, full=False)
-    left, values, right = _parts(node)
+    left, values, right = parts(node)
     squares = build.call("mul", values, values)
     k = values.type.shape[-1]
     columns = _diagonal(values, k)
     rows = transposed(columns)
-    outer = _sum(
+    outer = total(
         None if by_left is None else build.call("mul", _turned(left, by_left, squares), columns),
         None
         if by_right is None
@@ -227,7 +213,7 @@ def _vjp_svd(
         other = transposed(
             _outside(transposed(right), transposed(by_right), values, transposed(left))
         )
-    return (_sum(inside, more, other),)
+    return (total(inside, more, other),)
 
 
 def _turned(vectors: Node, g: Node, squares: Node) -> Node:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, ExternCall, Family, OpDef
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
+from weftc.ops.factorizations import pull_lu
 from weftc.ops.matrices import (
     NANOSECONDS,
     SINGULAR,
@@ -17,14 +21,19 @@ from weftc.ops.matrices import (
     failing,
     matmul,
     matrix_type,
+    parts,
+    rows_back,
     run_square,
     samples_of,
     square_type,
+    total,
     transposed,
     triangle,
     triangular,
+    zeros,
     zeros_of,
 )
+from weftrt import dtypes
 from weftrt.errors import ShapeError
 
 
@@ -56,7 +65,8 @@ def _triangular_routine(attrs: Attrs) -> str:
 
 def _reference_triangular(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     result = zeros_of(type_)
-    run_square("triangular_solve", SINGULAR, _triangular_routine(attrs), arrays, result)
+    routine = _triangular_routine(attrs)
+    run_square("triangular_solve", SINGULAR, routine, arrays, [(result, 2)])
     return result
 
 
@@ -114,33 +124,62 @@ triangular_solve = TABLE.add(
 
 
 # ---------------------------------------------------------------------------------------------
-# solve(a, b): x with a x = b
+# solve(factors; a, b): x with a x = b; with `factors` what `lu` makes of a, too
 # ---------------------------------------------------------------------------------------------
 
 
-def _infer_solve(types: Types, attrs: Attrs) -> TensorType:
-    return _system("solve", types)
+def _infer_solve(types: Types, attrs: Attrs) -> TensorType | TupleType:
+    x = _system("solve", types)
+    if not attrs["factors"]:
+        return x
+    places = types[0].with_shape(types[0].shape[:-1]).with_dtype(dtypes.int64)
+    return TupleType((x, types[0], places, places))
 
 
-def _reference_solve(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+def _reference_solve(arrays: Arrays, attrs: Attrs, type_: Any) -> Any:
+    if attrs["factors"]:
+        results = zeros(type_)
+        run_square("solve", SINGULAR, "gesv_LU", arrays, list(zip(results, (2, 2, 1, 1))))
+        return results
     result = zeros_of(type_)
-    run_square("solve", SINGULAR, "gesv", arrays, result)
+    run_square("solve", SINGULAR, "gesv", arrays, [(result, 2)])
     return result
 
 
-def _vjp_solve(node: Node, g: Node) -> tuple[Node | None, ...]:
-    """b: a^-T g; a: -(a^-T g) x^T (Giles 2008, 2.3.1)."""
-    for_b = build.call("solve", transposed(node.inputs[0]), g)
-    return build.call("neg", matmul(for_b, transposed(node))), for_b
+def _vjp_solve(node: Node, g: Node | None, *others: Node | None) -> tuple[Node | None, ...]:
+    """b: a^-T g, by the factors of a; a: -(a^-T g) x^T (Giles 2008, 2.3.1), and what `lu` gives."""
+    if not node["factors"]:
+        node = build.call("solve", *node.inputs, factors=True)
+    x, both, _, permutation = parts(node)
+    by_both = others[0] if others else None
+    for_a = None if by_both is None else pull_lu(both, permutation, by_both)
+    if g is None:
+        return for_a, None
+    upper = triangular(both, g, transposed_=True, lower=False)
+    for_b = rows_back(triangular(both, upper, transposed_=True, unit=True), permutation)
+    return total(build.call("neg", matmul(for_b, transposed(x))), for_a), for_b
 
 
 def _call_solve(node: Node) -> ExternCall:
-    n, k = node.type.shape[-2:]
-    return call_of("gesv", node, (n, k), n * n * (n + k))
+    n, k = node.inputs[1].type.shape[-2:]
+    routine = "gesv_LU" if node["factors"] else "gesv"
+    return call_of(routine, node, (n, k), n * n * (n + k))
+
+
+def without_factors(node: Node, reads: Sequence[int]) -> dict[int, Node] | None:
+    """What stands for the results of a solution that are read, where its factors are not."""
+    if not node["factors"] or set(reads) != {0}:
+        return None
+    return {0: solve(*node.inputs, factors=False, at=node.location)}
 
 
 def _samples_solve() -> list[tuple[Types, Attrs]]:
-    return [(types, {}) for shapes in _SYSTEMS for types in samples_of(*shapes)]
+    return [
+        (types, {"factors": factors})
+        for factors in (False, True)
+        for shapes in _SYSTEMS
+        for types in samples_of(*shapes)
+    ]
 
 
 solve = TABLE.add(

@@ -1,10 +1,12 @@
-"""Branches and loops without what nobody reads, and without what is known before they run.
+"""Branches, loops and solutions without what nobody reads, and without what is known before they
+run.
 
 %2 = branch(true, %x) {f, g}               the nodes of g over %x
 a result, or a state, that nobody reads    ->    none
 a state that the body returns as it was    ->    an operand beside the state
 a stack of such, or of rows that are read  ->    the operand, for each turn
 an operand that no graph reads             ->    none
+factors of a solution that nobody reads    ->    none
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from weftc.ir.node import Graph, Node, inlined, numbered, toposort
 from weftc.ir.sizes import Size
 from weftc.ops import build, control, loops
 from weftc.ops.structure import project
+from weftc.ops.systems import without_factors
 
 Parts: TypeAlias = Mapping[int, Node]
 """What stands for those results of a node that are read."""
 
 
 def trim_control(graph: Graph) -> Graph:
-    """Trim every branch and loop in `graph`, and in the graphs in it."""
+    """Trim every branch, loop and solution in `graph`, and in the graphs in it."""
     reads = _reads(graph)
     new: dict[Node, Node] = {}
     parts: dict[Node, Parts] = {}
@@ -34,10 +37,10 @@ def trim_control(graph: Graph) -> Graph:
         new[node] = rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))
         if node.op.holds_graphs:
             new[node] = rebuilt = rebuilt.with_graphs(trim_control)
-            trim = _TRIM.get(node.op.name)
-            trimmed = trim(rebuilt, reads[node]) if trim is not None else None
-            if trimmed is not None:
-                parts[node] = trimmed
+        trim = _TRIM.get(node.op.name)
+        trimmed = trim(rebuilt, reads.get(node, ())) if trim is not None else None
+        if trimmed is not None:
+            parts[node] = trimmed
     return graph.returning([new[o] for o in graph.outputs])
 
 
@@ -189,4 +192,5 @@ _TRIM: dict[str, Callable[[Node, Sequence[int]], Parts | None]] = {
     "while": _loop,
     "fori": _loop,
     "scan": _loop,
+    "solve": without_factors,
 }

@@ -6,28 +6,35 @@ or float64. A matrix that does not have what a function needs (that is singular,
 """
 
 from weft.linalg.determinants import det, slogdet
-from weft.linalg.factorizations import cholesky, qr
-from weft.linalg.norms import matrix_norm, vector_norm
-from weft.linalg.products import cross, diagonal, matrix_power, trace
+from weft.linalg.factorizations import cholesky, lu, qr
+from weft.linalg.norms import cond, matrix_norm, vector_norm
+from weft.linalg.powers import expm, matrix_power
+from weft.linalg.products import cross, diagonal, multi_dot, trace
 from weft.linalg.spectra import eigh, eigvalsh, matrix_rank, svd, svdvals
-from weft.linalg.systems import inv, solve, solve_triangular
+from weft.linalg.systems import inv, lstsq, pinv, solve, solve_triangular
 from weft.ops.linear_algebra import matmul, outer, tensordot, vecdot
 from weft.ops.movement import matrix_transpose
 
 __all__ = [
     "cholesky",
+    "cond",
     "cross",
     "det",
     "diagonal",
     "eigh",
     "eigvalsh",
+    "expm",
     "inv",
+    "lstsq",
+    "lu",
     "matmul",
     "matrix_norm",
     "matrix_power",
     "matrix_rank",
     "matrix_transpose",
+    "multi_dot",
     "outer",
+    "pinv",
     "qr",
     "slogdet",
     "solve",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from weft import diagnostics
-from weft.linalg.matrices import flag, matrices
-from weft.ops import movement
+from weft.linalg.matrices import cut, flag, identity, matrices, places_of
+from weft.ops import elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_float
 from weft.tracing import Tracer, apply, lift, results
+from weftc.ir.size_functions import minimum
 from weftc.ops import TABLE
 from weftrt.errors import UsageError
 
@@ -28,6 +29,44 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Tracer:
     swapped = movement.swapped(value.ndim)
     lower = apply("cholesky", apply("transpose", value, permutation=swapped), name="cholesky")
     return apply("transpose", lower, permutation=swapped)
+
+
+class LUResult(NamedTuple):
+    """What lu gives."""
+
+    P: Any
+    L: Any
+    U: Any
+
+
+@operation()
+def lu(x: Any, /) -> LUResult:
+    """(P, L, U) with x = P L U, by Gaussian elimination with partial pivoting: a permutation, a
+    lower triangle with ones on its diagonal and as many columns as the smaller size, and an upper
+    one with as many rows. There is one of singular matrices too, but its gradient is a LinAlgError
+    where a pivot is exactly 0."""
+    value = matrices("lu", as_float(lift(x)), square=False)
+    rows, columns = value.type.shape[-2:]
+    both, _, permutation = results(TABLE["lu"](value.node))
+    count = minimum(rows, columns)
+    lower, upper = cut(both, -1, count), cut(both, -2, count)
+    left = elementwise.where(_order("gt", lower), lower, identity(lower))
+    right = elementwise.where(_order("le", upper), upper, 0)
+    return LUResult(_permuting(permutation, value), left, right)
+
+
+def _order(op: str, x: Tracer) -> Tracer:
+    """Whether the row compares with the column."""
+    return apply(op, *places_of(x.type.shape))
+
+
+def _permuting(permutation: Tracer, x: Tracer) -> Tracer:
+    """The matrix that puts row i where permutation[i] says, in the dtype of x."""
+    shape = (*permutation.type.shape, permutation.type.shape[-1])
+    rank = len(shape)
+    axes = (*range(rank - 2), rank - 1)
+    wanted = apply("broadcast", permutation, shape=shape, axes=axes)
+    return apply("convert", apply("eq", places_of(shape)[0], wanted), dtype=x.dtype)
 
 
 class QRResult(NamedTuple):

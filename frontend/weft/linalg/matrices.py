@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from weft import diagnostics
-from weft.ops import core, creation, elementwise
+from weft.ops import core, creation, elementwise, reductions
 from weft.tracing import Tracer, apply
 from weftc.ir.constraints import assume_equal
 from weftc.ir.size_functions import minimum
-from weftc.ir.sizes import Size
+from weftc.ir.sizes import Shape, Size
 from weftrt import dtypes
 from weftrt.errors import ShapeError, UsageError
 
@@ -35,10 +35,13 @@ def matrices(name: str, x: Tracer, square: bool = True) -> Tracer:
 
 def identity(x: Tracer) -> Tracer:
     """Identities of the shape of x."""
-    rows, columns = (
-        creation.iota(x.type.shape, x.ndim - 2 + axis, dtypes.int64) for axis in (0, 1)
-    )
-    return apply("convert", apply("eq", rows, columns), dtype=x.dtype)
+    return apply("convert", apply("eq", *places_of(x.type.shape)), dtype=x.dtype)
+
+
+def places_of(shape: Shape) -> tuple[Tracer, Tracer]:
+    """The row and the column of each element."""
+    first = len(shape) - 2
+    return creation.iota(shape, first, dtypes.int64), creation.iota(shape, first + 1, dtypes.int64)
 
 
 def epsilon(x: Tracer) -> float:
@@ -59,3 +62,26 @@ def diagonal_of(x: Tracer, offset: int) -> Tracer:
     places = elementwise.add(places, apply("size", size=start))
     flat = apply("reshape", x, shape=(*x.type.shape[:-2], rows * columns))
     return apply("take", flat, places, axis=x.ndim - 2)
+
+
+def cut(x: Tracer, axis: int, stop: Size) -> Tracer:
+    """The first rows (axis -2) or columns (axis -1) of each matrix."""
+    shape = x.type.shape
+    if shape[axis] == stop:
+        return x
+    stops = [*shape]
+    stops[axis] = stop
+    return apply("slice", x, start=(0,) * x.ndim, stop=tuple(stops), step=(1,) * x.ndim)
+
+
+def usual_cutoff(x: Tracer) -> float:
+    """The larger size times the distance of 1 to the next float."""
+    return max(core.fixed(x.type.shape[-2:])) * epsilon(x)
+
+
+def rank_of(values: Tracer, cutoff: float) -> Any:
+    """How many singular values, of which there may be none, are above the cutoff times the
+    largest."""
+    largest = reductions.reduce("max", "max", values, -1, True, or_lowest=True)
+    above = elementwise.greater(values, elementwise.multiply(largest, cutoff))
+    return reductions.sum(elementwise.astype(above, dtypes.int64), -1)

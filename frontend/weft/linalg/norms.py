@@ -8,6 +8,7 @@ from typing import Any
 from weft import diagnostics
 from weft.linalg.matrices import matrices
 from weft.linalg.spectra import singular_values
+from weft.linalg.systems import inverse
 from weft.ops import elementwise, reductions
 from weft.ops.core import operation
 from weft.promotion import as_float
@@ -62,3 +63,17 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: int | float | str = "
         problem = f"matrix_norm: ord is 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r:.40}"
         raise diagnostics.located(UsageError, problem)
     return apply("reshape", result, shape=(*result.type.shape, 1, 1)) if keepdims else result
+
+
+@operation("p")
+def cond(x: Any, /, p: int | float | str | None = None) -> Any:
+    """The condition number of each matrix by a norm: for `p` 2, or None, the largest singular value
+    over the smallest, for -2 the reverse, inf of zeros; else the norm of the matrix, which is
+    square then, times that of its inverse. LinAlgError where it has none."""
+    value = matrices("cond", as_float(lift(x)), square=p not in (None, 2, -2))
+    if p not in (None, 2, -2):
+        return elementwise.multiply(matrix_norm(value, ord=p), matrix_norm(inverse(value), ord=p))
+    values = singular_values("cond", value)
+    largest, smallest = reductions.max(values, -1), reductions.min(values, -1)
+    pair = (smallest, largest) if p == -2 else (largest, smallest)
+    return elementwise.where(elementwise.equal(largest, 0), math.inf, elementwise.divide(*pair))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from weft.linalg.matrices import epsilon, flag, matrices
-from weft.ops import core, elementwise, reductions
+from weft.linalg.matrices import flag, matrices, rank_of, usual_cutoff
 from weft.ops.core import operation
 from weft.promotion import as_float
 from weft.tracing import Tracer, lift, results
 from weftc.ops import TABLE
-from weftrt import dtypes
 
 
 class EighResult(NamedTuple):
@@ -72,18 +70,10 @@ def singular_values(name: str, x: Tracer) -> Tracer:
     return results(TABLE["svd"](matrices(name, x, square=False).node, full=False))[1]
 
 
-def _largest(x: Tracer, keepdims: bool = True) -> Any:
-    """The largest element of the last axis, which may be empty."""
-    return reductions.reduce("max", "max", x, -1, keepdims, or_lowest=True)
-
-
 @operation("rtol")
 def matrix_rank(x: Any, /, *, rtol: float | None = None) -> Any:
     """How many singular values (int64) are above rtol times the largest; rtol is the larger size
     times the distance of 1 to the next float unless given."""
-    values = singular_values("matrix_rank", as_float(lift(x)))
-    if rtol is None:
-        sizes = core.fixed(lift(x).type.shape[-2:])
-        rtol = float(max(*sizes) * epsilon(values))
-    limit = elementwise.multiply(_largest(values), rtol)
-    return reductions.sum(elementwise.astype(elementwise.greater(values, limit), dtypes.int64), -1)
+    value = as_float(lift(x))
+    values = singular_values("matrix_rank", value)
+    return rank_of(values, usual_cutoff(value) if rtol is None else rtol)

@@ -23,7 +23,7 @@ from weftrt.lapack import MOST_ARGUMENTS, Kind, Part
 
 LETTER, SIZE, LEADING = Kind.LETTER.value, Kind.SIZE.value, Kind.LEADING.value
 MATRIX, GIVEN, PIVOTS = Kind.MATRIX.value, Kind.GIVEN.value, Kind.PIVOTS.value
-STATUS, WORK = Kind.STATUS.value, Kind.WORK.value
+STATUS, WORK, FLOAT = Kind.STATUS.value, Kind.WORK.value, Kind.FLOAT.value
 LOWER, UPPER = Part.LOWER.value, Part.UPPER.value
 MOST = MOST_ARGUMENTS
 TILE = 8
@@ -48,6 +48,7 @@ class Argument(Struct):
     rows: I64
     columns: I64
     part: I64
+    kept: I64
 
 
 class Step(Struct):
@@ -128,7 +129,7 @@ def place(call: Call, index: I64, scratch: Ptr) -> Ptr:
     call.addresses[index] = integer
     if argument.kind == LETTER:
         call.integers[index] = argument.read
-    elif argument.kind == SIZE:
+    elif argument.kind == SIZE or argument.kind == FLOAT:
         call.integers[index] = call.sizes[argument.read]
     elif argument.kind == LEADING:
         call.integers[index] = at_least_1(call.sizes[argument.read])
@@ -254,6 +255,8 @@ def store_matrix(call: Call, index: I64, number: I64) -> None:
     target = matrix_at(call, argument.written, argument, number)
     transpose(call.addresses[index], target, columns, rows, itemsize)
     keep_part(target, rows, columns, argument.part, itemsize)
+    if argument.kept != 0:
+        clear(target, call.sizes[argument.kept] * columns, rows * columns, itemsize)
 
 
 @native

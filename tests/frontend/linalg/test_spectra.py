@@ -1,0 +1,43 @@
+"""Eigenvalues and singular values against NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.frontend.linalg.draws import DTYPES, SIZES, close, definite
+
+import weft as wf
+from weftrt.errors import TraceError
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_eigenvalues_are_numpys(n: int, dtype: Any) -> None:
+    x = definite(n, dtype, (2,))
+    values, vectors = wf.linalg.eigh(x)
+    close(values, np.linalg.eigvalsh(x))
+    close(wf.linalg.eigvalsh(x), np.linalg.eigvalsh(x))
+    v = np.asarray(vectors)
+    close(v @ (np.asarray(values)[..., None] * np.swapaxes(v, -1, -2)), x)
+    assert wf.linalg.eigh(x).eigenvectors.shape == x.shape
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("shape", [(3, 3), (5, 2), (2, 70), (2, 4, 3), (0, 3), (3, 0), (0, 0)])
+def test_singular_values_are_numpys(shape: tuple[int, ...], full: bool) -> None:
+    x = np.random.default_rng(5).standard_normal(shape)
+    found = wf.linalg.svd(x, full_matrices=full)
+    wanted = np.linalg.svd(x, full_matrices=full)
+    for value, known in zip(found, wanted, strict=True):
+        close(value, known)
+    close(wf.linalg.svdvals(x), wanted[1])
+    assert int(np.sum(np.asarray(wf.linalg.matrix_rank(x)))) == np.linalg.matrix_rank(x).sum()
+
+
+def test_vectors_of_full_matrices_have_no_gradient() -> None:
+    with pytest.raises(TraceError, match="ask for full_matrices=False"):
+        wf.grad(lambda x: wf.sum(wf.linalg.svd(x)[0]))(np.ones((3, 2)))
+    values = wf.grad(lambda x: wf.sum(wf.linalg.svd(x)[1]))(np.eye(3, 2))
+    np.testing.assert_allclose(np.asarray(values), np.eye(3, 2), atol=1e-12)
