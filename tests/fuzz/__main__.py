@@ -25,7 +25,7 @@ from tests.fuzz.worker import KINDS, Found, find
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = {"native": "native", "avx512": "native", "avx2": "x86-64-v3"}
-BATCH = {"values": 1000, "gradients": 200}
+BATCH = {"values": 1000, "gradients": 200, "transforms": 200}
 """Programs a process runs before the next takes over: it keeps what it has compiled."""
 PER_SEED = 10_000_000
 PATIENCE = 180.0

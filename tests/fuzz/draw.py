@@ -6,9 +6,10 @@ import math
 import random
 
 from tests.fuzz.drawer import SAMPLE, SIDES, Drawer
-from tests.fuzz.idioms import ALL, SMOOTH
+from tests.fuzz.idioms import ALL, SMOOTH, rules_of
 from tests.fuzz.program import Input, Program
 from tests.fuzz.reference.values import SIGNED
+from tests.fuzz.rules.operands import scalar_of
 
 _INPUT_DTYPES = ("float32",) * 10 + ("float64",) * 4 + ("int32", "int64", "int64", "bool")
 _ODD_DTYPES = ("uint8", "uint32", "uint64")
@@ -94,7 +95,7 @@ def live(program: Program) -> Program:
 
 def draw_gradients(seed: int) -> Program:
     """The gradient of a scalar made of a random program, in float64 or float32."""
-    d = Drawer(random.Random(seed), smooth=True)
+    d = Drawer(random.Random(seed), smooth=True, reverse=True)
     dtype = d.rng.choice(("float64", "float64", "float32"))
     for position in range(d.rng.choice((1, 1, 2, 3))):
         shape = d.related_shape() if position else d.shape()
@@ -112,28 +113,46 @@ def draw_gradients(seed: int) -> Program:
     return live(program)
 
 
+def draw_transforms(seed: int) -> Program:
+    """A program with pieces of it under transforms, and these within each other; of every other
+    one the gradient."""
+    rng = random.Random(seed)
+    gradient = rng.random() < 0.4
+    d = Drawer(rng, smooth=gradient, reverse=gradient, transforms=True)
+    dtype = d.rng.choice(("float64", "float64", "float32"))
+    for _ in range(d.rng.choice((1, 2, 2))):
+        shape = _small_shape(d)
+        kind = d.rng.choice(("normal", "normal", "positive", "small"))
+        d.add_input(dtype, shape, d.sample(dtype, math.prod(shape), kind))
+    argnums = tuple(range(len(d.inputs)))
+    if d.chance(0.2):
+        _draw_indices(d)
+    if not gradient and d.chance(0.2):
+        d.add_input("int64", _small_shape(d), d.sample("int64", SAMPLE, "normal"))
+    for _ in range(d.rng.choice((1, 2, 2, 3))):
+        d.grow(rules_of(d))
+    while all(v.weak for v in d.values[len(d.inputs) :]):
+        d.grow(rules_of(d))
+    outputs = (_scalarized(d),) if gradient else _outputs(d)
+    chosen = argnums if gradient else ()
+    return live(Program(tuple(d.inputs), tuple(d.instructions), outputs, chosen))
+
+
+def _small_shape(d: Drawer) -> tuple[int, ...]:
+    """Of few enough elements for derivatives of derivatives."""
+    shape = d.shape()
+    while math.prod(shape) > 40:
+        shape = shape[:-1]
+    return shape
+
+
 def _scalarized(d: Drawer) -> int:
     """A float scalar of the last float values: their sums, means of squares, or an element."""
     first = len(d.inputs)
     read = {s for i in d.instructions for s in i.sources()}
     ends = [n for n in range(first, len(d.values)) if n not in read and d.values[n].is_float]
-    parts = [_scalar(d, n) for n in ends[-2:] or [0]]
+    parts = [scalar_of(d, n) for n in ends[-2:] or [0]]
     total = parts[0]
     for part in parts[1:]:
         total = d.emit("add", total, part, form="operator")
     return total
-
-
-def _scalar(d: Drawer, number: int) -> int:
-    value, kind = d.values[number], d.rng.random()
-    if not value.ndim:
-        return d.emit("square", number) if kind < 0.5 else d.emit("sin", number)
-    if kind < 0.3:
-        return d.emit("sum", number)
-    if kind < 0.5:
-        return d.emit("sum", d.emit("square", number))
-    if kind < 0.65 and value.size:
-        return d.emit("mean", number)
-    if kind < 0.8 and value.size:
-        return d.emit("index", number, key=tuple(d.rng.randrange(s) for s in value.shape))
-    return d.emit("sum", d.emit("sin", number))

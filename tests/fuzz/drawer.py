@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,13 @@ class Drawer:
     instructions: list[Instruction] = field(default_factory=list)
     values: list[Bounded] = field(default_factory=list)
     smooth: bool = False
+    """Whether what is drawn is to have derivatives."""
+    reverse: bool = False
+    """Whether it is to have gradients: loops of an unknown number of turns have none."""
+    pure: bool = False
+    """Whether it is to have no effects: these cannot be mapped."""
+    transforms: bool = False
+    """Whether pieces of it are put under transforms."""
     depth: int = 0
 
     # -- choosing -------------------------------------------------------------------------------
@@ -101,12 +108,8 @@ class Drawer:
 
     def within(self, parameters: Sequence[Bounded]) -> Drawer:
         """For a block: it reads the values so far, and `parameters`."""
-        return Drawer(
-            self.rng,
-            values=[*self.values, *parameters],
-            smooth=self.smooth,
-            depth=self.depth + 1,
-        )
+        values = [*self.values, *parameters]
+        return replace(self, inputs=[], instructions=[], values=values, depth=self.depth + 1)
 
     def add_input(self, dtype: str, shape: tuple[int, ...], sample: Iterable[Any]) -> int:
         """Another argument; only before the first instruction."""

@@ -8,7 +8,7 @@ from typing import Any
 from tests.fuzz.drawer import Drawer
 from tests.fuzz.program import Literal, Operand
 from tests.fuzz.reference.values import Bounded, Invalid
-from tests.fuzz.rules import control
+from tests.fuzz.rules import control, transforms
 from tests.fuzz.rules.checks import check
 from tests.fuzz.rules.cumulative import cumulative, differences
 from tests.fuzz.rules.elementwise import (
@@ -185,15 +185,24 @@ def _same_type(a: Bounded, b: Bounded) -> bool:
 
 
 def branch(d: Drawer) -> None:
-    control.branch(d, SMOOTH if d.smooth else ALL)
+    control.branch(d, rules_of(d))
 
 
 def loop(d: Drawer) -> None:
-    if d.smooth:  # others have no gradients
-        d.rng.choice((control.counted_loop, control.scanned_loop))(d, SMOOTH)
-    else:
-        loops = (control.counted_loop, control.conditional_loop, control.scanned_loop)
-        d.rng.choice(loops)(d, ALL)
+    loops = [control.counted_loop, control.scanned_loop]
+    if not d.reverse:  # others have no gradients
+        loops.insert(1, control.conditional_loop)
+    d.rng.choice(loops)(d, rules_of(d))
+
+
+def transform(d: Drawer) -> None:
+    transforms.transform(d, rules_of(d))
+
+
+def rules_of(d: Drawer) -> tuple[Rule, ...]:
+    """What a program, or a block, is grown by."""
+    rules = SMOOTH if d.smooth else ALL
+    return (*rules, *TRANSFORMED) if d.transforms else rules
 
 
 Rule = Callable[[Drawer], Any]
@@ -227,3 +236,5 @@ ALL: tuple[Rule, ...] = (
     loop,
 )
 SMOOTH: tuple[Rule, ...] = COMMON
+TRANSFORMED: tuple[Rule, ...] = (*(transform,) * 40, *(branch, loop) * 8)
+"""As often as all others together."""

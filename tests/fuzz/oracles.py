@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tests.bits import assert_same_bits
 from tests.frontend.staged import Staged, stage
-from tests.fuzz import differences, sizes, tangents
+from tests.fuzz import derivatives, differences, sizes, tangents
 from tests.fuzz.program import Program
 from tests.fuzz.reference.values import Bounded, Invalid
 from tests.threads import thread_limit
@@ -42,11 +42,14 @@ class Counts:
     checked: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     instructions: Counter[str] = field(default_factory=Counter)
+    transforms: Counter[str] = field(default_factory=Counter)
+    """What was compared of transforms, and why not."""
 
     def add(self, other: Counts) -> None:
         self.checked.update(other.checked)
         self.skipped.update(other.skipped)
         self.instructions.update(other.instructions)
+        self.transforms.update(other.transforms)
 
 
 class Disagreement(Exception):
@@ -117,6 +120,8 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "float64", run.float64
         if number % 10 == 0:
             yield "eager", run.eager
+    if run.program.has_transforms():
+        yield "derivatives", run.derivatives
     if number % 4 == 0:
         yield "threads", run.threads
     if number % 5 == 0:
@@ -181,6 +186,17 @@ class Run:
         """Call by call it gives the same bits."""
         arrays = [wf.asarray(a) if isinstance(a, np.ndarray) else a for a in self.arguments]
         same(self.found, outcome(lambda: self.function(*arrays)))
+
+    def derivatives(self) -> None:
+        """Call by call it gives the same bits, and what transforms give agrees with what other
+        transforms, differences and loops do."""
+        if _fails(self.found, self.program):
+            return
+        module = self.program.module(derivatives.Watched(self.counts.transforms))
+        arrays = [wf.asarray(a) if isinstance(a, np.ndarray) else a for a in self.arguments]
+        name = "program" if self.program.argnums else "run"
+        found = results(module[name](*arrays))
+        same(found[:1] if self.program.argnums else found, self.found[: len(found)])
 
     def threads(self) -> None:
         """On 1, 2 and 3 threads it gives the same bits."""

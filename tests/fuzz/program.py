@@ -13,6 +13,7 @@ from tests.fuzz.reference.control import CONTROL
 from tests.fuzz.reference.movement import Place
 from tests.fuzz.reference.namespace import COMPARISONS, FUNCTIONS, ROWWISE
 from tests.fuzz.reference.values import DTYPES, Bounded, Invalid, exactly
+from tests.fuzz.transforms import TRANSFORMS
 
 import weft as wf
 
@@ -133,6 +134,8 @@ class Instruction:
         if isinstance(first, Literal) and self.form == "operator" and self.name in COMPARISONS:
             operands[0] = first.compared
         with np.errstate(all="ignore"):
+            if self.name in TRANSFORMS:
+                return TRANSFORMS[self.name].result(self, operands, values)
             if self.blocks:
                 return CONTROL[self.name](self, operands, values)
             if operands and all(o is not None and o.weak for o in operands):
@@ -335,7 +338,9 @@ def _control_lines(
         for name, block in zip(functions, instruction.blocks)
         for line in _definition(instruction, name, block, names)
     ]
-    if instruction.name == "cond":
+    if instruction.name in TRANSFORMS:
+        call = TRANSFORMS[instruction.name].call(instruction.options, functions[0], operands)
+    elif instruction.name == "cond":
         call = _call("cond", *operands, *functions)
     elif instruction.name == "switch":
         call = _call("switch", *operands, f"[{', '.join(functions)}]")
@@ -367,9 +372,10 @@ def _definition(instruction: Instruction, name: str, block: Block, names: list[s
     state = parameters[len(counters) : instruction.options.get("carried")]
     rows = parameters[len(counters) + len(state) :]
     head = [*counters, *(["state"] if state else []), *(["rows"] if rows else [])]
-    lines = [f"def {name}({', '.join(head)}):"]
+    is_plain = control in ("cond", "switch") or control in TRANSFORMS
+    lines = [f"def {name}({', '.join(parameters if is_plain else head)}):"]
     for word, some in (("state", state), ("rows", rows)):
-        if some:
+        if some and not is_plain:
             lines.append(f"    {', '.join(some)}, = {word}")
     instructions, outputs = block.flat(len(names))
     inside = [*names, *parameters]
@@ -377,7 +383,7 @@ def _definition(instruction: Instruction, name: str, block: Block, names: list[s
         inside.append(f"{name}v{number}")
         lines += [f"    {line}" for line in instruction.lines(inside[:-1], inside[-1])]
     results = [_operand_text(o, inside) for o in outputs]
-    single = control in ("cond", "switch") or (name.endswith("f0") and control == "while_loop")
+    single = is_plain or (name.endswith("f0") and control == "while_loop")
     if control == "scan":
         lines.append(f"    return ({', '.join(results[:-1])},), {results[-1]}")
     else:
@@ -522,9 +528,14 @@ class Program:
         )
         return replace(self, inputs=tuple(inputs))
 
-    def module(self) -> dict[str, Any]:
-        """The globals of the program; `run` is the program, or its gradient, as a function."""
-        space = {"wf": wf, "np": np, "nan": np.nan, "inf": np.inf, **self.captured()}
+    def has_transforms(self) -> bool:
+        """Whether a piece of it is under a transform."""
+        return any(p.name in TRANSFORMS for i in self.instructions for p in i.parts())
+
+    def module(self, weft: Any = wf) -> dict[str, Any]:
+        """The globals of the program, where `weft` is `wf`; `run` is the program, or its gradient,
+        as a function."""
+        space = {"wf": weft, "np": np, "nan": np.nan, "inf": np.inf, **self.captured()}
         exec(compile(self.text(), "<random program>", "exec"), space)
         return space
 

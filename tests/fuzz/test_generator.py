@@ -6,20 +6,25 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.fuzz import sizes
-from tests.fuzz.draw import draw_gradients, draw_values
+from tests.fuzz.draw import draw_gradients, draw_transforms, draw_values
 from tests.fuzz.oracles import Counts, check
 from tests.fuzz.program import Block, Input, Instruction, Literal, Local, Program
 from tests.fuzz.reference import namespace
 from tests.fuzz.reference.control import CONTROL
 from tests.fuzz.reference.movement import Place
 from tests.fuzz.reference.values import DTYPES, Bounded
+from tests.fuzz.rules.control import DEEPEST
+from tests.fuzz.rules.transforms import RULES
 from tests.fuzz.shrink import shrink
+from tests.fuzz.transforms import TRANSFORMS
 
 import weft as wf
 from weftc.ir.node import Node
@@ -72,7 +77,31 @@ def test_gradients_are_of_several_arguments_and_of_gradients() -> None:
     assert any(p.second for p in programs)
 
 
-@pytest.mark.parametrize("draw", [draw_values, draw_gradients])
+def _nested(instruction: Instruction) -> int:
+    """How deep functions are within functions."""
+    inside = (_nested(i) for block in instruction.blocks for i in block.instructions)
+    return 1 + max(inside, default=0) if instruction.blocks else 0
+
+
+def _pairs(instruction: Instruction) -> Iterator[tuple[str, str]]:
+    """What is directly in a block of what."""
+    for inner in (i for block in instruction.blocks for i in block.instructions):
+        if inner.blocks:
+            yield instruction.name, inner.name
+        yield from _pairs(inner)
+
+
+def test_transforms_and_control_flow_are_drawn_in_each_other() -> None:
+    instructions = [i for n in range(600) for i in draw_transforms(n).instructions]
+    drawn = Counter(part.name for i in instructions for part in i.parts())
+    assert set(drawn) >= {*TRANSFORMS, *CONTROL} and set(RULES) == set(TRANSFORMS)
+    assert max(map(_nested, instructions)) == DEEPEST
+    found = {pair for i in instructions for pair in _pairs(i)}
+    wanted = set(product(("grad", "jvp", "vmap", "scan", "cond"), repeat=2))
+    assert len(wanted - found) < 4, wanted - found
+
+
+@pytest.mark.parametrize("draw", [draw_values, draw_gradients, draw_transforms])
 def test_a_number_is_one_program(draw: Callable[[int], Program]) -> None:
     assert all(draw(n).script() == draw(n).script() for n in range(50))
 
@@ -214,6 +243,44 @@ def test_a_wrong_tangent_is_found() -> None:
     finally:
         object.__setattr__(TABLE["sin"], "jvp", None)
     assert found is not None and found.oracle == "tangents"
+
+
+def test_a_wrong_map_and_a_wrong_gradient_in_a_piece_are_found_and_shrunken() -> None:
+    def doubled(node: Node, g: Node) -> tuple[Node | None, ...]:
+        return tuple(c and TABLE["add"](c, c) for c in right(node, g))
+
+    def unmapped(node: Node, inputs: Any, batched: Any, mapper: Any) -> Node:
+        return TABLE["add"](inputs[0], inputs[0])
+
+    right = TABLE["sin"].vjp
+    assert right is not None
+    sine = Block(1, 1, (Instruction("sin", (Local(1, 0),)),), (Local(1, 1),))
+    more = (Instruction("cos", (0,)), Instruction("multiply", (1, 0)))
+    given = (Input("float64", (3,), (0.5, 1.0, 1.5)),)
+    pulled = Instruction("vjp", (2, 0), {"part": 0}, blocks=(sine,))
+    mapped = Instruction("vmap", (2,), {"in_axes": (0,), "out_axes": 0}, blocks=(sine,))
+    faults = (
+        ("vjp", doubled, pulled, "derivatives"),
+        ("batch", unmapped, mapped, "float64"),
+    )
+    for rule, wrong, piece, oracle in faults:
+        program = Program(given, (*more, piece, Instruction("exp", (3,))), (4,))
+        assert check(program, 1, Counts()) is None
+        before = getattr(TABLE["sin"], rule)
+        object.__setattr__(TABLE["sin"], rule, wrong)
+        try:
+            assert _failing(program) == oracle
+            small = shrink(program, lambda p, oracle=oracle: _failing(p) == oracle)
+        finally:
+            object.__setattr__(TABLE["sin"], rule, before)
+        assert [i.name for i in small.instructions] == [piece.name]
+        assert len(small.instructions[0].blocks[0].instructions) == 1
+
+
+def _failing(program: Program) -> str | None:
+    """The oracle that disagrees with a program."""
+    found = check(program, 1, Counts())
+    return None if found is None else found.oracle
 
 
 def _uses(program: Program, name: str) -> bool:

@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.draw import draw_gradients, draw_values
+from tests.fuzz.draw import draw_gradients, draw_transforms, draw_values
 from tests.fuzz.oracles import Counts, Failure, check
 from tests.fuzz.program import Program
 from tests.fuzz.shrink import shrink
 
 from weftrt.cpu import threads
 
-KINDS: dict[str, Callable[[int], Program]] = {"values": draw_values, "gradients": draw_gradients}
+KINDS: dict[str, Callable[[int], Program]] = {
+    "values": draw_values,
+    "gradients": draw_gradients,
+    "transforms": draw_transforms,
+}
 SHRUNKEN = 6
 """Failures of one cause that a process shrinks; of later ones it tells the number only."""
 

@@ -9,6 +9,8 @@ from tests.fuzz.rules.operands import number
 
 
 def check(d: Drawer) -> None:
+    if d.pure:
+        raise Invalid("no effect here")
     value = number(d)
     bound = d.rng.choice((2.0, 100.0, 1e30) if d.values[value].is_float else (2, 9, 100))
     if d.depth:

@@ -31,7 +31,7 @@ def counted_loop(d: Drawer, rules: Rules) -> None:
     state = _state(d)
     scalars = [n for n, v in enumerate(d.values) if v.weak and v.dtype == "int64"]
     upper: Operand = Literal(d.rng.choice((0, 1, 2, 3, 3, 4, 5)))
-    if scalars and d.chance(0.5):
+    if scalars and not d.reverse and d.chance(0.5):  # else nothing tells how much is kept
         upper = d.rng.choice(scalars)
     lower = Literal(d.rng.choice((0, 0, 0, 1, -2)))
     body = _block(d, rules, [exactly(1, "int64", weak=True), *_strong(d, state)], state, skipped=1)
@@ -50,7 +50,7 @@ def conditional_loop(d: Drawer, rules: Rules) -> None:
         size = inner.emit("sum", inner.emit("abs", number))
         small = inner.emit("less", size, Literal(1000.0), form="operator")
         holds = inner.emit("logical_and", holds, small)
-    condition = _closed(d, inner, len(parameters), [holds])
+    condition = closed(d, inner, len(parameters), [holds])
     body = _block(d, rules, parameters, state, skipped=1, counts=True)
     part = d.rng.randrange(len(state))
     d.emit("while_loop", *state, blocks=(condition, body), part=part)
@@ -124,11 +124,11 @@ def _block(
     outputs = [inner.emit("add", first, Literal(1), form="operator")] if counts else []
     for place, number in enumerate(like):
         own = first + skipped + place if parameters else number
-        outputs.append(_fitting(inner, first, own))
-    return _closed(d, inner, len(parameters), outputs)
+        outputs.append(fitting(inner, first, own))
+    return closed(d, inner, len(parameters), outputs)
 
 
-def _fitting(d: Drawer, first: int, own: int) -> int:
+def fitting(d: Drawer, first: int, own: int) -> int:
     """A value of a block of the type of its value `own`: made there, or of it and a sum; seldom one
     from anywhere as it is."""
     wanted = d.values[own]
@@ -151,7 +151,7 @@ def _fitting(d: Drawer, first: int, own: int) -> int:
     return own
 
 
-def _closed(d: Drawer, inner: Drawer, parameters: int, outputs: Sequence[int]) -> Block:
+def closed(d: Drawer, inner: Drawer, parameters: int, outputs: Sequence[int]) -> Block:
     """What `inner` has drawn, as a block of `d`."""
     count = len(d.values)
 

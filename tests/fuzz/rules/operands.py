@@ -30,6 +30,22 @@ def with_axis(d: Drawer, least: int = 1) -> int:
     return required(d.pick(lambda v: v.ndim >= least))
 
 
+def scalar_of(d: Drawer, number: int) -> int:
+    """A scalar made of a value of floats."""
+    value, kind = d.values[number], d.rng.random()
+    if not value.ndim:
+        return d.emit("square", number) if kind < 0.5 else d.emit("sin", number)
+    if kind < 0.3:
+        return d.emit("sum", number)
+    if kind < 0.5:
+        return d.emit("sum", d.emit("square", number))
+    if kind < 0.65 and value.size:
+        return d.emit("mean", number)
+    if kind < 0.8 and value.size:
+        return d.emit("index", number, key=tuple(d.rng.randrange(s) for s in value.shape))
+    return d.emit("sum", d.emit("sin", number))
+
+
 def an_axis(d: Drawer, value: int) -> int:
     rank = d.values[value].ndim
     if not rank:
