@@ -172,8 +172,9 @@ def cast(source: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
     found = dtypes.from_numpy(source.dtype)
     assert found is not None
     if _loses_part(found, dtype):
-        problem = f"astype: {found} is no {dtype}; take wf.real(z), wf.imag(z) or wf.abs(z) first"
-        raise diagnostics.located(DTypeError, problem)
+        problem = f"a conversion takes real numbers to {dtype}, but was given {found}"
+        instead = "take wf.real(z), wf.imag(z) or wf.abs(z) first"
+        raise diagnostics.located(DTypeError, f"{problem}; {instead}")
     if found.is_complex:
         return source.astype(dtype.dtype)
     if dtype.is_complex:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from weftc import pipeline
 from weftc.ir.node import Graph
+from weftc.transforms import pairs
 from weftc.validate import FormValidator, Miscompiled, Validator
 from weftrt import knobs
 from weftrt.cpu.executable import Executable
@@ -45,10 +46,11 @@ def check_shared(graph: Graph, executable: Executable) -> None:
     from weftrt.cpu import trial
 
     def run(program: Program, arrays: Sequence[trial.Array]) -> list[trial.Array]:
-        return trial.run_loaded(executable, arrays)
+        given = map(pairs.from_stored, arrays, (spec.dtype for spec in program.inputs))
+        return list(map(pairs.as_stored, trial.run_loaded(executable, list(given))))
 
     values = ValueValidator(Native(program=run), _tell)
-    values.begin(graph)
+    values.begin(pairs.as_real(graph))
     values.program(executable.program, "cache")
 
 

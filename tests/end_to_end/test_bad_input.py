@@ -169,7 +169,7 @@ OPERANDS: list[Case] = [
     (lambda x, w: wf.complex(x, 1j), DTypeError, "wf.complex(x", ("floats", "complex64")),
     (lambda x, w: x < 1j, DTypeError, "x < 1j", ("complex64[3,4]", "have no order")),
     (lambda x, w: wf.sort(x * 1j), DTypeError, "wf.sort", ("complex64[3,4]", "have no order")),
-    (lambda x, w: (x * 1j).astype("f4"), DTypeError, "astype", ("no float32", "wf.real(z)")),
+    (lambda x, w: (x * 1j).astype("f4"), DTypeError, "astype", ("to float32", "wf.real(z)")),
     (lambda x, w: x + np.ones(4, "f2"), DTypeError, "x + np.ones", ("float16", "float64")),
     (lambda x, w: wf.finfo("i4"), DTypeError, "wf.finfo('i4')", ("float dtype, not int32",)),
     (lambda x, w: wf.isdtype(wf.float32, "x"), UsageError, "wf.isdtype", ("real floating",)),

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from weftc.ir.node import Node
+from weftc.ir.node import Graph, Node
+from weftc.ir.sizes import Size
+from weftc.ir.sizes import product as size_product
 from weftc.ops import build
 from weftc.ops.build import call
 
@@ -321,6 +323,47 @@ def contract(node: Node, inputs: Inputs) -> Value:
         return node.op(left, right, **node.attrs)
 
     return Pair(_sub(of(a, c), of(b, d)), _add(of(a, d), of(b, c)))
+
+
+# ---------------------------------------------------------------------------------------------
+# Products of many
+# ---------------------------------------------------------------------------------------------
+
+
+def product(node: Node, inputs: Inputs) -> Value:
+    """1 times each element, one after the other."""
+    (x,), axes = inputs, node["axes"]
+    assert isinstance(x, Pair)
+    rest = [axis for axis in range(x.real.type.rank) if axis not in axes]
+    kept = tuple(x.real.type.shape[axis] for axis in rest)
+    length = size_product([x.real.type.shape[axis] for axis in axes])
+    rows = [build.reshape(build.transpose(p, (*axes, *rest)), (length, *kept)) for p in x]
+    real, imag, *_ = _products(Pair(*rows), length, reverse=False)
+    return Pair(real, imag)
+
+
+def cumulate(node: Node, inputs: Inputs) -> Value:
+    """Sums are those of the parts; products are of 1 and each element, one after the other."""
+    (x,), axis = inputs, node["axis"]
+    assert isinstance(x, Pair)
+    if node["kind"] == "sum":
+        return each(node, inputs)
+    rows = Pair(*(build.to_front(part, axis) for part in x))
+    found = _products(rows, rows.real.type.shape[0], node["reverse"])
+    return Pair(*(build.from_front(part, axis) for part in found[2:]))
+
+
+def _products(rows: Pair, length: Size, reverse: bool) -> list[Node]:
+    """The parts of the product of all rows, and those of the products of each and all before it."""
+    type_ = rows.real.type.with_shape(rows.real.type.shape[1:])
+    names = ("real", "imag", "row.real", "row.imag")
+    given = tuple(build.argument(place, name, type_) for place, name in enumerate(names))
+    result = _multiply(Pair(*given[:2]), Pair(*given[2:]))
+    body = Graph("product", given, (*result, *result))
+    one, zero = build.full(1.0, type_), build.full(0.0, type_)
+    attrs = {"carried": 2, "scanned": 2, "length": length, "reverse": reverse}
+    scan = call("scan", one, zero, *rows, body=body, **attrs)
+    return [call("project", scan, index=index) for index in range(4)]
 
 
 multiply, divide, power = binary(_multiply), binary(_divide), binary(_power)

@@ -18,7 +18,7 @@ from weftc.ir.types import TensorType
 from weftc.loop.ir import Const, Expr, LoopType, Scalar, Var, apply
 from weftc.loop.reductions import identity
 from weftc.loop.scalar import evaluate_expr
-from weftc.ops import build, check
+from weftc.ops import build, check, complex_rules
 from weftrt import dtypes
 from weftrt.dtypes import DType
 
@@ -154,7 +154,10 @@ def _vjp_recurrence(node: Node, g: Node) -> Cotangents:
 
 def _infer_cumulate(types: Types, attrs: Attrs) -> TensorType:
     check.arity("cumulate", types, 1)
-    check.kind(attrs["kind"], types[0], check.NUMBERS)
+    takes_complex = attrs["kind"] in ("sum", "prod")
+    check.kind(
+        attrs["kind"], types[0], check.NUMBERS | check.COMPLEX if takes_complex else check.NUMBERS
+    )
     check.axis("cumulate", attrs["axis"], types[0])
     assert attrs["kind"] in KINDS and isinstance(attrs["reverse"], bool)
     return types[0]
@@ -220,6 +223,7 @@ cumulate = TABLE.add(
         infer=_infer_cumulate,
         reference=_reference("cumulate"),
         vjp=_vjp_cumulate,
+        pairs=complex_rules.cumulate,
         samples=_samples_cumulate,
     )
 )

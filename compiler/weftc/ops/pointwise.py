@@ -437,8 +437,9 @@ where = TABLE.add(
 def _infer_convert(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
     check.arity("convert", types, 1)
     if types[0].dtype.is_complex and attrs["dtype"].kind not in (Kind.COMPLEX, Kind.BOOL):
-        problem = f"{check.describe(types[0])} is no {attrs['dtype']}"
-        raise DTypeError(f"convert: {problem}; take wf.real(z), wf.imag(z) or wf.abs(z) first")
+        given = f"convert takes real numbers to {attrs['dtype']}, but was given"
+        instead = "take wf.real(z), wf.imag(z) or wf.abs(z) first"
+        raise DTypeError(f"{given} {check.describe(types[0])}; {instead}")
     return types[0].with_dtype(attrs["dtype"])
 
 

@@ -12,9 +12,8 @@ from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference, Vjp
 from weftc.ir.types import TensorType
 from weftc.loop.ir import Scalar
 from weftc.loop.reductions import reduce_canonically
-from weftc.ops import build, check
+from weftc.ops import build, check, complex_rules
 from weftc.ops.check import BOOLS, NUMBERS, Kinds
-from weftc.ops.complex_rules import each
 from weftrt import dtypes
 from weftrt.errors import ShapeError
 
@@ -31,7 +30,7 @@ def _infer(name: str, kinds: Kinds, has_identity: bool) -> Infer:
     def infer(types: tuple[TensorType, ...], attrs: Attrs) -> TensorType:
         check.arity(name, types, 1)
         operand, axes = types[0], attrs["axes"]
-        check.kind(name, operand, kinds | check.COMPLEX if name == "sum" else kinds)
+        check.kind(name, operand, kinds | check.COMPLEX if name in _PAIRS else kinds)
         check.axes(name, axes, operand)
         if not axes or axes[-1] - axes[0] != len(axes) - 1:
             raise ShapeError(f"{name}: {check.shape_text(axes)} are not neighbouring axes")
@@ -137,7 +136,7 @@ def _define(
             reference=_reference(Scalar[combine]),
             vjp=vjp,
             jvp=build.along if name == "sum" else None,
-            pairs=each if name == "sum" else None,
+            pairs=_PAIRS.get(name),
             identity=identity,
             combine=combine,
             exact=True,
@@ -145,6 +144,9 @@ def _define(
         )
     )
 
+
+_PAIRS: dict[str, complex_rules.Rule] = {"sum": complex_rules.each, "prod": complex_rules.product}
+"""The reductions of complex numbers."""
 
 sum = _define("sum", "ADD", NUMBERS, 0.0, _vjp_sum)
 prod = _define("prod", "MUL", NUMBERS, 1.0, _vjp_prod)

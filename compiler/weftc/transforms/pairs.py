@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+import numpy as np
+
 from weftc.ir import location as locations
 from weftc.ir.node import Graph, Node, result_types, toposort
 from weftc.ir.opdef import TABLE, Family
@@ -20,8 +22,10 @@ from weftc.ir.types import TensorType, ValueType
 from weftc.ops import build
 from weftc.ops.complex_rules import Pair, Value, each
 from weftc.ops.parts import deinterleave
+from weftrt.dtypes import DType
 from weftrt.errors import DTypeError
 
+Array: TypeAlias = "np.ndarray[Any, Any]"
 Results: TypeAlias = "Value | list[Value]"
 
 
@@ -38,6 +42,21 @@ def has_complex(nodes: Iterable[Node]) -> bool:
 def stored(type_: TensorType) -> TensorType:
     """How an array lies in memory: complex numbers as a last axis of two floats."""
     return TensorType(type_.dtype.part, (*type_.shape, 2)) if type_.dtype.is_complex else type_
+
+
+def as_stored(array: Array) -> Array:
+    """An ndarray as it is `stored`."""
+    if array.dtype.kind != "c":
+        return array
+    part = array.real.dtype
+    return np.ascontiguousarray(array).view(part).reshape(*array.shape, 2)
+
+
+def from_stored(array: Array, dtype: DType) -> Array:
+    """The ndarray of a dtype that is stored as `array`."""
+    if not dtype.is_complex:
+        return array
+    return np.ascontiguousarray(array).view(dtype.dtype).reshape(array.shape[:-1])
 
 
 def as_real(graph: Graph) -> Graph:

@@ -32,12 +32,12 @@ def vector_norm(
         reduce = reductions.max if ord > 0 else reductions.min
         return reduce(sizes, axis, keepdims=keepdims)
     if ord == 0:
-        some = elementwise.astype(elementwise.not_equal(value, 0), value.dtype)
+        some = elementwise.astype(elementwise.not_equal(value, 0), sizes.dtype)
         return reductions.sum(some, axis, keepdims=keepdims)
     if ord == 1:
         return reductions.sum(sizes, axis, keepdims=keepdims)
     if ord == 2:
-        squares = reductions.sum(elementwise.multiply(value, value), axis, keepdims=keepdims)
+        squares = reductions.sum(elementwise.squares(value), axis, keepdims=keepdims)
         return elementwise.sqrt(squares)
     powers = reductions.sum(elementwise.pow(sizes, ord), axis, keepdims=keepdims)
     return elementwise.pow(powers, 1 / ord)

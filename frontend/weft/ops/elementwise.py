@@ -171,6 +171,14 @@ def square(x: Any, /) -> Tracer:
     return apply("mul", value, value, name="square")
 
 
+def squares(x: Tracer) -> Tracer:
+    """x * x; of complex numbers, the squares of their sizes."""
+    if not x.dtype.is_complex:
+        return apply("mul", x, x)
+    real, imag = (apply(part, x) for part in ("real", "imag"))
+    return apply("add", apply("mul", real, real), apply("mul", imag, imag))
+
+
 @operation()
 def reciprocal(x: Any, /) -> Tracer:
     """1 / x."""

@@ -121,7 +121,7 @@ def variance(name: str, x: Tracer, axis: Any, correction: float, keepdims: bool)
     """The variance of floats over `axis`, in two passes."""
     axes = core.axes_of(name, x, axis)
     centered = elementwise.binary("sub", name, x, average(name, x, axes, True))
-    total = reduce("sum", name, apply("mul", centered, centered), axes, keepdims)
+    total = reduce("sum", name, elementwise.squares(centered), axes, keepdims)
     return elementwise.binary(
         "div", name, total, _freedom(count(x, axes), _number(name, correction))
     )
