@@ -19,6 +19,7 @@ ELEMENTS = 1_000_000
 ROOT_TURNS = 20
 STEPS, WIDTH = 100, 128
 SIDE, ESCAPE_TURNS = 512, 50
+CELLS, BATCH, HIDDEN = 1000, 16, 64
 
 
 def cases() -> Iterator[Case]:
@@ -30,6 +31,7 @@ def cases() -> Iterator[Case]:
     yield _escape()
     for chosen in (False, True):
         yield _branch(chosen)
+    yield from _cells()
 
 
 def _empty() -> Case:
@@ -208,3 +210,43 @@ def _branch(chosen: bool) -> Case:
         x,
         goals={"jax.jit": 1.0},
     )
+
+
+def _cells() -> Iterator[Case]:
+    """LSTM cells one after another by scan, and the gradient through them."""
+    rng = np.random.default_rng(0)
+    shapes = {"x": (HIDDEN, 4 * HIDDEN), "h": (HIDDEN, 4 * HIDDEN), "b": (4 * HIDDEN,)}
+    drawn = {name: rng.standard_normal(shape, np.float32) / 10 for name, shape in shapes.items()}
+    xs = rng.standard_normal((CELLS, BATCH, HIDDEN), np.float32) / 10
+    ours = _cells_loss(wf, wf.scan, wf.nn.sigmoid)
+    p, given = wf.tree.map(wf.asarray, drawn), wf.asarray(xs)
+    forward, backward = wf.jit(ours), wf.jit(wf.grad(ours))
+    runs = {"weft": lambda: forward(p, given)}
+    runs_back: dict[str, Any] = {"weft": lambda: backward(p, given)["h"]}
+    if (jax := peers.load("jax")) is not None:
+        theirs = _cells_loss(jax.numpy, jax.lax.scan, jax.nn.sigmoid)
+        q, values = jax.tree_util.tree_map(jax.numpy.asarray, (drawn, xs))
+        forth, back = jax.jit(theirs), jax.jit(jax.grad(theirs))
+        runs["jax.jit"] = lambda: forth(q, values).block_until_ready()
+        runs_back["jax.jit"] = lambda: jax.block_until_ready(back(q, values))["h"]
+    name = f"scan of {CELLS:,} LSTM cells, hidden {HIDDEN}, batch {BATCH}"
+    yield Case(name, runs, np.asarray(runs["weft"]()), 1e-3, {"jax.jit": 1.0})
+    found = np.asarray(runs_back["weft"]())
+    yield Case(f"gradient of the {name}", runs_back, found, 1e-3, {"jax.jit": 3.0})
+
+
+def _cells_loss(np_: Any, scan: Callable[..., Any], sigmoid: Callable[..., Any]) -> Any:
+    def loss(p: Any, xs: Any) -> Any:
+        def cell(state: Any, x: Any) -> Any:
+            h, c = state
+            gates = x @ p["x"] + h @ p["h"] + p["b"]
+            i, f, o, u = (gates[:, k * HIDDEN : (k + 1) * HIDDEN] for k in range(4))
+            c = sigmoid(f) * c + sigmoid(i) * np_.tanh(u)
+            h = sigmoid(o) * np_.tanh(c)
+            return (h, c), h
+
+        zero = np_.zeros((BATCH, HIDDEN), dtype=np_.float32)
+        _, hs = scan(cell, (zero, zero), xs)
+        return np_.sum(hs * hs)
+
+    return loss

@@ -14,14 +14,16 @@ from benchmarks.harness import Case
 
 ROWS, WIDTH, DEPTH = 256, 256, 512
 EXAMPLES, SIZES = 64, (784, 128, 10)
+POINTS, PARAMETERS = 1000, 100
 
 
 def cases() -> Iterator[Case]:
-    """A mapped product, and gradients of an MLP for each example."""
+    """Mapped products, gradients of an MLP for each example, and a Hessian."""
     rng = np.random.default_rng(0)
     yield _product(rng)
     yield _matrices(rng)
     yield _gradients(rng)
+    yield _curvature(rng)
 
 
 def _product(rng: np.random.Generator) -> Case:
@@ -46,7 +48,8 @@ def _case(name: str, one: Any, by_hand: Any, axes: Any, *arrays: Any) -> Case:
         theirs = jax.jit(jax.vmap(one, in_axes=axes))
         moved = tuple(map(jax.numpy.asarray, arrays))
         runs["jax.jit"] = lambda: theirs(*moved).block_until_ready()
-    return Case(f"{name}, {ROWS} rows", runs, np.asarray(by_hand(*arrays)), seconds=0.5)
+    expected, goals = np.asarray(by_hand(*arrays)), {"by hand": 0.95}
+    return Case(f"{name}, {ROWS} rows", runs, expected, goals=goals, seconds=0.5)
 
 
 def _gradients(rng: np.random.Generator) -> Case:
@@ -76,3 +79,25 @@ def _loss(np_: Any, special: Any, layers: Any, x: Any, label: Any) -> Any:
         x = np_.maximum(x @ weights + bias, 0)
     logits = x @ layers[-1][0] + layers[-1][1]
     return special.logsumexp(logits) - logits[label]
+
+
+def _curvature(rng: np.random.Generator) -> Case:
+    """The Hessian of a logistic regression."""
+    w = rng.standard_normal(PARAMETERS, dtype=np.float32) / 10
+    x = rng.standard_normal((POINTS, PARAMETERS), dtype=np.float32)
+    y = rng.choice(np.array([-1, 1], np.float32), POINTS)
+    hessian, given = wf.hessian(lambda w, x, y: _logistic(wf, w, x, y)), (w, x, y)
+    ours = tuple(map(wf.asarray, given))
+    runs: dict[str, Any] = {"weft": lambda: hessian(*ours)}
+    if (jax := peers.load("jax")) is not None:
+        theirs = jax.jit(jax.hessian(lambda w, x, y: _logistic(jax.numpy, w, x, y)))
+        moved = tuple(map(jax.numpy.asarray, given))
+        runs["jax.jit"] = lambda: theirs(*moved).block_until_ready()
+    chance = 1 / (1 + np.exp(-(x @ w)))
+    expected = (x.T * (chance * (1 - chance))) @ x / POINTS
+    name = f"hessian of a logistic regression: {PARAMETERS} parameters, {POINTS} points"
+    return Case(name, runs, expected, goals={"jax.jit": 2.0}, seconds=0.5)
+
+
+def _logistic(np_: Any, w: Any, x: Any, y: Any) -> Any:
+    return np_.mean(np_.log1p(np_.exp(-y * (x @ w))))
