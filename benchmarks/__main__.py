@@ -18,6 +18,7 @@ SUITES = (
     "elementwise",
     "rowwise",
     "sorting",
+    "fft",
     "matmul",
     "control",
     "training",

@@ -74,7 +74,7 @@ def _row(case: Case, name: str, seconds: float, ours: float) -> Row:
 def _check(case: Case, name: str, result: Any) -> None:
     if case.expected is None:
         return
-    found = np.asarray(result, dtype=np.float64)
+    found = np.asarray(result, dtype=np.result_type(case.expected, np.float64))
     scale = np.abs(case.expected).max() or 1.0
     error = np.abs(found - case.expected).max() / scale
     if not error <= case.tolerance:

@@ -7,7 +7,7 @@ import importlib.util
 import os
 from typing import Any
 
-MODULES = {"jax": "jax", "torch": "torch", "numba": "numba", "numexpr": "numexpr"}
+MODULES = {"scipy": "scipy", "jax": "jax", "torch": "torch", "numba": "numba", "numexpr": "numexpr"}
 
 
 def set_threads(threads: int) -> None:

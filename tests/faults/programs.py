@@ -8,6 +8,7 @@ from tests.compiler.schedule.networks import columns, full, matmul, op, rows, so
 from weftc.ir.node import Node
 from weftc.ir.sizes import Dim
 from weftc.ops import build
+from weftc.ops.parts import deinterleave
 from weftrt import dtypes
 
 N, M = Dim.symbol("n"), Dim.symbol("m")
@@ -21,6 +22,11 @@ def exp_sum(x: Inputs) -> Node:
 def transposed_twice(x: Inputs) -> Node:
     turned = op("transpose", x(3, 4, 5), permutation=(1, 2, 0))
     return op("transpose", turned, permutation=(1, 0, 2))
+
+
+def exchanged_parts(x: Inputs) -> Node:
+    real, imag = deinterleave(x(6, 2))
+    return op("interleave", imag, real)
 
 
 def two_slices(x: Inputs) -> tuple[Node, ...]:

@@ -114,6 +114,56 @@ def test_maps_have_the_bits_of_loops(name: str) -> None:
         assert_same_bits(row, np.asarray(function(alone, axis=0)))
 
 
+GRADIENTS = [
+    *((name, {"norm": norm}) for name in (*ONE_AXIS, *SEVERAL) for norm in NORMS[1:]),
+    *((name, {"n": n, "axis": 0}) for name in ONE_AXIS for n in (1, 3, 9)),
+    *((name, {"s": (3, 9)}) for name in SEVERAL),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), GRADIENTS)
+def test_gradients_are_torchs(name: str, options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    x = _drawn(name, 4, 6)
+    named = {{"axis": "dim", "axes": "dim"}.get(k, k): v for k, v in options.items()}
+    wanted = torch.tensor(x, requires_grad=True)
+    result = getattr(torch.fft, name)(wanted, **named)
+    (
+        torch.sin(torch.real(result) + 0.5 * abs(result)) * _weights(result.shape, torch)
+    ).sum().backward()
+
+    def loss(x: Any) -> Any:
+        found = getattr(wf.fft, name)(x, **options)
+        return wf.sum(wf.sin(wf.real(found) + 0.5 * wf.abs(found)) * _weights(found.shape, np))
+
+    gradient = wanted.grad.resolve_conj().numpy()
+    np.testing.assert_allclose(wf.grad(loss)(x), gradient, rtol=1e-10, atol=1e-12)
+
+
+def _weights(shape: Any, library: Any) -> Any:
+    return library.asarray(np.random.default_rng(1).standard_normal(tuple(shape)))
+
+
+@pytest.mark.parametrize("name", (*ONE_AXIS, "fft2", "irfft2"))
+def test_tangents_are_transforms_of_tangents(name: str) -> None:
+    x, t = _drawn(name, 4, 6), _drawn(name, 4, 6)[::-1].copy()
+    function = getattr(wf.fft, name)
+    value, tangent = wf.jvp(function, (x,), (t,))
+    assert_same_bits(np.asarray(value), np.asarray(function(x)))
+    assert_same_bits(np.asarray(tangent), np.asarray(function(t)))
+
+
+def test_second_derivatives_through_spectra() -> None:
+    def energy(x: Any) -> Any:
+        return wf.sum(wf.abs(wf.fft.rfft(x)) ** 4)
+
+    x, direction = _drawn("rfft", 7), np.ones(7) / 3
+    step = 1e-5
+    sides = [np.asarray(wf.grad(energy)(x + s * step * direction)) for s in (1, -1)]
+    (found,) = map(np.asarray, wf.hvp(energy, (x,), (direction,)))
+    np.testing.assert_allclose(found, (sides[0] - sides[1]) / (2 * step), rtol=1e-6, atol=1e-5)
+
+
 def test_complex_arrays_are_not_taken_apart_where_nothing_reads_the_parts() -> None:
     shifted = wf.jit(lambda z: wf.fft.ifft(wf.fft.fft2(z)) * wf.asarray(2.0, dtype=wf.float64))
     nodes = shifted.lower(_drawn("fft", 4, 4)).optimized.nodes()

@@ -24,6 +24,7 @@ from tests.fuzz.rules.elementwise import (
     simple_unary,
     unary,
 )
+from tests.fuzz.rules.fourier import fourier_transform, spectrum_shift
 from tests.fuzz.rules.movement import (
     array_index,
     concat,
@@ -220,6 +221,7 @@ COMMON: tuple[Rule, ...] = (
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
     *(sorting, sorting, rows_in_order, cumulative, cumulative, differences),
+    *(fourier_transform, fourier_transform, spectrum_shift),
     *(branch, branch, loop, check, size),
 )
 ALL: tuple[Rule, ...] = (

@@ -293,6 +293,14 @@ _CHECKED = [
 ]
 
 
+def _spectrum(instruction: Instruction, operands: list[str]) -> str:
+    options = instruction.options
+    whole = _call(
+        f"fft.{options['transform']}", *operands, *_options(instruction, "transform", "part")
+    )
+    return _call(options["part"], whole)
+
+
 def _size(instruction: Instruction, operands: list[str]) -> str:
     return f"{operands[0]}.shape[{instruction.options['axis']}]"
 
@@ -315,6 +323,7 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
     "top_k": _top_k,
     "checked": _checked,
     "size": _size,
+    "spectrum": _spectrum,
     "literal_power": _power,
     "one_hot": _positional("num_classes"),
     "astype": _positional("dtype"),

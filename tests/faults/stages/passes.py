@@ -78,6 +78,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             lambda x: op("flip", op("flip", x(3, 4), axes=(0,)), axes=(1,)),
         ),
         Fault(
+            "pairs of exchanged parts are the pairs",
+            f"{_SIMPLIFY}:_pairs_of",
+            '(part["start"], part["stop"]) == (begin, end)',
+            "True",
+            programs.exchanged_parts,
+        ),
+        Fault(
             "a dropped cast",
             f"{_SIMPLIFY}:drop_cast_to_same",
             "x.type.dtype is node.type.dtype",

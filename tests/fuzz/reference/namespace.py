@@ -6,7 +6,15 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from tests.fuzz.reference import checks, cumulative, elementwise, movement, reductions, sorting
+from tests.fuzz.reference import (
+    checks,
+    cumulative,
+    elementwise,
+    fourier,
+    movement,
+    reductions,
+    sorting,
+)
 from tests.fuzz.reference.values import INTEGERS, Bounded, Invalid, as_float, exactly, moved
 
 Reference = Callable[..., Bounded]
@@ -82,6 +90,7 @@ MOVEMENT = (
 )  # fmt: skip
 PRODUCTS = ("matmul", "outer", "tensordot", "vecdot", "einsum")
 CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
+FOURIER = ("irfft", "hfft", "fftshift", "ifftshift")
 SORTING = ("sort", "argsort", "top_k")
 CREATION = ("arange", "linspace", "full", "full_like", "eye")
 
@@ -93,6 +102,8 @@ FUNCTIONS: dict[str, Reference] = {
     **_public(sorting, *SORTING),
     "checked": checks.checked,
     **_public(movement, *MOVEMENT, *PRODUCTS, *CREATION),
+    "spectrum": fourier.spectrum,
+    **{f"fft.{name}": getattr(fourier, name) for name in FOURIER},
     "nn.relu": relu,
     "nn.silu": silu,
     "nn.gelu": gelu,
