@@ -32,6 +32,7 @@ from weftrt.dtypes import (
 
 if TYPE_CHECKING:
     from weft import debug, errors, fft, linalg, nn, tree
+    from weft.associative import associative_scan
     from weft.callbacks import ShapeDtypeStruct, callback
     from weft.control import cond, switch
     from weft.jitting import jit
@@ -57,6 +58,7 @@ pi = 3.141592653589793
 _LAZY = {
     "Array": "weftrt.array",
     "ShapeDtypeStruct": "weft.callbacks",
+    "associative_scan": "weft.associative",
     "callback": "weft.callbacks",
     "jit": "weft.jitting",
     "grad": "weft.transforms.reverse",
@@ -86,6 +88,7 @@ __all__ = [
     "Array",
     "DType",
     "ShapeDtypeStruct",
+    "associative_scan",
     "bool",
     "callback",
     "complex64",

@@ -79,18 +79,26 @@ def check_functions(name: str, **functions: Any) -> None:
 
 
 def traced(name: str, names: Sequence[str], role: str, function: Function, *how: Any) -> Body:
-    """The body that `trace_body` makes of a function, or TypeError with what it is called with if
-    it does not take that."""
+    """The body that `trace_body` makes of a function; TypeError as of `called`."""
+    body: Body = called(name, names, role, function, lambda: trace_body(role, function, *how))
+    return body
+
+
+def called(
+    name: str, names: Sequence[str], role: str, function: Function, call: Callable[[], Any]
+) -> Any:
+    """What `call` gives, which calls a function, or TypeError with what it is called with if it
+    does not take that."""
     try:
-        return trace_body(role, function, *how)
+        return call()
     except TypeError:
         try:
             signature = inspect.signature(function, follow_wrapped=False)
         except (TypeError, ValueError):  # it does not say
             signature = None
         if signature is not None and not _takes(signature, names):
-            call = f"{name} calls {role}({', '.join(names)})"
-            problem = f"{call}, but {role} is a function of {signature}"
+            wanted = f"{name} calls {role}({', '.join(names)})"
+            problem = f"{wanted}, but {role} is a function of {signature}"
             raise diagnostics.as_intended(TypeError(problem)) from None
         raise
 
