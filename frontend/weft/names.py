@@ -72,6 +72,8 @@ _FUNCTIONS = {
     "vstack": "concat",
     **{name: f"nn.{name}" for name in ("relu", "silu", "gelu", "softmax", "log_softmax")},
     **{name: f"nn.{name}" for name in ("layer_norm", "cross_entropy")},
+    **{name: f"fft.{name}" for name in ("ifft", "rfft", "irfft", "fft2", "ifft2", "fftn", "ifftn")},
+    **{name: f"fft.{name}" for name in ("fftfreq", "rfftfreq", "fftshift", "ifftshift")},
 }
 _IDIOMS = {
     "allclose": ("allclose(x, y)", "wf.all(wf.abs(x - y) <= 1e-8 + 1e-5 * wf.abs(y))"),
@@ -123,7 +125,7 @@ def counterpart(name: str) -> str | None:
     """What a function of `math` or NumPy is called here; None if it is not here."""
     meant = _FUNCTIONS.get(name, name)
     functions = sys.modules["weft.ops"].__all__
-    return meant if meant in functions or meant.startswith("nn.") else None
+    return meant if meant in functions or meant.startswith(("nn.", "fft.")) else None
 
 
 def argument_hint(message: str, find: Callable[[str], Any]) -> str:
