@@ -29,6 +29,11 @@ def exchanged_parts(x: Inputs) -> Node:
     return op("interleave", imag, real)
 
 
+def conjugated_sum(x: Inputs) -> Node:
+    (a, b), (c, d) = deinterleave(x(6, 2)), deinterleave(x(6, 2))
+    return op("interleave", op("add", a, c), op("sub", b, d))
+
+
 def two_slices(x: Inputs) -> tuple[Node, ...]:
     a = x(9)
     first = op("slice", a, start=(0,), stop=(4,), step=(1,))

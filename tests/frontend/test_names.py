@@ -22,7 +22,8 @@ X = np.arange(6, dtype="f4").reshape(2, 3)
     ("name", "meant"),
     [("concatenate", "concat"), ("power", "pow"), ("arcsin", "asin"), ("softmax", "nn.softmax"),
      ("unsqueeze", "expand_dims"), ("ravel", "reshape"), ("reshpe", "reshape"),
-     ("value_and_gard", "value_and_grad"), ("gather", "take"), ("hstack", "concat"), ("irfft", "fft.irfft")],
+     ("value_and_gard", "value_and_grad"), ("gather", "take"), ("hstack", "concat"),
+     ("irfft", "fft.irfft")],
 )  # fmt: skip
 def test_names_of_functions(name: str, meant: str) -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean wf\.{meant}\?"):

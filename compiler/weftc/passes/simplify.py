@@ -264,10 +264,40 @@ def drop_single_concat(node: Node) -> Node | None:
 
 
 def undo_parts(node: Node) -> Node | None:
-    """interleave(x[..., 0], x[..., 1]) -> x"""
+    """interleave(x[..., 0], x[..., 1]) -> x, and what is computed of both parts alike is of x:
+    interleave(add(x[..., 0], y[..., 0]), add(x[..., 1], y[..., 1])) -> add(x, y)"""
     real, imag = node.inputs
+    return _joined(real, imag, {})
+
+
+_CHEAP = 5
+"""Work per element that may be done twice, where the parts are read too."""
+
+
+def _joined(real: Node, imag: Node, known: dict[tuple[Node, Node], Node | None]) -> Node | None:
+    """Pairs of these parts, computed without taking any apart; None where that cannot be."""
+    if (real, imag) not in known:
+        known[real, imag] = _join(real, imag, known)
+    return known[real, imag]
+
+
+def _join(real: Node, imag: Node, known: dict[tuple[Node, Node], Node | None]) -> Node | None:
     x = _pairs_of(real, 0)
-    return x if x is not None and x is _pairs_of(imag, 1) else None
+    if x is not None and x is _pairs_of(imag, 1):
+        return x
+    value = scalar_value(real)
+    if real is imag or (value is not None and _is(imag, value)):
+        shape = real.type.shape
+        axes = tuple(range(len(shape)))
+        return movement.broadcast(real, shape=(*shape, 2), axes=axes, at=real.location)
+    alike = real.op is imag.op and real.attrs == imag.attrs
+    if not (alike and real.op.family is Family.POINTWISE and real.op.cost <= _CHEAP):
+        return None
+    joined = [_joined(a, b, known) for a, b in zip(real.inputs, imag.inputs)]
+    operands = [operand for operand in joined if operand is not None]
+    if len(operands) < len(joined):
+        return None
+    return real.op(*operands, **real.attrs, at=real.location)
 
 
 def _pairs_of(node: Node, index: int) -> Node | None:

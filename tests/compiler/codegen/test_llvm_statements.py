@@ -233,6 +233,25 @@ def test_a_load_that_runs_backwards_is_contiguous(dtype: DType, inside: int | No
     assert "gather" not in emit(function, baseline(), "t")
 
 
+@pytest.mark.parametrize("dtype", [dtypes.bool_, dtypes.uint8, F32, dtypes.float64])
+@pytest.mark.parametrize("count", [2, 8, 64])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_load_of_every_other_element_is_two_loads(dtype: DType, count: int, named: bool) -> None:
+    """And reads nothing beyond the last of them: what follows is another array."""
+    x, y, wide = Buffer("x", dtype), Buffer("y", dtype), lanes(dtype, count)
+    ramp = Ramp(const(3), lanes(I64, count), 2)
+    at = Var("at", lanes(I64, count)) if named else ramp
+    store = Store(y, const(0), Load(x, at, wide))
+    body = (Let(at, ramp), store) if isinstance(at, Var) else (store,)
+    function = LoopFunction("t", (x, y), (), body)
+    drawn = floats(2 * count + 2)
+    data = (drawn > 0 if dtype is dtypes.bool_ else np.abs(drawn) * 9).astype(dtype.dtype)
+    result = np.zeros(count, dtype.dtype)
+    run(function, [data, result], [])
+    assert_same_bits(result, data[3::2])
+    assert "gather" not in emit(function, baseline(), "t")
+
+
 @pytest.mark.parametrize("step", [-3, -1, 2, 5])
 def test_ramps_of_every_step(step: int) -> None:
     x, y, wide = Buffer("x", F32), Buffer("y", F32), lanes(F32, 4)

@@ -14,6 +14,7 @@ from weftc.ir.node import Graph, Node
 from weftc.ir.verify import verify
 from weftc.ops import movement, pointwise, source
 from weftc.ops.elementary import exp
+from weftc.ops.parts import deinterleave, interleave
 from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.fold import fold_constants
 from weftc.passes.own_outputs import own_outputs
@@ -112,6 +113,38 @@ def test_simplify_rewrites(name: str) -> None:
     simpler = simplify(graph)
     assert simpler.outputs[0].op.name == expected
     _same_values(graph, simpler)
+
+
+def _of_parts(function: Callable[[Node, Node], Node]) -> Graph:
+    """Of two arrays of pairs: `function` of both parts, as pairs."""
+    x, y = (
+        source.input(index=i, name=f"x{i}", dtype=dtypes.float32, shape=(*SHAPE, 2)) for i in (0, 1)
+    )
+    parts = (function(a, b) for a, b in zip(deinterleave(x), deinterleave(y)))
+    return Graph("pairs", (x, y), (interleave(*parts),))
+
+
+def test_what_is_computed_of_both_parts_alike_is_computed_of_pairs() -> None:
+    for function, left in (
+        (lambda x, y: x, []),
+        (lambda x, y: pointwise.add(_neg(x), y), ["neg", "add"]),
+        (lambda x, y: pointwise.mul(x, _full(3.0)), ["constant", "broadcast", "mul"]),
+        (lambda x, y: pointwise.where(pointwise.lt(x, y), x, y), ["lt", "where"]),
+    ):
+        graph = _of_parts(function)
+        simpler = simplify(graph)
+        assert [node.op.name for node in simpler.nodes() if node.op.name != "input"] == left
+        arrays = [np.stack([_edges(dtypes.float32)] * 2, -1), np.ones((*SHAPE, 2), np.float32)]
+        for a, b in zip(interpret(simpler, arrays), interpret(graph, arrays), strict=True):
+            assert_same_bits(a, b)
+
+
+def test_what_is_not_alike_is_put_together() -> None:
+    for function in (exp, lambda x, y=None: x):
+        x = source.input(index=0, name="x", dtype=dtypes.float32, shape=(*SHAPE, 2))
+        real, imag = deinterleave(x)
+        graph = Graph("pairs", (x,), (interleave(function(imag), function(real)),))
+        assert "interleave" in [node.op.name for node in simplify(graph).nodes()]
 
 
 def test_integer_zero_is_neutral() -> None:

@@ -85,6 +85,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.exchanged_parts,
         ),
         Fault(
+            "what is computed of the real parts is of the imaginary ones",
+            f"{_SIMPLIFY}:_join",
+            "alike = real.op is imag.op",
+            "alike = True",
+            programs.conjugated_sum,
+        ),
+        Fault(
             "a dropped cast",
             f"{_SIMPLIFY}:drop_cast_to_same",
             "x.type.dtype is node.type.dtype",

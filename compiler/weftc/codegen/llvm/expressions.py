@@ -211,23 +211,36 @@ class ExpressionWriter:
         return known or of_operand(operand)
 
     def _load(self, expr: Load) -> str:
-        out, dtype, lanes = self.out, expr.type.dtype, expr.type.lanes
-        scalar = text.MEMORY[dtype]
-        memory = text.lanes_of(scalar, lanes)
-        descends = _descends(expr.index)
-        pointer = self._lowest(expr) if descends else self.address(expr.buffer, expr.index)
-        if descends:
-            value = self._reversed_load(expr, pointer)
-        elif first_index(expr.index).type.lanes > 1:
-            value = self._gather(expr, pointer)
-        elif expr.mask is None:
-            value = out.value(f"load {memory}, ptr {pointer}, align {dtype.itemsize}")
-        else:
-            value = self._masked_load(expr, pointer, self.mask(expr.mask, lanes))
+        dtype, lanes = expr.type.dtype, expr.type.lanes
+        value = self._loaded(expr)
         if dtype is dtypes.bool_:
             zero = "0" if lanes == 1 else "zeroinitializer"
-            return out.value(f"icmp ne {memory} {value}, {zero}")
+            memory = text.lanes_of(text.MEMORY[dtype], lanes)
+            return self.out.value(f"icmp ne {memory} {value}, {zero}")
         return value
+
+    def _loaded(self, expr: Load) -> str:
+        """What is in memory; bools are bytes there."""
+        if _descends(expr.index):
+            return self._reversed_load(expr, self._lowest(expr))
+        first = self._first_of_every_other(expr)
+        if first is not None:
+            return self._every_other(expr, self.address(expr.buffer, first))
+        pointer = self.address(expr.buffer, expr.index)
+        if first_index(expr.index).type.lanes > 1:
+            return self._gather(expr, pointer)
+        if expr.mask is not None:
+            return self._masked_load(expr, pointer, self.mask(expr.mask, expr.type.lanes))
+        memory = text.lanes_of(text.MEMORY[expr.type.dtype], expr.type.lanes)
+        return self.out.value(f"load {memory}, ptr {pointer}, align {expr.type.dtype.itemsize}")
+
+    def _first_of_every_other(self, load: Load) -> Expr | None:
+        """Where a load begins that is of every other element, in all of its lanes; else None."""
+        index = load.index
+        if isinstance(index, Var) and index.type.lanes > 1:
+            index = self.out.definition(index) or index
+        skips = isinstance(index, Ramp) and index.step == 2 and load.mask is None
+        return index.base if isinstance(index, Ramp) and skips else None
 
     def _lowest(self, expr: Load) -> str:
         """A pointer to the last lane's element, where the index runs backwards."""
@@ -247,6 +260,19 @@ class ExpressionWriter:
             mask = self._turned(f"<{lanes} x i1>", self.mask(expr.mask, lanes), lanes)
             value = self._masked_load(expr, pointer, mask)
         return self._turned(memory, value, lanes)
+
+    def _every_other(self, expr: Load, pointer: str) -> str:
+        """Every other element, by two contiguous loads up to the last of them, and a shuffle."""
+        dtype, lanes = expr.type.dtype, expr.type.lanes
+        memory = f"<{lanes} x {text.MEMORY[dtype]}>"
+        second = self._moved(pointer, text.MEMORY[dtype], lanes - 1)
+        low, high = (
+            self.out.value(f"load {memory}, ptr {place}, align {dtype.itemsize}")
+            for place in (pointer, second)
+        )
+        places = (*range(0, lanes, 2), *range(lanes + 1, 2 * lanes, 2))
+        mask = f"<{lanes} x i32> <{', '.join(f'i32 {place}' for place in places)}>"
+        return self.out.value(f"shufflevector {memory} {low}, {memory} {high}, {mask}")
 
     def _turned(self, type_: str, value: str, lanes: int) -> str:
         mask = text.reversal(lanes)
