@@ -10,6 +10,7 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PROMISES = {
+    "gaussian_process.py": "as NumPy's",
     "hessian_free_newton.py": "as NumPy's",
     "kalman_filter.py": "as NumPy's",
     "logistic_regression.py": "accuracy 0.9",
