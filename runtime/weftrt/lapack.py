@@ -71,14 +71,16 @@ class Argument:
 @dataclass(frozen=True)
 class Function:
     """A LAPACK function without the letter of its dtype, and its arguments. Sizes are numbered from
-    1, after the number of matrices. It `fails` where the status says so. Others that `follow` are
-    called one after the other; `order` says which of the arguments are theirs."""
+    1, after the number of matrices. It `fails` where the status says so, and if it takes `finite`
+    numbers only where others are among those that it reads. Others that `follow` are called one
+    after the other; `order` says which of the arguments are theirs."""
 
     name: str
     arguments: tuple[Argument, ...]
     fails: bool = True
     order: tuple[int, ...] = ()
     follow: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    finite: bool = False
 
     @property
     def steps(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -119,7 +121,7 @@ def _least_squares() -> Function:
     sizes, rank = (_N, _K, Argument(Kind.SIZE, 3)), Argument(Kind.SIZE, 6)  # nobody reads the rank
     given = (matrix, _LEADING, solution, Argument(Kind.LEADING, 4), values)
     rest = (Argument(Kind.FLOAT, 7), rank, *_room(8), Argument(Kind.PIVOTS, rows=9), _STATUS)
-    return Function("gelsd", (*sizes, *given, *rest))
+    return Function("gelsd", (*sizes, *given, *rest), finite=True)
 
 
 def _eigh() -> Function:
@@ -257,15 +259,23 @@ def run(name: str, buffers: Sequence[Array], sizes: Sequence[int]) -> None:
     steps = [(pointer(step, itemsize), order) for step, order in function.steps]
     for number in range(sizes[0]):
         rows = [buffer[number] for buffer in buffers]
+        if function.finite and not _are_finite(function, rows):
+            raise Failed(number)
         prepared = [_prepared(a, rows, sizes, steps[0][0].width) for a in function.arguments]
         status = next(p for a, p in zip(function.arguments, prepared) if a.kind is Kind.STATUS)
         for found, order in steps:
             given = [prepared[place].ctypes.data for place in order]
             _CALL(found.address)(*given, *[1] * (MOST_ARGUMENTS - len(given)))
-            if function.fails and int(status[0]) > 0:
+            if function.fails and int(status[0]) != 0:
                 raise Failed(number)
         for argument, value in zip(function.arguments, prepared):
             _finish(argument, value, rows, sizes)
+
+
+def _are_finite(function: Function, rows: Sequence[Array]) -> bool:
+    """Whether all that a function reads of matrices is finite."""
+    read = (a.read for a in function.arguments if a.kind is Kind.MATRIX and a.read >= 0)
+    return all(bool(np.isfinite(rows[number]).all()) for number in read)
 
 
 _CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * MOST_ARGUMENTS)

@@ -27,7 +27,7 @@ Types: TypeAlias = tuple[TensorType, ...]
 NANOSECONDS = 300
 """What a matrix takes at least, about; each multiplication takes up to one more."""
 SINGULAR = "the matrix is singular"
-NO_CONVERGENCE = "the iteration did not converge"
+NO_CONVERGENCE = "the iteration did not converge, or an element is not finite"
 
 
 def matrix_type(name: str, type_: TensorType) -> TensorType:
@@ -110,9 +110,9 @@ def run_square(
     run(name, arrays, results, *sizes, failed=f"{op}: {problem}")
 
 
-def failing(problem: str) -> Callable[[Node], Failure]:
-    """The rule of an op that fails with LinAlgError."""
-    return lambda node: Failure(LinAlgError, f"{node.op.name}: {problem}")
+def failing(problem: str, name: str = "") -> Callable[[Node], Failure]:
+    """The rule of an op that fails with LinAlgError; `name` is what users call it."""
+    return lambda node: Failure(LinAlgError, f"{name or node.op.name}: {problem}")
 
 
 def square_samples() -> list[tuple[Types, Attrs]]:

@@ -11,7 +11,7 @@ from weftc.ir.constraints import assume_equal
 from weftc.ir.size_functions import minimum
 from weftc.ir.sizes import Shape, Size
 from weftrt import dtypes
-from weftrt.errors import ShapeError, UsageError
+from weftrt.errors import DTypeError, ShapeError, UsageError
 
 
 def flag(name: str, called: str, value: Any) -> bool:
@@ -22,8 +22,11 @@ def flag(name: str, called: str, value: Any) -> bool:
     return value
 
 
-def matrices(name: str, x: Tracer, square: bool = True) -> Tracer:
-    """`x`, after a look at its last two axes."""
+def matrices(name: str, x: Tracer, square: bool = True, real: bool = True) -> Tracer:
+    """`x`, after a look at its last two axes and its dtype."""
+    if real and x.dtype.is_complex:
+        problem = f"it takes real matrices, and {{0}} has dtype {x.dtype}"
+        diagnostics.fail(DTypeError, name, [x], problem)
     if x.ndim < 2:
         diagnostics.fail(ShapeError, name, [x], "it takes matrices: {0} has no two axes")
     if square and not assume_equal(*x.type.shape[-2:]):

@@ -24,6 +24,7 @@ def vector_norm(
     inf and -inf the largest and smallest size, for 0 how many elements are not 0, else the root
     number `ord` of the sum of sizes to that power. The gradient of the norm of zeros is NaN."""
     value = as_float(lift(x))
+    value = elementwise.abs(value) if value.dtype.is_complex else value
     if not isinstance(ord, (int, float)):
         problem = f"vector_norm: ord is a number, not {ord!r:.40}"
         raise diagnostics.located(UsageError, problem)
@@ -48,7 +49,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: int | float | str = "
     """The norm of each matrix: "fro" is the root of the sum of squares, "nuc" the sum of singular
     values, 2 and -2 the largest and smallest, 1 and -1 the largest and smallest sum of sizes of a
     column, inf and -inf of a row. UsageError for others."""
-    value = matrices("matrix_norm", as_float(lift(x)), square=False)
+    value = matrices("matrix_norm", as_float(lift(x)), square=False, real=False)
     if ord == "fro":
         return vector_norm(value, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):

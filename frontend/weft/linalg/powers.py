@@ -25,10 +25,10 @@ SQUARINGS = 24
 def matrix_power(x: Any, n: int, /) -> Any:
     """Each square matrix times itself, n times in all, by squaring; the power of its inverse if n
     is negative, the identity if it is 0. LinAlgError where an inverse does not exist."""
-    value = matrices("matrix_power", as_strong(lift(x)))
+    value = matrices("matrix_power", as_strong(lift(x)), real=False)
     count = core.integer("matrix_power", "the exponent", n, UsageError)
     if count < 0:
-        value, count = inverse(as_float(value)), -count
+        value, count = inverse(matrices("matrix_power", as_float(value))), -count
     if count == 0:
         return identity(value)
     result: Any = None

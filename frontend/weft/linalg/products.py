@@ -20,14 +20,14 @@ from weftrt.errors import ShapeError, UsageError
 @operation("offset")
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     """The diagonal of each matrix; `offset` counts from it to the right."""
-    value = matrices("diagonal", as_strong(lift(x)), square=False)
+    value = matrices("diagonal", as_strong(lift(x)), square=False, real=False)
     return diagonal_of(value, core.integer("diagonal", "the offset", offset, UsageError))
 
 
 @operation("offset", "dtype")
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """The sum of the diagonal of each matrix. Small integers are summed as int64 or uint64."""
-    value = matrices("trace", as_strong(lift(x)), square=False)
+    value = matrices("trace", as_strong(lift(x)), square=False, real=False)
     offset = core.integer("trace", "the offset", offset, UsageError)
     return reductions.sum(diagonal_of(value, offset), -1, dtype=dtype)
 

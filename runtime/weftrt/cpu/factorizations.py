@@ -69,6 +69,7 @@ def description(name: str, itemsize: int) -> Any:
         lapack.pointer(function.name, itemsize).width,
         itemsize,
         function.fails,
+        function.finite,
         len(rows),
         ctypes.addressof(table),
     )

@@ -56,3 +56,11 @@ def test_condition_numbers_of_what_has_no_inverse() -> None:
         wf.linalg.cond(np.ones((3, 2)), 1)
     with pytest.raises(UsageError, match="ord is 'fro'"):
         wf.linalg.cond(np.eye(2), 3)
+
+
+def test_norms_of_complex_numbers() -> None:
+    z = np.array([[3 + 4j, 1j], [0, 2 - 1j]])
+    for order in (1, 2, 3, np.inf):
+        close(wf.linalg.vector_norm(z, ord=order), np.asarray(np.linalg.vector_norm(z, ord=order)))
+    for order in ("fro", 1, np.inf):
+        close(wf.linalg.matrix_norm(z, ord=order), np.asarray(np.linalg.matrix_norm(z, ord=order)))

@@ -41,3 +41,12 @@ def test_vectors_of_full_matrices_have_no_gradient() -> None:
         wf.grad(lambda x: wf.sum(wf.linalg.svd(x)[0]))(np.ones((3, 2)))
     values = wf.grad(lambda x: wf.sum(wf.linalg.svd(x)[1]))(np.eye(3, 2))
     np.testing.assert_allclose(np.asarray(values), np.eye(3, 2), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_singular_values_of_nan_are_errors_as_numpys(dtype: Any) -> None:
+    for n in (2, 40):
+        x = np.full((n, n), np.nan, dtype)
+        for function in (wf.linalg.svd, wf.linalg.svdvals, wf.linalg.matrix_rank):
+            with pytest.raises(np.linalg.LinAlgError, match="not finite"):
+                function(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.frontend.linalg.draws import DTYPES, SIZES, close, definite, matrices
 
 import weft as wf
 from weftrt import lapack
-from weftrt.errors import ShapeError, UsageError
+from weftrt.errors import DTypeError, ShapeError, UsageError
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -76,8 +77,15 @@ def test_errors_name_the_line_and_the_first_matrix() -> None:
         _factor(x)
     with pytest.raises(np.linalg.LinAlgError, match=r"solve\(a, b\): .*singular"):
         _solution(np.ones((2, 2)), np.ones(2))
-    with pytest.raises(np.linalg.LinAlgError, match="singular"):
-        wf.linalg.solve_triangular(np.zeros((2, 2)), np.ones(2))
+
+
+def test_errors_outside_of_jit_name_the_line_in_every_call() -> None:
+    x = np.eye(2)
+    wf.linalg.solve_triangular(x, x)
+    for wrong in (np.zeros((2, 2)), np.diag([1.0, 0.0])):
+        line = r"test_systems\.py.*solve_triangular\(wrong, x\): solve_triangular: .*singular"
+        with pytest.raises(np.linalg.LinAlgError, match=line):
+            wf.linalg.solve_triangular(wrong, x)
 
 
 def test_nan_is_numpys() -> None:
@@ -151,6 +159,56 @@ def test_cutoffs_are_numbers_from_0_to_1() -> None:
             wf.linalg.lstsq(np.eye(2), np.ones(2), rcond=wrong)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="pinv: rtol is a number from 0 to 1, not"):
             wf.linalg.pinv(np.eye(2), rtol=wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_not_finite_has_no_least_squares(capfd: pytest.CaptureFixture[str]) -> None:
+    for dtype in DTYPES:
+        for wrong in (np.nan, np.inf, -np.inf):
+            a = np.ones((2, 3, 2), dtype)
+            a[1, 2, 0] = wrong
+            with pytest.raises(np.linalg.LinAlgError, match=r"not finite \(element 1\)"):
+                wf.linalg.lstsq(a, a)
+            with pytest.raises(np.linalg.LinAlgError, match=r"not finite \(element 1\)"):
+                wf.linalg.pinv(a)
+    assert capfd.readouterr() == ("", "")
+
+
+REAL = "cholesky cond det eigh eigvalsh expm inv lu pinv qr slogdet svd svdvals matrix_rank"
+
+
+def test_what_is_defined_of_real_matrices_only() -> None:
+    z = np.eye(2) + 1j
+    for name in REAL.split():
+        with pytest.raises(DTypeError, match=f"{name}: .*it takes real matrices, and x has"):
+            getattr(wf.linalg, name)(z)
+    for name in ("solve", "solve_triangular", "lstsq"):
+        with pytest.raises(DTypeError, match=f"{name}: .*real matrices"):
+            getattr(wf.linalg, name)(np.eye(2), z)
+    with pytest.raises(DTypeError, match="float16"):
+        wf.linalg.inv(np.eye(2, dtype=np.float16))
+
+
+@pytest.mark.parametrize("name", ["cholesky", "det", "eigh", "inv", "lu", "pinv", "svd", "expm"])
+def test_no_matrices_and_matrices_of_nothing(name: str) -> None:
+    for shape in ((0, 0), (0, 3, 3), (2, 0, 0)):
+        found = getattr(wf.linalg, name)(np.ones(shape, np.float32))
+        for part in found if isinstance(found, tuple) else (found,):
+            assert np.asarray(part).shape[: len(shape) - 2] == shape[:-2]
+
+
+def test_threads_solve_at_once() -> None:
+    systems = [(definite(n), np.ones(n)) for n in (3, 30, 150, 200)]
+    known = [np.asarray(wf.linalg.solve(*system)) for system in systems]
+
+    def check(number: int) -> None:
+        for turn in range(20):
+            place = (number + turn) % len(systems)
+            assert_same_bits(np.asarray(wf.linalg.solve(*systems[place])), known[place])
+            with pytest.raises(np.linalg.LinAlgError):
+                wf.linalg.cholesky(-systems[place][0])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(check, range(8)))
 
 
 def test_right_sides_that_do_not_fit() -> None:

@@ -31,6 +31,8 @@ TILE = 8
 lines, which are a power of two apart in many matrices, would push each other out of the cache."""
 ONE_64, ONE_32 = 0x3FF0000000000000, 0x3F800000
 """The bits of 1.0."""
+EXPONENT_64, EXPONENT_32 = 0x7FF0000000000000, 0x7F800000
+"""The bits of the exponent, all of which are ones where a float is not finite."""
 NO_MEMORY = -2
 """weftrt.cpu.externs.NO_MEMORY."""
 
@@ -67,6 +69,7 @@ class Function(Struct):
     width: I64
     itemsize: I64
     fails: I64
+    finite: I64
     count: I64
     arguments: Records[Argument]
 
@@ -337,7 +340,40 @@ def has_failed(call: Call) -> Bool:
     """Whether the status says that the function failed."""
     for index in range(call.function.count):
         if call.function.arguments[index].kind == STATUS:
-            return integer_at(call, call.addresses[index], 0) > 0 and call.function.fails != 0
+            return integer_at(call, call.addresses[index], 0) != 0 and call.function.fails != 0
+    return False
+
+
+@native
+def is_finite(bits: I64, itemsize: I64) -> Bool:
+    """Whether the bits of a float are those of a finite number."""
+    if itemsize == 8:
+        return bits & EXPONENT_64 != EXPONENT_64
+    return bits & EXPONENT_32 != EXPONENT_32
+
+
+@native
+def are_finite(matrix: Ptr, count: I64, itemsize: I64) -> Bool:
+    """Whether so many elements are finite."""
+    for index in range(count):
+        if itemsize == 8:
+            bits = cast(Pointer[I64], matrix)[index]
+        else:
+            bits = cast(I64, cast(Pointer[I32], matrix)[index])
+        if not is_finite(bits, itemsize):
+            return False
+    return True
+
+
+@native
+def is_refused(call: Call) -> Bool:
+    """Whether matrices that were loaded are not finite, as the function wants them to be."""
+    for index in range(call.function.count):
+        argument = call.function.arguments[index]
+        if argument.kind == MATRIX and argument.read >= 0:
+            count = extent(call, argument)
+            if not are_finite(call.addresses[index], count, call.function.itemsize):
+                return True
     return False
 
 
@@ -346,6 +382,8 @@ def call_one(call: Call, number: I64) -> Bool:
     """Call the function for a matrix; False where it fails."""
     for index in range(call.function.count):
         load(call, index, number)
+    if call.function.finite != 0 and is_refused(call):
+        return False
     for index in range(call.function.step_count):
         invoke_step(call, call.function.steps[index])
         if has_failed(call):

@@ -86,7 +86,7 @@ _SIGNED, _UNSIGNED = (
 INTEGERS = (int, *_SIGNED, *_UNSIGNED)
 NUMBERS: tuple[type, ...] = (*FLOATS, *INTEGERS, bool, np.bool_)
 """Scalars that a call may pass: as float64, as int64 and as bool."""
-EXPLAINED = (IndexError, MemoryError)
+EXPLAINED = (IndexError, MemoryError, np.linalg.LinAlgError)
 """What `failed` of a compiled function explains."""
 TRACE_MARK = "weft is tracing"
 """The key of a thread's own dict that says so."""
