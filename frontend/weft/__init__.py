@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from weft.jitting import jit
     from weft.loops import fori_loop, map, scan, while_loop
     from weft.ops import *  # noqa: F403
+    from weft.transforms.checkpoint import checkpoint
     from weft.transforms.custom import custom_jvp, custom_vjp
     from weft.transforms.forward import hvp, jvp, linearize
     from weft.transforms.jacobian import hessian, jacfwd, jacrev
@@ -68,6 +69,7 @@ _LAZY = {
     "jvp": "weft.transforms.forward",
     "linearize": "weft.transforms.forward",
     "hvp": "weft.transforms.forward",
+    "checkpoint": "weft.transforms.checkpoint",
     "custom_vjp": "weft.transforms.custom",
     "custom_jvp": "weft.transforms.custom",
     "jacfwd": "weft.transforms.jacobian",
@@ -91,6 +93,7 @@ __all__ = [
     "associative_scan",
     "bool",
     "callback",
+    "checkpoint",
     "complex64",
     "complex128",
     "cond",

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from tests.compiler.assembly.graphs import choose, full, integer, loop, over_rows, repeat
 from tests.compiler.schedule.kernels import Inputs
 
-from weftc.ir.node import Node
+from weftc.ir.node import Graph, Node
 from weftc.ops import build
+from weftc.ops.calls import call
 from weftc.ops.contraction import contract
 from weftc.ops.movement import flip
 from weftc.ops.pointwise import add, lt, mul, neg
+from weftc.ops.recomputation import barrier
 from weftc.ops.reduction import sum as total
 from weftc.ops.sorting import sort
+from weftc.ops.structure import project
 from weftrt import dtypes
 
 SIZE = 90
@@ -130,6 +133,19 @@ def two_scans(x: Inputs) -> tuple[Node, ...]:
     first = over_rows([state], [stack], lambda a, row: (add(a, row), neg(a)), length=3)
     other = over_rows([state], [stack], lambda a, row: (add(a, row), mul(a, row)), length=3)
     return *first, *other
+
+
+def call_of_two(x: Inputs) -> tuple[Node, ...]:
+    """A call whose operands are told apart."""
+    a, b = (build.argument(k, f"x{k}", x(SIZE).type) for k in range(2))
+    body = Graph("body", (a, b), (add(a, neg(b)),))
+    return (project(call(x(SIZE), x(SIZE), body=body, rule=None, instead=None), index=0),)
+
+
+def behind_a_barrier(x: Inputs) -> tuple[Node, ...]:
+    """Two values that wait for a third."""
+    behind = barrier(x(SIZE), x(SIZE), neg(x(SIZE)), count=2)
+    return (add(project(behind, index=0), neg(project(behind, index=1))),)
 
 
 def fixed_matrix(x: Inputs) -> tuple[Node, ...]:

@@ -10,13 +10,18 @@ order      producers first
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from graphlib import TopologicalSorter
+from operator import or_
 from typing import Final
 
+from weftc.fusion.barriers import barriers_before, without_barriers
 from weftc.fusion.groups import Group, Groups
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Step, Unfused
+from weftc.fusion.memory import typical_size
 from weftc.fusion.reasons import reason
 from weftc.fusion.recompute import Recompute
 from weftc.fusion.regions import region_of
@@ -43,10 +48,12 @@ def fuse(graph: Graph) -> KernelPlan:
     place = {node: position for position, node in enumerate(order)}
     groups = Groups(graph, order)
     kept = Recompute(order, groups).kept
-    drafts = _merge(_drafts(groups, kept, place), place)
-    steps = tuple(_step(draft, place) for draft in _sorted(drafts, place))
+    behind = barriers_before(order)
+    drafts = _merge(_drafts(groups, kept, place), place, behind)
+    in_order = _sparing(drafts, place, graph) if any(behind.values()) else _sorted(drafts, place)
+    steps = tuple(_step(draft, place) for draft in in_order)
     kernels = [step for step in steps if isinstance(step, Kernel)]
-    return KernelPlan(graph, steps, tuple(_unfused(kernels)))
+    return without_barriers(KernelPlan(graph, steps, tuple(_unfused(kernels))))
 
 
 def _drafts(groups: Groups, kept: set[Node], place: dict[Node, int]) -> list[_Draft]:
@@ -91,18 +98,21 @@ def _readers(drafts: Sequence[_Draft]) -> list[set[int]]:
     return readers
 
 
-def _merge(drafts: list[_Draft], place: dict[Node, int]) -> list[_Draft]:
-    """Merge pointwise drafts of one height, the longest way to the end: none of two waits for
-    the other. All parameter updates of an optimizer step have height 0."""
+def _merge(
+    drafts: list[_Draft], place: dict[Node, int], behind: Mapping[Node, int]
+) -> list[_Draft]:
+    """Merge pointwise drafts of one height, the longest way to the end, behind the same barriers:
+    none of two waits for the other. All parameter updates of an optimizer step have height 0."""
     readers = _readers(drafts)
     heights: dict[int, int] = {}
     for number in TopologicalSorter(dict(enumerate(readers))).static_order():
         heights[number] = 1 + max((heights[r] for r in readers[number]), default=-1)
     merged: list[_Draft] = []
-    rows: dict[int, list[_Draft]] = {}
+    rows: dict[tuple[int, int], list[_Draft]] = {}
     for number, draft in enumerate(drafts):
         if draft.kind is KernelKind.POINTWISE:
-            rows.setdefault(heights[number], []).append(draft)
+            mask = reduce(or_, (behind[node] for node in draft.outputs))
+            rows.setdefault((heights[number], mask), []).append(draft)
         else:
             merged.append(draft)
     for row in rows.values():
@@ -147,6 +157,43 @@ def _sorted(drafts: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:
                 heapq.heappush(ready, (place[drafts[reader].outputs[0]], reader))
     assert len(result) == len(drafts), "kernels wait for one another"
     return result
+
+
+def _sparing(drafts: Sequence[_Draft], place: dict[Node, int], graph: Graph) -> list[_Draft]:
+    """Producers first; as soon as they can run, those that give memory back: what they read and
+    nobody reads after them takes more than what they write. Otherwise in graph order."""
+    readers = _readers(drafts)
+    waiting = [0] * len(drafts)
+    for reading in readers:
+        for number in reading:
+            waiting[number] += 1
+    unread = Counter(node for draft in drafts for node in draft.inputs)
+    elsewhere = {*graph.inputs, *graph.outputs}
+
+    def growth(number: int) -> int:
+        draft = drafts[number]
+        freed = (n for n in draft.inputs if unread[n] == 1 and n not in elsewhere)
+        made = (n for n in draft.outputs if n not in elsewhere)
+        return sum(map(_bytes, made)) - sum(map(_bytes, freed))
+
+    ready = {k for k in range(len(drafts)) if not waiting[k]}
+    result = []
+    while ready:
+        number = min(ready, key=lambda k: (growth(k) > 0, place[drafts[k].outputs[0]]))
+        ready.remove(number)
+        result.append(drafts[number])
+        unread.subtract(drafts[number].inputs)
+        for reader in readers[number]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                ready.add(reader)
+    assert len(result) == len(drafts), "kernels wait for one another"
+    return result
+
+
+def _bytes(node: Node) -> int:
+    """The memory that a value takes, about, where its sizes are symbols."""
+    return typical_size(node.type.size) * node.type.dtype.itemsize if node.is_tensor else 0
 
 
 def _step(draft: _Draft, place: dict[Node, int]) -> Step:

@@ -87,7 +87,7 @@ def _room(size: Size) -> Size:
 def _shared(lives: Sequence[Life]) -> list[list[Life]]:
     """Lives that share a place, the largest first."""
     rooms: list[list[Life]] = []
-    for life in sorted(lives, key=lambda x: (-_typical(x.size), x.first)):
+    for life in sorted(lives, key=lambda x: (-typical_size(x.size), x.first)):
         room = next((room for room in rooms if _fits(life, room)), None)
         if room is None:
             rooms.append([life])
@@ -102,7 +102,7 @@ def _fits(life: Life, room: Sequence[Life]) -> bool:
     return free and never_negative(room[0].size - life.size)
 
 
-def _typical(size: Size) -> int:
+def typical_size(size: Size) -> int:
     """What orders symbolic sizes."""
     return value_of(size, dict.fromkeys(symbols_of(size), _TYPICAL))
 

@@ -36,7 +36,7 @@ from weftc.transforms.batch import is_mapped
 from weftc.transforms.closing import closing
 from weftc.transforms.effects import check_effects, without_effects
 from weftc.transforms.jvp import Tangents
-from weftc.transforms.rules import Reverse, Rule, arguments
+from weftc.transforms.rules import Asked, Reverse, Rule, arguments
 from weftc.transforms.vjp import has_floats, vjp
 
 # ---------------------------------------------------------------------------------------------
@@ -60,11 +60,13 @@ def _vjp_call(
     rule: Rule | None = node["rule"]
     if rule is None:
         return _vjp_body(node["body"], node.inputs, cotangents, wanted)
-    reverse = rule.reverse(types_of(node.inputs))
+    results = zip(node["body"].outputs, cotangents, strict=True)
+    given = [g is not None for o, g in results if has_floats(o)]
+    operands = zip(node.inputs, wanted, strict=True)
+    needed = [is_wanted for operand, is_wanted in operands if has_floats(operand)]
+    reverse = rule.asked(types_of(node.inputs), Asked(given, needed))
     made = _forward(node, rule, reverse)[reverse.results :]
-    results = zip(reverse.forward.outputs, cotangents)
-    gs = [build.like(0.0, o) if g is None else g for o, g in results if has_floats(o)]
-    sent = iter(inlined(reverse.backward, [*made, *gs]))
+    sent = iter(inlined(reverse.backward, [*made, *(g for g in cotangents if g is not None)]))
     return tuple([next(sent) if has_floats(operand) else None for operand in node.inputs])
 
 
@@ -96,16 +98,18 @@ def _vjp_body(
 def _jvp_call(node: Node, *tangents: Node | None) -> tuple[Sequence[Node], Tangents]:
     """A call that gives the tangents of the results after these."""
     rule: Rule | None = node["rule"]
+    after: Rule | None = None
     results = node["body"].outputs
     if rule is None:
         body, moved = jvp_graph(node["body"], tangents)
         given = [t for t in tangents if t is not None]
     else:
-        body = numbered(rule.push(types_of(node.inputs)).graph)
+        push = rule.push(types_of(node.inputs))
+        body, after = numbered(push.graph), rule.after_push(push)
         moved = [k for k, output in enumerate(results) if has_floats(output)]
         pairs = zip(node.inputs, tangents)
         given = [build.like(0.0, x) if t is None else t for x, t in pairs if has_floats(x)]
-    both = closing(call, *node.inputs, *given, body=body, rule=None, instead=None)
+    both = closing(call, *node.inputs, *given, body=body, rule=after, instead=None)
     parts = [project(both, index=k) for k in range(len(body.outputs))]
     slopes = dict(zip(moved, parts[len(results) :], strict=True))
     places = range(len(results))

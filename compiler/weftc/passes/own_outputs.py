@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from weftc.ir.node import Graph, Node
 from weftc.ops.pointwise import identity
+from weftc.ops.recomputation import barrier
+from weftc.ops.structure import project
 
 
 def own_outputs(graph: Graph) -> Graph:
-    """Wrap every output that is an `input` node in an `identity` node."""
-    return graph.returning([_copy(o) if o.op.name == "input" else o for o in graph.outputs])
+    """Wrap every output that is an `input` node, or passes a barrier, in an `identity` node."""
+    return graph.returning([_own(o) for o in graph.outputs])
 
 
 def own_each_output(graph: Graph) -> Graph:
@@ -22,9 +24,15 @@ def own_each_output(graph: Graph) -> Graph:
     seen: set[Node] = set(graph.inputs)
     outputs: list[Node] = []
     for node in graph.outputs:
-        outputs.append(_copy(node) if node in seen else node)
+        outputs.append(_copy(node) if node in seen else _own(node))
         seen.add(node)
     return graph.returning(outputs)
+
+
+def _own(node: Node) -> Node:
+    """`node`, or a copy if the memory of it is another node's."""
+    passes = node.op is project and node.inputs[0].op is barrier
+    return _copy(node) if passes or node.op.name == "input" else node
 
 
 def _copy(node: Node) -> Node:

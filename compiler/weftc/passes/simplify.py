@@ -19,7 +19,7 @@ from weftc.ir.constraints import assume_equal
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family
-from weftc.ops import elementary, movement, pointwise
+from weftc.ops import elementary, movement, pointwise, recomputation
 from weftc.ops.elementary.power import INVERSES, PRODUCTS, ROOTS
 from weftc.ops.source import constant
 from weftrt.dtypes import Kind
@@ -311,7 +311,27 @@ def _pairs_of(node: Node, index: int) -> Node | None:
     return x if whole and (part["start"], part["stop"]) == (begin, end) else None
 
 
+# -- barriers --------------------------------------------------------------------------------------
+
+
+def wait_for_sources(node: Node) -> Node | None:
+    """barrier(x, broadcast(g)) -> barrier(x, g); barrier(x, constant) -> barrier(x)"""
+    values, before = node.inputs[: node["count"]], node.inputs[node["count"] :]
+    sources = [_source(x) for x in before]
+    awaited = dict.fromkeys(x for x in sources if x.op.name != "constant")
+    if tuple(awaited) == before:
+        return None
+    return recomputation.barrier(*values, *awaited, **node.attrs, at=node.location)
+
+
+def _source(node: Node) -> Node:
+    while node.op.name in ("broadcast", "reshape", "transpose"):
+        node = node.inputs[0]
+    return node
+
+
 RULES: dict[str, tuple[Rule, ...]] = {
+    "barrier": (wait_for_sources,),
     "identity": (drop_copy,),
     "stop_gradient": (drop_copy,),
     "add": (drop_neutral_addend,),

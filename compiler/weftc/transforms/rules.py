@@ -11,10 +11,10 @@ from that push the reverse comes back: cos(x) is what it reads of x, and t -> t 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from weftc.ir.node import Graph, Node, inlined, toposort
+from weftc.ir.node import Graph, Node, inlined, substitute, toposort
 from weftc.ir.opdef import TABLE, HostFunction, Mapper
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType, ValueType
@@ -34,6 +34,14 @@ class Reverse(NamedTuple):
     results: int
     forward: Graph
     backward: Graph
+
+
+class Asked(NamedTuple):
+    """Which results that are floats have a cotangent, and which operands that are floats need one.
+    `backward` may give zeros where none is needed."""
+
+    given: Sequence[bool]
+    wanted: Sequence[bool]
 
 
 class Push(NamedTuple):
@@ -56,6 +64,19 @@ class Rule(HostFunction):
     def reverse(self, types: Types) -> Reverse:
         """The pullback for operands of these types."""
         raise NotImplementedError
+
+    def asked(self, types: Types, asked: Asked) -> Reverse:
+        """The pullback of cotangents that are `given`: no others are among its inputs."""
+        count, forward, backward = self.reverse(types)
+        first = len(backward.inputs) - len(asked.given)
+        pairs = list(zip(backward.inputs[first:], asked.given, strict=True))
+        zeros = {g: build.like(0.0, g) for g, is_given in pairs if not is_given}
+        inputs = (*backward.inputs[:first], *(g for g, is_given in pairs if is_given))
+        return Reverse(count, forward, replace(substitute(backward, zeros), inputs=inputs))
+
+    def after_push(self, push: Push) -> Rule | None:
+        """The rule of a call that computes `push`; none where it is differentiated as it is."""
+        return None
 
     def push(self, types: Types) -> Push:
         """The push for operands of these types."""
@@ -131,13 +152,21 @@ class _MappedRule(Rule):
         return self.rule.name
 
     def reverse(self, types: Types) -> Reverse:
-        count, forward, backward = self.rule.reverse(self._own(types))
+        return self._reverse(types, self.rule.reverse(self._own(types)))
+
+    def asked(self, types: Types, asked: Asked) -> Reverse:
+        return self._reverse(types, self.rule.asked(self._own(types), asked))
+
+    def _reverse(self, types: Types, reverse: Reverse) -> Reverse:
+        count, forward, backward = reverse
         operands, mapper = arguments(types), mapper_of(self.size)
         active, own = self._parted(operands)
         made = mapper.outputs(forward, own, active)
         results = _whole(forward.outputs[:count], made[:count], mapper)
         residuals = [*operands[: self.is_masked], *made[count:]]
-        held, gs = arguments([node.value_type for node in residuals]), _like(results, "cotangent")
+        held = arguments([node.value_type for node in residuals])
+        cotangents = backward.inputs[len(forward.outputs) - count :]
+        gs = [build.argument(0, "cotangent", self._mapped_type(g)) for g in cotangents]
         active, own = self._parted(held)
         found = mapper.outputs(backward, [*own, *gs], active)
         wanted = [self._is_batched(k) for k, type_ in enumerate(types) if _is_float(type_)]
@@ -158,6 +187,9 @@ class _MappedRule(Rule):
     def _parted(self, nodes: Sequence[Node]) -> tuple[Node | None, Sequence[Node]]:
         """The node that tells which elements are active, if there is one, and the others."""
         return (nodes[0], nodes[1:]) if self.is_masked else (None, nodes)
+
+    def _mapped_type(self, node: Node) -> TensorType:
+        return node.type.with_shape((self.size, *node.type.shape))
 
     def _is_batched(self, place: int) -> bool:
         return self.batched[place - self.is_masked]

@@ -23,9 +23,16 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "kernels in reverse order",
             f"{_CLUSTERS}:fuse",
-            "in _sorted(drafts, place))",
-            "in _sorted(drafts, place)[::-1])",
+            "else _sorted(drafts, place)",
+            "else _sorted(drafts, place)[::-1]",
             programs.chain,
+        ),
+        Fault(
+            "another value behind a barrier",
+            "weftc.fusion.barriers:without_barriers",
+            'node["index"]]',
+            'node["index"] - 1]',
+            control.behind_a_barrier,
         ),
         Fault(
             "a kernel is lost",

@@ -11,6 +11,15 @@ from weftc.ops import build
 _SIMPLIFY = "weftc.passes.simplify"
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
+    "pass inline_calls": (
+        Fault(
+            "operands in another order",
+            "weftc.passes.inline:_Inlined._body",
+            "in node.inputs]",
+            "in node.inputs[::-1]]",
+            control.call_of_two,
+        ),
+    ),
     "pass replace_empty": (
         Fault(
             "a product of nothing is 0",
