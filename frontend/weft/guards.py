@@ -22,6 +22,7 @@ import numpy as np
 
 from weft.diagnostics import is_ours
 from weftrt.array import Array
+from weftrt.cpu.callable import Compiled
 from weftrt.signature import (
     ClosurePlace,
     ContentGuard,
@@ -54,11 +55,14 @@ def collect(function: Callable[..., Any], statics: Iterable[Any] = ()) -> list[B
     seen: set[int] = set()
     plain = plain_function(function)
     names = names_in(plain.__code__) if plain is not None else set()
-    pending: list[tuple[Any, Any]] = [(function, None), *_rules(function)]
+    pending: list[tuple[Any, Any]] = [(function, None)]
     for static in statics:
         pending += _reachable(static, names)
     while pending:
         value, owner = pending.pop()
+        for guard in _rules_of(value):
+            found.setdefault(_place(guard), guard)
+            pending.append((guard.expected, None))
         plain = plain_function(value)
         if plain is None or id(plain) in seen:
             continue
@@ -92,14 +96,16 @@ def _reachable(value: Any, names: set[str]) -> list[tuple[Any, Any]]:
         items = value.values() if isinstance(value, dict) else value
         return [(item, None) for item in items if callable(item)]
     methods = [(method, value) for method in _methods(value, names)]
-    return [(value, value), *_rules(value), *methods] if callable(value) else methods
+    return [(value, value), *methods] if callable(value) else methods
 
 
-def _rules(function: Any) -> Iterator[tuple[Any, Any]]:
-    """The rules for derivatives that the user gave a function, or one that it wraps."""
+def _rules_of(function: Any) -> Iterator[PlaceGuard]:
+    """Guards for the rules for derivatives that the user gave a function, or one that it wraps."""
     while function is not None:
-        own = vars(function) if isinstance(function, FunctionType) else {}
-        yield from ((rule, None) for rule in own.get("derivative_rules", {}).values())
+        own = vars(function) if isinstance(function, (FunctionType, Compiled)) else {}
+        for name, cell in own.get("derivative_rules", {}).items():
+            place = ClosurePlace(cell, name)
+            yield PlaceGuard(place, place.read())
         function = own.get("__wrapped__")
 
 

@@ -348,7 +348,9 @@ def _control_lines(
         for line in _definition(instruction, name, block, names)
     ]
     if instruction.name in TRANSFORMS:
-        call = TRANSFORMS[instruction.name].call(instruction.options, functions[0], operands)
+        transform = TRANSFORMS[instruction.name]
+        defined += transform.before(functions[0])
+        call = transform.call(instruction.options, functions[0], operands)
     elif instruction.name == "cond":
         call = _call("cond", *operands, *functions)
     elif instruction.name == "switch":

@@ -25,16 +25,28 @@ MOST_DERIVATIVES = 400
 @dataclass(frozen=True)
 class Transform:
     """`result` gives the value of an instruction from its operands and the values around it, and
-    `call` its text from the options, the name of the block's function, and the operands."""
+    `call` its text from the options, the name of the block's function, and the operands; `before`
+    gives lines that come between."""
 
     result: Callable[[Instruction, Sequence[Any], list[Bounded]], Bounded]
     call: Callable[[Mapping[str, Any], str, list[str]], str]
+    before: Callable[[str], list[str]] = lambda function: []
 
 
 def _plain(instruction: Instruction, operands: Sequence[Any], values: list[Bounded]) -> Bounded:
     """What the function gives."""
     _check_arrays(operands)
     return _only(run(instruction.blocks[0], values, operands))
+
+
+def _ruled(instruction: Instruction, operands: Sequence[Any], values: list[Bounded]) -> Bounded:
+    """What the function gives, which reads nothing that its rule does not know of."""
+    _check_floats(*operands)
+    if instruction.blocks[0].sources():
+        raise Invalid("a rule says nothing of what is no argument")
+    value = _only(run(instruction.blocks[0], values, operands))
+    _check_floats(value)
+    return value
 
 
 def _only(results: list[Bounded]) -> Bounded:
@@ -190,6 +202,26 @@ def _vmap_text(options: Mapping[str, Any], function: str, operands: list[str]) -
     return f"wf.vmap({function}, {axes})({', '.join(operands)})"
 
 
+def _ruled_text(options: Mapping[str, Any], function: str, operands: list[str]) -> str:
+    return f"{function}r({', '.join(operands)})"
+
+
+def _by_vjp(function: str) -> list[str]:
+    """A function with a rule that says what is true."""
+    return [
+        f"{function}r = wf.custom_vjp({function})",
+        f"{function}r.defvjp(lambda *xs: ({function}r(*xs), xs), "
+        f"lambda xs, g: wf.vjp({function}, *xs)[1](g))",
+    ]
+
+
+def _by_jvp(function: str) -> list[str]:
+    return [
+        f"{function}r = wf.custom_jvp({function})",
+        f"{function}r.defjvp(lambda xs, ts: wf.jvp({function}, xs, ts))",
+    ]
+
+
 TRANSFORMS: dict[str, Transform] = {
     "jit": Transform(_plain, _wrapped("jit")),
     "grad": Transform(_grad, _grad_text),
@@ -201,6 +233,9 @@ TRANSFORMS: dict[str, Transform] = {
     "hessian": Transform(_hessian, _wrapped("hessian")),
     "hvp": Transform(_hvp, _hvp_text),
     "vmap": Transform(_vmap, _vmap_text),
+    "checkpoint": Transform(_plain, _wrapped("checkpoint")),
+    "custom_vjp": Transform(_ruled, _ruled_text, _by_vjp),
+    "custom_jvp": Transform(_ruled, _ruled_text, _by_jvp),
 }
-"""By the name in weft. One that leaves values and derivatives as they are, such as checkpoint, is
-as `jit`; it is drawn by a line of `tests.fuzz.rules.transforms.RULES`."""
+"""By the name in weft. One that leaves values and derivatives as they are is as `jit`; it is drawn
+by a line of `tests.fuzz.rules.transforms.RULES`."""

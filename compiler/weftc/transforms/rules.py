@@ -19,6 +19,7 @@ from weftc.ir.opdef import TABLE, HostFunction, Mapper
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType, ValueType
 from weftc.ops import build
+from weftc.passes.control import trim_control
 from weftc.transforms.batch import is_mapped, mapper_of
 from weftc.transforms.linearize import linearized
 from weftc.transforms.vjp import has_floats, vjp
@@ -243,4 +244,7 @@ def _transposed(
     """What the transpose of `inputs` -> `outputs` makes of cotangents; None if it is not linear."""
     found = vjp(outputs, cotangents, inputs)
     sent = [build.like(0.0, i) if g is None else g for i, g in zip(inputs, found, strict=True)]
-    return sent if set(inputs).isdisjoint(toposort(sent)) else None
+    if set(inputs).isdisjoint(toposort(sent)):
+        return sent
+    trimmed = trim_control(Graph("transpose", (), tuple(sent)))  # what a branch is given unread
+    return list(trimmed.outputs) if set(inputs).isdisjoint(trimmed.nodes()) else None

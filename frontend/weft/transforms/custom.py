@@ -33,7 +33,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any, NoReturn
 
 from weft import diagnostics, tree
@@ -121,7 +121,7 @@ def _custom(kind: type[_Custom], numbers: tuple[int, ...], function: Function) -
     custom.called = called
     for name, define in custom.definitions().items():
         setattr(called, name, define)
-    called.derivative_rules = custom.rules  # type: ignore[attr-defined]
+    called.derivative_rules = custom.cells  # type: ignore[attr-defined]
     return called
 
 
@@ -139,7 +139,8 @@ class _Custom:
     def __init__(self, function: Function, numbers: tuple[int, ...]) -> None:
         self.function = function
         self.of = getattr(function, "__name__", "the function")
-        self.rules: dict[str, Function] = {}
+        self.cells: dict[str, CellType] = {}
+        """Where rules are held: guards look there whether they are still the same."""
         self._numbers = numbers
 
     def definitions(self) -> dict[str, Function]:
@@ -150,9 +151,19 @@ class _Custom:
         """The rule of a call."""
         raise NotImplementedError
 
+    @property
+    def rules(self) -> dict[str, Function]:
+        """The rules by what they are called."""
+        return {name: cell.cell_contents for name, cell in self.cells.items()}
+
+    def hold(self, **rules: Function) -> None:
+        """Let these be the rules, in the place of others."""
+        for name, rule in rules.items():
+            self.cells.setdefault(name, CellType()).cell_contents = rule
+
     def check(self) -> None:
         """UsageError if there are no rules yet."""
-        if not self.rules:
+        if not self.cells:
             how = next(iter(self.definitions()))
             problem = f"{self.name}: {self.of} has no rule yet; {self.of}.{how}(...) gives it one"
             raise diagnostics.located(UsageError, problem)
@@ -193,7 +204,7 @@ class _Vjp(_Custom):
         """Let `forward` and `backward` be the rules for reverse mode."""
         for function in (forward, backward):
             check_function(f"{self.of}.defvjp", function)
-        self.rules.update(forward=forward, backward=backward)
+        self.hold(forward=forward, backward=backward)
 
     def rule(self, call: _Call, operands: int) -> Rule:
         return ReverseRule(_named(self.of, _Reverse(call, self.rules).of), operands)
@@ -208,7 +219,7 @@ class _Jvp(_Custom):
     def _defjvp(self, rule: Function) -> Function:
         """Let `rule` be the rule for both modes; it is given back."""
         check_function(f"{self.of}.defjvp", rule)
-        self.rules.update(rule=rule)
+        self.hold(rule=rule)
         return rule
 
     def _defjvps(self, *rules: Function | None) -> None:
@@ -227,7 +238,7 @@ class _Jvp(_Custom):
         for part in rules:
             if part is not None:
                 check_function(f"{self.of}.defjvps", part)
-        self.rules.update({"rule": rule, **{str(k): r for k, r in enumerate(rules) if r}})
+        self.hold(rule=rule, **{f"rule {k}": r for k, r in enumerate(rules) if r})
 
     def rule(self, call: _Call, operands: int) -> Rule:
         return ForwardRule(_named(self.of, _Forward(call, self.rules).of), operands)

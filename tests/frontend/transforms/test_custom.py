@@ -202,6 +202,9 @@ def test_what_rules_read_is_looked_at_before_each_call() -> None:
     assert_same_bits(g(X), np.full(5, 2.0))
     factor = 3.0
     assert_same_bits(g(X), np.full(5, 3.0))
+    f.defvjp(lambda x: (f(x), None), lambda _, g: (g * 7,))
+    assert_same_bits(g(X), np.full(5, 7.0))
+    assert_same_bits(wf.grad(total(f))(X), np.full(5, 7.0))
 
 
 @pytest.mark.parametrize("is_looped", [False, True])

@@ -23,6 +23,13 @@ def _plain(d: Drawer, rules: Rules, name: str) -> None:
     d.emit(name, *operands, blocks=(_ended(d, inner, len(operands), _last(d, inner)),))
 
 
+def _ruled(d: Drawer, rules: Rules, name: str) -> None:
+    operands = [_primal(d) for _ in range(d.rng.choice((1, 1, 2)))]
+    inner = _grown(d, rules, [d.values[o] for o in operands], smooth=True, reverse=True)
+    output = _last(d, inner, lambda v: v.is_float)
+    d.emit(name, *operands, blocks=(_ended(d, inner, len(operands), output),))
+
+
 def _grad(d: Drawer, rules: Rules, name: str) -> None:
     operands = [_primal(d) for _ in range(d.rng.choice((1, 1, 1, 2)))]
     block = _scalar_block(d, rules, operands)
@@ -173,6 +180,9 @@ def _scalar_block(d: Drawer, rules: Rules, operands: Sequence[int]) -> Block:
 
 RULES: dict[str, Callable[[Drawer, Rules, str], Any]] = {
     "jit": _plain,
+    "checkpoint": _plain,
+    "custom_vjp": _ruled,
+    "custom_jvp": _ruled,
     "grad": _grad,
     "vjp": _vjp,
     "jvp": _jvp,
