@@ -167,7 +167,7 @@ class Reader:
         """Take a call apart; errors name the argument."""
         try:
             return self._read(args, kwargs)
-        except RecursionError:
+        except (RecursionError, tree.TooDeep):
             problem = f"the arguments of {self._name} are nested too deep, or contain themselves"
             raise diagnostics.located(UsageError, problem) from None
         except WeftError:

@@ -78,7 +78,13 @@ class Structure:
         return f"{self.kind.__name__}({', '.join(parts)})"
 
 
+class TooDeep(UsageError):
+    """A tree of too many branches in one another."""
+
+
 LEAF = Structure(None)
+DEEPEST = 250
+"""How deep branches are in one another, at most: Python's own limit has no words for it."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +228,9 @@ def _flatten(
     if not is_branch(tree) or (until is not None and until(tree)):
         visit(path, tree)
         return LEAF
+    if len(path) > DEEPEST:
+        problem = f"a tree is nested more than {DEEPEST} deep, or contains itself"
+        raise diagnostics.located(TooDeep, problem)
     kind = type(tree)
     keys, children, extra = rules_of(kind).split(tree)
     if kind is dict and as_filled:

@@ -46,6 +46,10 @@ class Chosen:
         self._is_one = isinstance(argnums, int)
         numbers = (argnums,) if isinstance(argnums, int) else argnums
         self.places = [_place(name, number, len(args)) for number in numbers]
+        if len(set(self.places)) < len(self.places):
+            twice = next(p for k, p in enumerate(self.places) if p in self.places[:k])
+            problem = f"{name}: argnums names argument {twice} twice"
+            raise diagnostics.located(UsageError, problem)
         self._args = args
 
     @property

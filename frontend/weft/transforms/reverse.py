@@ -161,8 +161,9 @@ def _pullback(
     def pull(held: Sequence[Any], cotangent: Any) -> Any:
         given, shape = tree.flatten(cotangent)
         if shape != structure:
-            problem = f"the cotangent is {shape}, but the value is {structure}"
-            raise diagnostics.located(UsageError, f"vjp: {problem}")
+            where, wanted, instead = tree.difference(structure, shape, "an array")
+            problem = f"vjp: the cotangent{diagnostics.at_path(where)} is {instead}, "
+            raise diagnostics.located(UsageError, f"{problem}but the value is {wanted}")
         nodes = [_cotangent(g, type_) for g, type_ in zip(given, types, strict=True)]
         made = inlined(graph, [*(lift(item).node for item in held), *nodes])
         return tuple(grouped([Tracer(node, active()) for node in made], structures))
