@@ -29,6 +29,7 @@ from weftc.passes.inline import inline_calls
 from weftc.passes.merge import merge_scans
 from weftc.passes.own_outputs import own_each_output, own_outputs
 from weftc.passes.simplify import simplify
+from weftc.passes.unroll import unroll_scans
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
 from weftc.transforms.pairs import as_real, is_complex
@@ -45,6 +46,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     eliminate_common_subexpressions,
     merge_scans,
     trim_control,
+    unroll_scans,
     simplify,
     fold_constants,
     eliminate_common_subexpressions,

@@ -90,7 +90,12 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
 
 
 def scan(
-    body: Function, init: Any, xs: Any = None, length: Any = None, reverse: bool = False
+    body: Function,
+    init: Any,
+    xs: Any = None,
+    length: Any = None,
+    reverse: bool = False,
+    unroll: int = 1,
 ) -> tuple[Any, Any]:
     """The carry that `init` becomes by `carry, y = body(carry, x)` for each x along the first axis
     of the arrays in the tree `xs`, and the ys, stacked along a new first axis: `(carry, ys)`.
@@ -100,13 +105,20 @@ def scan(
     rows otherwise; with `reverse` the last row comes first. Rows are read, and ys written, where
     they are: a turn copies nothing. Works on concrete arrays outside of `jit` too.
 
+    With `unroll` so many turns become one, which does as they did, to the last bit, and gradients
+    too: their kernels fuse, which pays where a turn does little. True makes one of all. The stacks
+    are copied once for it, and what is compiled grows with it.
+
     ShapeError or DTypeError, with the lines, where the body changes a type of the carry, and
     UsageError where it changes its tree or returns no pair. ShapeError names what has no rows, or
     another number of them.
     """
     check_functions("scan", body=body)
+    if not isinstance(unroll, int) or (unroll < 1 and unroll is not True):
+        problem = f"scan: unroll is how many turns become one, not {unroll!r:.40}"
+        raise diagnostics.located(UsageError, problem)
     if state.trace is None:
-        run: Function = lambda init, xs: scan(body, init, xs, length, reverse)  # noqa: E731
+        run: Function = lambda init, xs: scan(body, init, xs, length, reverse, unroll)  # noqa: E731
         return dispatch.run_now("scan", run, init, xs)  # type: ignore[no-any-return]
     rows, loop = _Rows("scan", xs, length), _State("scan", init, "carry")
     pack: Function = lambda given: (*loop.tree(given[: loop.size]), *rows.tree(given[loop.size :]))  # noqa: E731
@@ -117,7 +129,7 @@ def scan(
         carry, ys = _halves(made)
         if loop.settled(carry):
             break
-    return loop.scan(carry, ys, rows, captures, bool(reverse))
+    return loop.scan(carry, ys, rows, captures, bool(reverse), unroll)
 
 
 def map(f: Function, xs: Any) -> Any:
@@ -248,7 +260,13 @@ class _State:
         return self._structure.unflatten(results(node))
 
     def scan(
-        self, carry: Body, ys: Body, rows: _Rows, captures: dict[Node, int], reverse: bool
+        self,
+        carry: Body,
+        ys: Body,
+        rows: _Rows,
+        captures: dict[Node, int],
+        reverse: bool,
+        unroll: int = 1,
     ) -> tuple[Any, Any]:
         """The carry that a scan ends with, and its stacks."""
         effects = carry.has_effects
@@ -266,6 +284,7 @@ class _State:
             scanned=len(rows.stacks),
             length=rows.length,
             reverse=reverse,
+            **_unrolling(unroll, rows.length),
         )
         if effects:
             follow(node)
@@ -275,6 +294,12 @@ class _State:
 
     def _start(self) -> list[Node]:
         return [convert(x, d).node for x, d in zip(self._leaves, self._dtypes, strict=True)]
+
+
+def _unrolling(unroll: int, length: Size) -> dict[str, Any]:
+    """How many turns are to be made one, if more than one."""
+    count = length if unroll is True else unroll
+    return {"unroll": count} if isinstance(count, int) and count > 1 else {}
 
 
 class _Rows:

@@ -148,6 +148,12 @@ def behind_a_barrier(x: Inputs) -> tuple[Node, ...]:
     return (add(project(behind, index=0), neg(project(behind, index=1))),)
 
 
+def unrolled_scan(x: Inputs) -> tuple[Node, ...]:
+    """A scan whose turns are told apart, two of which are to be one."""
+    attrs = {"length": 4, "unroll": 2}
+    return tuple(over_rows([x(SIZE)], [x(4, SIZE)], lambda a, row: (add(neg(a), row),), **attrs))
+
+
 def fixed_matrix(x: Inputs) -> tuple[Node, ...]:
     """A loop over products with a matrix whose rows lie the other way."""
 

@@ -232,3 +232,29 @@ def test_ten_thousand_turns() -> None:
     x = np.full(10_000, 0.999)
     gradient = wf.grad(lambda x: wf.scan(lambda c, row: (c * row, None), 1.0, x)[0])(x)
     np.testing.assert_allclose(np.asarray(gradient), 0.999**9_999, rtol=1e-9)
+
+
+@pytest.mark.parametrize("unroll", [2, 3, True])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_unrolled_scans_and_their_gradients_have_the_same_bits(unroll: Any, reverse: bool) -> None:
+    xs, w = RNG.standard_normal((7, 3)), RNG.standard_normal(3)
+
+    def loss(unroll: Any) -> Any:
+        def of(w: Any, xs: Any) -> Any:
+            step = lambda c, x: (wf.tanh(c * w + x), {"y": c * x})  # noqa: E731
+            last, ys = wf.scan(step, wf.zeros_like(w), xs, reverse=reverse, unroll=unroll)
+            return wf.sum(last) + wf.sum(ys["y"] * ys["y"])
+
+        return wf.jit(wf.value_and_grad(of, argnums=(0, 1)))
+
+    found, wanted = loss(unroll)(w, xs), loss(1)(w, xs)
+    for a, b in zip(wf.tree.leaves(found), wf.tree.leaves(wanted), strict=True):
+        assert_same_bits(np.asarray(a), np.asarray(b))
+    loops = [n for n in loss(unroll).lower(w, xs).optimized.nodes() if n.op.name == "scan"]
+    assert all(n["length"] == 7 // unroll for n in loops) and bool(loops) == (unroll is not True)
+
+
+def test_unroll_is_a_number_of_turns() -> None:
+    for wrong in (0, -1, False, 2.0, "all"):
+        with pytest.raises(wf.errors.UsageError, match="unroll is how many turns become one"):
+            wf.scan(lambda c, x: (c + x, c), 0.0, np.ones(3), unroll=wrong)

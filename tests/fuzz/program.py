@@ -369,8 +369,9 @@ def _control_lines(
 
 def _scan(instruction: Instruction, function: str, operands: list[str]) -> str:
     carried, options = instruction.options["carried"], instruction.options
+    unrolled = [f"unroll={options['unroll']}"] if "unroll" in options else []
     state, stacks = (f"({', '.join(some)},)" for some in (operands[:carried], operands[carried:]))
-    call = _call("scan", function, state, stacks, f"reverse={options['reverse']}")
+    call = _call("scan", function, state, stacks, f"reverse={options['reverse']}", *unrolled)
     return f"{call}[1]" if options["part"] == carried else f"{call}[0][{options['part']}]"
 
 

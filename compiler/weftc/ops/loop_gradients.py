@@ -239,9 +239,9 @@ def _run_back(
     starts += [build.like(0.0, n) for n in rest]
     stacks = [g for k in back.rows if (g := given[k]) is not None]
     over = (*starts, *stacks, *kept.values(), *operands.rows, *operands.rest)
-    attrs = {"carried": len(starts), "scanned": len(scanned), "length": node["length"]}
-    turned = not node["reverse"]
-    result = closing(node.op, *over, body=numbered(body), **attrs, reverse=turned)
+    attrs = {**node.attrs, "carried": len(starts), "scanned": len(scanned)}
+    attrs |= {"body": numbered(body), "reverse": not node["reverse"]}
+    result = closing(node.op, *over, **attrs)
     return {n: project(result, index=k) for k, n in enumerate((*state, *rest, *rows))}
 
 

@@ -160,7 +160,8 @@ fori = TABLE.add(
 
 # ---------------------------------------------------------------------------------------------
 # scan(body, carried, scanned, length, reverse; *operands): operands are the state, `scanned` stacks
-# of `length` rows each, and what every turn reads. The state after body(*state, *rows, *rest) ->
+# of `length` rows each, and what every turn reads; `unroll`, if it is there, says how many turns
+# are to be made one (the pass unroll_scans). The state after body(*state, *rows, *rest) ->
 # (*state, *ys) for each row, the last one first if in `reverse`; then a stack of each y
 # ---------------------------------------------------------------------------------------------
 

@@ -72,7 +72,8 @@ def _merged(graph: Graph) -> Iterator[tuple[Node, _Replaced]]:
     alike: dict[_Key, list[Node]] = {}
     for node in graph.nodes():
         if node.op is loops.scan and all(i.is_tensor for i in node.inputs):
-            attrs = (node[name] for name in ("carried", "scanned", "length", "reverse"))
+            named = ("carried", "scanned", "length", "reverse", "unroll")
+            attrs = (node.attrs.get(name) for name in named)
             alike.setdefault((*node.inputs, *attrs), []).append(node)
     for scans in alike.values():
         if len(scans) > 1:

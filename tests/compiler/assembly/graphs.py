@@ -62,11 +62,13 @@ def over_rows(
     *rest: Node,
     length: Size,
     reverse: bool = False,
+    **more: int,
 ) -> list[Node]:
     """The state after body(*state, *rows, *rest) for each row of the stacks, and what it stacks."""
     rows = [n.type.with_shape(n.type.shape[1:]) for n in stacks]
     types = [*(n.value_type for n in state), *rows, *(n.value_type for n in rest)]
     attrs = {"carried": len(state), "scanned": len(stacks), "length": length, "reverse": reverse}
+    attrs |= more
     return parts(scan(*state, *stacks, *rest, body=graph("turn", body, *types), **attrs))
 
 

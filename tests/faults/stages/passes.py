@@ -151,6 +151,15 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             control.kept_beside,
         ),
     ),
+    "pass unroll_scans": (
+        Fault(
+            "the turns of a group come in the other direction",
+            "weftc.passes.unroll:_turns",
+            "in reversed(places) if reverse",
+            "in reversed(places) if not reverse",
+            control.unrolled_scan,
+        ),
+    ),
     "pass hoist_invariants": (
         Fault(
             "a fixed matrix is turned for nobody",

@@ -72,6 +72,8 @@ def scanned_loop(d: Drawer, rules: Rules) -> None:
     parameters = [*_strong(d, state), *(row(d.values[stack]) for stack in stacks)]
     body = _block(d, rules, parameters, [*state, stacks[0]])
     place = {"part": d.rng.randint(0, len(state)), "reverse": d.chance(0.4)}
+    if d.chance(0.3):
+        place["unroll"] = d.rng.choice((2, 3, 8))
     d.emit("scan", *state, *stacks, blocks=(body,), carried=len(state), **place)
 
 
