@@ -23,6 +23,10 @@ LENGTHS = (1, 2, 3, 8, 15, 17, 49, 64, 211, 1000)
 SHAPES = ((), (1,), (3,), (9,), (2, 3), (0,))
 
 
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 def _drawn(transform: str, shape: tuple[int, ...], axis: int, itemsize: int) -> tuple[Array, int]:
     """What is transformed along an axis, and the length."""
     random = np.random.default_rng(shape)
@@ -105,6 +109,28 @@ def test_memory_that_cannot_be_had_is_said() -> None:
     assert _called("fft", x, x.copy(), 0, 1 << 52, 8) == externs.NO_MEMORY
 
 
+_FAULTS = """
+import resource, sys
+import numpy as np
+import weft as wf
+
+x = wf.asarray(np.ones(1 << 16, np.complex128))
+for _ in range(3):
+    wf.fft.fft(x)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    wf.fft.fft(x)
+sys.exit(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before > 20 * 16)
+"""
+
+
+@pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="another C library")
+def test_memory_to_work_in_is_kept_from_call_to_call() -> None:
+    """It has 256 pages."""
+    code = [sys.executable, "-c", _FAULTS]
+    assert subprocess.run(code, env=_environment()).returncode == 0
+
+
 def test_threads_transform_at_once() -> None:
     x, n = _drawn("fft", (4, 360), 1, 8)
     wanted = pocketfft.run("fft", x, 1, n)
@@ -126,8 +152,7 @@ def test_threads_transform_at_once() -> None:
 def test_programs_of_other_things_do_not_load_it() -> None:
     code = "import sys, numpy as np, weft; weft.sin(np.ones(3)); "
     code += "sys.exit('weftrt.pocketfft' in sys.modules or 'weft.fft' in sys.modules)"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], env=_environment()).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["fft_of_old", "rfft"])

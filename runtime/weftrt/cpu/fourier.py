@@ -25,6 +25,8 @@ NAMES = {
     for name in pocketfft.LOOPS
     for itemsize in (4, 8)
 }
+KEPT_BYTES = 31 << 20
+"""Just below the most that glibc takes for an example: DEFAULT_MMAP_THRESHOLD_MAX."""
 _ONE = {4: 0x3F800000, 8: 0x3FF0000000000000}
 """The bits of 1.0."""
 
@@ -35,10 +37,21 @@ def routine(name: str) -> Routine:
     return Routine(address(), ctypes.addressof(told), told)
 
 
+def keep_memory() -> None:
+    """Free a block once, untouched, from which glibc learns to keep as much and more (mallopt(3),
+    M_MMAP_THRESHOLD). pocketfft takes memory to work in for each call; what is given back to the
+    system comes with a fault for each page, which is up to half the time of a transform."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+    libc.free.restype, libc.free.argtypes = None, (ctypes.c_void_p,)
+    libc.free(libc.malloc(KEPT_BYTES))
+
+
 @cache
 def address() -> int:
     """The address of the routine."""
     library.library()  # provides what it calls
+    keep_memory()
     identity = f"{SYMBOL} {library.source_digest()}"
     code = linker.default().link_built(SYMBOL, identity, lambda: _text(host().triple))
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))

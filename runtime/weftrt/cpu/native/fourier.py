@@ -2,13 +2,13 @@
 
 Rows are shared out to the threads. A thread hands pocketfft as many as lie at equal distances,
 which are then transformed several at once. pocketfft says that there is no memory by an exception
-of Python's, so what it will ask for is asked for before.
+of Python's, so what it will ask for is asked for before, if it is much.
 """
 
 from __future__ import annotations
 
 from weftrt.cpu.native.intrinsics import address_of, atomic_store, cast, invoke, record, stack
-from weftrt.cpu.native.types import I64, Pointer, Ptr, Struct, extern, native
+from weftrt.cpu.native.types import I64, Bool, Pointer, Ptr, Struct, extern, native
 
 PIECE_NANOSECONDS, ROW_NANOSECONDS, ELEMENT_NANOSECONDS = 20_000, 300, 8
 """What a piece of parallel work takes at least, and a row and each of its elements about."""
@@ -17,6 +17,9 @@ LANES = 8
 FIXED_ROOM, ROOM = 4, 5
 """Memory that pocketfft asks for, in rows: at most so much, and so much for each row at once. It
 is most for lengths with large factors, which become convolutions of twice the length."""
+MUCH = 1 << 25
+"""Bytes from which on it is asked whether there is the memory. The C library takes so many from the
+system and gives them back, untouched; what is less it would take from what pocketfft gets next."""
 NO_MEMORY = -2
 """weftrt.cpu.externs.NO_MEMORY."""
 
@@ -138,17 +141,25 @@ def along_other(rows: Rows, begin: I64, end: I64) -> None:
 
 
 @native
+def has_room(rows: Rows, bytes: I64) -> Bool:
+    """Whether there is so much memory."""
+    room: Ptr = malloc(bytes)
+    if room is None:
+        return False
+    atomic_store(cast(Pointer[I64], address_of(rows.room)), cast(I64, room))
+    free(room)
+    return True
+
+
+@native
 def run_rows(rows: Rows, begin: I64, end: I64) -> None:
     """Transform some rows, if there is the memory for it."""
     lanes = LANES if end - begin > 1 else 1
     wider = rows.transform.bytes_read | rows.transform.bytes_written
-    room: Ptr = malloc(rows.length * wider * (FIXED_ROOM + ROOM * lanes))
-    if room is None:
+    needed = rows.length * wider * (FIXED_ROOM + ROOM * lanes)
+    if needed > MUCH and not has_room(rows, needed):
         rows.failed = 1
-        return
-    atomic_store(cast(Pointer[I64], address_of(rows.room)), cast(I64, room))
-    free(room)
-    if rows.inner == 1:
+    elif rows.inner == 1:
         along_last(rows, begin, end)
     else:
         along_other(rows, begin, end)
