@@ -1,4 +1,4 @@
-"""Softmax, layer normalization and a large sum."""
+"""Softmax, layer normalization, a large sum, and running sums along rows, columns and one row."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def cases() -> Iterator[Case]:
     yield _softmax_case(x)
     yield _layer_norm_case(x, scale, shift)
     yield _sum_case(rng.standard_normal(1 << 24, dtype=np.float32))
+    yield _running_case(x, 1)
+    yield _running_case(x, 0)
+    yield _running_case(x.reshape(-1, 4), 0)
+    yield _running_case(x.reshape(-1), 0)
 
 
 def _softmax_case(x: Any) -> Case:
@@ -83,3 +87,21 @@ def _sum_case(x: Any) -> Case:
         tensor = torch.from_numpy(x)
         runs["torch eager"] = lambda: tensor.sum()
     return Case("sum of 16M float32", runs, None, 1e-3, {}, x.nbytes, "B")
+
+
+def _running_case(x: Any, axis: int) -> Case:
+    compiled, ours = wf.jit(lambda x: wf.cumsum(x, axis)), wf.asarray(x)
+    runs: dict[str, Any] = {
+        "weft": lambda: compiled(ours),
+        "numpy": lambda: np.cumsum(x, axis),
+    }
+    if (jax := peers.load("jax")) is not None:
+        theirs, jitted = jax.numpy.asarray(x), jax.jit(lambda x: jax.numpy.cumsum(x, axis))
+        runs["jax.jit"] = lambda: jitted(theirs).block_until_ready()
+    if (torch := peers.load("torch")) is not None:
+        tensor = torch.from_numpy(x)
+        runs["torch eager"] = lambda: torch.cumsum(tensor, axis)
+    shape = "x".join(map(str, x.shape))
+    expected = np.cumsum(x.astype("d"), axis)
+    goals = {"numpy": 1.0, "jax.jit": 1.0}
+    return Case(f"cumsum {shape} axis {axis}", runs, expected, 1e-4, goals, x.nbytes * 2, "B")

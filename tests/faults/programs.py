@@ -165,7 +165,7 @@ def running_pieces(x: Inputs) -> tuple[Node, ...]:
 
 
 def running_columns(x: Inputs) -> Node:
-    return op("cumulate", x(9, 40), axis=0, kind="max", reverse=True)
+    return op("cumulate", x(40, 70), axis=0, kind="max", reverse=True)
 
 
 def linear(x: Inputs) -> Node:

@@ -52,7 +52,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "the last results of columns are not kept",
             f"{_CUMULATIVE}.across_columns",
-            "self._builder.store(last, at, value)",
+            "self._builder.store(last, at, result)",
             "pass",
             programs.running_columns,
         ),

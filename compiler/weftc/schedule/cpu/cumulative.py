@@ -1,11 +1,12 @@
 """What runs along one axis, element after element, each result from the one before.
 
-Across columns, the results of the row before stand on the stack, and vectors run along the columns:
+Across columns, vectors go down a few rows, then those beside them; the last results stand on the
+stack:
 
     parallel for (index before the axis, strip of the axes after it)
-      for k along the axis
-        vector for column of the strip
-          out[k, column] = last[column] = step(last[column], x[k, column])
+      for part of the axis, DEPTH long
+        vector for column of the strip, carrying last[column]
+          for k in the part: out[k, column] = step(result before, x[k, column])
 
 Along rows a step waits for the one before it, so a few rows run side by side. What is costly to
 compute, and what is computed from the results, is done a piece of the row at a time, in vectors:
@@ -41,6 +42,8 @@ PIECE: Final = 256
 """Elements of a row between two passes over it."""
 STRIP: Final = 512
 """Columns whose last results stand on the stack."""
+DEPTH: Final = 16
+"""Rows that a vector goes down before the one beside it."""
 LATENCY: Final = 1.0
 """Nanoseconds that a step of a row takes, about."""
 
@@ -91,26 +94,48 @@ class _Schedule:
         puller, columns = self._puller, product(self.inner)
         strip = _most(STRIP, columns)
         lanes = min(self._lanes, 1 << max(strip - 1, 1).bit_length())
+        deep = isinstance(columns, int) and columns <= lanes
+        depth = _most(DEPTH, self.length) if not deep else self.length
         strips = loops.size_blocks(puller, columns, strip)
         pieces = loops.times(puller, strips, product(self.outer))
         ns = self._element * strip * self._count(1024)
         with loops.parallel(puller, pieces, ns, self._total) as piece:
             outer, block = loops.divided(puller, piece, strips, product(self.outer))
+            if depth == self.length:
+                with loops.block_loop(puller, block, strip, columns, lanes) as column:
+                    self._down(outer, column, ZERO, self._size(self.length), self._initial())
+                return
+            assert isinstance(depth, int)
             start = puller.name("start", mul(block, const(strip)))
             last = self._builder.alloc("last", self._node.type.dtype, strip)
             with loops.block_loop(puller, block, strip, columns, lanes) as column:
                 self._builder.store(last, subtract(column, start), self._initial())
-            with (
-                self._steps(self._size(self.length)) as (_, place),
-                loops.block_loop(puller, block, strip, columns, lanes) as column,
-            ):
-                at = subtract(column, start)
-                index = self._index(outer, place, column)
-                before = self._builder.let("before", load(last, at))
-                value = self._step(before, [puller.pull(x, index) for x in self._node.inputs])
-                self._builder.store(last, at, value)
-                puller.provide(self._node, index, value)
-                self._write(index)
+            with self._steps(loops.size_blocks(puller, self.length, depth)) as (_, part):
+                first, extent = self._bounds(part, depth)
+                with loops.block_loop(puller, block, strip, columns, lanes) as column:
+                    at = subtract(column, start)
+                    before = self._builder.let("before", load(last, at))
+                    result = self._down(outer, column, first, extent, before)
+                    self._builder.store(last, at, result)
+
+    def _down(self, outer: Expr, column: Expr, first: Expr, extent: Expr, before: Expr) -> Expr:
+        """The steps down some rows, from `first` on; the last result."""
+        puller = self._puller
+        with self._steps(extent, [("last", before)]) as (loop, k):
+            index = self._index(outer, puller.name("place", add(first, k)), column)
+            elements = [puller.pull(x, index) for x in self._node.inputs]
+            value = self._step(loop.values[0], elements)
+            puller.provide(self._node, index, value)
+            self._write(index)
+            loop.next(value)
+        return loop.results[0]
+
+    def _bounds(self, part: Expr, length: int) -> tuple[Expr, Expr]:
+        """Where part number `part` of the axis begins, and how many elements it has."""
+        first = self._puller.name("first", mul(part, const(length)))
+        rest = subtract(self._size(self.length), first)
+        extent = apply(Scalar.MINIMUM, rest, const(length))
+        return first, self._puller.name("extent", extent)
 
     # -- along rows -----------------------------------------------------------------------------
 
@@ -170,15 +195,14 @@ class _Schedule:
                 self._builder.alloc("local", x.type.dtype, piece * len(rows))
                 for x in self._node.inputs
             ]
-            start = puller.name("start", mul(block, const(piece)))
+            start, extent = self._bounds(block, piece)
             for number, row in enumerate(rows):
                 with self._along(block, piece) as i:
                     index = self._index(row, i, ZERO)
                     values = [puller.pull(x, index) for x in self._node.inputs]
                     for buffer, value in zip(buffers, values, strict=True):
                         self._builder.store(buffer, _local(number, piece, i, start), value)
-            extent = apply(Scalar.MINIMUM, subtract(self._size(length), start), const(piece))
-            results = self._local_steps(buffers, piece, puller.name("extent", extent), loop)
+            results = self._local_steps(buffers, piece, extent, loop)
             for number, row in enumerate(rows):
                 with self._along(block, piece) as i:
                     index = self._index(row, i, ZERO)
