@@ -18,6 +18,9 @@ CHEAP_PER_ELEMENT: Final = 3
 """The same for a value that would be computed for every element it is broadcast to."""
 CHEAP_SCALAR: Final = 64
 """The same for a single element, computed once per kernel, in all but one of these."""
+MOST_AGAIN: Final = 48
+"""Nodes that are computed in two kernels rather than written by one and read by the other: each
+value of a chain of such would be made of all that came before it."""
 ENDLESS: Final = 1 << 30
 
 
@@ -93,6 +96,8 @@ class Recompute:
         if group.kind is not KernelKind.POINTWISE or group.closed:
             return True
         if self._depth[node] > DEEPEST or self._count[node] > LARGEST:
+            return True
+        if node in self._at_home and self._count[node] > MOST_AGAIN:
             return True
         if any(self._is_barrier(node, use) for use in uses):
             return True

@@ -185,6 +185,17 @@ def test_neighbours_of_neighbours_do_not_explode() -> None:
     assert max(len(kernel.nodes) for kernel in plan_of(inputs, x).kernels) < 24
 
 
+def test_a_chain_of_residuals_does_not_explode() -> None:
+    """x = x + sum(exp(x)) again and again: the sums read what is computed beside the next x."""
+    inputs = Inputs()
+    x = inputs(20, 30)
+    for _ in range(150):
+        x = op("add", x, build.expand(op("sum", op("exp", x), axes=(0,)), (20, 30), (1,)))
+    kernels = plan_of(inputs, x).kernels
+    assert max(len(kernel.nodes) for kernel in kernels) <= 150
+    assert sum(len(kernel.nodes) for kernel in kernels) <= 100 * 150
+
+
 def test_work_for_a_piece_is_done_where_the_piece_is_written() -> None:
     inputs = Inputs()
     pieces = [op("exp", op("sin", inputs(5))) for _ in range(20)]

@@ -33,6 +33,10 @@ _TALLEST = {
     16: {8: 1, 4: 2, 2: 6, 1: 12},
 }
 """By the number of vector registers: the most rows of a tile of so many vectors a row."""
+_SHORT = 32
+"""Chains for which storing a tile counts beside computing it."""
+_VECTOR = 32
+"""Lanes of a row that are stored at once."""
 _ASSUMED = 512
 """What a symbolic size is taken for where a choice depends on it."""
 
@@ -106,7 +110,7 @@ def ceil_div(a: int, b: int) -> int:
 
 
 def _tile(problem: Problem, target: Target, widest: int) -> tuple[int, int]:
-    """The register tile with the least cost of one k step over the whole result; of nearly equal
+    """The register tile with the least cost of a k step over the whole result; of nearly equal
     ones, the widest and tallest."""
     width = max(1, target.vector_bits // max(32, problem.dtype.bits))
     registers = 32 if target.vector_bits == 512 or "aarch64" in target.triple else 16
@@ -116,7 +120,8 @@ def _tile(problem: Problem, target: Target, widest: int) -> tuple[int, int]:
     for vectors, tallest in _TALLEST[registers].items():
         lanes = vectors * width
         for rows in range(min(tallest, limit) if vectors <= widest else 0, 0, -1):
-            cost = ceil_div(m, rows) * ceil_div(n, lanes) * _cycles(rows, vectors)
+            tiles = ceil_div(m, rows) * ceil_div(n, lanes)
+            cost = tiles * (_cycles(rows, vectors) + _per_step(problem, rows, lanes, width))
             if not best[1] or cost < 0.97 * best[0]:
                 best = (cost, rows, lanes)
     return best[1], best[2]
@@ -126,6 +131,16 @@ def _cycles(rows: int, vectors: int) -> float:
     """One k step of a tile, fitted to measurements: two fmas a cycle at a latency of four, vectors
     of B from L2, broadcasts of A from L1."""
     return max(rows * vectors / 2, 4.0) + vectors + 0.45 * rows
+
+
+def _per_step(problem: Problem, rows: int, lanes: int, width: int) -> float:
+    """What it costs, for each k step of a short chain, to add to a tile and store it: twice that
+    where the last strip overlaps, and the loop over rows has no fixed length."""
+    m, k = problem.m, problem.k
+    if not (isinstance(k, int) and 0 < k <= _SHORT and isinstance(m, int)):
+        return 0.0
+    row = 2 * lanes // width + (4 if lanes > _VECTOR else 0)
+    return rows * row * (1 if m % rows == 0 else 2) / k
 
 
 def needs_packed_b(problem: Problem, lanes: int) -> bool:
