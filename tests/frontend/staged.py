@@ -16,6 +16,7 @@ from weft.specialize import Traced, trace
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.verify import verify
+from weftc.transforms.pairs import as_real, as_stored, from_stored
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,27 @@ class Staged:
 
     def run(self, *leaves: Any) -> Any:
         """The result, as ndarrays."""
-        found = interpret(self.traced.graph, self.inputs(leaves))
+        found = _interpreted(self.traced.graph, self.inputs(leaves))
         return tree.unflatten(self.traced.result, [found[index] for index in self.traced.outputs])
 
     def leaf(self, number: int, *leaves: Any) -> np.ndarray[Any, Any]:
         """One leaf of the result; only what it needs is computed."""
         graph = self.traced.graph
         only = Graph(graph.name, graph.inputs, (graph.outputs[self.traced.outputs[number]],))
-        return interpret(only, self.inputs(leaves))[0]
+        return _interpreted(only, self.inputs(leaves))[0]
 
     def inputs(self, leaves: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
         """What the graph is run on: the leaves, then what was captured."""
         return [np.asarray(item, order="C") for item in (*leaves, *self.traced.captured)]
+
+
+def _interpreted(graph: Graph, arrays: list[np.ndarray[Any, Any]]) -> list[Any]:
+    """The outputs; complex numbers mean what the graph of their parts does."""
+    found = interpret(as_real(graph), list(map(as_stored, arrays)))
+    return [
+        from_stored(array, node.type.dtype) if node.is_tensor else array
+        for array, node in zip(found, graph.outputs, strict=True)
+    ]
 
 
 def trace_symbolic(function: Callable[..., Any], call: Call) -> Traced | None:

@@ -15,6 +15,7 @@ from tests.fuzz.program import Program
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import TensorType
+from weftc.transforms.pairs import as_real
 from weftrt.errors import OutOfBoundsError
 
 Array = np.ndarray[Any, Any]
@@ -66,7 +67,7 @@ def is_float(node: Node) -> bool:
 
 def largest(staged: Staged, arguments: list[Any]) -> float:
     """The largest magnitude in between: (1 + 1e54) - 1e54 is 0, and no wrong gradient."""
-    graph = staged.traced.graph
+    graph = as_real(staged.traced.graph)
     nodes = tuple(n for n in graph.nodes() if is_float(n))
     values = interpret(Graph(graph.name, graph.inputs, nodes), staged.inputs(tuple(arguments)))
     finite = [v[np.isfinite(v)] for v in values]

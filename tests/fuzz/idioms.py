@@ -10,6 +10,7 @@ from tests.fuzz.program import Literal, Operand
 from tests.fuzz.reference.values import Bounded, Invalid
 from tests.fuzz.rules import control, transforms
 from tests.fuzz.rules.checks import check
+from tests.fuzz.rules.complex_numbers import complex_numbers
 from tests.fuzz.rules.cumulative import cumulative, differences
 from tests.fuzz.rules.elementwise import (
     activation,
@@ -222,7 +223,7 @@ COMMON: tuple[Rule, ...] = (
     *(stencil, pairwise, recurrence, recurrence),
     *(sorting, sorting, rows_in_order, cumulative, cumulative, differences),
     *(fourier_transform, fourier_transform, spectrum_shift),
-    *(branch, branch, loop, check, size),
+    *(branch, branch, loop, check, size, complex_numbers),
 )
 ALL: tuple[Rule, ...] = (
     *COMMON,

@@ -301,6 +301,14 @@ def _spectrum(instruction: Instruction, operands: list[str]) -> str:
     return _call(options["part"], whole)
 
 
+def _complex_part(instruction: Instruction, operands: list[str]) -> str:
+    z = f"wf.complex({', '.join(operands)})"
+    other = f"wf.complex({', '.join(reversed(operands))})"
+    for step in instruction.options["steps"]:
+        z = f"({step.format(z=z, w=other)})"
+    return f"wf.{instruction.options['part']}({z})"
+
+
 def _size(instruction: Instruction, operands: list[str]) -> str:
     return f"{operands[0]}.shape[{instruction.options['axis']}]"
 
@@ -322,6 +330,7 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
     "index": _index,
     "top_k": _top_k,
     "checked": _checked,
+    "complex_part": _complex_part,
     "size": _size,
     "spectrum": _spectrum,
     "literal_power": _power,

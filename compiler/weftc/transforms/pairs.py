@@ -35,8 +35,15 @@ def is_complex(type_: ValueType) -> bool:
 
 
 def has_complex(nodes: Iterable[Node]) -> bool:
-    """Whether complex numbers occur among the results of nodes."""
-    return any(is_complex(type_) for node in nodes for type_ in result_types(node))
+    """Whether complex numbers occur among the results of nodes, or in graphs that these hold."""
+    return any(is_complex(type_) for node in _with_inner(nodes) for type_ in result_types(node))
+
+
+def _with_inner(nodes: Iterable[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        for graph in node.graphs():
+            yield from graph.all_nodes()
 
 
 def stored(type_: TensorType) -> TensorType:
@@ -65,7 +72,7 @@ def as_real(graph: Graph) -> Graph:
 
     DTypeError, with its line, for an op that is not defined on complex numbers.
     """
-    if not has_complex(graph.all_nodes()):
+    if not has_complex(graph.nodes()):
         return graph
     inputs, known = [], dict[Node, Value]()
     for node in graph.inputs:
@@ -139,8 +146,7 @@ class Walk:
 
     def _computed(self, node: Node, inputs: tuple[Value, ...]) -> Results:
         plain = [value for value in inputs if not isinstance(value, Pair)]
-        inner = (inner for graph in node.graphs() for inner in graph.all_nodes())
-        if len(plain) == len(inputs) and not has_complex([node]) and not has_complex(inner):
+        if len(plain) == len(inputs) and not has_complex([node]):
             return node.rebuilt(tuple(plain))
         rule: Callable[..., Results] | None = node.op.pairs or FAMILIES.get(node.op.family)
         if rule is None:

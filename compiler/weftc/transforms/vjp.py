@@ -11,7 +11,7 @@ from weftc.ir import location as locations
 from weftc.ir.node import Node, result_types, toposort
 from weftc.ir.opdef import TABLE
 from weftc.ir.types import TensorType
-from weftrt.errors import TraceError
+from weftrt.errors import TraceError, VerifyError
 
 
 def vjp(
@@ -70,8 +70,11 @@ def _active(order: Sequence[Node], inputs: Sequence[Node]) -> set[Node]:
     """Nodes of floats that depend on a float among `inputs` through floats."""
     active = {node for node in inputs if has_floats(node)}
     for node in order:
-        if has_floats(node) and not active.isdisjoint(node.inputs):
-            active.add(node)
+        if not active.isdisjoint(node.inputs):
+            if has_floats(node):
+                active.add(node)
+            elif node.is_tensor and node.type.dtype.is_complex:
+                raise VerifyError(f"{node!r} has to be taken apart before it is differentiated")
     return active
 
 

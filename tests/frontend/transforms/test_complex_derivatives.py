@@ -83,6 +83,24 @@ def test_through_loops_branches_and_maps() -> None:
     np.testing.assert_allclose(each(z), np.where(Z.real > 0, 2 * Z, 1j), rtol=1e-12)
 
 
+def test_complex_numbers_that_only_a_body_knows_of() -> None:
+    """What goes in and out is real."""
+    x = wf.asarray([0.5, -0.25], dtype=wf.float64)
+    inside = lambda x: wf.imag(wf.exp(wf.complex(x, x)))  # noqa: E731
+    slope = np.exp(x) * (np.sin(x) + np.cos(x))
+    bodies: list[Function] = [
+        lambda x: wf.cond(wf.asarray(True), inside, lambda x: x, x),
+        lambda x: wf.fori_loop(0, 1, lambda i, x: inside(x), x),
+        lambda x: wf.scan(lambda s, r: (s, inside(r)), wf.asarray(0.0), x)[1],
+        wf.vmap(inside),
+    ]
+    for body in bodies:
+        gradient = wf.grad(lambda x, body=body: wf.sum(body(x)))(x)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-12)
+        tangent = wf.jvp(body, (x,), (wf.ones_like(x),))[1]
+        np.testing.assert_allclose(tangent, slope, rtol=1e-12)
+
+
 def test_what_has_no_derivative_says_so() -> None:
     z = wf.asarray(Z)
     with pytest.raises(TypeError, match="needs a float, but the function returns complex"):

@@ -34,7 +34,8 @@ def _numbers(*operands: Bounded) -> list[Bounded]:
     return met
 
 
-def _floats(*operands: Bounded) -> list[Bounded]:
+def floats(*operands: Bounded) -> list[Bounded]:
+    """The operands in their common float dtype and shape."""
     dtype = promote(*operands)
     dtype = dtype if dtype in FLOATS else "float32"
     return meet(*(cast(o, dtype) for o in operands))
@@ -86,7 +87,7 @@ minimum = _arithmetic(smaller, lambda a, b: np.maximum(a.error, b.error))
 
 
 def divide(x: Bounded, y: Bounded) -> Bounded:
-    a, b = _floats(x, y)
+    a, b = floats(x, y)
     value = a.value / b.value
     gap = np.abs(b.value) - b.error
     error = np.where(gap > 0, (a.error + np.abs(value) * b.error) / gap, np.inf)
@@ -114,7 +115,7 @@ def remainder(x: Bounded, y: Bounded) -> Bounded:
 
 
 def atan2(x: Bounded, y: Bounded) -> Bounded:
-    a, b = _floats(x, y)
+    a, b = floats(x, y)
     error, radius = a.error + b.error, np.hypot(a.value, b.value)
     smooth = (radius > 2 * error) & ~((b.value - b.error <= 0) & (np.abs(a.value) <= a.error))
     error = np.where(smooth, 2 * error / radius, np.inf)

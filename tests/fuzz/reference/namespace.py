@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from tests.fuzz.reference import (
     checks,
+    complex_numbers,
     cumulative,
     elementwise,
     fourier,
@@ -101,6 +102,7 @@ FUNCTIONS: dict[str, Reference] = {
     **_public(cumulative, *CUMULATIVE, "diff"),
     **_public(sorting, *SORTING),
     "checked": checks.checked,
+    "complex_part": complex_numbers.complex_part,
     **_public(movement, *MOVEMENT, *PRODUCTS, *CREATION),
     "spectrum": fourier.spectrum,
     **{f"fft.{name}": getattr(fourier, name) for name in FOURIER},
