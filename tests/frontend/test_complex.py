@@ -251,3 +251,14 @@ def test_maps() -> None:
     found = wf.vmap(lambda a, b: wf.vecdot(a, b) * 1j)(x, y)
     each = [wf.vecdot(a, b) * 1j for a, b in zip(x, y, strict=True)]
     assert np.asarray(found).tobytes() == np.array([complex(c) for c in each]).tobytes()
+
+
+def test_real_factors_multiply_each_part() -> None:
+    z = wf.asarray(np.array([complex(1, 0), complex(-2, np.inf), complex(0.0, -0.0)]))
+    for found in (z * 2, 2.0 * z, wf.asarray(2) * z, z / 0.5):
+        np.testing.assert_array_equal(found.real, 2 * np.asarray(z).real)
+        np.testing.assert_array_equal(found.imag, 2 * np.asarray(z).imag)
+    np.testing.assert_array_equal((z / wf.asarray([0.0])).imag[1:2], [np.inf])
+    assert (wf.asarray([1j]) * wf.asarray([1.0], dtype=wf.float64)).dtype is wf.complex128
+    assert (wf.asarray([[1j]]) * wf.asarray([1.0, 2.0])).shape == (1, 2)
+    assert (wf.asarray([1j]) * wf.asarray([True])).dtype is wf.complex64

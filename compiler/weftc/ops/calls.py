@@ -19,6 +19,7 @@ from weftc.ir.node import Graph, Node, inlined, numbered, substitute, toposort
 from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef
 from weftc.ir.types import TupleType
 from weftc.ops import build
+from weftc.ops.complex_rules import Pair, Value
 from weftc.ops.control import (
     SCALAR,
     VECTOR,
@@ -36,6 +37,7 @@ from weftc.transforms.batch import is_mapped
 from weftc.transforms.closing import closing
 from weftc.transforms.effects import check_effects, without_effects
 from weftc.transforms.jvp import Tangents
+from weftc.transforms.pairs import control
 from weftc.transforms.rules import Asked, Reverse, Rule, arguments
 from weftc.transforms.vjp import has_floats, vjp
 
@@ -135,6 +137,14 @@ def _batch_call(
     return call(*operands, body=Graph(body.name, tuple(given), tuple(found)), **attrs)
 
 
+def _pairs_call(node: Node, inputs: tuple[Value, ...]) -> list[Value]:
+    """A call of the body on parts, by the rules on parts."""
+    is_complex = tuple(isinstance(value, Pair) for value in inputs)
+    rules: dict[str, Rule | None] = {name: node[name] for name in ("rule", "instead")}
+    changed = {name: rule and rule.in_parts(is_complex) for name, rule in rules.items()}
+    return control(node, inputs, **changed)
+
+
 def _samples_call() -> Samples:
     x, y = inputs_of(VECTOR, SCALAR)
     body = Graph("body", (x, y), (mul(x, x), add(y, y), x))
@@ -150,6 +160,7 @@ call = TABLE.add(
         vjp=_vjp_call,
         jvp=_jvp_call,
         batch=_batch_call,
+        pairs=_pairs_call,
         holds_graphs=True,
         samples=_samples_call,
     )

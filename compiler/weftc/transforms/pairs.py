@@ -160,11 +160,11 @@ class Walk:
 # ---------------------------------------------------------------------------------------------
 
 
-def _control(node: Node, inputs: tuple[Value, ...]) -> list[Value]:
-    """The same over graphs of the parts. Where `carried` or `scanned` operands are counted, their
-    parts are."""
+def control(node: Node, inputs: tuple[Value, ...], **changed: Any) -> list[Value]:
+    """The same over graphs of the parts, with some attributes `changed`. Where `carried` or
+    `scanned` operands are counted, their parts are."""
     operands = [part for value in inputs for part in flat(value)]
-    attrs = dict(node.attrs)
+    attrs = node.attrs | changed
     start = node.op.loop.bounds if node.op.loop is not None else 0
     for name in ("carried", "scanned"):
         if name in attrs:
@@ -189,10 +189,10 @@ def taken(type_: ValueType, nodes: Iterator[Node]) -> Value:
 def _real_graphs(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_real_graphs, value))
-    return _by_parts(value) if isinstance(value, Graph) else value
+    return by_parts(value) if isinstance(value, Graph) else value
 
 
-def _by_parts(graph: Graph) -> Graph:
+def by_parts(graph: Graph) -> Graph:
     """A graph that takes and gives the parts of complex numbers one by one."""
     inputs: list[Node] = []
     known: dict[Node, Value] = {}
@@ -219,6 +219,6 @@ def _numbered(node: Node, index: int) -> Node:
 FAMILIES: Final[Mapping[Family, Callable[..., Results]]] = {
     Family.MOVEMENT: each,
     Family.INDEXING: each,
-    Family.CONTROL: _control,
+    Family.CONTROL: control,
 }
 """The rules of families whose ops need none of their own."""

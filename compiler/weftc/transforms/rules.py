@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from weftc.ir.node import Graph, Node, inlined, substitute, toposort
+from weftc.ir.node import Graph, Node, inlined, numbered, substitute, toposort
 from weftc.ir.opdef import TABLE, HostFunction, Mapper
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType, ValueType
@@ -22,7 +22,8 @@ from weftc.ops import build
 from weftc.passes.control import trim_control
 from weftc.transforms.batch import is_mapped, mapper_of
 from weftc.transforms.linearize import linearized
-from weftc.transforms.vjp import has_floats, vjp
+from weftc.transforms.vjp import has_slopes
+from weftrt.dtypes import complex_of
 from weftrt.errors import TraceError
 
 Types: TypeAlias = Sequence[ValueType]
@@ -61,6 +62,7 @@ class Rule(HostFunction):
     _mapped: dict[tuple[Size, tuple[bool, ...], bool], Rule] = field(
         default_factory=dict, init=False, repr=False
     )
+    _in_parts: dict[tuple[bool, ...], Rule] = field(default_factory=dict, init=False, repr=False)
 
     def reverse(self, types: Types) -> Reverse:
         """The pullback for operands of these types."""
@@ -91,6 +93,14 @@ class Rule(HostFunction):
             count = self.operands + is_masked
             self._mapped[key] = _MappedRule(lambda: None, count, self, *key)
         return self._mapped[key]
+
+    def in_parts(self, is_complex: tuple[bool, ...]) -> Rule:
+        """The rule of the call that takes, and gives, the parts of complex numbers one by one: one
+        for all whose operands are complex alike."""
+        if is_complex not in self._in_parts:
+            count = self.operands + sum(is_complex[: self.operands])
+            self._in_parts[is_complex] = _RuleInParts(lambda: None, count, self, is_complex)
+        return self._in_parts[is_complex]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +215,47 @@ class _MappedRule(Rule):
         ]
 
 
+@dataclass(frozen=True, eq=False)
+class _RuleInParts(Rule):
+    """`rule`, on the parts of those operands that are complex."""
+
+    rule: Rule
+    is_complex: tuple[bool, ...]
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    def reverse(self, types: Types) -> Reverse:
+        count, forward, backward = self.rule.reverse(self._whole(types))
+        return Reverse(_parts(forward.outputs[:count]), *map(_by_parts, (forward, backward)))
+
+    def push(self, types: Types) -> Push:
+        count, graph = self.rule.push(self._whole(types))
+        return Push(_parts(graph.outputs[:count]), _by_parts(graph))
+
+    def _whole(self, types: Types) -> Types:
+        """The types of the operands, from those of their parts."""
+        rest = iter(types)
+        return [_joined(next(rest), next(rest)) if c else next(rest) for c in self.is_complex]
+
+
+def _joined(real: ValueType, imag: ValueType) -> ValueType:
+    assert isinstance(real, TensorType)
+    return real.with_dtype(complex_of(real.dtype))
+
+
+def _parts(nodes: Sequence[Node]) -> int:
+    """How many parts values have, of which real ones are one."""
+    return sum(1 + (node.is_tensor and node.type.dtype.is_complex) for node in nodes)
+
+
+def _by_parts(graph: Graph) -> Graph:
+    from weftc.transforms.pairs import by_parts  # which knows of calls by their rules
+
+    return numbered(by_parts(numbered(graph)))
+
+
 def _sent(before: Node, found: Node, is_batched: bool, mapper: Mapper) -> Node:
     """A cotangent of what is mapped, or of what all elements have in common."""
     if is_batched:
@@ -230,18 +281,20 @@ def arguments(types: Types) -> list[Node]:
 
 
 def _is_float(type_: ValueType) -> bool:
-    return isinstance(type_, TensorType) and type_.dtype.is_float
+    return isinstance(type_, TensorType) and type_.dtype.is_inexact
 
 
 def _like(nodes: Sequence[Node], name: str) -> list[Node]:
     """Stand-ins for a cotangent, or a tangent, of each of `nodes` that is a float."""
-    return [build.argument(0, name, node.type) for node in nodes if has_floats(node)]
+    return [build.argument(0, name, node.type) for node in nodes if has_slopes(node)]
 
 
 def _transposed(
     outputs: Sequence[Node], cotangents: Sequence[Node], inputs: Sequence[Node]
 ) -> list[Node] | None:
     """What the transpose of `inputs` -> `outputs` makes of cotangents; None if it is not linear."""
+    from weftc.transforms.complex_derivatives import vjp  # which knows of calls by their rules
+
     found = vjp(outputs, cotangents, inputs)
     sent = [build.like(0.0, i) if g is None else g for i, g in zip(inputs, found, strict=True)]
     if set(inputs).isdisjoint(toposort(sent)):

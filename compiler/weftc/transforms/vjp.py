@@ -66,6 +66,11 @@ def has_floats(node: Node) -> bool:
     return any(isinstance(t, TensorType) and t.dtype.is_float for t in result_types(node))
 
 
+def has_slopes(node: Node) -> bool:
+    """Whether a value holds floats or complex numbers."""
+    return any(isinstance(t, TensorType) and t.dtype.is_inexact for t in result_types(node))
+
+
 def _active(order: Sequence[Node], inputs: Sequence[Node]) -> set[Node]:
     """Nodes of floats that depend on a float among `inputs` through floats."""
     active = {node for node in inputs if has_floats(node)}

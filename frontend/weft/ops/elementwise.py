@@ -99,12 +99,36 @@ def _is_computed(x: Tracer) -> bool:
     return x.weak and x.value is None and x.dtype.is_integer
 
 
-def _float_binary(name: str, doc: str, op: str = "") -> Function:
+def _float_binary(name: str, doc: str) -> Function:
     def body(x1: Any, x2: Any, /) -> Tracer:
         left, right = core.matched(name, *floats(name, lift(x1), lift(x2)))
-        return apply(op or name, left, right, name=name)
+        return apply(name, left, right, name=name)
 
     return _named(body, name, doc)
+
+
+def _multiplied(x1: Any, x2: Any, /) -> Tracer:
+    left, right = lift(x1), lift(x2)
+    if left.dtype.is_complex == right.dtype.is_complex:
+        return binary("mul", "multiply", left, right)
+    z, x = (left, right) if left.dtype.is_complex else (right, left)
+    return _part_by_part("mul", "multiply", z, x)
+
+
+def _divided(x1: Any, x2: Any, /) -> Tracer:
+    left, right = lift(x1), lift(x2)
+    if left.dtype.is_complex and not right.dtype.is_complex:
+        return _part_by_part("div", "divide", left, right)
+    left, right = core.matched("divide", *floats("divide", left, right))
+    return apply("div", left, right, name="divide")
+
+
+def _part_by_part(op: str, name: str, z: Tracer, x: Tracer) -> Tracer:
+    """`op` of each part of complex numbers and of real ones."""
+    dtype, shape = common_dtype(name, [z, x]), core.broadcast_shapes(name, [z, x])
+    whole = core.broadcast(convert(z, dtype), shape)
+    factor = core.broadcast(convert(x, dtype.part), shape)
+    return apply("complex", *(apply(op, apply(p, whole), factor) for p in ("real", "imag")))
 
 
 def floats(name: str, *operands: Tracer) -> list[Tracer]:
@@ -115,8 +139,10 @@ def floats(name: str, *operands: Tracer) -> list[Tracer]:
 
 add = _binary("add", "x1 + x2.")
 subtract = _binary("subtract", "x1 - x2.", "sub")
-multiply = _binary("multiply", "x1 * x2.", "mul")
-divide = _float_binary("divide", "x1 / x2; integers are divided as floats.", "div")
+multiply = _named(_multiplied, "multiply", "x1 * x2. A real factor multiplies each part.")
+divide = _named(
+    _divided, "divide", "x1 / x2; integers are divided as floats. A real divisor divides each part."
+)
 floor_divide = _binary("floor_divide", "The floor of x1 / x2; an integer over zero is 0.")
 remainder = _binary("remainder", "What floor_divide leaves, with the sign of x2.")
 maximum = _binary("maximum", "The larger of two values; a NaN wins, -0 < +0.")

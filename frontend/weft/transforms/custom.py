@@ -59,7 +59,7 @@ from weftc.ir.types import TensorType, ValueType
 from weftc.ops import TABLE, build
 from weftc.ops.check import describe, same_sizes
 from weftc.transforms.rules import ForwardRule, Push, Reverse, ReverseRule, Rule, arguments
-from weftc.transforms.vjp import has_floats
+from weftc.transforms.vjp import has_slopes
 from weftrt.errors import DTypeError, ShapeError, TraceError, UsageError, WeftError
 
 Function = Callable[..., Any]
@@ -351,7 +351,7 @@ def _closed_over(value: Any, seen: set[int]) -> Iterator[Tracer]:
 
 def _refused(node: Node, custom: _Custom) -> Node:
     """`node`, without a derivative: what is no argument has no part in a rule."""
-    if not node.type.dtype.is_float:
+    if not node.type.dtype.is_inexact:
         return node
     at = diagnostics.user_location()
 
@@ -508,9 +508,9 @@ class _Reverse(_Graphs):
         outputs += [] if trace.token is None else [trace.token]
         forward = Graph(name, tuple(inputs), (*outputs, *nodes, *outside))
         held = arguments([node.value_type for node in (*nodes, *outside)])
-        gs = [build.argument(0, "cotangent", t) for t in self._call.types if t.dtype.is_float]
+        gs = [build.argument(0, "cotangent", t) for t in self._call.types if t.dtype.is_inexact]
         sent = self._sent(leaves, structure, held, gs)
-        floats = [zeros_of(node) for node in outside if has_floats(node)]
+        floats = [zeros_of(node) for node in outside if has_slopes(node)]
         return Reverse(len(outputs), forward, Graph(name, (*held, *gs), (*sent, *floats)))
 
     def _sent(
@@ -528,7 +528,8 @@ class _Reverse(_Graphs):
                 for leaf in leaves
             ]
             cotangents = [
-                Tracer(next(arriving), trace) if t.dtype.is_float else zeros(t) for t in call.types
+                Tracer(next(arriving), trace) if t.dtype.is_inexact else zeros(t)
+                for t in call.types
             ]
             fixed = [call.fixed[place] for place in sorted(call.fixed)]
             trees = structure.unflatten(kept), call.structure.unflatten(cotangents)
@@ -553,7 +554,7 @@ class _Reverse(_Graphs):
         return [
             self._slope("backward", what, leaf, type_)
             for (what, leaf), type_ in zip(found, call.leaf_types, strict=True)
-            if type_.dtype.is_float
+            if type_.dtype.is_inexact
         ]
 
     def _check_effects(self, last: Node, sent: Sequence[Node]) -> None:
@@ -571,8 +572,8 @@ class _Forward(_Graphs):
     def _traced(self, types: Sequence[ValueType]) -> Push:
         call, inputs = self._call, arguments(types)
         token, outside = call.parted(inputs)
-        given = [build.argument(0, "tangent", n.type) for n in inputs if has_floats(n)]
-        moving = dict(zip(filter(has_floats, inputs), given))
+        given = [build.argument(0, "tangent", n.type) for n in inputs if has_slopes(n)]
+        moving = dict(zip(filter(has_slopes, inputs), given))
         trace = self._trace("rule", outside, token)
         with entered(trace):
             leaves = self._leaves(inputs, trace)
@@ -589,7 +590,7 @@ class _Forward(_Graphs):
             moved = [
                 self._slope("rule", what, leaf, type_)
                 for (what, leaf), type_ in zip(slopes, call.types, strict=True)
-                if type_.dtype.is_float
+                if type_.dtype.is_inexact
             ]
         outputs += [] if trace.token is None else [trace.token]
         graph = Graph(call.custom.of, (*inputs, *given), (*outputs, *moved))
