@@ -578,8 +578,8 @@ class _Forward(_Graphs):
         with entered(trace):
             leaves = self._leaves(inputs, trace)
             tangents = [
-                Tracer(moving[n], trace) if n in moving else zeros(n.type)
-                for n in inputs[: len(leaves)]
+                Tracer(moving[n], trace, weak) if n in moving else zeros(n.type)
+                for n, weak in zip(inputs, call.weak)
             ]
             fixed = [call.fixed[place] for place in sorted(call.fixed)]
             trees = [tuple(grouped(some, call.structures)) for some in (leaves, tangents)]

@@ -133,3 +133,53 @@ def test_against_torch(number: int) -> None:
     (wanted,) = torch.autograd.grad(function(torch, given).sum(), given)
     found = wf.grad(lambda z: wf.sum(function(wf, z)))(wf.asarray(Z))
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-9, atol=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------
+# Derivatives that users write
+# ---------------------------------------------------------------------------------------------
+
+
+@wf.custom_vjp
+def by_pullback(z: Any) -> Any:
+    return wf.exp(z)
+
+
+by_pullback.defvjp(lambda z: (by_pullback(z), z), lambda z, g: (3 * g * wf.conj(wf.exp(z)),))
+
+
+@wf.custom_jvp
+def by_push(z: Any, factor: Any) -> Any:
+    return factor * wf.exp(z)
+
+
+by_push.defjvp(
+    lambda given, moved: (
+        by_push(*given),
+        3 * given[1] * wf.exp(given[0]) * moved[0] + wf.exp(given[0]) * moved[1],
+    )
+)
+
+WRITTEN: list[Function] = [by_pullback, lambda z: by_push(z, 1.0)]
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=["reverse", "forward"])
+def test_rules_of_complex_numbers(written: Function) -> None:
+    z, g = wf.asarray(Z), wf.asarray(G)
+    value, pull = wf.vjp(written, z)
+    np.testing.assert_allclose(value, np.exp(Z), rtol=1e-12)
+    np.testing.assert_allclose(pull(g)[0], 3 * G * np.exp(Z).conj(), rtol=1e-12)
+    np.testing.assert_allclose(wf.jvp(written, (z,), (g,))[1], 3 * G * np.exp(Z), rtol=1e-12)
+    gradient = wf.grad(lambda z: wf.real(written(z)))
+    np.testing.assert_allclose(wf.vmap(gradient)(z), 3 * np.exp(Z).conj(), rtol=1e-12)
+    found = wf.jvp(wf.grad(lambda z: wf.sum(wf.real(written(z)))), (z,), (g,))[1]
+    assert np.asarray(found).dtype == np.complex128
+    if written is by_pullback:  # the rule's own derivative
+        np.testing.assert_allclose(found, 3 * (G * np.exp(Z)).conj(), rtol=1e-12)
+
+
+def test_a_number_beside_a_small_array_takes_its_dtype_in_a_rule() -> None:
+    x = wf.asarray([1.0, 2.0])
+    found = wf.grad(lambda x: wf.sum(by_push(x, 2.0)))(x)
+    assert found.dtype is wf.float32
+    np.testing.assert_allclose(found, 6 * np.exp(x), rtol=1e-6)
