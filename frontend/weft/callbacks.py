@@ -17,6 +17,7 @@ from weft.tree import Structure
 from weftc.ir.location import Location
 from weftc.ir.opdef import HostFunction
 from weftc.ir.sizes import Shape
+from weftc.transforms import pairs
 from weftrt import array
 from weftrt.array import Array
 from weftrt.dtypes import DType
@@ -78,9 +79,9 @@ def call(
         produced = called(*map(_numpy, arrays.values()))
         return results.unflatten([array.from_numpy(item) for item in produced])
     shapes = tuple((t.dtype, t.shape) for t in types)
-    traced = effect(
-        "callback", *map(lift, arrays.values()), function=HostFunction(called), types=shapes
-    )
+    operands = [lift(leaf) for leaf in arrays.values()]
+    called.stored = [operand.dtype for operand in operands]
+    traced = effect("callback", *operands, function=HostFunction(called), types=shapes)
     return results.unflatten(traced)
 
 
@@ -133,6 +134,8 @@ class _Called:
     arguments: Structure
     types: Sequence[_Type]
     results: Structure
+    stored: Sequence[DType] | None = None
+    """What the arrays are, if a program hands them over, and is given some, as they are stored."""
 
     def __post_init__(self) -> None:
         kind = type(self.function)
@@ -140,8 +143,10 @@ class _Called:
 
     def __call__(self, *arrays: Any) -> list[Host]:
         leaves = list(self.leaves)
-        for (place, is_number), item in zip(self.places.items(), arrays, strict=True):
-            value = np.array(_numpy(item))
+        given: list[Host] = [np.array(_numpy(item)) for item in arrays]
+        if self.stored is not None:
+            given = list(map(pairs.from_stored, given, self.stored))
+        for (place, is_number), value in zip(self.places.items(), given, strict=True):
             leaves[place] = value.item() if is_number else value
         args, kwargs = self.arguments.unflatten(leaves)
         try:
@@ -149,7 +154,8 @@ class _Called:
         except BaseException as error:
             self._note(error)
             raise
-        return self._checked(result)
+        produced = self._checked(result)
+        return produced if self.stored is None else list(map(pairs.as_stored, produced))
 
     def _note(self, error: BaseException) -> None:
         """Say where the call stands, if the error does not."""

@@ -262,3 +262,16 @@ def test_real_factors_multiply_each_part() -> None:
     assert (wf.asarray([1j]) * wf.asarray([1.0], dtype=wf.float64)).dtype is wf.complex128
     assert (wf.asarray([[1j]]) * wf.asarray([1.0, 2.0])).shape == (1, 2)
     assert (wf.asarray([1j]) * wf.asarray([True])).dtype is wf.complex64
+
+
+def test_callbacks_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """The function is given complex arrays, and gives some."""
+
+    def program(z: Any) -> Any:
+        wf.debug.print("{} and {:.1f}", z[0], z)
+        return wf.callback(lambda a: a * 1j, wf.ShapeDtypeStruct((2,), wf.complex64), z) + 1
+
+    z = wf.asarray([1 + 2j, 3])
+    for run in (program, wf.jit(program), wf.jit(program, dynamic=False)):
+        np.testing.assert_array_equal(run(z), np.asarray(z) * 1j + 1)
+        assert capsys.readouterr().out == "(1+2j) and [1.0+2.0j 3.0+0.0j]\n"

@@ -13,6 +13,9 @@ import numpy as np
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Failure, Family, HostFunction, OpDef
 from weftc.ir.types import TOKEN, TensorType, TokenType, TupleType, ValueType
+from weftc.ops import build
+from weftc.ops.complex_rules import Pair, Value
+from weftc.ops.parts import deinterleave, interleave
 from weftrt import dtypes
 from weftrt.errors import CheckError, DTypeError, VerifyError
 
@@ -43,6 +46,21 @@ def _reference_callback(arrays: Sequence[Any], attrs: Attrs, type_: TupleType) -
     return (*map(np.asarray, given), None)
 
 
+def _pairs_callback(node: Node, inputs: tuple[Value, ...]) -> list[Value]:
+    """A call with arrays as they lie in memory: complex numbers as a last axis of two floats."""
+    operands = [interleave(*value) if isinstance(value, Pair) else value for value in inputs]
+    types = tuple(
+        (dtype.part, (*shape, 2)) if dtype.is_complex else (dtype, shape)
+        for dtype, shape in node["types"]
+    )
+    made = callback(*operands, function=node["function"], types=types)
+    found = [build.call("project", made, index=index) for index in range(len(types) + 1)]
+    return [
+        deinterleave(part) if is_complex else part
+        for part, is_complex in zip(found, [*(d.is_complex for d, _ in node["types"]), False])
+    ]
+
+
 def _halved(*arrays: Any) -> list[Any]:
     return [array / 2 for array in arrays]
 
@@ -56,13 +74,14 @@ def _samples_callback() -> list[tuple[Types, Attrs]]:
     ]
 
 
-callback = TABLE.add(
+callback: OpDef = TABLE.add(
     OpDef(
         "callback",
         Family.EFFECT,
         infer=_infer_callback,
         reference=_reference_callback,
         effect=True,
+        pairs=_pairs_callback,
         samples=_samples_callback,
     )
 )
