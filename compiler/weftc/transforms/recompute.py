@@ -62,6 +62,15 @@ class CheckpointRule(Rule):
         whole = [slopes.get(k, zero) for k, zero in zip(places, zeros)]
         return Push(count, graph.returning([*graph.outputs[:count], *whole]))
 
+    def in_parts(self, is_complex: tuple[bool, ...]) -> Rule:
+        from weftc.transforms.pairs import by_parts  # which knows of calls by their rules
+
+        if is_complex not in self._in_parts:
+            body = by_parts(self.body)
+            rule = CheckpointRule(self.function, len(body.inputs), body, self.policy)
+            self._in_parts[is_complex] = rule
+        return self._in_parts[is_complex]
+
     def after_push(self, push: Push) -> Rule:
         inputs = push.graph.inputs
         return CheckpointRule(self.function, len(inputs), push.graph, self.policy)

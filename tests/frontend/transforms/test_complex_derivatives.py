@@ -183,3 +183,11 @@ def test_a_number_beside_a_small_array_takes_its_dtype_in_a_rule() -> None:
     found = wf.grad(lambda x: wf.sum(by_push(x, 2.0)))(x)
     assert found.dtype is wf.float32
     np.testing.assert_allclose(found, 6 * np.exp(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["nothing", "dots"])
+def test_checkpoints(policy: str) -> None:
+    z = wf.asarray(Z)
+    size = lambda z: wf.sum(wf.abs(wf.exp(z) * z))  # noqa: E731
+    found = wf.grad(wf.checkpoint(size, policy=policy))(z)
+    np.testing.assert_allclose(found, wf.grad(size)(z), rtol=1e-12)
