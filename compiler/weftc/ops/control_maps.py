@@ -117,12 +117,21 @@ def _chosen(graphs: Sequence[Graph], index: Node, operands: Nodes, mapper: Mappe
             active = _both(active, reached[place - 1])
         if place < len(reached):
             active = _both(active, build.call("bitwise_not", reached[place]))
-        found = mapper.outputs(graph, operands, active)
+        moving = [_moving(*pair, active) for pair in zip(graph.inputs, operands, strict=True)]
+        found = mapper.outputs(graph, moving, active)
         found = [_whole(before, x, mapper) for before, x in zip(graph.outputs, found)]
         if place:
             found = [_choice(reached[place - 1], *pair) for pair in zip(found, chosen)]
         chosen = found
     return chosen
+
+
+def _moving(before: Node, operand: Node, active: Node | None) -> Node:
+    """`operand` with derivatives for active elements alone. Others get a cotangent of 0, which
+    times an infinite derivative is NaN."""
+    if active is None or not is_mapped(before, operand) or not operand.type.dtype.is_float:
+        return operand
+    return _choice(active, operand, build.call("stop_gradient", operand))
 
 
 def _at_least(number: Node, place: int) -> Node:

@@ -206,6 +206,20 @@ def test_gradients_of_each_and_through_a_map() -> None:
     np.testing.assert_allclose(np.asarray(whole), np.asarray(each).sum(0), rtol=1e-5)
 
 
+def test_a_branch_not_taken_has_no_derivative() -> None:
+    def chosen(x: Any, which: Any) -> Any:
+        deeper = lambda: wf.cond(x > 1, lambda: 1 / (x - 1), lambda: wf.log(x))  # noqa: E731
+        return wf.switch(which, [lambda: wf.sqrt(x), lambda: x * 3, deeper])
+
+    x, which = np.array([4.0, 0.0, 1.0, 3.0]), np.array([0, 1, 2, 2])
+    whole = lambda x: wf.sum(wf.vmap(chosen)(x, which))  # noqa: E731
+    found = run(wf.grad(whole), x)
+    assert_same_bits(found, run(wf.vmap(wf.grad(chosen)), x, which))
+    assert found.tolist() == [0.25, 3, 1, -0.25]
+    along = lambda x: wf.jvp(lambda x: wf.vmap(chosen)(x, which), (x,), (np.ones(4),))[1]  # noqa: E731
+    assert run(along, x).tolist() == found.tolist()
+
+
 def test_pullback_of_a_value_outside() -> None:
     @wf.jit
     def jacobian(x: Any) -> Any:
