@@ -46,7 +46,7 @@ class Kind(IntEnum):
 
 
 class Part(IntEnum):
-    """What of a matrix is written; the rest is zeros."""
+    """What of a matrix is read, or written: the rest is zeros then."""
 
     ALL = 0
     LOWER = 1
@@ -57,7 +57,8 @@ class Part(IntEnum):
 class Argument:
     """One argument. `read` and `written` are numbers of buffers, -1 for none; `rows` and `columns`
     are numbers of sizes; for a LETTER, `read` is the letter, for a SIZE or FLOAT the number of the
-    size. Of a matrix so many rows are `kept`, all if 0: the rest is written as zeros."""
+    size. Of a matrix the `part` is written, and so many rows are `kept`, all if 0; LAPACK reads the
+    part that is `needed`."""
 
     kind: Kind
     read: int = -1
@@ -66,6 +67,7 @@ class Argument:
     columns: int = 0
     part: Part = Part.ALL
     kept: int = 0
+    needed: Part = Part.ALL
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ _SOLUTION = Argument(Kind.MATRIX, 1, 2, 1, 2)
 
 
 def _cholesky() -> Function:
-    matrix = Argument(Kind.MATRIX, 0, 1, 1, 1, Part.LOWER)
+    matrix = Argument(Kind.MATRIX, 0, 1, 1, 1, Part.LOWER, needed=Part.LOWER)
     return Function("potrf", (_letter("L"), _N, matrix, _LEADING, _STATUS))
 
 
@@ -126,9 +128,19 @@ def _least_squares() -> Function:
 
 def _eigh() -> Function:
     letters = (_letter("V"), _letter("L"))
-    matrix, values = Argument(Kind.MATRIX, 0, 2, 1, 1), Argument(Kind.GIVEN, 1, -1, 1, 2)
+    matrix = Argument(Kind.MATRIX, 0, 2, 1, 1, needed=Part.LOWER)
+    values = Argument(Kind.GIVEN, 1, -1, 1, 2)
     rest = (_LEADING, values, *_room(3), Argument(Kind.PIVOTS, rows=4), Argument(Kind.SIZE, 4))
     return Function("syevd", (*letters, _N, matrix, *rest, _STATUS))
+
+
+def _eig() -> Function:
+    """Of the vectors those on the right are asked for, and none on the left."""
+    matrix, vectors = Argument(Kind.MATRIX, 0, -1, 1, 1), Argument(Kind.MATRIX, -1, 3, 1, 1)
+    real, imag = Argument(Kind.GIVEN, 1, -1, 1, 2), Argument(Kind.GIVEN, 2, -1, 1, 2)
+    given = (_letter("N"), _letter("V"), _N, matrix, _LEADING, real, imag)
+    rest = (real, Argument(Kind.LEADING, 2), vectors, _LEADING, *_room(3), _STATUS)
+    return Function("geev", (*given, *rest), finite=True)
 
 
 def _svd(vectors: str) -> Function:
@@ -176,6 +188,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "gesv_LU": _solve(factors=True),
     "getrf": _lu(),
     "geqrf": _qr(),
+    "geev": _eig(),
     "syevd": _eigh(),
     "gesdd_A": _svd("A"),
     "gesdd_S": _svd("S"),

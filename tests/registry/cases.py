@@ -126,7 +126,7 @@ def drawn(
 
 SYMMETRIC = frozenset({"cholesky", "eigh"})
 """Ops of symmetric matrices, of which they read one triangle."""
-_MATRICES = SYMMETRIC | {"solve", "triangular_solve", "lu", "lstsq", "qr", "svd"}
+_MATRICES = SYMMETRIC | {"eig", "solve", "triangular_solve", "lu", "lstsq", "qr", "svd"}
 
 
 def symmetric(x: Array) -> Array:

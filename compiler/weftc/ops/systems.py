@@ -155,9 +155,14 @@ def _vjp_solve(node: Node, g: Node | None, *others: Node | None) -> tuple[Node |
     for_a = None if by_both is None else pull_lu(both, permutation, by_both)
     if g is None:
         return for_a, None
-    upper = triangular(both, g, transposed_=True, lower=False)
-    for_b = rows_back(triangular(both, upper, transposed_=True, unit=True), permutation)
+    for_b = by_factors(both, permutation, g)
     return total(build.call("neg", matmul(for_b, transposed(x))), for_a), for_b
+
+
+def by_factors(both: Node, permutation: Node, b: Node) -> Node:
+    """a^-T b, by what `lu` gives of a."""
+    upper = triangular(both, b, transposed_=True, lower=False)
+    return rows_back(triangular(both, upper, transposed_=True, unit=True), permutation)
 
 
 def _call_solve(node: Node) -> ExternCall:

@@ -10,7 +10,7 @@ from weft.linalg.factorizations import cholesky, lu, qr
 from weft.linalg.norms import cond, matrix_norm, vector_norm
 from weft.linalg.powers import expm, matrix_power
 from weft.linalg.products import cross, diagonal, multi_dot, trace
-from weft.linalg.spectra import eigh, eigvalsh, matrix_rank, svd, svdvals
+from weft.linalg.spectra import eig, eigh, eigvals, eigvalsh, matrix_rank, svd, svdvals
 from weft.linalg.systems import inv, lstsq, pinv, solve, solve_triangular
 from weft.ops.linear_algebra import matmul, outer, tensordot, vecdot
 from weft.ops.movement import matrix_transpose
@@ -21,7 +21,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "expm",
     "inv",

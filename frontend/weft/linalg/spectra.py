@@ -7,8 +7,16 @@ from typing import Any, NamedTuple
 from weft.linalg.matrices import flag, matrices, rank_of, usual_cutoff
 from weft.ops.core import operation
 from weft.promotion import as_float
-from weft.tracing import Tracer, lift, results
+from weft.tracing import Tracer, active, apply, lift, results
 from weftc.ops import TABLE
+from weftc.ops.eigenvalues import eigenvectors
+
+
+class EigResult(NamedTuple):
+    """What eig gives."""
+
+    eigenvalues: Any
+    eigenvectors: Any
 
 
 class EighResult(NamedTuple):
@@ -42,6 +50,28 @@ def eigh(x: Any, /) -> EighResult:
 def eigvalsh(x: Any, /) -> Tracer:
     """The eigenvalues of symmetric matrices, ascending; see eigh."""
     return results(TABLE["eigh"](matrices("eigvalsh", as_float(lift(x))).node))[0]
+
+
+@operation()
+def eig(x: Any, /) -> EigResult:
+    """(eigenvalues, eigenvectors) of real square matrices, both complex: in no order, but with
+    conjugates next to each other, and as columns of length 1. LinAlgError where the iteration does
+    not converge.
+
+    The gradient is infinite or NaN where two eigenvalues are equal. By the eigenvectors it is that
+    of functions for which their phases do not count.
+    """
+    real, imag, packed = results(TABLE["eig"](matrices("eig", as_float(lift(x))).node))
+    vectors = eigenvectors(imag.node, packed.node)
+    parts = (Tracer(part, active()) for part in vectors)
+    return EigResult(apply("complex", real, imag), apply("complex", *parts))
+
+
+@operation()
+def eigvals(x: Any, /) -> Tracer:
+    """The eigenvalues of real square matrices, complex; see eig."""
+    real, imag, _ = results(TABLE["eig"](matrices("eigvals", as_float(lift(x))).node))
+    return apply("complex", real, imag)
 
 
 @operation("full_matrices")

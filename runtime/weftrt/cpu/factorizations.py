@@ -59,7 +59,9 @@ def description(name: str, itemsize: int) -> Any:
     function = lapack.FUNCTIONS[name]
     steps = _array(native.Step, [_step(step, order, itemsize) for step, order in function.steps])
     rows = [
-        mirror(native.Argument)(a.kind, a.read, a.written, a.rows, a.columns, a.part, a.kept)
+        mirror(native.Argument)(
+            a.kind, a.read, a.written, a.rows, a.columns, a.part, a.kept, a.needed
+        )
         for a in function.arguments
     ]
     table = _array(native.Argument, rows)

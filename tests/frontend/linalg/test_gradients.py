@@ -20,6 +20,17 @@ def _expm(m: Any, x: Any) -> Any:
     return m.linalg.expm(x) if m is wf else m.linalg.matrix_exp(x)
 
 
+def _rotating(m: Any, x: Any) -> Any:
+    """A matrix that has complex eigenvalues."""
+    turn = np.array([[0, -9, 0, 0], [9, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, -7.0]])
+    return x + (turn if m is wf else m.tensor(turn))
+
+
+def _squares(z: Any) -> Any:
+    """Those of the sizes of complex numbers."""
+    return z.real * z.real + z.imag * z.imag
+
+
 SYMMETRIC: list[Function] = [
     lambda m, a, b: m.linalg.cholesky(a),
     lambda m, a, b: m.linalg.eigh(a)[0],
@@ -52,6 +63,9 @@ GENERAL: list[Function] = [
     lambda m, a, b: m.linalg.pinv(b @ b.T),  # of rank 2
     lambda m, a, b: _expm(m, a / 9),
     lambda m, a, b: _expm(m, -a),
+    lambda m, a, b: abs(m.linalg.eigvals(_rotating(m, a))),
+    lambda m, a, b: m.linalg.eigvals(_rotating(m, a)).imag,
+    lambda m, a, b: _squares(m.linalg.eig(_rotating(m, a))[1]),
     lambda m, a, b: m.linalg.cond(a),
     lambda m, a, b: m.linalg.matrix_norm(m.linalg.inv(a), ord=1),
     lambda m, a, b: m.linalg.multi_dot([a, b, b.T]),

@@ -50,3 +50,29 @@ def test_singular_values_of_nan_are_errors_as_numpys(dtype: Any) -> None:
         for function in (wf.linalg.svd, wf.linalg.svdvals, wf.linalg.matrix_rank):
             with pytest.raises(np.linalg.LinAlgError, match="not finite"):
                 function(x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_complex_eigenvalues_are_numpys(n: int, dtype: Any) -> None:
+    x = np.random.default_rng(n).standard_normal((2, n, n)).astype(dtype)
+    values, vectors = map(np.asarray, wf.linalg.eig(x))
+    assert values.dtype == vectors.dtype == np.dtype(f"c{2 * x.itemsize}")
+    rough = 1e3 * np.finfo(dtype).eps * max(n, 1)
+    np.testing.assert_allclose(x @ vectors, vectors * values[:, None, :], atol=rough)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones((2, n)), atol=rough)
+    np.testing.assert_array_equal(np.asarray(wf.linalg.eigvals(x)), values)
+    for found, known in zip(values, np.linalg.eigvals(x), strict=True):
+        np.testing.assert_allclose(np.sort_complex(found), np.sort_complex(known), atol=rough)
+
+
+def test_eigenvalues_of_a_rotation() -> None:
+    values, vectors = map(np.asarray, wf.linalg.eig(np.array([[0.0, -1.0], [1.0, 0.0]])))
+    assert values.tolist() == [1j, -1j]
+    np.testing.assert_allclose(vectors[:, 0], np.conj(vectors[:, 1]))
+
+
+def test_what_has_no_eigenvalues() -> None:
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(np.linalg.LinAlgError, match=r"eig: .*not finite"):
+            wf.linalg.eig(np.array([[wrong, 1.0], [0.0, 1.0]]))

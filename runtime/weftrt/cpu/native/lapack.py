@@ -51,6 +51,7 @@ class Argument(Struct):
     columns: I64
     part: I64
     kept: I64
+    needed: I64
 
 
 class Step(Struct):
@@ -164,22 +165,60 @@ def least(a: I64, b: I64) -> I64:
 
 
 @native
-def transpose_tile(
+def transpose_edge(
     source: Ptr, target: Ptr, rows: I64, columns: I64, row: I64, column: I64, itemsize: I64
 ) -> None:
-    """Transpose the tile that begins at a row and column of the source."""
+    """Transpose the tile that begins at a row and column of the source, as far as there is one."""
     for i in range(row, least(row + TILE, rows)):
         for j in range(column, least(column + TILE, columns)):
             move(source, i * columns + j, target, j * rows + i, itemsize)
 
 
 @native
-def transpose(source: Ptr, target: Ptr, rows: I64, columns: I64, itemsize: I64) -> None:
-    """target[j, i] = source[i, j], for a source of rows x columns."""
+def transpose_64(source: Pointer[I64], target: Pointer[I64], rows: I64, columns: I64) -> None:
+    """Transpose a whole tile of float64."""
+    for j in range(TILE):
+        for i in range(TILE):
+            target[j * rows + i] = source[i * columns + j]
+
+
+@native
+def transpose_32(source: Pointer[I32], target: Pointer[I32], rows: I64, columns: I64) -> None:
+    """Transpose a whole tile of float32."""
+    for j in range(TILE):
+        for i in range(TILE):
+            target[j * rows + i] = source[i * columns + j]
+
+
+@native
+def transpose_tile(
+    source: Ptr, target: Ptr, rows: I64, columns: I64, row: I64, column: I64, itemsize: I64
+) -> None:
+    """Transpose the tile that begins at a row and column of the source."""
+    if row + TILE > rows or column + TILE > columns:
+        transpose_edge(source, target, rows, columns, row, column, itemsize)
+        return
+    first = cast(Ptr, cast(I64, source) + (row * columns + column) * itemsize)
+    other = cast(Ptr, cast(I64, target) + (column * rows + row) * itemsize)
+    if itemsize == 8:
+        transpose_64(cast(Pointer[I64], first), cast(Pointer[I64], other), rows, columns)
+    else:
+        transpose_32(cast(Pointer[I32], first), cast(Pointer[I32], other), rows, columns)
+
+
+@native
+def transpose(source: Ptr, target: Ptr, rows: I64, columns: I64, part: I64, itemsize: I64) -> None:
+    """target[j, i] = source[i, j], for a source of rows x columns: of tiles that are not wholly out
+    of a part of the source."""
     row = 0
     while row < rows:
         column = 0
-        while column < columns:
+        if part == UPPER:
+            column = row
+        end = columns
+        if part == LOWER:
+            end = least(row + TILE, columns)
+        while column < end:
             transpose_tile(source, target, rows, columns, row, column, itemsize)
             column += TILE
         row += TILE
@@ -233,7 +272,8 @@ def load_matrix(call: Call, index: I64, number: I64) -> None:
         set_identity(call.addresses[index], rows, columns, call.function.itemsize)
     else:
         source = matrix_at(call, argument.read, argument, number)
-        transpose(source, call.addresses[index], rows, columns, call.function.itemsize)
+        itemsize = call.function.itemsize
+        transpose(source, call.addresses[index], rows, columns, argument.needed, itemsize)
 
 
 @native
@@ -256,7 +296,10 @@ def store_matrix(call: Call, index: I64, number: I64) -> None:
     rows = call.sizes[argument.rows]
     columns = call.sizes[argument.columns]
     target = matrix_at(call, argument.written, argument, number)
-    transpose(call.addresses[index], target, columns, rows, itemsize)
+    other = argument.part  # of the transpose
+    if other != 0:
+        other = LOWER + UPPER - other
+    transpose(call.addresses[index], target, columns, rows, other, itemsize)
     keep_part(target, rows, columns, argument.part, itemsize)
     if argument.kept != 0:
         clear(target, call.sizes[argument.kept] * columns, rows * columns, itemsize)
