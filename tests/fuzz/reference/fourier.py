@@ -27,13 +27,20 @@ def _transform(
     if length < 1:
         raise Invalid("no length")
     with np.errstate(all="ignore"):
-        found = getattr(np.fft, name)(x.value, length, place, norm)
+        found = getattr(np.fft, name)(_with_elements(x.value, place), length, place, norm)
     value = np.ascontiguousarray(getattr(found, part) if part else found)
     size, error = (_sum(v, place, length) for v in (np.abs(x.value), x.error))
     roundings = _ROUNDINGS * (1 + np.log2(length)) * (unit(x.dtype) + unit("float64"))
     whole = _scale(name, length, norm) * (2 * error + 2 * roundings * (size + error))
     whole = np.where(size + error < largest(x.dtype) / 8, whole, np.inf)
     return Bounded(value, np.broadcast_to(whole, value.shape).copy(), x.dtype)
+
+
+def _with_elements(x: Array, axis: int) -> Array:
+    """Rows of no elements with a zero, where NumPy's irfft reads what is not theirs."""
+    shape = list(x.shape)
+    shape[axis] = max(shape[axis], 1)
+    return x if x.shape[axis] else np.zeros(shape)
 
 
 def _sum(x: Array, axis: int, length: int) -> Array:
