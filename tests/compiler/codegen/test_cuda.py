@@ -125,6 +125,14 @@ def _scatter(x: Inputs) -> Node:
     return op("scatter_add", x(7, 8), x(N, dtype=dtypes.int64), x(N, 8), axis=0)
 
 
+def _running(x: Inputs) -> tuple[Node, ...]:
+    """Along rows, side by side and left over, in pieces of fused ones, and down columns."""
+    rows = op("cumulate", x(N, M), axis=1, kind="sum", reverse=False)
+    pieces = op("cumulate", op("exp", x(6, 300)), axis=1, kind="max", reverse=True)
+    columns = op("recurrence", x(40, M), x(40, M), axis=0, reverse=False)
+    return rows, op("neg", pieces), columns
+
+
 CASES = (
     Case("pointwise", _pointwise),
     Case("integers", _integers),
@@ -140,6 +148,7 @@ CASES = (
     Case("cross_entropy", _cross_entropy),
     Case("take", _take),
     Case("scatter", _scatter),
+    Case("running", _running),
 )
 
 

@@ -315,6 +315,50 @@ def test_scatter_reports_and_writes_the_rest() -> None:
     assert error.value.args == (node, 1)
 
 
+# -- cumulative -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", ["sum", "prod", "max", "min"])
+def test_running_along_rows_and_columns_of_any_size(kind: str, reverse: bool) -> None:
+    for axis in (0, 1, 2):
+        inputs = Inputs()
+        running = op("cumulate", inputs(N, M, 2), axis=axis, kind=kind, reverse=reverse)
+        graph = inputs.graph(running)
+        for sizes in ({"n": 5, "m": 7}, {"n": 1, "m": 70}, {"n": 0, "m": 3}, {"n": 40, "m": 0}):
+            check(graph, sizes, special=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_surrounds_a_running_sum_is_in_its_kernel(axis: int) -> None:
+    for shape in ((N, M), (7, 300), (3, 2), (300, 5), (40, 70)):
+        inputs = Inputs()
+        a, factor = inputs(*shape), inputs(*shape)
+        running = op("cumulate", op("exp", a), axis=axis, kind="sum", reverse=True)
+        graph = inputs.graph(op("mul", running, factor), running)
+        assert len(fuse(graph).kernels) == 1
+        check(graph, {"n": 9, "m": 270}, special=True)
+
+
+def test_a_running_sum_of_a_running_sum_has_loops_of_its_own() -> None:
+    inputs = Inputs()
+    a = inputs(9, 70)
+    first = op("cumulate", a, axis=1, kind="sum", reverse=False)
+    second = op("cumulate", op("sub", first, a), axis=0, kind="max", reverse=False)
+    graph = inputs.graph(op("add", first, second))
+    assert [k.kind.value for k in fuse(graph).kernels] == ["cumulative", "cumulative"]
+    check(graph)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.bool_], ids=str)
+def test_recurrences(dtype: dtypes.DType) -> None:
+    for shape, axis in (((N, M), 0), ((N, M), 1), ((6, 300), 1), ((70, 3), 0)):
+        inputs = Inputs()
+        factors, terms = inputs(*shape, dtype=dtype), inputs(*shape)
+        graph = inputs.graph(op("recurrence", factors, terms, axis=axis, reverse=True))
+        check(graph, {"n": 9, "m": 70})
+
+
 # -- whole programs -------------------------------------------------------------------------------
 
 
