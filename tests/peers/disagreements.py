@@ -1,0 +1,20 @@
+"""Where Weft and torch differ on torch's samples, and why: exactly there they must."""
+
+from __future__ import annotations
+
+NOT_ITS_GRADIENTS = "tangents: torch's are not those of its gradients"
+SYMMETRIC = "torch's forward mode takes tangents of symmetric matrices to be symmetric"
+ZEROS = "of the norm of zeros, or of nothing: NaN, as of the root at 0 (docs/guide/transforms.md)"
+
+DISAGREEMENTS: dict[str, dict[str, str]] = {
+    "linalg.cholesky": {NOT_ITS_GRADIENTS: SYMMETRIC},
+    "linalg.eigh": {NOT_ITS_GRADIENTS: SYMMETRIC},
+    "linalg.norm": {"gradients": ZEROS, "tangents": ZEROS},
+    "nn.functional.hardsigmoid": {
+        "gradients": "torch's slope is 1 / 6 in float32: off by 3e-8",
+    },
+    "triangular_solve": {
+        NOT_ITS_GRADIENTS: "torch's forward mode reads the tangent of the other triangle too"
+    },
+}
+"""By function and by what differs, as `comparison.difference` says it."""
