@@ -27,6 +27,7 @@ from weftc.ops.fourier import half
 from weftrt import dtypes
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, UsageError
+from weftrt.sizes import MAXIMUM_RANK
 
 __all__ = [
     "fft",
@@ -187,9 +188,18 @@ def _real(name: str, x: Any) -> Tracer:
     return value
 
 
+def _operand(name: str, x: Any) -> Tracer:
+    """What is transformed, in a float or complex dtype."""
+    value = as_float(lift(x))
+    if value.ndim == MAXIMUM_RANK:
+        problem = f"it takes at most {MAXIMUM_RANK - 1} axes: complex numbers need one of their own"
+        diagnostics.fail(ShapeError, name, [value], problem)
+    return value
+
+
 def _row(name: str, x: Any, n: Any, axis: Any, halved: bool = False) -> tuple[Tracer, int, Size]:
     """The array, the axis from the front, and the length."""
-    value = as_float(lift(x))
+    value = _operand(name, x)
     place = core.axis_of(name, value, axis)
     return value, place, _length(name, n, _default(value, place, halved))
 
@@ -213,7 +223,7 @@ def _rows(
     name: str, x: Any, s: Any, axes: Any, least: int = 0, halved: bool = False
 ) -> tuple[Tracer, list[int], list[Size]]:
     """The array, the axes from the front, and the lengths along them."""
-    value = as_float(lift(x))
+    value = _operand(name, x)
     lengths = None if s is None else core.items_of(name, "s, the lengths,", s)
     if axes is None:
         axes = range(value.ndim) if lengths is None else range(-len(lengths), 0)

@@ -240,5 +240,7 @@ def test_what_cannot_be_transformed_names_the_line() -> None:
         wf.fft.fftn(z, s=(2,), axes=(0, 1))
     with pytest.raises(ShapeError, match="it takes one axis at least"):
         wf.fft.rfftn(z.real, axes=())
+    with pytest.raises(ShapeError, match="it takes at most 7 axes"):
+        wf.fft.fft(np.ones((1,) * 8))
     with pytest.raises(UsageError, match="axes is a tuple of integers, not 1"):
         wf.fft.fftn(z, axes=1)  # type: ignore[arg-type]
