@@ -32,7 +32,7 @@ from weftc.passes.simplify import simplify
 from weftc.passes.unroll import unroll_scans
 from weftc.schedule.cuda.bind import bind
 from weftc.schedule.lowered import Lowered
-from weftc.transforms.pairs import as_real, is_complex
+from weftc.transforms.pairs import for_program, is_complex
 from weftc.validate import Validator
 from weftrt.lazy import lazy
 from weftrt.options import Options
@@ -92,7 +92,7 @@ class Stages:
     def optimized(self) -> Graph:
         if self.prefix:
             return optimize(self.graph, self.validator, BODY_PASSES)
-        return optimize(as_real(self.graph), self.validator, PASSES)
+        return optimize(for_program(self.graph), self.validator, PASSES)
 
     @lazy
     def plan(self) -> KernelPlan:
@@ -232,7 +232,7 @@ class Stages:
 
 
 def with_complex(program: Program, graph: Graph) -> Program:
-    """The program of `as_real(graph)` with the complex arrays that `graph` takes and gives."""
+    """The program of `for_program(graph)` with the complex arrays that `graph` takes and gives."""
     inputs, outputs = list(program.inputs), list(program.outputs)
     for place, node in enumerate(graph.inputs):
         inputs[place] = _complex_spec(inputs[place], node)
@@ -244,7 +244,7 @@ def with_complex(program: Program, graph: Graph) -> Program:
 def _complex_spec(spec: ArraySpec, node: Node) -> ArraySpec:
     if not is_complex(node.value_type):
         return spec
-    return ArraySpec(node.type.dtype, spec.shape[:-1])
+    return ArraySpec(node.type.dtype, spec.shape[: node.type.rank])
 
 
 def _nobody(code: KernelCode) -> None:

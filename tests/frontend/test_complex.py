@@ -230,6 +230,17 @@ def test_any_size() -> None:
         assert_near(f(z), (z * z.conj()).sum() + z[0], wf.complex128, 100)
 
 
+def test_arrays_of_no_elements() -> None:
+    z, x = wf.zeros(0, dtype=wf.complex64), wf.zeros((0, 2))
+    found = wf.jit(lambda z, x: (z * 1j, x * 2, wf.zeros_like(z)), dynamic=False)(z, x)
+    assert [(r.dtype, r.shape) for r in found] == [
+        (wf.complex64, (0,)),
+        (wf.float32, (0, 2)),
+        (wf.complex64, (0,)),
+    ]
+    assert wf.concat([z, wf.asarray([1j])]).shape == (1,)
+
+
 def test_branches_and_loops() -> None:
     z = wf.asarray(0.5 + 0.25j)
     found = wf.jit(lambda z, n: wf.fori_loop(0, n, lambda i, s: s * z + 1, z))(z, 3)

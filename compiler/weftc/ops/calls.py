@@ -37,7 +37,6 @@ from weftc.transforms.batch import is_mapped
 from weftc.transforms.closing import closing
 from weftc.transforms.effects import check_effects, without_effects
 from weftc.transforms.jvp import Tangents
-from weftc.transforms.pairs import control
 from weftc.transforms.rules import Asked, Reverse, Rule, arguments
 from weftc.transforms.vjp import has_floats, vjp
 
@@ -139,6 +138,8 @@ def _batch_call(
 
 def _pairs_call(node: Node, inputs: tuple[Value, ...]) -> list[Value]:
     """A call of the body on parts, by the rules on parts."""
+    from weftc.transforms.pairs import control  # which knows of this module
+
     is_complex = tuple(isinstance(value, Pair) for value in inputs)
     rules: dict[str, Rule | None] = {name: node[name] for name in ("rule", "instead")}
     changed = {name: rule and rule.in_parts(is_complex) for name, rule in rules.items()}

@@ -24,6 +24,7 @@ from weftc.ops.complex_rules import Pair, Value, each
 from weftc.ops.parts import deinterleave
 from weftrt.dtypes import DType
 from weftrt.errors import DTypeError
+from weftrt.sizes import MAXIMUM_RANK
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Results: TypeAlias = "Value | list[Value]"
@@ -88,6 +89,21 @@ def as_real(graph: Graph) -> Graph:
         for value in Walk().values(graph.outputs, known)
     ]
     return replace(graph, inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def for_program(graph: Graph) -> Graph:
+    """`as_real`, in which a complex output is no real one's equal: those of no elements have more
+    axes than an array may have."""
+    real = as_real(graph)
+    pairs = zip(graph.outputs, real.outputs, strict=True)
+    return real.returning([_set_apart(node, output) for node, output in pairs])
+
+
+def _set_apart(node: Node, output: Node) -> Node:
+    if not is_complex(node.value_type) or node.type.size != 0:
+        return output
+    shape = output.type.shape
+    return build.reshape(output, (*shape, *[1] * (MAXIMUM_RANK + 1 - len(shape))))
 
 
 def apart(nodes: Sequence[Node], known: Mapping[Node, Value]) -> list[Value]:
