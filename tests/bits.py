@@ -20,3 +20,9 @@ def assert_same_bits(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]
     a = np.where(nan, 0, np.ascontiguousarray(found)).astype(found.dtype).view(unsigned)
     b = np.where(nan, 0, np.ascontiguousarray(expected)).astype(found.dtype).view(unsigned)
     np.testing.assert_array_equal(a, b)
+
+
+def assert_same_as_loop(mapped: Any, looped: Any) -> None:
+    """What a map gives for an element is what the function gives for it alone: the one place that
+    says how equal they are."""
+    assert_same_bits(mapped, looped)

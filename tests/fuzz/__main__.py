@@ -224,6 +224,8 @@ def _summary(session: Session) -> None:
     for (kind, target), counts in sorted(session.counts.items()):
         asked = ", ".join(f"{n} {name}" for name, n in counts.checked.items())
         print(f"{kind} on {target}: {asked}")
+        for what, number in sorted(counts.transforms.items()):
+            print(f"    {number} of transforms: {what}")
         for reason, number in sorted(counts.skipped.items()):
             print(f"    {number} skipped: {reason}")
     groups = Counter(f["group"] for f in session.failures)

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from tests.bits import assert_same_bits
+from tests.bits import assert_same_as_loop
 from tests.registry.cases import OPS, Case, drawn, op_cases
 
 from weftc.ir.interpret import interpret
@@ -57,7 +57,7 @@ def check_map(op: OpDef, case: Case, chosen: Sequence[bool], size: int) -> None:
         if is_mapped(before, after):
             assert value.shape == (size, *before.type.shape)
         for number, row in enumerate(expected):
-            assert_same_bits(value[number] if is_mapped(before, after) else value, row[place])
+            assert_same_as_loop(value[number] if is_mapped(before, after) else value, row[place])
 
 
 def choices(case: Case) -> Iterator[tuple[bool, ...]]:
