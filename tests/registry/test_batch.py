@@ -16,7 +16,8 @@ from weftc.ir.opdef import Family, OpDef
 from weftc.ir.types import TensorType
 from weftc.ops import TABLE, build
 from weftc.transforms.batch import batch, is_mapped
-from weftrt.errors import TraceError
+from weftrt import dtypes
+from weftrt.errors import LinAlgError, TraceError
 
 MAPPED = [op for op in OPS if op.family not in (Family.SOURCE, Family.STRUCTURE) and not op.effect]
 EFFECTS = [op for op in OPS if op.effect]
@@ -83,6 +84,52 @@ def test_one_element_and_none_are_mapped_too(op: OpDef) -> None:
     for case in small_cases(op)[-8:]:
         for chosen, size in product(choices(case), SIZES[1:]):
             check_map(op, case, chosen, size)
+
+
+def fails_for_values(op: OpDef) -> bool:
+    case = op_cases(op)[0]
+    inputs = inputs_of(case.types)
+    return op.fails is not None and op.fails(op(*inputs, **case.attrs)).kind is LinAlgError
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize("op", list(filter(fails_for_values, MAPPED)), ids=lambda op: op.name)
+def test_elements_that_do_not_come_to_an_op_do_not_fail(op: OpDef, mapped: bool) -> None:
+    """Of a branch with the op and one without, each takes its own."""
+    random = np.random.default_rng(12)
+    for case in (c for c in op_cases(op) if c.arrays[0].size > 1):
+        inputs = inputs_of(case.types)
+        found = parts(op(*inputs, **case.attrs))
+        there = Graph("there", tuple(inputs), tuple(found))
+        others = inputs_of(case.types)
+        elsewhere = Graph("elsewhere", tuple(others), tuple(map(_zeros, found)))
+        index, *operands = outer = inputs_of([TensorType(dtypes.bool_, ()), *case.types])
+        results = parts(TABLE["branch"](index, *operands, branches=(elsewhere, there)))
+        types = [
+            t.with_shape((3, *t.shape)) if n < 1 + mapped else t
+            for n, t in enumerate(_types(outer))
+        ]
+        given = inputs_of(types)
+        whole = Graph("mapped", tuple(given), tuple(batch(results, dict(zip(outer, given)), 3)))
+        first, *rest = drawn(op, case.types, case.attrs, random)
+        bad = [np.zeros_like(first), np.full_like(first, np.nan)]
+        if not mapped:  # nobody comes there
+            for matrix in bad:
+                for value in interpret(whole, [np.zeros(3, bool), matrix, *rest]):
+                    assert not value.any()
+            continue
+        values = interpret(whole, [np.array([True, False, False]), np.stack([first, *bad]), *rest])
+        for value, alone in zip(values, interpret(there, [first, *rest]), strict=True):
+            assert_same_as_loop(value[0], alone)
+            assert not value[1:].any()
+
+
+def _zeros(node: Node) -> Node:
+    return build.like(0.0 if node.type.dtype.is_float else 0, node)
+
+
+def _types(nodes: Sequence[Node]) -> list[TensorType]:
+    return [node.type for node in nodes]
 
 
 @pytest.mark.parametrize("op", EFFECTS, ids=lambda op: op.name)

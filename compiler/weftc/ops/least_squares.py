@@ -21,6 +21,7 @@ from weftc.ops.matrices import (
     call_of,
     cut,
     failing,
+    identities,
     matmul,
     matrix_type,
     parts,
@@ -30,7 +31,6 @@ from weftc.ops.matrices import (
     transposed,
     zeros,
 )
-from weftrt import dtypes
 from weftrt.errors import ShapeError
 
 # ---------------------------------------------------------------------------------------------
@@ -114,19 +114,9 @@ def pseudoinverse(a: Node, cutoff: float) -> Node:
     this has fewer."""
     m, n = a.type.shape[-2:]
     if assume_equal(minimum(m, n), m):
-        return parts(build.call("lstsq", a, _identity(transposed(a)), cutoff=cutoff))[0]
-    other = build.call("lstsq", transposed(a), _identity(a), cutoff=cutoff)
+        return parts(build.call("lstsq", a, identities(transposed(a)), cutoff=cutoff))[0]
+    other = build.call("lstsq", transposed(a), identities(a), cutoff=cutoff)
     return transposed(parts(other)[0])
-
-
-def _identity(like: Node) -> Node:
-    """Identities of a shape."""
-    shape = like.type.shape
-    rows, columns = (
-        build.call("iota", shape=shape, axis=len(shape) - axis, dtype=dtypes.int64)
-        for axis in (2, 1)
-    )
-    return build.convert(build.call("eq", rows, columns), like.type.dtype)
 
 
 def _pull_values(a: Node, g: Node) -> Node:

@@ -17,6 +17,7 @@ from weftc.ir.opdef import Attrs, ExternCall, Failure, Mapper
 from weftc.ir.sizes import Size, product, static_shape
 from weftc.ir.types import TensorType, TupleType
 from weftc.ops import build, check
+from weftc.transforms.batch import fails_for_some
 from weftrt import dtypes
 from weftrt.errors import LinAlgError, ShapeError
 
@@ -89,9 +90,21 @@ def run(
 def by_matrix(
     node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper
 ) -> Node:
-    """Each matrix is worked on by itself, whatever axes there are before the last two."""
-    given = [i if b else mapper.expanded(i) for i, b in zip(inputs, batched)]
+    """Each matrix is worked on by itself, whatever axes there are before the last two. Where the op
+    fails for some, elements that are not active have identities instead."""
+    given = list(inputs)
+    if mapper.active is not None and fails_for_some(node):
+        given[0] = _harmless(given[0], batched[0], mapper.active)
+    if any(batched):
+        given = [i if b else mapper.expanded(i) for i, b in zip(given, batched)]
     return node.op(*given, **node.attrs)
+
+
+def _harmless(matrix: Node, mapped: bool, active: Node) -> Node:
+    """The matrices of elements that are active; one that all have in common, if any element is."""
+    holds = active if mapped else build.call("any", active, axes=(0,))
+    holds = build.expand(holds, matrix.type.shape, (0,) if mapped else ())
+    return build.call("where", holds, matrix, identities(matrix))
 
 
 def samples_of(*shapes: tuple[int, ...]) -> list[Types]:
@@ -142,6 +155,16 @@ def matmul(a: Node, b: Node) -> Node:
 def scaled(x: Node, factor: float) -> Node:
     """x times a number."""
     return build.call("mul", x, build.like(factor, x))
+
+
+def identities(like: Node) -> Node:
+    """Identity matrices of the shape of `like`."""
+    shape = like.type.shape
+    rows, columns = (
+        build.call("iota", shape=shape, axis=len(shape) - axis, dtype=dtypes.int64)
+        for axis in (2, 1)
+    )
+    return build.convert(build.call("eq", rows, columns), like.type.dtype)
 
 
 def triangle(x: Node, lower: bool, diagonal: float) -> Node:

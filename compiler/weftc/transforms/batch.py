@@ -7,7 +7,8 @@ has the axes that it had: which of the two, its rank tells. Every element has th
 function gives for it alone.
 
 Where elements take different branches, or turns of a loop, all are computed and each element keeps
-its own. What would fail for an element that is not `active` there looks at index 0 instead.
+its own. What would fail for an element that is not `active` there looks at index 0 instead, or at
+an identity matrix.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from weftc.ir.node import Graph, Node, result_types, toposort
 from weftc.ir.opdef import TABLE, Family, Mapper
 from weftc.ir.sizes import Shape, Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
-from weftrt.errors import ShapeError, TraceError
+from weftrt.errors import LinAlgError, ShapeError, TraceError
 from weftrt.sizes import MAXIMUM_RANK
 
 
@@ -42,6 +43,12 @@ def mapper_of(size: Size) -> Mapper:
 def is_mapped(before: Node, after: Node) -> bool:
     """Whether `after`, which replaces `before`, has the mapped axis."""
     return before.is_tensor and after.type.rank != before.type.rank
+
+
+def fails_for_some(node: Node) -> bool:
+    """Whether a node fails for some matrices."""
+    fails = node.op.fails if node.op.family is Family.EXTERN else None
+    return fails is not None and fails(node).kind is LinAlgError
 
 
 class _Map:
@@ -82,7 +89,8 @@ class _Map:
             self._set(node, self._guarded(node, inputs, self.active))
             return
         batched = tuple(map(is_mapped, node.inputs, inputs))
-        if any(batched) or (self.active is not None and node.op.holds_graphs):
+        asked = node.op.holds_graphs or fails_for_some(node)
+        if any(batched) or (self.active is not None and asked):
             self._set(node, self._computed(node, inputs, batched))
         else:
             self._new[node] = node.rebuilt(inputs)
