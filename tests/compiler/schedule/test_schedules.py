@@ -22,7 +22,7 @@ from weftc.fusion.clusters import fuse
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Dim
-from weftc.loop.ir import For, LoopKind, Store
+from weftc.loop.ir import Const, For, LoopKind, Store
 from weftc.loop.walk import statements
 from weftc.ops import build
 from weftc.transforms.vjp import vjp
@@ -348,6 +348,16 @@ def test_a_running_sum_of_a_running_sum_has_loops_of_its_own() -> None:
     graph = inputs.graph(op("add", first, second))
     assert [k.kind.value for k in fuse(graph).kernels] == ["cumulative", "cumulative"]
     check(graph)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_call_tells_of_its_sizes_whether_threads_pay(axis: int) -> None:
+    inputs = Inputs()
+    running = op("cumulate", inputs(N, M), axis=axis, kind="sum", reverse=False)
+    (kernel,) = fuse(inputs.graph(running)).kernels
+    body = schedule.lower(kernel, TARGET, "f").function.body
+    loops = [s for s in body if isinstance(s, For) and s.kind is LoopKind.PARALLEL]
+    assert loops and not any(s.grain is None or isinstance(s.grain, Const) for s in loops)
 
 
 @pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.bool_], ids=str)

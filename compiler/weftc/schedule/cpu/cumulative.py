@@ -26,6 +26,7 @@ from typing import Final
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.opdef import Family
+from weftc.ir.size_functions import minimum
 from weftc.ir.sizes import Shape, Size, product
 from weftc.loop.build import Builder, Loop, load
 from weftc.loop.ir import Buffer, Const, Expr, LoopKind, Scalar, add, apply, const, mul, subtract
@@ -98,8 +99,7 @@ class _Schedule:
         depth = _most(DEPTH, self.length) if not deep else self.length
         strips = loops.size_blocks(puller, columns, strip)
         pieces = loops.times(puller, strips, product(self.outer))
-        ns = self._element * strip * self._count(1024)
-        with loops.parallel(puller, pieces, ns, self._total) as piece:
+        with self._threads(pieces, minimum(columns, strip) * self.length) as piece:
             outer, block = loops.divided(puller, piece, strips, product(self.outer))
             if depth == self.length:
                 with loops.block_loop(puller, block, strip, columns, lanes) as column:
@@ -148,21 +148,15 @@ class _Schedule:
         puller, rows = self._puller, self._size(count)
         if not isinstance(count, int) or count >= ROWS:
             groups = puller.name("groups", apply(Scalar.TDIV, rows, const(ROWS)))
-            ns = self._element * ROWS * self._count(1024)
-            with loops.parallel(puller, groups, ns, self._total) as group:
+            with self._threads(groups, self.length * ROWS) as group:
                 first = mul(group, const(ROWS))
                 self._rows([puller.name("row", add(first, const(r))) for r in range(ROWS)])
         if isinstance(count, int) and count % ROWS == 0:
             return
         left = puller.name("left", apply(Scalar.AND, rows, const(-ROWS)))
-        ns = self._element * self._count(1024)
-        with loops.parallel(
-            puller, puller.name("rest", subtract(rows, left)), ns, self._total
-        ) as k:
+        rest = puller.name("rest", subtract(rows, left))
+        with self._threads(rest, self.length) as k:
             self._rows([puller.name("row", add(left, k))])
-
-    def _count(self, unknown: int) -> int:
-        return self.length if isinstance(self.length, int) else unknown
 
     def _rows(self, rows: Sequence[Expr]) -> None:
         read = all(x in self._puller.buffers for x in self._node.inputs)
@@ -234,6 +228,25 @@ class _Schedule:
             yield i
 
     # -- both -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _threads(self, count: Expr, elements: Size) -> Iterator[Expr]:
+        """A loop over pieces of so many elements each, over threads where it pays: a call tells
+        that of sizes that it alone knows."""
+        puller = self._puller
+        if isinstance(elements, int) or cost.is_serial(self._total):
+            ns = self._element * elements if isinstance(elements, int) else 0.0
+            with loops.parallel(puller, count, ns, self._total) as piece:
+                yield piece
+            return
+        paid = const(cost.grain(self._element))
+        size = apply(Scalar.MAXIMUM, self._size(elements), const(1))
+        grain = apply(Scalar.MAXIMUM, apply(Scalar.TDIV, paid, size), const(1))
+        opened = self._builder.for_(
+            "p", 0, count, LoopKind.PARALLEL, grain=puller.name("grain", grain)
+        )
+        with puller.loop(opened) as piece:
+            yield piece
 
     @contextmanager
     def _steps(
