@@ -10,11 +10,14 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PROMISES = {
+    "fixed_point.py": "as NumPy's",
     "gaussian_process.py": "as NumPy's",
     "hessian_free_newton.py": "as NumPy's",
     "kalman_filter.py": "as NumPy's",
     "logistic_regression.py": "accuracy 0.9",
     "look_inside.py": "== asm",
+    "meta_learning.py": "as NumPy's",
+    "neural_ode.py": "as NumPy's",
     "recurrent_network.py": "it has learned to spell",
 }
 
