@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
-from weftc.ir.node import Graph, Node, inlined, numbered, substitute, toposort
+from weftc.ir.node import Graph, Node, inlined, numbered, rewrite, substitute, toposort
 from weftc.ir.opdef import TABLE, HostFunction, Mapper
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType, ValueType
@@ -299,5 +299,13 @@ def _transposed(
     sent = [build.like(0.0, i) if g is None else g for i, g in zip(inputs, found, strict=True)]
     if set(inputs).isdisjoint(toposort(sent)):
         return sent
-    trimmed = trim_control(Graph("transpose", (), tuple(sent)))  # what a branch is given unread
+    waiting = Graph("transpose", (), tuple(sent))
+    trimmed = trim_control(rewrite(waiting, _at_once))  # what a branch is given unread
     return list(trimmed.outputs) if set(inputs).isdisjoint(trimmed.nodes()) else None
+
+
+def _at_once(node: Node) -> Node | None:
+    """A barrier that waits for nothing."""
+    if node.op.name != "barrier":
+        return None
+    return node.op(*node.inputs[: node["count"]], **node.attrs, at=node.location)

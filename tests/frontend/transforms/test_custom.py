@@ -299,6 +299,13 @@ def test_rules_that_are_not_linear_go_one_way_only() -> None:
         run(wf.grad(total(g)), X)
 
 
+def test_rules_that_compute_again_are_linear() -> None:
+    """What waits for the cotangent does not depend on it."""
+    inner = wf.checkpoint(lambda x: wf.cond(x[0] < 9, lambda: wf.sin(x), lambda: x))
+    f = with_vjp(inner, lambda x: (f(x), x), lambda x, g: wf.vjp(inner, x)[1](g))
+    np.testing.assert_allclose(run(lambda x: wf.jvp(f, (x,), (T,))[1], X), T * COS, rtol=1e-14)
+
+
 def test_wrong_use() -> None:
     f = wf.custom_vjp(lambda x, s: x)
     with pytest.raises(UsageError, match=r"has no rule yet; <lambda>.defvjp\(...\) gives it one"):
