@@ -24,6 +24,7 @@ SUITES = (
     "training",
     "symbolic",
     "transforms",
+    "linalg",
 )
 
 ALONE = ("memory", "startup")

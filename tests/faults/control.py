@@ -17,6 +17,7 @@ from weftc.ops.recomputation import barrier
 from weftc.ops.reduction import sum as total
 from weftc.ops.sorting import sort
 from weftc.ops.structure import project
+from weftc.ops.systems import solve
 from weftrt import dtypes
 
 SIZE = 90
@@ -109,6 +110,14 @@ def sorted_in_loop(x: Inputs) -> tuple[Node, ...]:
     wide = sort(x(SIZE, SIZE), descending=False)
     (result,) = loop(integer(0), integer(3), [total(wide, axes=(1,))], body)
     return (sort(add(wide, build.expand(result, (SIZE, SIZE), (0,))), descending=True),)
+
+
+def solved(x: Inputs) -> tuple[Node, ...]:
+    """Solutions of which one is read with the factors of its matrices."""
+    a = x(2, 3, 3)
+    alone = solve(a, x(2, 3, 3), factors=True)
+    both = solve(a, x(2, 3, 1), factors=True)
+    return project(alone, index=0), project(both, index=0), project(both, index=1)
 
 
 def after_a_loop(x: Inputs) -> tuple[Node, ...]:

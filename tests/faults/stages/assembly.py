@@ -198,6 +198,20 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             control.sorted_in_loop,
         ),
         Fault(
+            "a routine is told its sizes in reverse",
+            f"{_ASSEMBLY}.regions:_call_routine",
+            "map(run.sizes.slot, call.sizes)",
+            "map(run.sizes.slot, call.sizes[::-1])",
+            control.solved,
+        ),
+        Fault(
+            "a solution is asked for without the factors that are read",
+            "weftc.ops.systems:_call_solve",
+            '"gesv_LU" if node["factors"] else "gesv"',
+            '"gesv"',
+            control.solved,
+        ),
+        Fault(
             "one buffer for two results of a body",
             "weftc.passes.own_outputs:own_each_output",
             "if node in seen else",

@@ -150,6 +150,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "body.outputs[k] is not inputs[k]",
             control.kept_beside,
         ),
+        Fault(
+            "a solution without factors is of the other system",
+            "weftc.ops.systems:without_factors",
+            "*node.inputs",
+            "*node.inputs[::-1]",
+            control.solved,
+        ),
     ),
     "pass unroll_scans": (
         Fault(
