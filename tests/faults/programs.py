@@ -49,6 +49,16 @@ def known_condition(x: Inputs) -> Node:
     return op("where", true, x(9), x(9))
 
 
+def padded_pieces(x: Inputs) -> Node:
+    pieces = [(x(4), 5, 0), (x(2), 0, 7), (x(3), 2, 4)]
+    zero = build.zero(dtypes.float32)
+    padded = [
+        op("pad", piece, zero, low=(low,), high=(high,), interior=(0,))
+        for piece, low, high in pieces
+    ]
+    return op("add", op("add", padded[0], padded[1]), padded[2])
+
+
 def folded(x: Inputs) -> Node:
     two, three = build.constant(2.0, dtypes.float32), build.constant(3.0, dtypes.float32)
     return op("mul", x(9), build.expand(op("sub", two, three), (9,), ()))

@@ -72,6 +72,7 @@ class Groups:
         """The bits of all groups for which some group waits."""
         self.written = {*graph.outputs, *read_by_regions(order)}
         """What has to be in memory, whoever else reads it."""
+        self._multiplied = set(concats_multiplied(order))
         for node in order:
             _PLACE[node.op.family](self, node)
 
@@ -103,6 +104,7 @@ class Groups:
         joined = node.inputs if node.op.name == "concat" else node.inputs[:1]
         pieces = sum(self._pieces.get(i, 1) for i in joined)
         cut = views.divides(node) and not (seen and all(view.is_flat for view in seen))
+        cut = cut or node in self._multiplied
         if cut or depth > DEEPEST or pieces > MOST_PIECES:
             self.views[node] = (views.direct(node),)
             self._start(KernelKind.POINTWISE, node).closed = True
@@ -338,6 +340,16 @@ def is_region(node: Node) -> bool:
 def read_by_regions(order: Iterable[Node]) -> Iterator[Node]:
     """The arrays that regions read."""
     return (i for node in order if is_region(node) for i in node.inputs if i.is_tensor)
+
+
+def concats_multiplied(order: Iterable[Node]) -> Iterator[Node]:
+    """The concats that contractions read, which want rows that lie in one place."""
+    for node in order:
+        for operand in node.inputs if node.op.family is Family.CONTRACTION else ():
+            while operand.op.family is Family.MOVEMENT and operand.op.name != "concat":
+                operand = operand.inputs[0]
+            if operand.op.name == "concat":
+                yield operand
 
 
 def row_frame(node: Node) -> tuple[Shape, Shape] | None:

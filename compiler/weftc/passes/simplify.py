@@ -22,6 +22,7 @@ from weftc.ir.opdef import Family
 from weftc.ops import elementary, movement, pointwise, recomputation
 from weftc.ops.elementary.power import INVERSES, PRODUCTS, ROOTS
 from weftc.ops.source import constant
+from weftc.passes.join_pads import join_pads
 from weftrt.dtypes import Kind
 
 Rule: TypeAlias = Callable[[Node], Node | None]
@@ -334,7 +335,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "barrier": (wait_for_sources,),
     "identity": (drop_copy,),
     "stop_gradient": (drop_copy,),
-    "add": (drop_neutral_addend,),
+    "add": (drop_neutral_addend, join_pads),
     "sub": (drop_neutral_subtrahend,),
     "mul": (drop_neutral_factor, multiply_by_minus_one),
     "div": (divide_by_power_of_two,),

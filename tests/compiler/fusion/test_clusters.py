@@ -202,6 +202,14 @@ def test_work_for_a_piece_is_done_where_the_piece_is_written() -> None:
     assert kinds(plan_of(inputs, op("concat", *pieces, axis=0))) == ["pointwise"]
 
 
+def test_a_concat_that_is_multiplied_is_written_once() -> None:
+    inputs = Inputs()
+    whole = op("concat", op("exp", inputs(6, 4)), inputs(6, 3), axis=1)
+    turned = build.transpose(whole, (1, 0))
+    plan = plan_of(inputs, matmul(whole, inputs(7, 5)), matmul(turned, inputs(6, 2)))
+    assert sorted(kinds(plan)) == ["contraction", "contraction", "pointwise"]
+
+
 def test_a_cheap_value_is_not_written() -> None:
     inputs = Inputs()
     x = inputs(16, 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.bits import assert_same_bits
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.verify import verify
-from weftc.ops import movement, pointwise, source
+from weftc.ops import build, movement, pointwise, source
 from weftc.ops.elementary import exp
 from weftc.ops.parts import deinterleave, interleave
 from weftc.passes.cse import eliminate_common_subexpressions
@@ -145,6 +146,49 @@ def test_what_is_not_alike_is_put_together() -> None:
         real, imag = deinterleave(x)
         graph = Graph("pairs", (x,), (interleave(function(imag), function(real)),))
         assert "interleave" in [node.op.name for node in simplify(graph).nodes()]
+
+
+def _padded(x: Node, low: int, high: int, value: float = 0.0, interior: int = 0) -> Node:
+    number = value if x.type.dtype.is_float else int(value)
+    zero = source.constant(value=number, dtype=x.type.dtype)
+    place = {"low": (low,), "high": (high,), "interior": (interior,)}
+    return build.call("pad", x, zero, **place)
+
+
+def _ops(graph: Graph) -> list[str]:
+    return sorted(node.op.name for node in graph.nodes() if node.op.name in ("concat", "pad"))
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.int32])
+@pytest.mark.parametrize(
+    ("places", "left"),
+    [
+        ([(0, 18), (9, 9), (18, 0)], ["concat"]),
+        ([(18, 0), (0, 18), (9, 9)], ["concat"]),
+        ([(1, 10), (10, 1)], ["concat", "pad"]),
+        ([(0, 19), (10, 9)], ["pad", "pad"]),
+        ([(0, 9), (5, 4)], ["pad", "pad"]),
+    ],
+)
+def test_padded_pieces_are_joined(dtype: DType, places: Any, left: list[str]) -> None:
+    """In any order, unless they overlap or leave a gap; -0 becomes +0 as in the sum."""
+    inputs = [_input(dtype, k) for k in range(len(places))]
+    padded = [_padded(x, *place) for x, place in zip(inputs, places, strict=True)]
+    total = functools.reduce(lambda a, b: build.call("add", a, b), padded)
+    graph = Graph("f", tuple(inputs), (total,))
+    simpler = simplify(graph)
+    assert _ops(simpler) == left
+    _same_values(graph, simpler)
+
+
+def test_other_padding_is_not_joined() -> None:
+    x, y = _input(), _input(index=1)
+    first = _padded(x, 0, 9)
+    for second in (_padded(y, 9, 0, -0.0), _padded(y, 9, 0, 1.0), pointwise.neg(_padded(y, 9, 0))):
+        graph = Graph("f", (x, y), (build.call("add", first, second),))
+        assert _ops(simplify(graph)) == ["pad", "pad"]
+    spread = build.call("add", _padded(x, 0, 0, 0.0, 1), _padded(y, 0, 8))
+    assert _ops(simplify(Graph("f", (x, y), (spread,)))) == ["pad", "pad"]
 
 
 def test_integer_zero_is_neutral() -> None:

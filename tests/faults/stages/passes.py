@@ -38,6 +38,20 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             lambda x: op("add", x(40), full(0.0, (40,))),
         ),
         Fault(
+            "what was padded keeps its -0",
+            "weftc.passes.join_pads:_with_zero",
+            "if _has_zero(node)",
+            "if node",
+            programs.padded_pieces,
+        ),
+        Fault(
+            "pieces in the order in which they were added",
+            "weftc.passes.join_pads:join_pads",
+            "key=lambda piece: piece.start",
+            "key=lambda piece: 0",
+            programs.padded_pieces,
+        ),
+        Fault(
             "swapped operands: 0 - x is taken for x",
             f"{_SIMPLIFY}:drop_neutral_subtrahend",
             "x, other = node.inputs",
