@@ -50,7 +50,7 @@ def known_condition(x: Inputs) -> Node:
 
 
 def padded_pieces(x: Inputs) -> Node:
-    pieces = [(x(4), 5, 0), (x(2), 0, 7), (x(3), 2, 4)]
+    pieces = [(x(4), 6, 0), (x(2), 1, 7), (x(3), 3, 4)]
     zero = build.zero(dtypes.float32)
     padded = [
         op("pad", piece, zero, low=(low,), high=(high,), interior=(0,))

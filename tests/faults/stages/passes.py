@@ -45,10 +45,10 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.padded_pieces,
         ),
         Fault(
-            "pieces in the order in which they were added",
+            "joined pieces at the other end",
             "weftc.passes.join_pads:join_pads",
-            "key=lambda piece: piece.start",
-            "key=lambda piece: 0",
+            "for end in ends",
+            "for end in ends[::-1]",
             programs.padded_pieces,
         ),
         Fault(
