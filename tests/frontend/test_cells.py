@@ -158,7 +158,7 @@ def test_what_is_no_array_any_more() -> None:
     assert first(f(X)) == 4 and compiles(f) == 3
 
 
-@pytest.mark.parametrize("unknown", [np.zeros(3, "c8"), np.ma.ones(3), np.zeros(3, "f4,f4")])
+@pytest.mark.parametrize("unknown", [np.zeros(3, "G"), np.ma.ones(3), np.zeros(3, "f4,f4")])
 def test_an_array_that_weft_does_not_have(unknown: Any) -> None:
     w: Any = full(2.0)
     f = wf.jit(lambda x: x * w)
