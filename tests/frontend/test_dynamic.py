@@ -353,6 +353,18 @@ def test_a_column_that_is_multiplied_by_itself_has_the_gradient_of_both_places()
     assert_same_bits(found, 6 * ones(1, 1))
 
 
+def test_slices_of_slices_are_of_sizes_that_one_can_read() -> None:
+    """What is smaller is assumed where minima of minima would grow, each time by a half."""
+
+    def smoothed(x: Any) -> Any:
+        for _ in range(8):
+            x = wf.concat([x[:1], (x[:-2] + x[1:-1] + x[2:]) / 3, x[-1:]])
+        return x
+
+    f = check_same_bits(smoothed, [(ones(n),) for n in (5, 7, 30, 2, 3)])
+    assert compiles(f) <= 4 and max(len(str(entry)) for entry in f.cache_report()) < 2000
+
+
 def test_sizes_are_bound_by_numbers_in_shapes() -> None:
     def folded(x: Any) -> Any:
         return wf.reshape(x, (3, -1)).reshape((21, 3, 1, 1))

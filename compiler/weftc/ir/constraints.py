@@ -15,7 +15,7 @@ from typing import ClassVar, TypeAlias
 
 from weftc.ir import location as locations
 from weftc.ir.location import Location
-from weftc.ir.size_functions import mod, substitute
+from weftc.ir.size_functions import minimum, mod, substitute
 from weftc.ir.size_order import never_negative
 from weftc.ir.sizes import Dim, Monomial, Size, as_factor, normal, terms_of, value_of
 from weftc.ir.tracing_state import state
@@ -67,6 +67,9 @@ class Divides:
     def __str__(self) -> str:
         return f"{as_factor(self.a)} % {as_factor(self.divisor)} == 0"
 
+
+MOST_ATOMS = 6
+"""Of a size that `assume_minimum` makes: a few slices of slices."""
 
 Constraint: TypeAlias = Equal | AtLeast | AtMost | Divides | Differs
 
@@ -218,6 +221,17 @@ def assume_is_one(size: Size) -> bool:
     if not isinstance(size, Dim) or assumptions is None or assumptions.values is None:
         return size == 1
     return not assumptions.assume(Differs(size, 1)) and assumptions.fix(size) == 1
+
+
+def assume_minimum(a: Size, b: Size) -> Size:
+    """The smaller of two sizes. Minima of minima grow with each of them: of one that is made of
+    many, that which is smaller in the call at hand, and then assumed to be."""
+    found, assumptions = minimum(a, b), state.assumptions
+    if not isinstance(found, Dim) or assumptions is None or assumptions.values is None:
+        return found
+    if sum(1 for _ in found.atoms()) <= MOST_ATOMS:
+        return found
+    return a if assume(AtMost(a, b)) or not assume(AtLeast(a, b)) else b
 
 
 def assume_equal(a: Size, b: Size) -> bool:

@@ -15,8 +15,8 @@ from weft.ops.core import operation
 from weft.promotion import as_strong, convert, dtype_of
 from weft.symbolic import SymbolicInt, known
 from weft.tracing import Trace, Tracer, apply, lift, state, tracing
-from weftc.ir.constraints import AtLeast, AtMost, assume
-from weftc.ir.size_functions import ceil_div, maximum, minimum
+from weftc.ir.constraints import AtLeast, AtMost, assume, assume_minimum
+from weftc.ir.size_functions import ceil_div
 from weftc.ir.sizes import Size, product
 from weftrt import array, dtypes
 from weftrt.array import Array
@@ -260,7 +260,7 @@ def _plan_slice(x: Tracer, plan: _Plan, item: slice, axis: int) -> None:
         start, stop = (None if bound is None else -1 - bound for bound in (start, stop))
         step = -step
     first = _within(0 if start is None else start, size)
-    length = maximum(_within(size if stop is None else stop, size) - first, 0)
+    length = _positive(_within(size if stop is None else stop, size) - first)
     step = min(step, MOST_BYTES)
     _plan_range(plan, first, first + length, step)
     plan.shape.append(ceil_div(length, step))
@@ -271,9 +271,13 @@ def _within(bound: Size, size: Size) -> Size:
     if isinstance(bound, int) and abs(bound) >= MOST_BYTES:
         return size if bound > 0 else 0
     if assume(AtLeast(bound, 0)):
-        return minimum(bound, size)
+        return assume_minimum(bound, size)
     assume(AtMost(bound, -1))
-    return maximum(size + bound, 0)
+    return _positive(size + bound)
+
+
+def _positive(size: Size) -> Size:
+    return size - assume_minimum(size, 0)
 
 
 def _sliced(x: Tracer, plan: _Plan) -> Tracer:
