@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-WIDTH, HEADS, LENGTH, BATCH, LAYERS = 128, 4, 64, 2, 12
+WIDTH, HEADS, LENGTH, BATCH = 128, 4, 64, 2
+LAYERS = {"block step": 1, "12 layers": 12, "48 layers": 48, "48 layers by scan": 48}
 
 Parameters = dict[str, Any]
 Run = Callable[[], Any]
@@ -52,6 +53,12 @@ def blocks_loss(xp: Any, layers: list[Parameters], x: Any, target: Any) -> Any:
     """Squared error of a stack of transformer blocks."""
     for p in layers:
         x = block(xp, p, x)
+    return xp.mean((x - target) * (x - target))
+
+
+def scanned_loss(xp: Any, layers: Parameters, x: Any, target: Any) -> Any:
+    """The same of layers whose parameters are stacked; `xp` has a scan."""
+    x, _ = xp.scan(lambda x, p: (block(xp, p, x), ()), x, layers)
     return xp.mean((x - target) * (x - target))
 
 
@@ -105,8 +112,11 @@ def data(job: str) -> tuple[Any, Any, Any, Any]:
     if job == "mlp step":
         target = np.eye(10, dtype=np.float32)[rng.integers(0, 10, 64)]
         return mlp_loss, mlp_parameters(rng), rng.random((64, 784), np.float32), target
-    layers = [block_parameters(rng) for _ in range(1 if job == "block step" else LAYERS)]
+    layers = [block_parameters(rng) for _ in range(LAYERS[job])]
     x = rng.standard_normal((BATCH, LENGTH, WIDTH), np.float32)
+    if job.endswith("scan"):
+        stacked = {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
+        return scanned_loss, stacked, x, np.zeros_like(x)
     return blocks_loss, layers, x, np.zeros_like(x)
 
 
@@ -136,8 +146,16 @@ def with_weft(job: str) -> Run:
 def with_jax(job: str) -> Run:
     import jax
 
+    class Names:
+        """JAX's functions of arrays, and its scan."""
+
+        scan = staticmethod(jax.lax.scan)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(jax.numpy, name)
+
     tree, jnp = jax.tree_util.tree_map, jax.numpy
-    run = functional(job, jnp, jnp.asarray, tree, jax.value_and_grad, jax.jit)
+    run = functional(job, Names(), jnp.asarray, tree, jax.value_and_grad, jax.jit)
     return lambda: jax.block_until_ready(run())
 
 

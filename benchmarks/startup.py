@@ -31,9 +31,15 @@ import weft as wf
 wf.ones((4,))
 print(time.perf_counter() - t)
 """
-FIRST_CALLS = {"mlp step": 0.120, "block step": 0.500, "12 layers": 1.200}
+FIRST_CALLS = {
+    "mlp step": 0.120,
+    "block step": 0.500,
+    "12 layers": 1.200,
+    "48 layers": 0.810,
+    "48 layers by scan": 0.810,
+}
 """Jobs of benchmarks.networks, and the seconds that Weft's first call may take: it compiles all
-kernels, with nothing on the disk but the native runtime."""
+kernels, with nothing on the disk but the native runtime. 48 layers: 1.5 times what 12 took."""
 LIMITS = {
     "import weft": 0.200,
     "20-op chain compiled": 0.030,
@@ -78,6 +84,8 @@ def _first_calls() -> bool:
     holds = True
     for job, limit in FIRST_CALLS.items():
         for library, processes in (("weft", 5), ("jax.jit", 3), ("torch.compile", 1)):
+            if library == "torch.compile" and job.startswith("48"):
+                continue  # minutes, and it has no scan to compile
             if library == "weft" or peers.load(library.split(".")[0]) is not None:
                 found = median([_network(library, job) for _ in range(processes)])
                 goal = ""
@@ -85,7 +93,7 @@ def _first_calls() -> bool:
                     holds &= found <= limit
                     verdict = "holds" if found <= limit else "MISSED"
                     goal = f"goal <= {limit * 1e3:.0f} ms: {verdict}"
-                print(f"  {job:12} {library:14} {found * 1e3:9.1f} ms  {goal}".rstrip())
+                print(f"  {job:18} {library:14} {found * 1e3:9.1f} ms  {goal}".rstrip())
     return holds
 
 
