@@ -27,8 +27,7 @@ def cases() -> Iterator[Case]:
 
 
 def _product(rng: np.random.Generator) -> Case:
-    """A map keeps the bits of one product with a vector: a sum of rounded products. By hand it is
-    a product of matrices, whose chains do half of the work."""
+    """The columns become a matrix: one product of matrices, as one writes it by hand."""
     w = rng.standard_normal((WIDTH, DEPTH), dtype=np.float32)
     xs = rng.standard_normal((ROWS, DEPTH), dtype=np.float32)
     return _case("vmap of w @ x", lambda w, x: w @ x, lambda w, xs: xs @ w.T, (None, 0), w, xs)

@@ -23,6 +23,6 @@ def assert_same_bits(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]
 
 
 def assert_same_as_loop(mapped: Any, looped: Any) -> None:
-    """What a map gives for an element is what the function gives for it alone: the one place that
-    says how equal they are."""
+    """What a map gives for an element is what the function gives for it alone, to the bit; the one
+    exception is told in tests/fuzz/maps.py."""
     assert_same_bits(mapped, looped)

@@ -20,6 +20,7 @@ from weftc.ir.digest import digest
 from weftc.ir.hosts import host_functions
 from weftc.ir.node import Graph, Node
 from weftc.loop.ir import LoopFunction
+from weftc.passes.columns import write_columns
 from weftc.passes.control import trim_control
 from weftc.passes.cse import eliminate_common_subexpressions
 from weftc.passes.empty import replace_empty
@@ -40,6 +41,7 @@ from weftrt.program import ArraySpec, KernelCode, Program
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline_calls,
+    write_columns,
     replace_empty,
     simplify,
     fold_constants,

@@ -144,6 +144,11 @@ def column_sum(x: Inputs) -> Node:
     return op("sum", x(N, 40), axes=(0,))
 
 
+def columns_of_a_batch(x: Inputs) -> Node:
+    axes = {"batch": ((1,), (0,)), "contracted": ((2,), (1,))}
+    return op("contract", x(4, 4, 6), x(4, 6), **axes, column_sum=True)
+
+
 def broadcast_sum(x: Inputs) -> tuple[Node, ...]:
     total = op("sum", x(9, 4), axes=(0,))
     return total, op("reshape", build.expand(total, (3, 4), (1,)), shape=(3, 1, 4))

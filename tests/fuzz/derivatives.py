@@ -14,8 +14,9 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from tests.bits import assert_same_as_loop, assert_same_bits
+from tests.bits import assert_same_bits
 from tests.frontend.staged import Staged, stage
+from tests.fuzz import maps
 from tests.fuzz.differences import STEP, Slope, largest
 from tests.fuzz.tangents import ROUNDINGS
 
@@ -261,14 +262,21 @@ def _vmap(counts: Counter[str], found: Function, function: Function, **axes: Any
 
 
 def check_map(function: Function, args: Any, in_axes: Any, out_axis: int, whole: Array) -> None:
-    """The map gives what a loop does."""
+    """The map has what a loop has."""
     arrays = [np.asarray(a) for a in args]
     (size,) = {a.shape[axis] for a, axis in zip(arrays, in_axes) if axis is not None}
-    compiled = wf.jit(lambda *rows: function(*rows))
-    for place in range(size):
-        rows = [a if axis is None else a.take(place, axis) for a, axis in zip(arrays, in_axes)]
-        found = np.asarray(compiled(*map(np.asarray, rows)))
-        assert_same_as_loop(whole.take(place, out_axis), found)
+    rows = [
+        [np.asarray(a if axis is None else a.take(place, axis)) for a, axis in zip(arrays, in_axes)]
+        for place in range(size)
+    ]
+    if not rows:
+        return
+    compiled = wf.jit(lambda *row: function(*row))
+    staged = stage(function, *rows[0])
+    assert staged is not None
+    comparison = maps.Rows(staged, rows)
+    for place, row in enumerate(rows):
+        comparison.check(whole.take(place, out_axis), np.asarray(compiled(*row)))
 
 
 CHECKS: dict[str, Function] = {

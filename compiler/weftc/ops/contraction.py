@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from weftc.ir.constraints import assume_is_one
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, OpDef
+from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef
+from weftc.ir.sizes import Size, product
 from weftc.ir.types import TensorType
 from weftc.loop import scalar
 from weftc.loop.ir import Scalar
 from weftc.loop.reductions import reduce_canonically
 from weftc.ops import build, check, complex_rules
-from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 from weftrt.errors import ShapeError
 
@@ -65,18 +65,49 @@ def sums_column(attrs: Attrs) -> bool:
 
 def product_sum(a: Node, b: Node, batch: Pair, contracted: Pair) -> Node:
     """The contraction with a `b` whose free axes all have size 1, as the sum of the rounded
-    products."""
-    free_a = free_axes(a.type.rank, batch[0], contracted[0])
-    free_b = free_axes(b.type.rank, batch[1], contracted[1])
-    left = build.transpose(a, batch[0] + free_a + contracted[0])
-    right = build.transpose(b, batch[1] + free_b + contracted[1])
-    lead, inner, sizes = len(batch[0]), len(contracted[0]), right.type.shape
-    spread = sizes[:lead] + (1,) * len(free_a) + sizes[lead + len(free_b) :]
-    right = build.expand(build.reshape(right, spread), left.type.shape, range(left.type.rank))
-    result = build.call("mul", left, right)
-    if inner:
-        result = build.call("sum", result, axes=tuple(range(lead + len(free_a), left.type.rank)))
-    return build.reshape(result, result.type.shape + (1,) * len(free_b))
+    products: along the axes of `a` as they are, if those that are summed are side by side."""
+    first, count = min(contracted[0], default=0), len(contracted[0])
+    if contracted[0] != tuple(range(first, first + count)):
+        a, batch, contracted = _in_order(a, batch, contracted)
+    places = dict(zip(batch[1] + contracted[1], batch[0] + contracted[0], strict=True))
+    result = build.call("mul", a, _spread(b, places, a))
+    if count:
+        result = build.call("sum", result, axes=contracted[0])
+    kept = free_axes(a.type.rank, (), contracted[0])
+    order = batch[0] + free_axes(a.type.rank, batch[0], contracted[0])
+    result = build.transpose(result, [kept.index(axis) for axis in order])
+    ones = (1,) * (b.type.rank - len(places))
+    return build.reshape(result, result.type.shape + ones)
+
+
+def _in_order(a: Node, batch: Pair, contracted: Pair) -> tuple[Node, Pair, Pair]:
+    """`a` with the axes that are summed last, and the others in the order of the result."""
+    moved = batch[0] + free_axes(a.type.rank, batch[0], contracted[0]) + contracted[0]
+    axes = tuple(range(a.type.rank))
+    lead, inner = axes[: len(batch[0])], axes[a.type.rank - len(contracted[0]) :]
+    return build.transpose(a, moved), (lead, batch[1]), (inner, contracted[1])
+
+
+def _spread(x: Node, places: Mapping[int, int], like: Node) -> Node:
+    """`x` in the shape of `like`, its axis i as axis places[i]; its other axes have size 1."""
+    order = sorted(places, key=places.__getitem__)
+    moved = build.transpose(x, (*order, *(i for i in range(x.type.rank) if i not in places)))
+    moved = build.reshape(moved, moved.type.shape[: len(order)])
+    return build.expand(moved, like.type.shape, [places[axis] for axis in order])
+
+
+def column_product(a: Node, b: Node, batch: Pair, contracted: Pair) -> Node:
+    """The sum of rounded products that a product of floats with one column is, to be differentiated
+    and mapped as a product; what sums nothing is the products."""
+    if not contracted[0] or not a.type.dtype.is_float:
+        return product_sum(a, b, batch, contracted)
+    return build.call("contract", a, b, batch=batch, contracted=contracted, column_sum=True)
+
+
+def columns(node: Node) -> Size:
+    """How many columns the second operand of a contraction has."""
+    b = node.inputs[1].type
+    return product([b.shape[i] for i in free_axes(b.rank, node["batch"][1], node["contracted"][1])])
 
 
 def _length(sizes: Sequence[int]) -> int:
@@ -139,8 +170,7 @@ def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
     free_a = free_axes(a.type.rank, batch[0], contracted[0])
     free_b = free_axes(b.type.rank, batch[1], contracted[1])
     if sums_column(node.attrs) and all(assume_is_one(b.type.shape[axis]) for axis in free_b):
-        b = build.call("identity", b) if b is a else b
-        return tuple(vjp([product_sum(a, b, batch, contracted)], [g], [a, b]))
+        return _column_vjp(node, g, free_a)
     first = len(batch[0])
     g_free_a = tuple(range(first, first + len(free_a)))
     g_free_b = tuple(range(first + len(free_a), g.type.rank))
@@ -151,6 +181,22 @@ def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
     )
 
 
+def _column_vjp(node: Node, g: Node, free_a: Axes) -> tuple[Node, Node]:
+    """Of a product with one column: products of g with it, and sums of products of g with `a`."""
+    a, b = node.inputs
+    batch, contracted = node["batch"], node["contracted"]
+    lead, rows = tuple(range(len(batch[0]))), tuple(range(len(batch[0]), len(batch[0] + free_a)))
+    of_g = dict(zip(lead + rows, batch[0] + free_a, strict=True))
+    of_b = dict(zip(batch[1] + contracted[1], batch[0] + contracted[0], strict=True))
+    by_a = build.call("mul", _spread(g, of_g, a), _spread(b, of_b, a))
+    column = build.reshape(g, g.type.shape[: len(of_g)])
+    by_b = column_product(a, column, (batch[0], lead), (free_a, rows))
+    summed = batch[0] + tuple(sorted(contracted[0]))
+    order = sorted(of_b)
+    by_b = build.transpose(by_b, [summed.index(of_b[axis]) for axis in order])
+    return by_a, build.reshape(by_b, b.type.shape)
+
+
 def _jvp(node: Node, by_a: Node | None, by_b: Node | None) -> tuple[Node, tuple[Node | None, ...]]:
     """The product rule, in products of the same layout."""
     a, b = node.inputs
@@ -159,6 +205,52 @@ def _jvp(node: Node, by_a: Node | None, by_b: Node | None) -> tuple[Node, tuple[
     if left is None or right is None:
         return node, (left or right,)
     return node, (build.call("add", left, right),)
+
+
+def _batch(node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper) -> Node:
+    """A pair of batch axes where both operands are mapped, else a free axis of one of them.
+
+    A product with one column may be a sum of rounded products (`column_sum`). If only the column is
+    mapped there is a matrix of them, and a product of matrices.
+    """
+    a, b = inputs
+    if sums_column(node.attrs) and not batched[0]:
+        if columns(node) == 1:
+            return _batch_columns(node, a, b)
+        a, batched = mapper.expanded(a), (True, True)
+    attrs = dict(node.attrs)
+    for name in ("batch", "contracted"):
+        left, right = attrs[name]
+        attrs[name] = (
+            _behind(left) if batched[0] else left,
+            _behind(right) if batched[1] else right,
+        )
+    if all(batched):
+        left, right = attrs["batch"]
+        return contract(a, b, **{**attrs, "batch": ((0, *left), (0, *right))})
+    pairs = len(attrs["batch"][0])
+    free = a.type.rank - pairs - len(attrs["contracted"][0])
+    return build.to_front(contract(a, b, **attrs), pairs if batched[0] else pairs + free)
+
+
+def _batch_columns(node: Node, a: Node, b: Node) -> Node:
+    """The product of `a` with a mapped column: that of all columns, as rows, with `a`."""
+    batch, contracted = node["batch"], node["contracted"]
+    rows = product([a.type.shape[i] for i in free_axes(a.type.rank, batch[0], contracted[0])])
+    more: Attrs = {} if isinstance(rows, int) and rows != 1 else {"column_sum": True}
+    pairs_of = {
+        "batch": (_behind(batch[1]), batch[0]),
+        "contracted": (_behind(contracted[1]), contracted[0]),
+    }
+    found = build.call("contract", b, a, **pairs_of, **more)
+    axes, pairs = tuple(range(found.type.rank)), len(batch[0])
+    first_row = pairs + b.type.rank - len(batch[1]) - len(contracted[1])
+    ones, free = axes[pairs + 1 : first_row], axes[first_row:]
+    return build.transpose(found, (pairs, *axes[:pairs], *free, *ones))
+
+
+def _behind(axes: Axes) -> Axes:
+    return tuple(axis + 1 for axis in axes)
 
 
 def _samples() -> list[tuple[Types, Attrs]]:
@@ -183,9 +275,21 @@ def _samples() -> list[tuple[Types, Attrs]]:
         for dtype in kinds
         for a, b, batch, contracted in shapes
     ]
-    marked = {"batch": ((), ()), "contracted": ((1,), (0,)), "column_sum": True}
-    rows, columns = TensorType(dtypes.float64, (2, 70)), (0, 1, 3)
-    return found + [((rows, TensorType(dtypes.float64, (70, n))), marked) for n in columns]
+    columns: list[tuple[Axes, Axes, Pair, Pair]] = [
+        *(((2, 70), (70, n), ((), ()), ((1,), (0,))) for n in (0, 1, 3)),
+        ((3, 5), (5,), ((), ()), ((1,), (0,))),
+        ((1, 5), (5,), ((), ()), ((1,), (0,))),
+        ((5,), (5,), ((), ()), ((0,), (0,))),
+        ((3, 2, 4), (1, 2, 4, 1), ((1,), (1,)), ((2,), (2,))),
+        ((2, 4, 3), (3, 2), ((), ()), ((0, 2), (1, 0))),
+    ]
+    return found + [
+        (
+            (TensorType(dtypes.float64, a), TensorType(dtypes.float64, b)),
+            {"batch": batch, "contracted": contracted, "column_sum": True},
+        )
+        for a, b, batch, contracted in columns
+    ]
 
 
 contract = TABLE.add(
@@ -196,6 +300,7 @@ contract = TABLE.add(
         reference=_reference,
         vjp=_vjp,
         jvp=_jvp,
+        batch=_batch,
         pairs=complex_rules.contract,
         samples=_samples,
     )

@@ -4,7 +4,7 @@ y = mul(x, w); batch([y], {x: xs: f32[n,3]}, n)  ->  [mul(xs, broadcast(w): f32[
 
 A value is mapped, and then has the new axis in front, or it is the same for all elements, and then
 has the axes that it had: which of the two, its rank tells. Every element has the bits that the
-function gives for it alone.
+function gives for it alone, but where columns become a matrix (`ops/contraction.py`).
 
 Where elements take different branches, or turns of a loop, all are computed and each element keeps
 its own. What would fail for an element that is not `active` there looks at index 0 instead, or at
@@ -186,39 +186,8 @@ def _cumulative(
     return node.op(*whole, **{**node.attrs, "axis": node["axis"] + 1})
 
 
-def _contraction(
-    node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: _Map
-) -> Node:
-    """A pair of batch axes where both operands are mapped, else a free axis of one of them.
-
-    A product with one column may be a sum of rounded products (`column_sum`): then a free axis of
-    the second operand would make more columns of it.
-    """
-    a, b = inputs
-    attrs = dict(node.attrs)
-    if not batched[0] and attrs.get("column_sum"):
-        a, batched = mapper.expanded(a), (True, True)
-    for name in ("batch", "contracted"):
-        left, right = attrs[name]
-        attrs[name] = (
-            _behind(left) if batched[0] else left,
-            _behind(right) if batched[1] else right,
-        )
-    if all(batched):
-        left, right = attrs["batch"]
-        return node.op(a, b, **{**attrs, "batch": ((0, *left), (0, *right))})
-    pairs = len(attrs["batch"][0])
-    free = a.type.rank - pairs - len(attrs["contracted"][0])
-    return _to_front(node.op(a, b, **attrs), pairs if batched[0] else pairs + free)
-
-
 def _behind(axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(axis + 1 for axis in axes)
-
-
-def _to_front(node: Node, axis: int) -> Node:
-    others = (a for a in range(node.type.rank) if a != axis)
-    return TABLE["transpose"](node, permutation=(axis, *others)) if axis else node
 
 
 FAMILIES: Final[Mapping[Family, Callable[..., Node]]] = {
@@ -226,6 +195,5 @@ FAMILIES: Final[Mapping[Family, Callable[..., Node]]] = {
     Family.PARTS: _pointwise,
     Family.REDUCTION: _reduction,
     Family.CUMULATIVE: _cumulative,
-    Family.CONTRACTION: _contraction,
 }
 """The rules of families whose ops need none of their own."""

@@ -13,7 +13,7 @@ from weft.promotion import as_strong, promoted
 from weft.tracing import Tracer, active, apply, lift
 from weftc.ir.constraints import assume_equal, assume_is_one
 from weftc.ir.sizes import product
-from weftc.ops.contraction import free_axes, product_sum
+from weftc.ops.contraction import column_product, free_axes
 from weftrt.errors import ShapeError, UsageError
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
@@ -26,7 +26,7 @@ def contraction(a: Tracer, b: Tracer, batch: Pairs, contracted: Pairs) -> Tracer
     """
     free = [b.type.shape[axis] for axis in free_axes(b.ndim, batch[1], contracted[1])]
     if product(free) == 1 or (not contracted[0] and all(map(assume_is_one, free))):
-        return Tracer(product_sum(a.node, b.node, batch, contracted), active())
+        return Tracer(column_product(a.node, b.node, batch, contracted), active())
     more: dict[str, Any] = {}
     if not contracted[0]:
         a, contracted = _with_axis(a), ((a.ndim,), contracted[1])

@@ -35,7 +35,9 @@ def vmap(
     axis is in the results; a result that is the same for all is repeated, or given once where its
     axis is None. `axis_size` is needed only if no argument has a mapped axis.
 
-    Each element of a result has the bits that `function` gives for it alone. ShapeError names the
+    Each element of a result has the bits that `function` gives for it alone, but for products of a
+    matrix that is the same for all with a vector that is not: those have the bits of one product of
+    matrices. ShapeError names the
     arguments whose sizes differ, or that have no such axis; UsageError where there is nothing to
     map, or the axes do not fit the trees. A function that prints, checks or calls back cannot be
     mapped (TraceError).

@@ -71,6 +71,37 @@ def test_product_stays_one_contraction(chosen: tuple[bool, bool], size: Size) ->
     assert found is inner or chosen == (False, True)
 
 
+@pytest.mark.parametrize("rows", [(4,), (1,), ()])
+def test_columns_become_a_matrix(rows: tuple[int, ...]) -> None:
+    """The product of all columns, as rows, with the matrix that they have in common: with its bits,
+    sums of rounded products if that has one row."""
+    matrix, column = make_input(0, *rows, 70), make_input(1, 70)
+    attrs = {"batch": ((), ()), "contracted": ((len(rows),), (0,))}
+    product = get("contract")(matrix, column, **attrs, column_sum=True)
+    columns = mapped_of(column, 1)
+    (found,) = batch([product], {column: columns}, N)
+    assert [node.op.name for node in Graph("f", (matrix, columns), (found,)).nodes()].count(
+        "contract"
+    ) == 1
+    more = {} if rows == (4,) else {"column_sum": True}
+    by_hand = get("contract")(
+        columns, matrix, batch=((), ()), contracted=((1,), (len(rows),)), **more
+    )
+    values = [RNG.standard_normal((*rows, 70)), RNG.standard_normal((N, 70))]
+    found, expected = run([found, by_hand], [matrix, columns], values)
+    assert_same_bits(found, expected)
+
+
+@pytest.mark.parametrize("chosen", [(True, False), (True, True)])
+def test_column_of_mapped_matrices_stays_one(chosen: tuple[bool, bool]) -> None:
+    operands = make_input(0, 2, 3), make_input(1, 3)
+    attrs = {"batch": ((), ()), "contracted": ((1,), (0,)), "column_sum": True}
+    product = get("contract")(*operands, **attrs)
+    given = [mapped_of(o, n) if c else o for n, (o, c) in enumerate(zip(operands, chosen))]
+    (found,) = batch([product], dict(zip(operands, given)), N)
+    assert found.op.name == "contract" and found.attrs["column_sum"]
+
+
 def turning(n: Node, x: Node) -> list[Node]:
     """(turns, x doubled n times): the state (i, x), and a constant n."""
     i, y, limit = (build.argument(k, f"s{k}", t.type) for k, t in enumerate((n, x, n)))

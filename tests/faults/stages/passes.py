@@ -20,6 +20,15 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             control.call_of_two,
         ),
     ),
+    "pass write_columns": (
+        Fault(
+            "results in the order of the first operand",
+            "weftc.ops.contraction:product_sum",
+            "for axis in order",
+            "for axis in sorted(order)",
+            programs.columns_of_a_batch,
+        ),
+    ),
     "pass replace_empty": (
         Fault(
             "a product of nothing is 0",

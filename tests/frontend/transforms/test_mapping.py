@@ -1,4 +1,5 @@
-"""vmap: the bits of a loop over the elements, whatever the function does; trees of axes; errors."""
+"""vmap: the bits of a loop over the elements, whatever the function does (but for one product of
+matrices); trees of axes; errors."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ ONE: dict[str, Callable[..., Any]] = {
     "elements": lambda x: wf.exp(x) * 2 + x / 3,
     "rows": lambda x: (wf.sum(x, axis=0), wf.mean(x), wf.max(x, axis=1), wf.var(x)),
     "product": lambda x: x @ W,
-    "vector": lambda x: (x[0] @ W, W.T @ x[0], x @ W[:, 0], wf.vecdot(x, x)),
+    "vector": lambda x: (x[0] @ W, x.T @ x[:, 0], x @ W[:, 0], wf.vecdot(x, x)),
     "self product": lambda x: (x @ x.T, wf.einsum("ij,kj->ik", x, x)),
     "captured first": lambda x: wf.matmul(W.T, x.T),
     "softmax": lambda x: wf.nn.softmax(x, axis=0),
@@ -237,6 +238,23 @@ def test_product_of_matrices_is_one_contraction() -> None:
         ops = [n.op.name for n in nodes_of(wf.vmap(function, axes), *arrays)]
         assert ops.count("contract") == 1
         assert "broadcast" not in ops
+
+
+def test_product_with_a_column_of_each_has_the_bits_of_the_product_of_matrices() -> None:
+    matrix, rows = X[0], X[1]
+    function = lambda x: wf.tanh(matrix @ x)  # noqa: E731
+    expected = wf.tanh(wf.asarray(rows) @ matrix.T)
+    for found in (run(wf.vmap(function), rows), wf.vmap(function)(rows)):
+        assert_same_bits(np.asarray(found), np.asarray(expected))
+    each = wf.vmap(wf.grad(lambda x: wf.sum(matrix @ x)))(rows)
+    np.testing.assert_allclose(np.asarray(each), np.tile(matrix.sum(0), (4, 1)), rtol=1e-6)
+    ops = [n.op.name for n in nodes_of(wf.vmap(wf.grad(lambda x: wf.sum(function(x)))), rows)]
+    assert ops.count("contract") == 2
+
+
+def test_products_of_matrices_of_each_keep_their_bits() -> None:
+    assert_maps(wf.matmul, X, X[:, 0])
+    assert_maps(lambda w: w @ X[0, 0], X)
 
 
 def test_index_out_of_bounds_is_the_one_of_the_element() -> None:

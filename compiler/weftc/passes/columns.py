@@ -1,0 +1,28 @@
+"""Products with one column -> sums of rounded products, which fuse with what is around them.
+
+    %1 = contract(%w, %v) {contracted=((1,), (0,)), column_sum}
+    ->
+    %1 = broadcast(%v) : f32[m,k];  %2 = mul(%w, %1);  %3 = sum(%2) {axes=(1,)}
+
+That is what they mean. Until here they are contractions, for transforms to see what is multiplied:
+a map of one is a product of matrices.
+"""
+
+from __future__ import annotations
+
+from weftc.ir import location as locations
+from weftc.ir.node import Graph, Node, rewrite
+from weftc.ops.contraction import columns, product_sum, sums_column
+
+
+def write_columns(graph: Graph) -> Graph:
+    """Write out every product that is known to have one column."""
+    return rewrite(graph, _written)
+
+
+def _written(node: Node) -> Node | None:
+    if node.op.name != "contract" or not sums_column(node.attrs) or columns(node) != 1:
+        return None
+    a, b = node.inputs
+    with locations.at(node.location):
+        return product_sum(a, b, node["batch"], node["contracted"])
