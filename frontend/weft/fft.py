@@ -11,7 +11,7 @@ is zeros, at the end. ShapeError for a length below 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from weft import diagnostics
 from weft.ops import core, creation, elementwise, movement
@@ -60,14 +60,14 @@ __all__ = [
 def fft(x: Any, /, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tracer:
     """The Fourier transform along an axis: sums over j of x[j] exp(-2 pi i j k / n)."""
     value, place, length = _row("fft", x, n, axis)
-    return _complex(_transformed("fft", _pairs(value), [place], [length], norm, inverse=False))
+    return _complex(_spectrum("fft", value, [place], [length], norm, inverse=False))
 
 
 @operation("n", "axis", "norm")
 def ifft(x: Any, /, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tracer:
     """The inverse of fft."""
     value, place, length = _row("ifft", x, n, axis)
-    return _complex(_transformed("ifft", _pairs(value), [place], [length], norm, inverse=True))
+    return _complex(_spectrum("ifft", value, [place], [length], norm, inverse=True))
 
 
 @operation("n", "axis", "norm")
@@ -115,14 +115,14 @@ def fftn(x: Any, /, s: Axes = None, axes: Axes = None, norm: str | None = "backw
     """The fft along several axes, all by default, of lengths `s`: -1 is the size of the axis. With
     `s` and no axes, the last ones."""
     value, places, lengths = _rows("fftn", x, s, axes)
-    return _complex(_transformed("fftn", _pairs(value), places, lengths, norm, inverse=False))
+    return _complex(_spectrum("fftn", value, places, lengths, norm, inverse=False))
 
 
 @operation("s", "axes", "norm")
 def ifftn(x: Any, /, s: Axes = None, axes: Axes = None, norm: str | None = "backward") -> Tracer:
     """The inverse of fftn."""
     value, places, lengths = _rows("ifftn", x, s, axes)
-    return _complex(_transformed("ifftn", _pairs(value), places, lengths, norm, inverse=True))
+    return _complex(_spectrum("ifftn", value, places, lengths, norm, inverse=True))
 
 
 @operation("s", "axes", "norm")
@@ -143,7 +143,7 @@ def irfftn(x: Any, /, s: Axes = None, axes: Axes = None, norm: str | None = "bac
 def fft2(x: Any, /, s: Axes = None, axes: Axes = (-2, -1), norm: str | None = "backward") -> Tracer:
     """fftn of the last two axes."""
     value, places, lengths = _rows("fft2", x, s, axes)
-    return _complex(_transformed("fft2", _pairs(value), places, lengths, norm, inverse=False))
+    return _complex(_spectrum("fft2", value, places, lengths, norm, inverse=False))
 
 
 @operation("s", "axes", "norm")
@@ -152,7 +152,7 @@ def ifft2(
 ) -> Tracer:
     """ifftn of the last two axes."""
     value, places, lengths = _rows("ifft2", x, s, axes)
-    return _complex(_transformed("ifft2", _pairs(value), places, lengths, norm, inverse=True))
+    return _complex(_spectrum("ifft2", value, places, lengths, norm, inverse=True))
 
 
 @operation("s", "axes", "norm")
@@ -272,13 +272,22 @@ def _conjugated(pairs: Tracer) -> Tracer:
 
 
 def _transformed(
-    name: str, pairs: Tracer, axes: list[int], lengths: list[Size], norm: Any, inverse: bool
+    name: str, pairs: Tracer, axes: list[int], scale: Scale, lengths: list[Size], inverse: bool
 ) -> Tracer:
-    """Pairs transformed along axes, the last one first."""
-    for axis, length in reversed(list(zip(axes, lengths))):
-        resized = _resized(pairs, axis, length)
-        pairs = apply("fft", resized, axis=axis, inverse=inverse, name=name)
-    return _scaled(name, pairs, product(lengths), norm, inverse)
+    """Pairs transformed along axes, the last one first, and then scaled."""
+    for number in reversed(range(len(axes))):
+        resized = _resized(pairs, axes[number], lengths[number])
+        own = () if number else scale
+        pairs = apply("fft", resized, *own, axis=axes[number], inverse=inverse, name=name)
+    return pairs
+
+
+def _spectrum(
+    name: str, x: Tracer, axes: list[int], lengths: list[Size], norm: Any, inverse: bool
+) -> Tracer:
+    """The pairs of complex or real numbers transformed along axes."""
+    scale = _scale(name, x, product(lengths), norm, inverse)
+    return _transformed(name, _pairs(x), axes, scale, lengths, inverse)
 
 
 def _half_transformed(
@@ -286,9 +295,11 @@ def _half_transformed(
 ) -> Tracer:
     """A real array as the pairs of half its spectrum along the last of axes, transformed along the
     others."""
-    pairs = apply("rfft", _resized(x, axes[-1], lengths[-1]), axis=axes[-1], name=name)
-    pairs = _transformed(name, pairs, axes[:-1], lengths[:-1], None, inverse=False)
-    return _scaled(name, pairs, product(lengths), norm, inverse)
+    *others, last = axes
+    scale = _scale(name, x, product(lengths), norm, inverse)
+    own = () if others else scale
+    pairs = apply("rfft", _resized(x, last, lengths[-1]), *own, axis=last, name=name)
+    return _transformed(name, pairs, others, scale, lengths, inverse=False)
 
 
 def _whole_transformed(
@@ -296,11 +307,11 @@ def _whole_transformed(
 ) -> Tracer:
     """The real array of the pairs of half a spectrum."""
     *others, last = axes
+    scale = _scale(name, pairs, product(lengths), norm, inverse)
     for axis, length in zip(others, lengths):
         pairs = apply("fft", _resized(pairs, axis, length), axis=axis, inverse=True, name=name)
     resized = _resized(pairs, last, half(lengths[-1]))
-    found = apply("irfft", resized, axis=last, n=lengths[-1], name=name)
-    return _scaled(name, found, product(lengths), norm, inverse)
+    return apply("irfft", resized, *scale, axis=last, n=lengths[-1], name=name)
 
 
 def _resized(x: Tracer, axis: int, size: Size) -> Tracer:
@@ -319,18 +330,20 @@ def _resized(x: Tracer, axis: int, size: Size) -> Tracer:
 _NORMS = ("backward", "ortho", "forward")
 
 
-def _scaled(name: str, x: Tracer, length: Size, norm: Any, inverse: bool) -> Tracer:
-    """x divided by the length, or its root, if that is what `norm` says."""
+Scale: TypeAlias = "tuple[Tracer, ...]"
+
+
+def _scale(name: str, x: Tracer, length: Size, norm: Any, inverse: bool) -> Scale:
+    """What a transform is multiplied by, where `norm` asks for it: 1 / length, or the root."""
     norm = "backward" if norm is None else norm
     if norm not in _NORMS:
         problem = f"{name}: norm is 'backward', 'ortho' or 'forward', not {norm!r:.40}"
         raise diagnostics.located(UsageError, problem)
     if norm == ("forward" if inverse else "backward"):
-        return x
-    count = convert(apply("size", size=length), x.dtype)
+        return ()
+    count = convert(apply("size", size=length), x.dtype.part)
     count = apply("sqrt", count) if norm == "ortho" else count
-    factor = apply("div", elementwise.like(1.0, count), count)
-    return apply("mul", x, core.broadcast(factor, x.type.shape))
+    return (apply("div", elementwise.like(1.0, count), count),)
 
 
 # ---------------------------------------------------------------------------------------------

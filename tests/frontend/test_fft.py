@@ -168,7 +168,7 @@ def test_complex_arrays_are_not_taken_apart_where_nothing_reads_the_parts() -> N
     shifted = wf.jit(lambda z: wf.fft.ifft(wf.fft.fft2(z)) * wf.asarray(2.0, dtype=wf.float64))
     nodes = shifted.lower(_drawn("fft", 4, 4)).optimized.nodes()
     names = [node.op.name for node in nodes]
-    assert names.count("fft") == 3 and names.count("interleave") == 1  # of the result
+    assert names.count("fft") == 3 and "interleave" not in names
     inner = [node.inputs[0].op.name for node in nodes if node.op.name == "fft"]
     assert sorted(inner) == ["fft", "fft", "input"]
 

@@ -44,7 +44,7 @@ def _called(transform: str, x: Array, wanted: Array, axis: int, n: int, itemsize
     routine = externs.routine(pocketfft.routine_name(transform, itemsize))
     buffers = (ctypes.c_void_p * 2)(x.ctypes.data, wanted.ctypes.data)
     groups, inner = np.prod(x.shape[:axis], dtype=int), np.prod(x.shape[axis + 1 :], dtype=int)
-    sizes = (ctypes.c_int64 * 5)(groups, inner, x.shape[axis], wanted.shape[axis], n)
+    sizes = (ctypes.c_int64 * 6)(groups, inner, x.shape[axis], wanted.shape[axis], n, 0)
     function = SIGNATURE(routine.address)
     return int(function(ctypes.addressof(buffers), ctypes.addressof(sizes), routine.context))
 

@@ -1,4 +1,4 @@
-"""Fourier transforms along an axis, unscaled: pocketfft, once for each row.
+"""Fourier transforms along an axis, times a number if one is given: pocketfft, once for each row.
 
 Complex numbers are pairs of floats here: a last axis of two, the real and the imaginary part. The
 axes before it are counted as those of the complex array. The routines are those of
@@ -37,9 +37,11 @@ ROW_NANOSECONDS, ELEMENT_NANOSECONDS = 300, 8
 
 def _operand(name: str, types: Types, attrs: Attrs, pairs: bool) -> TensorType:
     """The type, if it is of floats, or of pairs of them, with such an axis that has elements."""
-    check.arity(name, types, 1)
-    (x,) = types
+    check.arity(name, types[:2], len(types) or 1)
+    x, *scales = types
     check.kind(name, x, check.FLOATS)
+    if any(scale.rank or scale.dtype is not x.dtype for scale in scales):
+        raise ShapeError(f"{name} is not scaled by {check.describe_all(scales)}")
     if pairs and not (x.rank and assume_equal(x.shape[-1], 2)):
         raise ShapeError(f"{name} takes pairs, but {check.describe(x)} has no last axis of two")
     check.axis(name, attrs["axis"], x.with_shape(x.shape[:-1]) if pairs else x)
@@ -64,7 +66,7 @@ def _call(node: Node, transform: str, length: Size) -> ExternCall:
     x, axis = node.inputs[0].type, node["axis"]
     shape = x.shape[: x.rank - (transform != "rfft")]
     lead, inner = product(shape[:axis]), product(shape[axis + 1 :])
-    sizes = (lead, inner, shape[axis], node.type.shape[axis], length)
+    sizes = (lead, inner, shape[axis], node.type.shape[axis], length, len(node.inputs) - 1)
     name = pocketfft.routine_name(transform, x.dtype.itemsize)
     return ExternCall(name, sizes, lead * inner * (length * ELEMENT_NANOSECONDS + ROW_NANOSECONDS))
 
@@ -85,13 +87,41 @@ def _pairs(z: Array) -> Array:
     return np.ascontiguousarray(z).view(f"f{z.itemsize // 2}").reshape(*z.shape, 2)
 
 
+def _scaled(value: Array, arrays: Arrays) -> Array:
+    """A transform times the number that is given, as pocketfft does it in the end."""
+    with np.errstate(all="ignore"):
+        return value if len(arrays) == 1 else value * arrays[1]
+
+
+def _by_scale(node: Node, g: Node) -> tuple[Node, ...]:
+    """The cotangent of the number, if one is given."""
+    if len(node.inputs) == 1:
+        return ()
+    products = build.call("mul", g, node.op(node.inputs[0], **node.attrs))
+    return (build.reduce("sum", products, range(products.type.rank)),)
+
+
+def _jvp(node: Node, *tangents: Node | None) -> tuple[Node, tuple[Node, ...]]:
+    """Transforms of tangents, and by tangents of the number."""
+    x, *scale = node.inputs
+    by_x, *by_scale = tangents
+    parts = [] if by_x is None else [node.op(by_x, *scale, **node.attrs)]
+    parts += [node.op(x, t, **node.attrs) for t in by_scale if t is not None]
+    return node, (parts[0] if len(parts) == 1 else build.call("add", *parts),)
+
+
 def _fails(node: Node) -> Failure:
     return Failure(OutOfMemoryError, f"{node.op.name}: there is no memory to work in")
 
 
 def _batch(node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...], mapper: Mapper) -> Node:
     """Rows are transformed each by itself, whatever axes there are besides theirs."""
-    return node.op(*inputs, **{**node.attrs, "axis": node["axis"] + 1})
+    attrs = {**node.attrs, "axis": node["axis"] + 1}
+    x = inputs[0] if batched[0] else mapper.expanded(inputs[0])
+    if not any(batched[1:]):
+        return node.op(x, *inputs[1:], **attrs)
+    whole = node.op(x, **attrs)
+    return build.call("mul", whole, build.expand(inputs[1], whole.type.shape, (0,)))
 
 
 def _weighted(x: Node, axis: int, n: Size, inside: float) -> Node:
@@ -126,7 +156,8 @@ _FLOATS = (dtypes.float32, dtypes.float64)
 
 
 # ---------------------------------------------------------------------------------------------
-# fft(axis, inverse; x): sums over j of x[j] exp(-2 pi i j k / n), or exp(+...) if inverse
+# fft(axis, inverse; x, scale or none): sums over j of x[j] exp(-2 pi i j k / n), or exp(+...) if
+# inverse
 # ---------------------------------------------------------------------------------------------
 
 
@@ -136,11 +167,13 @@ def _infer_fft(types: Types, attrs: Attrs) -> TensorType:
 
 def _reference_fft(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     z, axis = _complex(arrays[0]), attrs["axis"]
-    return _pairs(_run("ifft" if attrs["inverse"] else "fft", z, axis, z.shape[axis]))
+    found = _run("ifft" if attrs["inverse"] else "fft", z, axis, z.shape[axis])
+    return _scaled(_pairs(found), arrays)
 
 
 def _vjp_fft(node: Node, g: Node) -> tuple[Node | None, ...]:
-    return (node.op(g, axis=node["axis"], inverse=not node["inverse"]),)
+    back = node.op(g, *node.inputs[1:], axis=node["axis"], inverse=not node["inverse"])
+    return (back, *_by_scale(node, g))
 
 
 def _call_fft(node: Node) -> ExternCall:
@@ -149,8 +182,9 @@ def _call_fft(node: Node) -> ExternCall:
 
 def _samples_fft() -> list[tuple[Types, Attrs]]:
     return [
-        ((TensorType(dtype, (*shape, 2)),), {"axis": axis, "inverse": inverse})
+        ((TensorType(dtype, (*shape, 2)), *scale), {"axis": axis, "inverse": inverse})
         for dtype in _FLOATS
+        for scale in ((), (TensorType(dtype, ()),))
         for shape, axis in _shapes()
         for inverse in (False, True)
     ]
@@ -163,7 +197,7 @@ fft = TABLE.add(
         infer=_infer_fft,
         reference=_reference_fft,
         vjp=_vjp_fft,
-        jvp=build.along,
+        jvp=_jvp,
         batch=_batch,
         extern=_call_fft,
         fails=_fails,
@@ -174,7 +208,7 @@ fft = TABLE.add(
 
 
 # ---------------------------------------------------------------------------------------------
-# rfft(axis; x): the first half(n) elements of the fft of a real array, as pairs
+# rfft(axis; x, scale or none): the first half(n) elements of the fft of a real array, as pairs
 # ---------------------------------------------------------------------------------------------
 
 
@@ -185,14 +219,15 @@ def _infer_rfft(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _reference_rfft(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
-    (x,), axis = arrays, attrs["axis"]
-    return _pairs(_run("rfft", x, axis, x.shape[axis]))
+    x, axis = arrays[0], attrs["axis"]
+    return _scaled(_pairs(_run("rfft", x, axis, x.shape[axis])), arrays)
 
 
 def _vjp_rfft(node: Node, g: Node) -> tuple[Node | None, ...]:
     axis = node["axis"]
     n = node.inputs[0].type.shape[axis]
-    return (build.call("irfft", _weighted(g, axis, n, 0.5), axis=axis, n=n),)
+    back = build.call("irfft", _weighted(g, axis, n, 0.5), *node.inputs[1:], axis=axis, n=n)
+    return (back, *_by_scale(node, g))
 
 
 def _call_rfft(node: Node) -> ExternCall:
@@ -201,8 +236,9 @@ def _call_rfft(node: Node) -> ExternCall:
 
 def _samples_rfft() -> list[tuple[Types, Attrs]]:
     return [
-        ((TensorType(dtype, shape),), {"axis": axis})
+        ((TensorType(dtype, shape), *scale), {"axis": axis})
         for dtype in _FLOATS
+        for scale in ((), (TensorType(dtype, ()),))
         for shape, axis in _shapes()
     ]
 
@@ -214,7 +250,7 @@ rfft = TABLE.add(
         infer=_infer_rfft,
         reference=_reference_rfft,
         vjp=_vjp_rfft,
-        jvp=build.along,
+        jvp=_jvp,
         batch=_batch,
         extern=_call_rfft,
         fails=_fails,
@@ -225,8 +261,8 @@ rfft = TABLE.add(
 
 
 # ---------------------------------------------------------------------------------------------
-# irfft(axis, n; x): the real array of length n whose spectrum has the first half(n) elements x, but
-# for the imaginary parts of those that are real: times n, the inverse of rfft
+# irfft(axis, n; x, scale or none): the real array of length n whose spectrum has the first half(n)
+# elements x, but for the imaginary parts of those that are real: times n, the inverse of rfft
 # ---------------------------------------------------------------------------------------------
 
 
@@ -242,21 +278,27 @@ def _infer_irfft(types: Types, attrs: Attrs) -> TensorType:
 
 def _reference_irfft(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     axis = attrs["axis"]
-    return _run("irfft", _complex(arrays[0]), axis, static_shape(type_.shape)[axis])
+    found = _run("irfft", _complex(arrays[0]), axis, static_shape(type_.shape)[axis])
+    return _scaled(found, arrays)
 
 
 def _vjp_irfft(node: Node, g: Node) -> tuple[Node | None, ...]:
     axis = node["axis"]
-    return (_weighted(rfft(g, axis=axis), axis, node["n"], 2.0),)
+    back = _weighted(rfft(g, *node.inputs[1:], axis=axis), axis, node["n"], 2.0)
+    return (back, *_by_scale(node, g))
 
 
 def _samples_irfft() -> list[tuple[Types, Attrs]]:
     return [
         (
-            (TensorType(dtype, (*shape[:axis], half(shape[axis]), *shape[axis + 1 :], 2)),),
+            (
+                TensorType(dtype, (*shape[:axis], half(shape[axis]), *shape[axis + 1 :], 2)),
+                *scale,
+            ),
             {"axis": axis, "n": shape[axis]},
         )
         for dtype in _FLOATS
+        for scale in ((), (TensorType(dtype, ()),))
         for shape, axis in _shapes()
     ]
 
@@ -268,7 +310,7 @@ irfft = TABLE.add(
         infer=_infer_irfft,
         reference=_reference_irfft,
         vjp=_vjp_irfft,
-        jvp=build.along,
+        jvp=_jvp,
         batch=_batch,
         extern=lambda node: _call(node, "irfft", node["n"]),
         fails=_fails,

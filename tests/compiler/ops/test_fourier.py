@@ -59,6 +59,8 @@ def test_what_cannot_be_transformed() -> None:
         irfft(_input((1, 2)), axis=0, n=0)
     with pytest.raises(ShapeError, match="is no half of a spectrum of length 5"):
         irfft(_input((4, 2)), axis=0, n=5)
+    with pytest.raises(ShapeError, match=r"rfft is not scaled by float32\[\]"):
+        rfft(_input((4,)), _input((), dtypes.float32), axis=0)
     with pytest.raises(DTypeError, match="rfft takes floats"):
         rfft(_input((4,), dtypes.int64), axis=0)
 
@@ -71,5 +73,5 @@ def test_symbolic_sizes() -> None:
     assert node.type.shape == (3, half(n), 4, 2)
     assert back.type.shape == (3, n, 4)
     calls = [item.op.extern(item) for item in (node, back) if item.op.extern is not None]
-    assert calls[0].sizes == (3, 4, n, half(n), n)
-    assert calls[1].sizes == (3, 4, half(n), n, n)
+    assert calls[0].sizes == (3, 4, n, half(n), n, 0)
+    assert calls[1].sizes == (3, 4, half(n), n, n, 0)

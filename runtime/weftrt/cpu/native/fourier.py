@@ -50,6 +50,7 @@ class Rows(Struct):
     loop: Ptr
     source: Ptr
     target: Ptr
+    scale: Ptr
     inner: I64
     read: I64
     written: I64
@@ -82,7 +83,7 @@ def call_loop(rows: Rows, steps: Steps, count: I64) -> None:
     sizes = stack(I64, 3)
     distances = stack(I64, 5)
     arrays[0] = steps.source
-    arrays[1] = address_of(rows.transform.one)
+    arrays[1] = rows.scale
     arrays[2] = steps.target
     sizes[0] = count
     sizes[1] = rows.read
@@ -168,12 +169,13 @@ def run_rows(rows: Rows, begin: I64, end: I64) -> None:
 @native
 def call_fourier(buffers: Pointer[Ptr], sizes: Pointer[I64], context: Ptr) -> I64:
     """Run the Transform at `context`. The sizes are how many groups of rows there are, how many
-    rows a group has, how many elements of a row are read and written, and the length. NO_MEMORY,
-    or -1."""
+    rows a group has, how many elements of a row are read and written, the length, and whether there
+    is a number to multiply by, between the two buffers. NO_MEMORY, or -1."""
     rows = record(Rows)
     rows.transform = cast(Transform, context)
     rows.source = buffers[0]
-    rows.target = buffers[1]
+    rows.target = buffers[1 + sizes[5]]
+    rows.scale = buffers[1] if sizes[5] != 0 else address_of(rows.transform.one)
     rows.inner = sizes[1]
     rows.read = sizes[2]
     rows.written = sizes[3]
