@@ -104,7 +104,8 @@ def by_torch(
 
     def results(*leaves: torch.Tensor) -> tuple[torch.Tensor, ...]:
         args, kwargs = call.put(leaves, lambda value: value)
-        return tuple(t for t in _tensors(_as_tuple(function(*args, **kwargs))) if _is_float(t))
+        found = map(_real, _tensors(_as_tuple(function(*args, **kwargs))))
+        return tuple(t for t in found if t.dtype.is_floating_point)
 
     found = results(*leaves)
     values = [t.detach().numpy(force=True) for t in found]
@@ -133,10 +134,8 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
-def _is_float(tensor: torch.Tensor) -> bool:
-    if tensor.dtype.is_complex:
-        raise Unexpressed("a complex result")
-    return tensor.dtype.is_floating_point
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.dtype.is_complex else tensor
 
 
 def by_weft(
@@ -146,10 +145,8 @@ def by_weft(
 
     def results(*leaves: Any) -> list[Any]:
         args, kwargs = call.put(leaves, _constant)
-        found = _as_tuple(function(*args, **kwargs))
-        return [
-            x for part in found for x in _as_tuple(part) if wf.isdtype(x.dtype, "real floating")
-        ]
+        found = [x for part in _as_tuple(function(*args, **kwargs)) for x in _as_tuple(part)]
+        return [x for x in map(_parts, found) if wf.isdtype(x.dtype, "real floating")]
 
     def everything(*leaves: Any) -> Any:
         values, pull = wf.vjp(results, *leaves)
@@ -162,6 +159,13 @@ def by_weft(
     stacked = [np.stack(parts) for parts in zip(*inputs, strict=True)]
     mapped = _run(wf.vmap(everything), stacked)
     return alone + [_answer(_element(mapped, place)) for place in range(len(inputs))]
+
+
+def _parts(x: Any) -> Any:
+    """As `_real`: a complex array with its two parts along a last axis."""
+    if not wf.isdtype(x.dtype, "complex floating"):
+        return x
+    return wf.stack([wf.real(x), wf.imag(x)], axis=-1)
 
 
 def _run(function: Function, inputs: Arrays) -> Any:

@@ -17,10 +17,17 @@ torch = pytest.importorskip("torch", reason=_MISSING)
 
 from tests.peers.comparison import Tally, compare  # noqa: E402
 from tests.peers.disagreements import DISAGREEMENTS  # noqa: E402
-from tests.peers.functions import elementwise, matrices, movement, networks, reductions  # noqa: E402
+from tests.peers.functions import (  # noqa: E402
+    elementwise,
+    fourier,
+    matrices,
+    movement,
+    networks,
+    reductions,
+)
 from torch.testing._internal.common_methods_invocations import op_db  # noqa: E402
 
-TABLES = (elementwise, reductions, movement, matrices, networks)
+TABLES = (elementwise, reductions, movement, matrices, networks, fourier)
 FUNCTIONS = {name: function for module in TABLES for name, function in module.TABLE.items()}
 
 

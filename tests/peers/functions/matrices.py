@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -107,8 +106,6 @@ def symmetric(x: Any, UPLO: str) -> Any:
 
 
 def qr(x: Any, mode: str = "reduced") -> Any:
-    if x.shape[-1] > x.shape[-2]:
-        raise Unexpressed("no gradient for more columns than rows")
     found = linalg.qr(x, mode="complete" if mode == "complete" else "reduced")
     return found[1:] if mode == "r" else tuple(found)
 
@@ -217,7 +214,7 @@ TABLE: dict[str, Function] = {
     "linalg.inv_ex": inverse,
     "linalg.matrix_norm": matrix_norm,
     "linalg.matrix_power": lambda x, n: linalg.matrix_power(x, n),
-    "linalg.multi_dot": lambda x: functools.reduce(wf.matmul, x),
+    "linalg.multi_dot": linalg.multi_dot,
     "linalg.norm": norm,
     "linalg.qr": qr,
     "linalg.slogdet": lambda x: tuple(linalg.slogdet(x)),
@@ -229,6 +226,7 @@ TABLE: dict[str, Function] = {
     "linalg.vecdot": vecdot,
     "logdet": lambda x: wf.where(linalg.slogdet(x)[0] > 0, linalg.slogdet(x)[1], wf.nan),
     "matmul": wf.matmul,
+    "matrix_exp": linalg.expm,
     "mm": wf.matmul,
     "mv": wf.matmul,
     "outer": wf.outer,

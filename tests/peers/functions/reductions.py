@@ -120,16 +120,9 @@ def median(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return kth(x, (x.shape[dim] + 1) // 2, dim, keepdim)
 
 
-def running(x: Any, dim: int, **_: Any) -> Any:
-    """Sums up to each element."""
-    if not x.ndim:
-        return x + 0
-    dim %= x.ndim
-    size = x.shape[dim]
-    lower = wf.astype(wf.arange(size)[:, None] >= wf.arange(size), wf.float64)
-    order = [a for a in range(x.ndim) if a != dim] + [dim]
-    summed = wf.permute_dims(x, order) @ wf.matrix_transpose(lower)
-    return wf.permute_dims(summed, [order.index(a) for a in range(x.ndim)])
+def running(function: Function) -> Function:
+    """One of all elements so far."""
+    return lambda x, dim, **_: function(x, axis=dim) if x.ndim else x + 0
 
 
 def distance(x: Any, y: Any, p: float = 2) -> Any:
@@ -156,16 +149,8 @@ def with_mean(function: Function) -> Function:
 
 
 def difference(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    if n == 0:
-        return x + 0
-    ends = [part for part in (prepend, x, append) if part is not None]
-    x = wf.concat(ends, axis=dim)
-    for _ in range(n):
-        if x.shape[dim] == 0:
-            raise Unexpressed("a difference of nothing")
-        place = (slice(None),) * (dim % x.ndim)
-        x = x[(*place, slice(1, None))] - x[(*place, slice(None, -1))]
-    return x
+    ends = {} if n == 0 else {"prepend": prepend, "append": append}
+    return wf.diff(x, n, dim, **ends)
 
 
 TABLE: dict[str, Function] = {
@@ -175,7 +160,10 @@ TABLE: dict[str, Function] = {
         reduced(wf.min)(x, dim, keepdim),
         reduced(wf.max)(x, dim, keepdim),
     ),
-    "cumsum": running,
+    "cummax": running(wf.cummax),
+    "cummin": running(wf.cummin),
+    "cumprod": running(wf.cumprod),
+    "cumsum": running(wf.cumsum),
     "diff": difference,
     "dist": distance,
     "kthvalue": kth,
