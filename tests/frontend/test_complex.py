@@ -286,3 +286,14 @@ def test_callbacks_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
     for run in (program, wf.jit(program), wf.jit(program, dynamic=False)):
         np.testing.assert_array_equal(run(z), np.asarray(z) * 1j + 1)
         assert capsys.readouterr().out == "(1+2j) and [1.0+2.0j 3.0+0.0j]\n"
+
+
+def test_what_was_assumed_of_sizes_holds_for_the_parts_too() -> None:
+    """One row of the transform is as long as the array itself, for this size and some others."""
+
+    def program(x: Any) -> Any:
+        return wf.cond(x[0] > 1, lambda: wf.real(wf.fft.rfft(x)), lambda: x)
+
+    f = wf.jit(program, dynamic={"x": {0: "n"}})
+    for x in (np.ones(1), np.full(2, 3.0)):
+        np.testing.assert_array_equal(f(x), program(wf.asarray(x)))

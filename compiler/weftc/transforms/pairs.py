@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from weftc.ir import location as locations
+from weftc.ir.constraints import Assumptions, assuming
 from weftc.ir.node import Graph, Node, result_types, toposort
 from weftc.ir.opdef import TABLE, Family
 from weftc.ir.types import TensorType, ValueType
@@ -84,10 +85,11 @@ def as_real(graph: Graph) -> Graph:
         else:
             inputs.append(node)
             known[node] = node
-    outputs = [
-        TABLE["interleave"](*value) if isinstance(value, Pair) else value
-        for value in Walk().values(graph.outputs, known)
-    ]
+    with assuming(Assumptions(graph.constraints)):
+        outputs = [
+            TABLE["interleave"](*value) if isinstance(value, Pair) else value
+            for value in Walk().values(graph.outputs, known)
+        ]
     return replace(graph, inputs=tuple(inputs), outputs=tuple(outputs))
 
 
