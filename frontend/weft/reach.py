@@ -113,7 +113,8 @@ class _Walk:
         """What the code seen so far may get as attributes of the modules seen so far."""
         spaces = map(vars, self._modules)
         values = [space[name] for space in spaces for name in self._names & space.keys()]
-        return [value for value in values if id(value) not in self._seen]
+        new = (value for value in values if not isinstance(value, _ATOMS))
+        return [value for value in new if id(value) not in self._seen]
 
     def _parts(self, value: Any) -> Iterable[Any]:
         if isinstance(value, FunctionType):

@@ -281,6 +281,21 @@ def test_an_array_that_can_come_another_way_is_not_taken_for_the_name(name: str)
     assert first(f(X)) == 6
 
 
+def test_a_number_of_a_module_beside_an_array_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = types.ModuleType("settings")
+    vars(settings).update(rate=0.5, name="text", nothing=None)
+    monkeypatch.setitem(globals(), "settings", settings)
+    weights = np.ones(3)
+
+    def helper(x: Any) -> Any:
+        return x * settings.rate if settings.name and settings.nothing is None else x
+
+    found = wf.jit(lambda x: helper(x) * weights)(np.ones(3))
+    np.testing.assert_array_equal(np.asarray(found), np.full(3, 0.5))
+
+
 def test_what_lies_beyond_counting_is_not_taken_for_the_name() -> None:
     w = full(2.0)
     many = [[i] for i in range(30_000)]
