@@ -47,4 +47,4 @@ def _compare(program: Program) -> bool:
 @pytest.mark.parametrize("draw", [draw_values, draw_gradients], ids=["values", "gradients"])
 def test_random_graphs(draw: object, chunk: int) -> None:
     numbers = range(10_000 + 40 * chunk, 10_040 + 40 * chunk)
-    assert sum(_compare(draw(n)) for n in numbers) >= 20  # type: ignore[operator]
+    assert sum(_compare(draw(n)) for n in numbers) >= 15  # type: ignore[operator]
