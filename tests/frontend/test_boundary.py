@@ -43,7 +43,7 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "jit of another keyword": (lambda: wf.jit(loss)(wf.ones((4,)), rate=1), TypeError),
     "another keyword": (lambda: wf.sqrt(wf.ones((3,)), axis=1), TypeError),
     "keyword besides nonsense": (lambda: wf.sqrt("text", axis=1), TypeError),
-    "unknown name": (lambda: wf.cumsum(wf.ones((3,))), AttributeError),
+    "unknown name": (lambda: wf.meshgrid(wf.ones((3,))), AttributeError),
     "jit of what is no function": (lambda: wf.jit(3), wf.errors.UsageError),
     "user's mistake": (lambda: wf.jit(a_mistake_of_my_own)(wf.ones((3,))), KeyError),
     "run time": (lambda: wf.take(wf.ones((3,)), np.array([7])), IndexError),
