@@ -15,6 +15,7 @@ from tests.fuzz.program import Program
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import TensorType
+from weftrt.errors import OutOfBoundsError
 
 Array = np.ndarray[Any, Any]
 
@@ -42,7 +43,10 @@ def check(program: Program, staged: Staged, value: float, gradients: list[Array]
         moved = list(arguments)
         for place, d in zip(program.argnums, direction, strict=True):
             moved[place] = arguments[place] + step * d
-        return float(staged.leaf(0, *moved))
+        try:
+            return float(staged.leaf(0, *moved))
+        except OutOfBoundsError:  # an argmax that is an index may be another a step away
+            return np.nan
 
     found, doubt = _slope(at, value)
     if not doubt <= AGREEMENT * abs(found) + 1e-8:

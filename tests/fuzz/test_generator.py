@@ -17,6 +17,7 @@ from tests.fuzz.oracles import Counts, check
 from tests.fuzz.program import Block, Input, Instruction, Literal, Local, Program
 from tests.fuzz.reference import namespace
 from tests.fuzz.reference.control import CONTROL
+from tests.fuzz.reference.movement import Place
 from tests.fuzz.reference.values import DTYPES, Bounded
 from tests.fuzz.shrink import shrink
 
@@ -188,6 +189,16 @@ def test_a_wrong_gradient_is_found() -> None:
     finally:
         object.__setattr__(TABLE["sin"], "vjp", right)
     assert found is not None and found.oracle == "differences"
+
+
+def test_a_difference_that_leaves_an_axis_says_nothing() -> None:
+    """x is read at the place of the larger of two equal elements, on an axis of one."""
+    equal = Input("float64", (1, 2), (1.0, 1.0))
+    reads = Instruction("index", (0, 1), {"key": (Place(0),)})
+    steps = (Instruction("argmax", (0,)), reads, Instruction("sum", (2,)))
+    counts = Counts()
+    assert check(Program((equal,), steps, (3,), argnums=(0,)), 1, counts) is None
+    assert counts.skipped["differences: not smooth"] == 1
 
 
 def _uses(program: Program, name: str) -> bool:
