@@ -342,6 +342,17 @@ def test_a_product_of_any_size_is_one_program(name: str) -> None:
         assert compiles(check_same_bits(loss, [make(n) for n in sizes])) == 3  # one column alone
 
 
+def test_a_column_that_is_multiplied_by_itself_has_the_gradient_of_both_places() -> None:
+    """No symbol tells how long the slice is: that it is one row, its product takes for granted."""
+
+    def f(x: Any) -> Any:
+        y = x[-2:1:3]
+        return wf.sum(y @ y)
+
+    (found,) = wf.jit(wf.grad(f, (0,)), dynamic={"x": {0: "n", 1: "m"}})(3 * ones(1, 1))
+    assert_same_bits(found, 6 * ones(1, 1))
+
+
 def test_sizes_are_bound_by_numbers_in_shapes() -> None:
     def folded(x: Any) -> Any:
         return wf.reshape(x, (3, -1)).reshape((21, 3, 1, 1))

@@ -139,6 +139,7 @@ def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
     free_a = free_axes(a.type.rank, batch[0], contracted[0])
     free_b = free_axes(b.type.rank, batch[1], contracted[1])
     if sums_column(node.attrs) and all(assume_is_one(b.type.shape[axis]) for axis in free_b):
+        b = build.call("identity", b) if b is a else b
         return tuple(vjp([product_sum(a, b, batch, contracted)], [g], [a, b]))
     first = len(batch[0])
     g_free_a = tuple(range(first, first + len(free_a)))

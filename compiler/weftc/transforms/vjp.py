@@ -19,8 +19,9 @@ def vjp(
 ) -> list[Node | None]:
     """The cotangent of each input, given one per output (None: it does not count).
 
-    The walk stops at `inputs`, which count as independent of each other. None for an input that no
-    gradient reaches, or that is not a float. TraceError for an op that has no gradient rule.
+    The walk stops at `inputs`, which are different nodes and count as independent of each other.
+    None for an input that no gradient reaches, or that is not a float. TraceError for an op that
+    has no gradient rule.
     """
     order = toposort(outputs, inputs)
     active = _active(order, inputs)
@@ -29,6 +30,7 @@ def vjp(
         if cotangent is not None and output in active:
             gathered.add(output, 0, cotangent)
     stops = set(inputs)
+    assert len(stops) == len(inputs), "of one node twice, each place would have the whole cotangent"
     for node in reversed(order):
         if node in gathered and node not in stops:
             with locations.at(node.location):
