@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ def depth(count: int) -> float:
 
 def sum(x: Bounded, axis: Any = None, keepdims: bool = False, dtype: str | None = None) -> Bounded:
     x, axes = cast(x, dtype or _WIDE.get(x.dtype, x.dtype)), axes_of(x, axis)
-    value = np.asarray(x.value.sum(axes, keepdims=keepdims))
+    value = _by_halves(x.value, axes, keepdims)
     if not x.is_float:
         return discrete(value, x.exact.all(axes, keepdims=keepdims), x.dtype)
     if not axes:
@@ -66,6 +67,15 @@ def _of_size(value: Array, error: Any, size: Any, ulps: float, dtype: str) -> Bo
     error = np.where(np.asarray(size) < largest(dtype) * 0.9, error + scale, np.inf)
     error = np.where(np.isfinite(value) & ~np.isnan(error), error, np.inf)
     return Bounded(np.asarray(value), error, dtype)
+
+
+def _by_halves(values: Array, axes: Axes, keepdims: bool) -> Array:
+    """NumPy sums halves of contiguous rows, but along another axis one element after the other."""
+    last = np.moveaxis(values, axes, range(-len(axes), 0))
+    kept = last.shape[: values.ndim - len(axes)]
+    rows = np.ascontiguousarray(last).reshape(*kept, math.prod(last.shape[len(kept) :]))
+    total = np.asarray(rows.sum(-1))
+    return np.expand_dims(total, axes) if keepdims else total
 
 
 def prod(x: Bounded, axis: Any = None, keepdims: bool = False, dtype: str | None = None) -> Bounded:
