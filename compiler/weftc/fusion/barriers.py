@@ -32,9 +32,11 @@ def without_barriers(plan: KernelPlan) -> KernelPlan:
         is_passed = node.op is project and node.inputs[0].op is barrier
         new[node] = inputs[0].inputs[node["index"]] if is_passed else node.rebuilt(inputs)
     graph = plan.graph.returning([new[o] for o in plan.graph.outputs])
-    steps = tuple([_step(step, new) for step in plan.steps if not _is_barrier(step)])
+    steps = [_step(step, new) for step in plan.steps if not _is_barrier(step)]
+    needed = set(graph.nodes())
+    steps = [step for step in steps if not needed.isdisjoint(step.outputs) or step.outputs == ()]
     unfused = (Unfused(new[u.producer], new[u.consumer], u.reason) for u in plan.unfused)
-    return KernelPlan(graph, steps, tuple(unfused))
+    return KernelPlan(graph, tuple(steps), tuple(unfused))
 
 
 def _is_barrier(step: Step) -> bool:

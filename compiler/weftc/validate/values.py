@@ -87,23 +87,26 @@ class ValueValidator(FormValidator):
 
     def after(self, name: str, graph: Graph) -> None:
         super().after(name, graph)
+        self._same_outputs(f"pass {name}", f"the pass {name} changed the", graph)
+
+    def _same_outputs(self, stage: str, changed: str, graph: Graph) -> None:
         if graph.outputs == self._outputs:
             return
         self._outputs = graph.outputs
-        changed = f"the pass {name} changed the"
         for sample in self._samples:
             found = samples.outputs(graph, sample)
             if len(found) != len(sample.outputs):
-                raise Miscompiled(f"pass {name}", f"{changed} number of outputs")
+                raise Miscompiled(stage, f"{changed} number of outputs")
             for position, (new, old) in enumerate(zip(found, sample.outputs)):
                 where = None if old is None else difference(new, old)  # a token
                 if where is not None:
                     node = plans.describe(graph.outputs[position])
                     text = f"{changed} value of output {position}, {node}: {where}"
-                    raise Miscompiled(f"pass {name}", text)
+                    raise Miscompiled(stage, text)
 
     def fusion(self, plan: KernelPlan) -> None:
         super().fusion(plan)
+        self._same_outputs("fusion", "fusion changed the", plan.graph)
         self._runs = [Run(s, samples.node_values(plan.graph, s)) for s in self._samples]
         for run in self._runs:
             self._kernels_in_turn(plan, run)
@@ -119,6 +122,8 @@ class ValueValidator(FormValidator):
                         values[node] = evaluate(node, operands, run.sample.sizes)
             for node in step.outputs:
                 buffers[node] = values[node]
+                if node not in run.values:
+                    raise Miscompiled("fusion", f"the graph has no {plans.describe(node)}")
                 where = difference(values[node], run.values[node])
                 if where is not None:
                     raise Miscompiled("fusion", f"{plans.describe(node)}: {where}")
