@@ -35,6 +35,7 @@ from weftc.validate.buffers import difference
 from weftc.validate.form import FormValidator, Miscompiled
 from weftc.validate.samples import Array, Sample
 from weftc.validate.trials import Run, Trial
+from weftrt.errors import CheckError, LinAlgError, OutOfBoundsError
 from weftrt.program import KernelCode, Program, Report
 
 _SMALL: Final = 1 << 8
@@ -166,7 +167,10 @@ class ValueValidator(FormValidator):
         if self._native.program is None:
             return
         for sample in self._samples:
-            found = self._native.program(program, sample.inputs)
+            try:
+                found = self._native.program(program, sample.inputs)
+            except (CheckError, LinAlgError, OutOfBoundsError) as error:
+                raise Miscompiled(stage, f"the program, and it alone, says: {error}") from None
             wanted = [output for output in sample.outputs if output is not None]
             for position, (new, old) in enumerate(zip(found, wanted, strict=True)):
                 where = difference(new, old)
