@@ -170,9 +170,9 @@ repair_in_child(lambda: callables.set_traces(int(state.trace is not None)))
 def tracing(trace: Trace, locate: bool = True) -> Iterator[Trace]:
     """Open a trace on this thread. Without `locate`, its nodes belong to no line of source."""
     before = state.trace
-    if before is None:
-        callables.trace_opened()
-    try:
+    try:  # before it is opened: an interrupt may come as soon as it is
+        if before is None:
+            callables.trace_opened()
         provider = diagnostics.user_location if locate else lambda: None
         with locations.provided_by(provider), entered(trace):
             yield trace

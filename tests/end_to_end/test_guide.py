@@ -9,6 +9,10 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import itertools
+import re
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,3 +59,22 @@ def test_page(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 def test_there_are_pages() -> None:
     assert PAGES
+
+
+def test_the_programs_of_the_readme_print_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    names = re.findall(r"\$ python (\w+\.py)\n", text)
+    assert names
+    for name in names:
+        program = _indented(text, f"Put this in `{name}`:\n\n")
+        (tmp_path / name).write_text(program)
+        command = [sys.executable, name]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout == _indented(text, f"    $ python {name}\n"), done.stderr
+
+
+def _indented(text: str, before: str) -> str:
+    """The indented lines that follow `before`."""
+    lines = text.partition(before)[2].splitlines()
+    block = itertools.takewhile(lambda line: not line or line.startswith("    "), lines)
+    return "\n".join(line[4:] for line in block).strip() + "\n"

@@ -19,6 +19,7 @@ import pytest
 import weft as wf
 from weft import dispatch
 from weftrt import knobs
+from weftrt.cpu import callable as callables
 from weftrt.cpu.native.library import library
 
 X = np.arange(6, dtype="f4").reshape(2, 3)
@@ -300,6 +301,19 @@ def test_interrupts_leave_no_trace_open() -> None:
             assert library().state.traces == 0 and value(wf.asarray(X) + X) == 10
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupt_as_soon_as_a_trace_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = callables.trace_opened
+
+    def interrupted() -> None:
+        opened()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(callables, "trace_opened", interrupted)
+        wf.jit(lambda x: x * 3.0)(X)
+    assert library().state.traces == 0 and value(wf.asarray(X) + X) == 10
 
 
 def test_clear_cache(slow: Callable[[], list[str]]) -> None:

@@ -1,7 +1,6 @@
 """The C functions that call LAPACK: one routine for all, with a description of its own each.
 
-It is translated and compiled when a program first needs it, through the object cache, and kept for
-good, as descriptions are.
+Descriptions are kept for good, as the routine is.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ from functools import cache
 from typing import Any
 
 from weftrt import lapack
-from weftrt.cpu import linker
+from weftrt.cpu import routines
 from weftrt.cpu.externs import Routine
-from weftrt.cpu.host import host
 from weftrt.cpu.native import lapack as native
-from weftrt.cpu.native import library
 from weftrt.cpu.native.types import mirror
 
 SYMBOL = "weft_lapack"
@@ -32,25 +29,7 @@ _NAMES = {
 def routine(name: str) -> Routine:
     """The C function that programs call by a name of lapack.routine_name; KeyError if none is."""
     told = description(*_NAMES[name])
-    return Routine(address(), ctypes.addressof(told), told)
-
-
-@cache
-def address() -> int:
-    """The address of the routine."""
-    library.library()  # provides what it calls
-    identity = f"{SYMBOL} {library.source_digest()}"
-    code = linker.default().link_built(SYMBOL, identity, lambda: _text(host().triple))
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
-    return code.address
-
-
-def _text(triple: str) -> str:
-    """LLVM IR of the module that defines it."""
-    text = library.translated((native,), triple)
-    head = f"define i64 @{SYMBOL}(ptr %buffers, ptr %sizes, ptr %context)"
-    call = "call i64 @call_lapack(ptr %buffers, ptr %sizes, ptr %context)"
-    return library.optimized(f"{text}{head} {{\n  %1 = {call}\n  ret i64 %1\n}}\n", triple)
+    return Routine(routines.address(SYMBOL, native, "call_lapack"), ctypes.addressof(told), told)
 
 
 @cache
