@@ -179,6 +179,18 @@ def test_mapped() -> None:
         assert_same_bits(np.asarray(found), np.asarray(wf.cumprod(x, axis + 1, reverse=True)))
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 7), (7, 1)])
+def test_an_axis_of_one_is_read_at_its_only_element(shape: tuple[int, ...]) -> None:
+    """What follows in the kernel may read the result through an index that is known."""
+    x = wf.asarray(draw(shape, "f4"))
+
+    def program(x: wf.Array) -> wf.Array:
+        y = wf.cummax(x, 0)
+        return y[0] + y
+
+    assert_same_bits(np.asarray(wf.jit(program)(x)), np.asarray(program(x)))
+
+
 # -- what is refused ------------------------------------------------------------------------------
 
 

@@ -274,7 +274,7 @@ class _Schedule:
 
     def _index(self, row: Expr, place: Expr, column: Expr) -> tuple[Expr, ...]:
         split = self._puller.indices.split
-        return (*split(row, self.outer), place, *split(column, self.inner))
+        return (*split(row, self.outer), *split(place, (self.length,)), *split(column, self.inner))
 
     def _size(self, size: Size) -> Expr:
         return self._puller.indices.size(size)
