@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from weftc.fusion.kernel import Kernel, KernelPlan, Region, Step, Unfused
+from weftc.fusion.kernel import Kernel, KernelPlan, Region, Step
 from weftc.ir.node import Node
 from weftc.ops.recomputation import barrier
 from weftc.ops.structure import project
@@ -35,8 +35,7 @@ def without_barriers(plan: KernelPlan) -> KernelPlan:
     steps = [_step(step, new) for step in plan.steps if not _is_barrier(step)]
     needed = set(graph.nodes())
     steps = [step for step in steps if not needed.isdisjoint(step.outputs) or step.outputs == ()]
-    unfused = (Unfused(new[u.producer], new[u.consumer], u.reason) for u in plan.unfused)
-    return KernelPlan(graph, tuple(steps), tuple(unfused))
+    return KernelPlan(graph, tuple(steps))
 
 
 def _is_barrier(step: Step) -> bool:

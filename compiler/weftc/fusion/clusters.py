@@ -1,5 +1,4 @@
-"""Fusion: a graph -> kernels and regions in order, with a reason for every value that a kernel
-reads from memory.
+"""Fusion: a graph -> kernels and regions in order.
 
 groups     which nodes share loops (weftc.fusion.groups)
 recompute  which values are written, which are computed where they are read
@@ -20,9 +19,8 @@ from typing import Final
 
 from weftc.fusion.barriers import barriers_before, without_barriers
 from weftc.fusion.groups import Group, Groups
-from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Step, Unfused
+from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Step
 from weftc.fusion.memory import typical_size
-from weftc.fusion.reasons import reason
 from weftc.fusion.recompute import Recompute
 from weftc.fusion.regions import region_of
 from weftc.ir.node import Graph, Node
@@ -52,8 +50,7 @@ def fuse(graph: Graph) -> KernelPlan:
     drafts = _merge(_drafts(groups, kept, place), place, behind)
     in_order = _sparing(drafts, place, graph) if any(behind.values()) else _sorted(drafts, place)
     steps = tuple(_step(draft, place) for draft in in_order)
-    kernels = [step for step in steps if isinstance(step, Kernel)]
-    return without_barriers(KernelPlan(graph, steps, tuple(_unfused(kernels))))
+    return without_barriers(KernelPlan(graph, steps))
 
 
 def _drafts(groups: Groups, kept: set[Node], place: dict[Node, int]) -> list[_Draft]:
@@ -202,17 +199,3 @@ def _step(draft: _Draft, place: dict[Node, int]) -> Step:
     key = place.__getitem__
     nodes, inputs = sorted(draft.nodes, key=key), sorted(draft.inputs, key=key)
     return Kernel(draft.kind, tuple(nodes), tuple(inputs), draft.outputs)
-
-
-def _unfused(kernels: Sequence[Kernel]) -> Iterable[Unfused]:
-    """A reason for each pair of a written value and a kernel that reads it."""
-    written = {node: kernel for kernel in kernels for node in kernel.outputs}
-    for kernel in kernels:
-        first: dict[Node, Node] = {}
-        for node in kernel.nodes:
-            for operand in node.inputs:
-                first.setdefault(operand, node)
-        for node in kernel.inputs:
-            if node in written:
-                reader = first[node]
-                yield Unfused(node, reader, reason(node, written[node], reader, kernel))

@@ -19,6 +19,7 @@ from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import ON_TENSORS, Family
 from weftc.ir.sizes import Shape, product
+from weftrt.lazy import lazy
 
 LARGEST: Final = 512
 """Nodes in a group."""
@@ -51,7 +52,7 @@ class Group:
     closed: bool = False
     """Whether nothing may join: its loops are not those of its shape."""
 
-    @property
+    @lazy
     def bit(self) -> int:
         return 1 << self.number
 
@@ -103,8 +104,8 @@ class Groups:
         depth = 1 + max((self.depth.get(i, 0) for i in node.inputs), default=0)
         joined = node.inputs if node.op.name == "concat" else node.inputs[:1]
         pieces = sum(self._pieces.get(i, 1) for i in joined)
-        cut = views.divides(node) and not (seen and all(view.is_flat for view in seen))
-        cut = cut or node in self._multiplied
+        is_flat = bool(seen) and all(view.is_flat for view in seen)
+        cut = node in self._multiplied or (not is_flat and views.divides(node))
         if cut or depth > DEEPEST or pieces > MOST_PIECES:
             self.views[node] = (views.direct(node),)
             self._start(KernelKind.POINTWISE, node).closed = True
@@ -117,10 +118,11 @@ class Groups:
     def pointwise(self, node: Node) -> None:
         self.views[node] = (views.direct(node),)
         reads = self.reads(node)
-        for group in self._candidates(reads):
+        candidates = self._candidates(reads)
+        for group in candidates:
             if len(group.members) < LARGEST and self._may_join(group, node, reads):
-                self._unite(group, node, reads)
-                self._join(group, node, self._waits(reads))
+                self._unite(group, candidates, node, reads)
+                self._join(group, node, reads, self._waits(reads))
                 return
         self._start(KernelKind.POINTWISE, node)
 
@@ -155,7 +157,7 @@ class Groups:
         if home.kind is KernelKind.POINTWISE:
             home.kind, home.rows, home.columns = KernelKind.ROWWISE, rows, columns
             self._rowwise.setdefault(frame, []).append(home)
-        self._join(home, node, waits)
+        self._join(home, node, reads, waits)
 
     def region(self, node: Node) -> None:
         group = Group(len(self.all), None, (), closed=True)
@@ -169,7 +171,7 @@ class Groups:
 
     def _place_result(self, group: Group, node: Node) -> None:
         self.views[node] = _itself(node)
-        self._join(group, node, self._behind(node.inputs))
+        self._join(group, node, self.reads(node), self._behind(node.inputs))
 
     # -- joining ----------------------------------------------------------------------------------
 
@@ -195,8 +197,9 @@ class Groups:
     def _candidates(self, reads: Sequence[View]) -> list[Group]:
         """Groups that a reader might join, those that wait for most others first."""
         found = {g.number: g for v in reads if (g := self.of.get(v.base)) and not g.closed}
-        ranks = {number: (_RANK[group.kind], number) for number, group in found.items()}
-        return [found[number] for number in sorted(found, key=lambda n: ranks[n], reverse=True)]
+        if len(found) < 2:
+            return list(found.values())
+        return sorted(found.values(), key=lambda g: (_RANK[g.kind], g.number), reverse=True)
 
     def _may_join(self, group: Group, node: Node, reads: Sequence[View]) -> bool:
         for view in reads:
@@ -217,13 +220,14 @@ class Groups:
             return False
         if not _visits(group, node, seen[0]):
             return False
-        self._join(group, node, self._waits(seen))
+        self._join(group, node, self.reads(node), self._waits(seen))
         return True
 
     def _start(self, kind: KernelKind, node: Node) -> Group:
         group = Group(len(self.all), kind, node.type.shape)
         self.all.append(group)
-        self._join(group, node, self._waits(self.reads(node)))
+        reads = self.reads(node)
+        self._join(group, node, reads, self._waits(reads))
         return group
 
     def _waits(self, reads: Iterable[View]) -> int:
@@ -239,10 +243,10 @@ class Groups:
                 mask |= group.bit | group.before
         return mask
 
-    def _join(self, group: Group, node: Node, waits: int) -> None:
+    def _join(self, group: Group, node: Node, reads: Sequence[View], waits: int) -> None:
         group.members[node] = None
         self.of[node] = group
-        group.operands.update(view.base for view in self.reads(node))
+        group.operands.update([view.base for view in reads])
         self._wait(group, waits)
 
     def _wait(self, group: Group, waits: int) -> None:
@@ -260,11 +264,14 @@ class Groups:
         bit = group.bit & self._awaited
         return [other for other in self.all if other.before & bit] if bit else []
 
-    def _unite(self, group: Group, node: Node, reads: Sequence[View]) -> None:
+    def _unite(
+        self, group: Group, candidates: Sequence[Group], node: Node, reads: Sequence[View]
+    ) -> None:
         """Merge into `group` what else `node` reads, where the loops are the same and no third
         kernel would have to run in between."""
-        others = [other for other in self._candidates(reads) if other is not group]
-        for other in others:
+        for other in candidates:
+            if other is group:
+                continue
             mine = [view for view in reads if self.of.get(view.base) is other]
             between = group.before
             for third in {self.of[view.base] for view in reads if view.base in self.of}:

@@ -57,22 +57,12 @@ class Region:
 Step: TypeAlias = Kernel | Region
 
 
-@dataclass(frozen=True)
-class Unfused:
-    """Why the edge producer -> consumer goes through memory."""
-
-    producer: Node
-    consumer: Node
-    reason: str
-
-
 @dataclass(frozen=True, eq=False)
 class KernelPlan:
-    """Steps in execution order, and a recorded reason for each edge between kernels."""
+    """Steps in execution order."""
 
     graph: Graph
     steps: tuple[Step, ...]
-    unfused: tuple[Unfused, ...]
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

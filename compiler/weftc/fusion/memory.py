@@ -25,7 +25,9 @@ from weftc.ir.sizes import Size, value_of
 ALIGNMENT = 64
 _FAR = 1 << 62
 """An offset past all memory."""
-Offsets: TypeAlias = "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
+_TOP = (1 << 63) - 1
+"""Where no value reaches that starts before `_FAR`."""
+Offsets: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 _TYPICAL = 100
 """A symbol's value where sizes are ordered."""
 
@@ -133,13 +135,17 @@ def _bytes(life: Life) -> int:
 
 def _place_fixed(lives: Sequence[Life], places: dict[Owner, Size]) -> int:
     """Give each life the lowest gap that is free for as long as it lives; the arena's size."""
-    table = np.empty((4, len(lives)), np.int64)  # what is placed: start, stop, first, last
+    table = np.empty((4, len(lives) + 2), np.int64)  # what is placed: start, stop, first, last
+    table[:, 0] = 0, 0, 0, _FAR  # below and above all, and as long as anything lives
+    table[:, 1] = _TOP, _TOP, 0, _FAR
     end = 0
-    for count, life in enumerate(sorted(lives, key=lambda x: (-_bytes(x), x.first))):
-        starts, _, firsts, lasts = placed = table[:, :count]
-        size = _bytes(life)
-        offset = _lowest_gap(placed[:2, (firsts <= life.last) & (lasts >= life.first)], size)
-        place = int(np.searchsorted(starts, offset))
+    order = sorted([(-_bytes(life), life.first, k) for k, life in enumerate(lives)])
+    for count, (less, _, k) in enumerate(order, 2):
+        starts, stops, firsts, lasts = table[:, :count]
+        size, life = -less, lives[k]
+        (beside,) = ((firsts <= life.last) & (lasts >= life.first)).nonzero()
+        offset = _lowest_gap(starts[beside], stops[beside], size)
+        place = starts.searchsorted(offset, "right")
         table[:, place + 1 : count + 1] = table[:, place:count]
         table[:, place] = offset, min(offset + size, _FAR), life.first, life.last
         places[life.owner] = offset
@@ -147,8 +153,9 @@ def _place_fixed(lives: Sequence[Life], places: dict[Owner, Size]) -> int:
     return end
 
 
-def _lowest_gap(taken: Offsets, size: int) -> int:
-    """The lowest place for `size` bytes beside those from taken[0], which ascends, to taken[1]."""
-    ends = np.maximum.accumulate(np.concatenate(([0], taken[1])))
-    fits = taken[0] - ends[:-1] >= size
-    return int(ends[fits.argmax() if fits.any() else -1])
+def _lowest_gap(starts: Offsets, stops: Offsets, size: int) -> int:
+    """The lowest place for `size` bytes between what lies from `starts`, which ascend, to `stops`;
+    the last of them is above all."""
+    ends = np.maximum.accumulate(stops)
+    fits = starts[1:] - ends[:-1] >= size
+    return int(ends[fits.argmax()])

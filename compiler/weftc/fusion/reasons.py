@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from weftc.fusion.kernel import Kernel, KernelKind
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 
 
-def reason(value: Node, producer: Kernel, reader: Node, consumer: Kernel) -> str:
+@dataclass(frozen=True)
+class Unfused:
+    """Why the edge producer -> consumer goes through memory."""
+
+    producer: Node
+    consumer: Node
+    reason: str
+
+
+def unfused(kernels: Sequence[Kernel]) -> Iterator[Unfused]:
+    """A reason for each pair of a written value and a kernel that reads it."""
+    written = {node: kernel for kernel in kernels for node in kernel.outputs}
+    for kernel in kernels:
+        first: dict[Node, Node] = {}
+        for node in kernel.nodes:
+            for operand in node.inputs:
+                first.setdefault(operand, node)
+        for node in kernel.inputs:
+            if node in written:
+                reader = first[node]
+                yield Unfused(node, reader, _reason(node, written[node], reader, kernel))
+
+
+def _reason(value: Node, producer: Kernel, reader: Node, consumer: Kernel) -> str:
     """A short code and a sentence."""
     for code, sentence, applies in (
         (

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from weftc.fusion.groups import DEEPEST, LARGEST, Group, Groups
 from weftc.fusion.kernel import KernelKind
@@ -24,14 +23,25 @@ value of a chain of such would be made of all that came before it."""
 ENDLESS: Final = 1 << 30
 
 
-@dataclass(frozen=True, eq=False)
-class Use:
+class Use(NamedTuple):
     """`reader`, of another group than the value, reads it through `operand`."""
 
     reader: Node
     position: int
     operand: Node
     view: View
+
+
+class Again(NamedTuple):
+    """What computing one element of a value again takes: its work and that of all it is made of, in
+    so many nodes, behind `depth` steps of movement; whether all of it is read at one row-major
+    position, and whether some of it may fail."""
+
+    cost: int
+    nodes: int
+    depth: int
+    flat: bool
+    reports: bool
 
 
 class Recompute:
@@ -41,11 +51,7 @@ class Recompute:
     def __init__(self, order: Sequence[Node], groups: Groups) -> None:
         self._groups = groups
         self.kept: set[Node] = {n for n in order if n in groups.of and not groups.of[n].kind}
-        self._cost: dict[Node, int] = {}
-        self._count: dict[Node, int] = {}
-        self._depth: dict[Node, int] = {}
-        self._flat: dict[Node, bool] = {}
-        self._reports: dict[Node, bool] = {}
+        self._again: dict[Node, Again] = {}
         order = [n for n in order if n in groups.of and n not in self.kept]
         self._uses: dict[Node, list[Use]] = {n: [] for n in groups.of}
         self._at_home: set[Node] = set()
@@ -53,7 +59,7 @@ class Recompute:
         for node in order:
             self._collect(node)
         for node in order:
-            self._measure(node)
+            self._again[node] = self._measure(node)
             if node in groups.written or self._is_kept(node):
                 self.kept.add(node)
 
@@ -67,7 +73,7 @@ class Recompute:
                 elif group is not None:
                     self._uses[view.base].append(Use(reader, position, operand, view))
 
-    def _measure(self, node: Node) -> None:
+    def _measure(self, node: Node) -> Again:
         """What computing one element of `node` from memory takes."""
         cost, count, depth = node.op.cost, 1, 0
         flat, looks_up = True, node.op.family is Family.INDEXING
@@ -76,18 +82,15 @@ class Recompute:
             steps = self._groups.depth.get(operand, 0) + looks_up
             for view in self._groups.views[operand]:
                 base = view.base
-                single = base.type.size == 1
-                flat = flat and (single or view.is_flat)
-                if base not in self._cost or base in self.kept:
+                flat = flat and (view.is_flat or base.type.size == 1)
+                again = None if base in self.kept else self._again.get(base)
+                if again is None:
                     cost, depth = cost + 1, max(depth, steps)
                     continue
-                cost, count = cost + self._cost[base], count + self._count[base]
-                depth = max(depth, steps + self._depth[base])
-                flat = flat and self._flat[base]
-                reports = reports or self._reports[base]
-        self._cost[node] = min(cost, ENDLESS)
-        self._count[node] = min(count, ENDLESS)
-        self._depth[node], self._flat[node], self._reports[node] = depth, flat, reports
+                cost, count = cost + again.cost, count + again.nodes
+                depth = max(depth, steps + again.depth)
+                flat, reports = flat and again.flat, reports or again.reports
+        return Again(min(cost, ENDLESS), min(count, ENDLESS), depth, flat, reports)
 
     def _is_kept(self, node: Node) -> bool:
         uses, group = self._uses[node], self._groups.of[node]
@@ -95,13 +98,14 @@ class Recompute:
             return False
         if group.kind is not KernelKind.POINTWISE or group.closed:
             return True
-        if self._depth[node] > DEEPEST or self._count[node] > LARGEST:
+        again = self._again[node]
+        if again.depth > DEEPEST or again.nodes > LARGEST:
             return True
-        if node in self._at_home and self._count[node] > MOST_AGAIN:
+        if node in self._at_home and again.nodes > MOST_AGAIN:
             return True
         if any(self._is_barrier(node, use) for use in uses):
             return True
-        cost = self._cost[node]
+        cost = again.cost
         if node.type.size == 1:
             return cost * max(1, self._places(node) - 1) > CHEAP_SCALAR
         if any(self._expands(node, use) for use in uses):
@@ -120,10 +124,10 @@ class Recompute:
         family = use.reader.op.family
         if family is Family.CONTRACTION or (family is Family.INDEXING and use.position == 0):
             return True
-        if self._reports[node]:
+        if self._again[node].reports:
             kind = self._groups.of[use.reader].kind
             return kind is not KernelKind.POINTWISE or use.view.way is Way.OTHER
-        return use.view.way is Way.FLAT and not self._flat[node]
+        return use.view.way is Way.FLAT and not self._again[node].flat
 
     def _expands(self, node: Node, use: Use) -> bool:
         """Whether the reader's loops visit elements of the value again and again."""

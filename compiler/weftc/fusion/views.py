@@ -10,6 +10,7 @@ from typing import TypeAlias
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Shape, Size
+from weftrt.lazy import lazy
 
 
 class Way(Enum):
@@ -30,31 +31,32 @@ class View:
     way: Way
     axes: tuple[int | None, ...] = ()
 
-    @property
+    @lazy
     def is_identity(self) -> bool:
         """Whether the reader's element is the base's element at the same index."""
-        same = all(a is None or a == i for i, a in enumerate(self.axes))
-        return self.way is Way.AXES and self.base.type.shape == self.shape and same
+        if self.way is not Way.AXES or self.base.type.shape != self.shape:
+            return False
+        return all(a is None or a == i for i, a in enumerate(self.axes))
 
-    @property
+    @lazy
     def is_flat(self) -> bool:
         """Whether the reader's element is the base's element at the same row-major position."""
         if self.way is not Way.AXES:
             return self.way is Way.FLAT
         return self.is_ordered and squeezed(self.base.type.shape) == squeezed(self.shape)
 
-    @property
+    @lazy
     def is_ordered(self) -> bool:
         """Whether the axes that the base follows come in its own order."""
         return self.way is Way.AXES and self.followed == sorted(self.followed)
 
-    @property
+    @lazy
     def is_leading(self) -> bool:
         """Whether the base follows the reader's first axes, in order (axes of size 1 left out)."""
         kept = [i for i, size in enumerate(self.shape) if size != 1]
         return self.way is Way.AXES and self.followed == kept[: len(self.followed)]
 
-    @property
+    @lazy
     def followed(self) -> list[int]:
         """The reader's axes that the base follows, in the order of the base's."""
         return [a for a in self.axes if a is not None]
@@ -62,27 +64,28 @@ class View:
 
 def squeezed(shape: Sequence[Size]) -> Shape:
     """`shape` without its axes of size 1."""
-    return tuple(s for s in shape if s != 1)
+    return tuple([s for s in shape if s != 1])
 
 
 def direct(node: Node) -> View:
     """Reading `node` at the reader's own index."""
     shape = node.type.shape
-    return View(node, shape, Way.AXES, tuple(None if s == 1 else i for i, s in enumerate(shape)))
+    axes = tuple([None if size == 1 else axis for axis, size in enumerate(shape)])
+    return View(node, shape, Way.AXES, axes)
 
 
 def through(node: Node, views: Sequence[View]) -> tuple[View, ...]:
     """What a movement `node` reads, given what its operands read."""
     rule = _RULES.get(node.op.name)
     axes = rule(node) if rule is not None else None
-    found = dict.fromkeys(_follow(node, view, axes) for view in views)
-    return tuple(found)
+    found = [_follow(node, view, axes) for view in views]
+    return tuple(found if len(found) < 2 else dict.fromkeys(found))
 
 
 def _follow(node: Node, view: View, axes: tuple[int | None, ...] | None) -> View:
     shape = node.type.shape
     if axes is not None and view.way is Way.AXES:
-        followed = tuple(None if a is None else axes[a] for a in view.axes)
+        followed = tuple([None if a is None else axes[a] for a in view.axes])
         return View(view.base, shape, Way.AXES, followed)
     flat = node.op.name == "reshape" and view.is_flat
     return View(view.base, shape, Way.FLAT if flat else Way.OTHER)

@@ -72,12 +72,12 @@ class Scalar(Enum):
 
     __hash__ = object.__hash__  # Enum's own is a Python function, and tables are keyed by these
 
-    @property
-    def arity(self) -> int:
-        return self.value[1]
+    def __init__(self, text: str, arity: int) -> None:
+        self.text = text
+        self.arity = arity
 
     def __repr__(self) -> str:
-        return self.value[0]
+        return self.text
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,10 @@ def _const(node: Const) -> str | None:
 
 
 def _op(node: Op) -> str | None:
-    types = [arg.type for arg in node.args]
+    types, lanes = [arg.type for arg in node.args], node.type.lanes
     if len(types) != node.op.arity:
         return f"{node.op!r} takes {node.op.arity} operands"
-    if any(t.lanes != node.type.lanes for t in types):
+    if [t for t in types if t.lanes != lanes]:
         return f"{node.op!r} over {_list(types)} gives {node.type}: lanes differ"
     fits = _FITS.get(node.op, _fits_same)
     if not fits(node.op, [t.dtype for t in types], node.type.dtype):
@@ -87,7 +87,7 @@ def _list(types: list[LoopType]) -> str:
 
 
 def _fits_same(op: Scalar, args: list[DType], result: DType) -> bool:
-    return result.kind in _SAME[op] and all(arg is result for arg in args)
+    return result.kind in _SAME[op] and args == [result] * len(args)
 
 
 def _fits_comparison(op: Scalar, args: list[DType], result: DType) -> bool:

@@ -32,7 +32,7 @@ from weftc.loop.ir import (
 )
 from weftc.loop.reductions import REDUCING
 from weftc.loop.types import index_mistake, mask_mistake, mistake
-from weftc.loop.walk import under
+from weftc.loop.walk import postorder
 from weftrt.errors import VerifyError
 
 LOCAL_BYTES = 256 << 10
@@ -51,8 +51,10 @@ class _Verifier:
         self.widened = widened
         self.scope: dict[str, LoopType] = {}
         self.buffers: set[Buffer] = set()
+        self.checked: set[Expr] = set()
+        """Expressions that are well formed where only what is in scope now is."""
         self.taken: set[str] = set()
-        self.path: list[str] = []
+        self.path: list[Stmt] = []
         self.lane_loops = 0
         """How many vector loops and reduces are open."""
 
@@ -73,7 +75,7 @@ class _Verifier:
     # -- helpers ------------------------------------------------------------------------------
 
     def fail(self, message: str) -> NoReturn:
-        where = " > ".join(self.path) or "the parameters"
+        where = " > ".join(_DESCRIBE[type(s)](s) for s in self.path) or "the parameters"
         raise VerifyError(f"{self.function.name}: {message} (in {where})")
 
     def require(self, holds: bool, message: str) -> None:
@@ -100,36 +102,46 @@ class _Verifier:
 
     def expression(self, root: Expr, type_: LoopType | None = None) -> LoopType:
         """Check everything under `root`, and that its type is `type_` if given."""
-        for node in under([root]):
+        for node in postorder(root, self.checked):
+            self.checked.add(node)
             if isinstance(node, Var):
-                found = self.scope.get(node.name)
-                self.require(found is not None, f"{node.name} is not bound here")
-                self.require(found == node.type, f"{node.name} is {found}, used as {node.type}")
-            if isinstance(node, Load):
+                self.bound(node)
+            elif isinstance(node, Load):
                 self.known(node.buffer)
             self.accept(mistake(node, scalar=self.lane_loops > 0))
-        if type_ is not None:
-            self.require(root.type == type_, f"{root.type} where {type_} is needed")
+        if type_ is not None and root.type != type_:
+            self.fail(f"{root.type} where {type_} is needed")
         return root.type
 
+    def bound(self, var: Var) -> None:
+        found = self.scope.get(var.name)
+        if found is None:
+            self.fail(f"{var.name} is not bound here")
+        if found != var.type:
+            self.fail(f"{var.name} is {found}, used as {var.type}")
+
     def known(self, buffer: Buffer) -> None:
-        self.require(buffer in self.buffers, f"the buffer {buffer.name} is not declared here")
+        if buffer not in self.buffers:
+            self.fail(f"the buffer {buffer.name} is not declared here")
 
     # -- statements ---------------------------------------------------------------------------
 
     def block(self, block: Block) -> None:
         """Names bound in a block end with it."""
-        scope, buffers = dict(self.scope), set(self.buffers)
-        for statement in block:
-            with self.inside(statement):
-                _STATEMENTS[type(statement)](self, statement)
-        self.scope, self.buffers = scope, buffers
+        with self.inside():
+            self._body(block)
 
     @contextmanager
-    def inside(self, statement: Stmt) -> Iterator[None]:
-        self.path.append(_DESCRIBE[type(statement)](statement))
+    def inside(self, lanes: bool = False) -> Iterator[None]:
+        """What is bound in here is not known after it. Where it becomes `lanes`, what was well
+        formed outside may not be so."""
+        outer = self.scope, self.buffers, self.checked
+        self.scope, self.buffers = dict(self.scope), set(self.buffers)
+        self.checked = set() if lanes else set(self.checked)
+        self.lane_loops += lanes
         yield
-        self.path.pop()
+        self.lane_loops -= lanes
+        self.scope, self.buffers, self.checked = outer
 
     def let(self, s: Let) -> None:
         self.expression(s.value, s.var.type)
@@ -155,14 +167,13 @@ class _Verifier:
         for carry in s.carried:
             self.expression(carry.init, carry.var.type)
             self.require(carry.result.type == carry.var.type, f"{carry.result.name} changes type")
-        outer, buffers = dict(self.scope), set(self.buffers)
         self.require(s.var.type == INDEX, f"{s.var.name} is not i64")
-        for var in (s.var, *(carry.var for carry in s.carried)):
-            self.bind(var)
-        self.lane_loops += s.kind is LoopKind.VECTOR
-        self._body(s.body, [(carry.next, carry.var.type) for carry in s.carried])
-        self.lane_loops -= s.kind is LoopKind.VECTOR
-        self.scope, self.buffers = outer, buffers
+        with self.inside(lanes=s.kind is LoopKind.VECTOR):
+            for var in (s.var, *(carry.var for carry in s.carried)):
+                self.bind(var)
+            self._body(s.body)
+            for carry in s.carried:
+                self.expression(carry.next, carry.var.type)
         for carry in s.carried:
             self.bind(carry.result)
 
@@ -180,28 +191,25 @@ class _Verifier:
             power = s.lanes > 0 and not s.lanes & (s.lanes - 1)
             self.require(power, f"{s.lanes} lanes are not a power of two")
 
-    def _body(self, body: Block, ends: list[tuple[Expr, LoopType]]) -> None:
-        """A block whose names are still known to the expressions taken at its end."""
+    def _body(self, body: Block) -> None:
         for statement in body:
-            with self.inside(statement):
-                _STATEMENTS[type(statement)](self, statement)
-        for expr, type_ in ends:
-            self.expression(expr, type_)
+            self.path.append(statement)
+            _STATEMENTS[type(statement)](self, statement)
+            self.path.pop()
 
     def reduce(self, s: Reduce) -> None:
         self.require(not self.widened, "a widened function has no reduce")
         self.expression(s.extent, INDEX)
-        outer = dict(self.scope)
-        self.bind(s.var)
         for statement in s.body:
             plain = isinstance(statement, (Let, Store))
             self.require(plain, f"a reduce holds {_DESCRIBE[type(statement)](statement)}")
-        self.lane_loops += 1
-        self._body(s.body, [(term.value, term.result.type) for term in s.terms])
-        self.lane_loops -= 1
+        with self.inside(lanes=True):
+            self.bind(s.var)
+            self._body(s.body)
+            for term in s.terms:
+                self.expression(term.value, term.result.type)
         for term in s.terms:
             self.require(term.op in REDUCING, f"{term.op!r} does not reduce")
-        self.scope = outer
         for term in s.terms:
             self.bind(term.result)
 

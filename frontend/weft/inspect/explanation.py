@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from weft import diagnostics
 from weftc.fusion.kernel import Kernel, Region
+from weftc.fusion.reasons import unfused
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import static_shape
@@ -34,7 +35,7 @@ def _steps(stages: Stages) -> Iterator[str]:
         else:
             yield from _region(name, step, stages.bodies[step], number)
             number.update(dict.fromkeys(step.outputs, f"{step.node.op.name} {name}"))
-    for edge in stages.plan.unfused:
+    for edge in unfused(stages.kernels):
         yield ""
         yield f"not fused: {_value(edge.producer, number)} -> {edge.consumer.op.name}"
         yield f"  {edge.reason}"

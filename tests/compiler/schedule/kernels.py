@@ -11,6 +11,7 @@ from tests.constrained import constrained
 from weftc import schedule
 from weftc.fusion.clusters import fuse
 from weftc.fusion.kernel import Kernel, KernelPlan
+from weftc.fusion.reasons import unfused
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Dim, Shape, Size
 from weftc.loop.interpret import interpret
@@ -114,5 +115,6 @@ def check_plan(plan: KernelPlan) -> None:
     assert written.issuperset(plan.graph.outputs)
     kernel_values = {n for k in plan.kernels for n in k.outputs}
     reads = {(n, k) for k in plan.kernels for n in k.inputs if n in kernel_values}
-    assert len(plan.unfused) == len(reads)
-    assert all(": " in u.reason for u in plan.unfused)
+    edges = list(unfused(plan.kernels))
+    assert len(edges) == len(reads)
+    assert all(": " in edge.reason for edge in edges)
