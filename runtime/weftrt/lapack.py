@@ -4,6 +4,7 @@ NumPy brings a LAPACK with it, whatever its build, and its own `numpy.linalg` is
 what the dynamic linker finds from there under one of the names that LAPACK's builds give their
 functions is called, so nothing else need be installed, and results have the bits of NumPy's. Where
 NumPy's build hides its LAPACK, SciPy's is taken (`scipy.linalg.cython_lapack` is public for this).
+Functions of the BLAS below it are found in the same way.
 
 A `Function` says how arrays become the arguments of a LAPACK function. Two readers follow it:
 native code (weftrt.cpu.native.lapack), and `run`, in NumPy, which the graph interpreter uses.
@@ -43,6 +44,7 @@ class Kind(IntEnum):
     STATUS = 6
     WORK = 7  # room for so many floats; for integers, PIVOTS that are not written
     FLOAT = 8  # a float whose bits are a size
+    REVERSED = 9  # a lower triangle, rows and columns in reverse order; written to both triangles
 
 
 class Part(IntEnum):
@@ -168,6 +170,17 @@ def _room(size: int) -> tuple[Argument, Argument]:
     return Argument(Kind.WORK, rows=size), Argument(Kind.SIZE, size)
 
 
+def _cholesky_gradient() -> Function:
+    """A product with one triangle, then solutions with it from the left and from the right, of
+    which sygst, which knows that they are symmetric, computes half. It has only L^-1 X L^-T; in
+    reverse order of rows and columns, which makes a lower triangle of L^T, that is L^-T X L^-1."""
+    letters = tuple(map(_letter, "RLTN"))
+    lower, product = (Argument(Kind.REVERSED, *io, 1, 1) for io in ((0, -1), (1, 2)))
+    rest = (_N, Argument(Kind.FLOAT, 2), lower, _LEADING, product, Argument(Kind.SIZE, 3), _STATUS)
+    first, second = (0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 7), (9, 1, 4, 8, 7, 6, 7, 10)
+    return Function("trmm", (*letters, *rest), False, first, (("sygst", second),))
+
+
 def _triangular(uplo: str, transposed: str, diagonal: str) -> Function:
     letters = (_letter(uplo), _letter(transposed), _letter(diagonal))
     matrix = Argument(Kind.GIVEN, 0, -1, 1, 1)
@@ -183,6 +196,7 @@ def triangular_name(lower: bool, transposed: bool, unit: bool) -> str:
 
 FUNCTIONS: Mapping[str, Function] = {
     "potrf": _cholesky(),
+    "trmm_sygst": _cholesky_gradient(),
     "gelsd": _least_squares(),
     "gesv": _solve(factors=False),
     "gesv_LU": _solve(factors=True),
@@ -236,10 +250,10 @@ def _from_numpy(full: str) -> Pointer | None:
 
 def _from_scipy(full: str) -> Pointer | None:
     try:
-        from scipy.linalg import cython_lapack
+        from scipy.linalg import cython_blas, cython_lapack
     except ImportError:
         return None
-    capsule = cython_lapack.__pyx_capi__[full]
+    capsule = (cython_lapack.__pyx_capi__ | cython_blas.__pyx_capi__)[full]
     name = _NAME_OF(capsule)
     return Pointer(_POINTER_OF(capsule, name) or 0, 4)
 
@@ -314,6 +328,8 @@ def _prepared(argument: Argument, rows: Sequence[Array], sizes: Sequence[int], w
             return np.zeros(1, integer)
         case Kind.WORK:
             return np.zeros(sizes[argument.rows], rows[0].dtype)
+    if argument.kind is Kind.REVERSED:
+        return np.ascontiguousarray(np.tril(rows[argument.read])[::-1, ::-1])
     if argument.read < 0:
         return np.eye(sizes[argument.columns], sizes[argument.rows], dtype=rows[0].dtype)
     return np.array(rows[argument.read].T, order="C")
@@ -327,6 +343,10 @@ def _finish(argument: Argument, value: Array, rows: Sequence[Array], sizes: Sequ
         places = rows[argument.written]
         places[...] = value[: places.size] - 1
         _permute(places, rows[argument.written + 1])
+        return
+    if argument.kind is Kind.REVERSED:
+        back = value[::-1, ::-1]
+        rows[argument.written][...] = np.where(np.tri(len(back), dtype=bool), back, back.T)
         return
     parts: tuple[Callable[[Array], Array], ...] = (np.asarray, np.tril, np.triu)
     written = rows[argument.written]

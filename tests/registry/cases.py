@@ -126,7 +126,8 @@ def drawn(
 
 SYMMETRIC = frozenset({"cholesky", "eigh"})
 """Ops of symmetric matrices, of which they read one triangle."""
-_MATRICES = SYMMETRIC | {"eig", "solve", "triangular_solve", "lu", "lstsq", "qr", "svd"}
+_SOLVED = frozenset({"solve", "triangular_solve", "lstsq"})
+_MATRICES = SYMMETRIC | _SOLVED | {"cholesky_gradient", "eig", "lu", "qr", "svd"}
 
 
 def symmetric(x: Array) -> Array:

@@ -44,10 +44,12 @@ def test_native_caller_has_the_bits_of_the_one_in_numpy(n: int, dtype: Any) -> N
     whole, right = np.full_like(a, 7), np.full_like(b, 7)
     pivots, permutation = np.full((3, n), 7, np.int64), np.full((3, n), 7, np.int64)
     triangle = lapack.triangular_name(True, False, False)
+    half = int(np.asarray(0.5, dtype).view(f"u{a.itemsize}"))
     for name, buffers, sizes in (
         ("potrf", [a, whole], (3, n)),
         ("gesv", [a, b, right], (3, n, 2)),
         (triangle, [a, b, right], (3, n, 2)),
+        ("trmm_sygst", [a, a[::-1].copy(), whole], (3, n, half, 1)),
         ("getrf", [a, whole, pivots, permutation], (3, n, n, n)),
         ("syevd", [a, right[..., 0].copy(), whole], (3, n, 1, 2 * n * n + 6 * n + 1, 5 * n + 3)),
     ):
@@ -56,6 +58,22 @@ def test_native_caller_has_the_bits_of_the_one_in_numpy(n: int, dtype: Any) -> N
         assert _call(name, buffers, *sizes) == -1
         for found, known in zip(buffers, wanted, strict=True):
             assert_same_bits(found, known)
+
+
+def test_the_gradient_of_cholesky_looks_at_lower_triangles() -> None:
+    """Of more rows than LAPACK takes at once, and no whole number of tiles."""
+    random, n = np.random.default_rng(0), 203
+    lower = np.tril(random.standard_normal((n, n))) / n + np.eye(n)
+    g = np.tril(random.standard_normal((n, n)))
+    product = np.tril(lower.T @ g)
+    inverse = np.linalg.inv(lower)
+    known = inverse.T @ (product + np.tril(product, -1).T) @ inverse / 2
+    upper = np.triu(np.full((n, n), np.nan), 1)
+    found = np.empty((1, n, n))
+    half = int(np.float64(0.5).view(np.int64))
+    lapack.run("trmm_sygst", [(lower + upper)[None], (g + upper)[None], found], (1, n, half, 1))
+    np.testing.assert_allclose(found[0], known, rtol=0, atol=1e-12 * np.abs(known).max())
+    assert_same_bits(found[0], np.ascontiguousarray(found[0].T))
 
 
 def test_first_matrix_that_fails_is_named() -> None:
@@ -76,6 +94,7 @@ def test_scipys_is_taken_where_numpy_hides_its_own(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lapack, "NAMES", ())
     monkeypatch.setattr(lapack, "pointer", lapack.pointer.__wrapped__)
     assert lapack.pointer("potrf", 8).width == 4
+    assert lapack.pointer("trmm", 8).width == 4  # in SciPy's BLAS
     a, found = _definite(2, 9, np.float64), np.zeros((2, 9, 9))
     lapack.run("potrf", [a, found], (2, 9))
     np.testing.assert_allclose(found, np.linalg.cholesky(a), rtol=1e-12)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, ExternCall, Failure, Family, OpDef
@@ -37,7 +39,7 @@ from weftc.ops.matrices import (
     zeros_of,
 )
 from weftrt import dtypes
-from weftrt.errors import OutOfMemoryError, TraceError
+from weftrt.errors import OutOfMemoryError, ShapeError, TraceError
 
 # ---------------------------------------------------------------------------------------------
 # cholesky(a): the lower triangle L with a = L L^T, of the lower triangle of a
@@ -57,12 +59,7 @@ def _reference_cholesky(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Arra
 
 
 def _vjp_cholesky(node: Node, g: Node) -> tuple[Node | None, ...]:
-    """L^-T Phi(L^T g) L^-1, symmetrized, where Phi takes the lower triangle and half the diagonal
-    (I. Murray, Differentiation of the Cholesky decomposition, 2016, eq. 10)."""
-    inner = triangle(matmul(transposed(node), g), True, 0.5)
-    left = triangular(node, inner, transposed_=True)
-    right = transposed(triangular(node, transposed(left), transposed_=True))
-    return (scaled(build.call("add", right, transposed(right)), 0.5),)
+    return (build.call("cholesky_gradient", node, g),)
 
 
 def _call_cholesky(node: Node) -> ExternCall:
@@ -82,6 +79,74 @@ cholesky = TABLE.add(
         fails=failing("the matrix is not positive definite"),
         cost=NANOSECONDS,
         samples=square_samples,
+    )
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# cholesky_gradient(l, g): the cotangent of a symmetric matrix for that of its cholesky, which is l;
+# of both the lower triangle counts. L^-T Phi(L^T g) L^-1, symmetrized, where Phi takes the lower
+# triangle and half the diagonal (I. Murray, Differentiation of the Cholesky decomposition, 2016,
+# eq. 10): the same as L^-T M L^-1, where M is half of that triangle, on both sides
+# ---------------------------------------------------------------------------------------------
+
+
+def _infer_cholesky_gradient(types: Types, attrs: Attrs) -> TensorType:
+    check.arity("cholesky_gradient", types, 2)
+    check.same_dtype("cholesky_gradient", types)
+    lower, g = (square_type("cholesky_gradient", type_) for type_ in types)
+    if not check.same_sizes(lower.shape, g.shape):
+        raise ShapeError(f"cholesky_gradient: {check.describe_all(types)} differ in shape")
+    return lower
+
+
+def _sizes_cholesky_gradient(type_: TensorType) -> tuple[Size, ...]:
+    """The sizes that the routine is told: the bits of 0.5, and which products sygst makes."""
+    half = np.asarray(0.5, type_.dtype.dtype).view(f"u{type_.dtype.itemsize}")
+    return (type_.shape[-1], int(half), 1)
+
+
+def _reference_cholesky_gradient(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
+    result = zeros_of(type_)
+    run("trmm_sygst", arrays, [(result, 2)], *static_shape(_sizes_cholesky_gradient(type_)))
+    return result
+
+
+def _vjp_cholesky_gradient(node: Node, h: Node) -> tuple[Node | None, ...]:
+    """With X = (h + h^T) L^-T and Q = Phi(L^-1 X) / 2: g Q^T - S X for l, where S is the result,
+    and L Q for g, in their triangles."""
+    lower, g = (triangle(x, True, 1.0) for x in node.inputs)
+    solved = triangular(lower, build.call("add", h, transposed(h)), transposed_=False)
+    by_lower = transposed(solved)
+    inner = triangular(lower, by_lower, transposed_=False)
+    inner = triangle(scaled(inner, 0.5), True, 0.5)
+    for_lower = build.call("sub", matmul(g, transposed(inner)), matmul(node, by_lower))
+    return triangle(for_lower, True, 1.0), matmul(lower, inner)
+
+
+def _call_cholesky_gradient(node: Node) -> ExternCall:
+    n = node.type.shape[-1]
+    return call_of("trmm_sygst", node, _sizes_cholesky_gradient(node.type), 2 * n * n * n)
+
+
+def _samples_cholesky_gradient() -> list[tuple[Types, Attrs]]:
+    return [((type_, type_), attrs) for (type_,), attrs in square_samples()]
+
+
+cholesky_gradient = TABLE.add(
+    OpDef(
+        "cholesky_gradient",
+        Family.EXTERN,
+        infer=_infer_cholesky_gradient,
+        reference=_reference_cholesky_gradient,
+        vjp=_vjp_cholesky_gradient,
+        batch=by_matrix,
+        extern=_call_cholesky_gradient,
+        fails=lambda node: Failure(
+            OutOfMemoryError, "the gradient of cholesky: there is no memory to work in"
+        ),
+        cost=NANOSECONDS,
+        samples=_samples_cholesky_gradient,
     )
 )
 

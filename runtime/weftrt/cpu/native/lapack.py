@@ -24,6 +24,7 @@ from weftrt.lapack import MOST_ARGUMENTS, Kind, Part
 LETTER, SIZE, LEADING = Kind.LETTER.value, Kind.SIZE.value, Kind.LEADING.value
 MATRIX, GIVEN, PIVOTS = Kind.MATRIX.value, Kind.GIVEN.value, Kind.PIVOTS.value
 STATUS, WORK, FLOAT = Kind.STATUS.value, Kind.WORK.value, Kind.FLOAT.value
+REVERSED = Kind.REVERSED.value
 LOWER, UPPER = Part.LOWER.value, Part.UPPER.value
 MOST = MOST_ARGUMENTS
 TILE = 8
@@ -105,9 +106,15 @@ def extent(call: Call, argument: Argument) -> I64:
 
 
 @native
+def is_copied(argument: Argument) -> Bool:
+    """Whether LAPACK sees a copy of a matrix."""
+    return argument.kind == MATRIX or argument.kind == REVERSED
+
+
+@native
 def room(call: Call, argument: Argument) -> I64:
     """Bytes of scratch memory that an argument needs."""
-    if argument.kind == MATRIX:
+    if is_copied(argument):
         return rounded(extent(call, argument) * call.function.itemsize)
     if argument.kind == PIVOTS:
         return rounded(call.sizes[argument.rows] * call.function.width)
@@ -137,7 +144,7 @@ def place(call: Call, index: I64, scratch: Ptr) -> Ptr:
         call.integers[index] = call.sizes[argument.read]
     elif argument.kind == LEADING:
         call.integers[index] = at_least_1(call.sizes[argument.read])
-    elif argument.kind == MATRIX or argument.kind == PIVOTS or argument.kind == WORK:
+    elif is_copied(argument) or argument.kind == PIVOTS or argument.kind == WORK:
         call.addresses[index] = scratch
     return scratch + room(call, argument)
 
@@ -246,6 +253,63 @@ def keep_part(matrix: Ptr, rows: I64, columns: I64, part: I64, itemsize: I64) ->
 
 
 @native
+def reverse_64(source: Pointer[I64], target: Pointer[I64], count: I64) -> None:
+    """Copy so many float64 in reverse order."""
+    for index in range(count):
+        target[count - 1 - index] = source[index]
+
+
+@native
+def reverse_32(source: Pointer[I32], target: Pointer[I32], count: I64) -> None:
+    """Copy so many float32 in reverse order."""
+    for index in range(count):
+        target[count - 1 - index] = source[index]
+
+
+@native
+def reverse(source: Ptr, i: I64, target: Ptr, j: I64, count: I64, itemsize: I64) -> None:
+    """Copy elements from place i on in reverse order to place j and on."""
+    first = cast(Ptr, cast(I64, source) + i * itemsize)
+    other = cast(Ptr, cast(I64, target) + j * itemsize)
+    if itemsize == 8:
+        reverse_64(cast(Pointer[I64], first), cast(Pointer[I64], other), count)
+    else:
+        reverse_32(cast(Pointer[I32], first), cast(Pointer[I32], other), count)
+
+
+@native
+def load_reversed(source: Ptr, target: Ptr, n: I64, itemsize: I64) -> None:
+    """Copy a lower triangle by rows to one by columns, all in reverse order."""
+    for row in range(n):
+        begin = (n - 1 - row) * n
+        clear(target, begin, begin + n - 1 - row, itemsize)
+        reverse(source, row * n, target, begin + n - 1 - row, row + 1, itemsize)
+
+
+@native
+def store_reversed(source: Ptr, target: Ptr, n: I64, itemsize: I64) -> None:
+    """Copy a lower triangle by columns, all in reverse order, to both triangles."""
+    for row in range(n):
+        reverse(source, (n - 1 - row) * (n + 1), target, row * n, row + 1, itemsize)
+    row = 0
+    while row < n:
+        column = 0
+        while column < row:
+            transpose_tile(target, target, n, n, row, column, itemsize)
+            column += TILE
+        mirror_tile(target, n, row, itemsize)
+        row += TILE
+
+
+@native
+def mirror_tile(matrix: Ptr, n: I64, begin: I64, itemsize: I64) -> None:
+    """Copy what is below the diagonal in a tile on it to the other side."""
+    for i in range(begin, least(begin + TILE, n)):
+        for j in range(begin, i):
+            move(matrix, i * n + j, matrix, j * n + i, itemsize)
+
+
+@native
 def matrix_at(call: Call, buffer: I64, argument: Argument, number: I64) -> Ptr:
     """Where matrix `number` of a buffer begins."""
     return call.buffers[buffer] + number * extent(call, argument) * call.function.itemsize
@@ -286,6 +350,10 @@ def load(call: Call, index: I64, number: I64) -> None:
         call.integers[index] = 0
     elif argument.kind == MATRIX:
         load_matrix(call, index, number)
+    elif argument.kind == REVERSED:
+        source = matrix_at(call, argument.read, argument, number)
+        n = call.sizes[argument.rows]
+        load_reversed(source, call.addresses[index], n, call.function.itemsize)
 
 
 @native
@@ -338,6 +406,10 @@ def store(call: Call, index: I64, number: I64) -> None:
     if argument.written >= 0:
         if argument.kind == MATRIX:
             store_matrix(call, index, number)
+        elif argument.kind == REVERSED:
+            target = matrix_at(call, argument.written, argument, number)
+            n = call.sizes[argument.rows]
+            store_reversed(call.addresses[index], target, n, call.function.itemsize)
         elif argument.kind == PIVOTS:
             store_pivots(call, index, number)
 
