@@ -168,6 +168,7 @@ TABLE: dict[str, Function] = {
     "dist": distance,
     "kthvalue": kth,
     "linalg.vector_norm": vector_norm,
+    "logcumsumexp": running(wf.logcumsumexp),
     "logsumexp": reduced(wf.logsumexp),
     "max": extremum(wf.max, wf.maximum),
     "mean": reduced(wf.mean),
