@@ -67,13 +67,19 @@ def optimize(
     validator: Validator | None = None,
     passes: Sequence[Callable[[Graph], Graph]] = PASSES,
 ) -> Graph:
-    """Run `passes` over `graph`, each checked by `validator`."""
+    """Run `passes` over `graph`, each checked by `validator`: what one leaves as it was needs no
+    check, nor the same pass again."""
     validator = validator or Validator()
     validator.begin(graph)
+    made: dict[Callable[[Graph], Graph], Graph] = {}
     for run in passes:
+        if made.get(run) is graph:
+            continue
         with assuming(Assumptions(graph.constraints)):
-            graph = run(graph)
-        validator.after(run.__name__, graph)
+            result = made[run] = run(graph)
+        if result is not graph:
+            validator.after(run.__name__, result)
+        graph = result
     return graph
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final
@@ -115,6 +115,8 @@ class Graph:
     constraints: tuple[Constraint, ...] = ()
     _order: list[Node] = field(default_factory=list, init=False, repr=False)
     """The nodes in order, once somebody has asked for them."""
+    _ops: set[OpDef] = field(default_factory=set, init=False, repr=False)
+    """The ops of them, likewise."""
 
     def nodes(self) -> list[Node]:
         """Inputs first, then every node the outputs need, producers before consumers."""
@@ -128,6 +130,14 @@ class Graph:
             yield node
             for inner in node.graphs():
                 yield from inner.all_nodes()
+
+    def ops(self) -> Set[OpDef]:
+        """The ops of `all_nodes`: what a pass asks first, for most graphs have nothing for it."""
+        if not self._ops:
+            self._ops.update([node.op for node in self._order or self.nodes()])
+            if any(op.holds_graphs for op in self._ops):
+                self._ops.update(node.op for node in self.all_nodes())
+        return self._ops
 
     def returning(self, outputs: Sequence[Node]) -> Graph:
         """This graph with other outputs; itself if they are the same nodes."""
@@ -155,9 +165,8 @@ def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:
         while stack:
             node = stack[-1]
             if node not in done:
-                missing = [operand for operand in node.inputs if operand not in done]
-                if missing:
-                    stack += missing[::-1]
+                if not done.issuperset(node.inputs):
+                    stack += [operand for operand in node.inputs[::-1] if operand not in done]
                     continue
                 done.add(node)
                 order.append(node)
@@ -171,11 +180,15 @@ def rewrite(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
     kept by identity."""
     new: dict[Node, Node] = {}
     for node in graph.nodes():
-        rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))
+        rebuilt = node
+        if not new.keys().isdisjoint(node.inputs):
+            rebuilt = node.rebuilt(tuple([new.get(i, i) for i in node.inputs]))
         if node.op.holds_graphs:
             rebuilt = rebuilt.with_graphs(lambda inner: rewrite(inner, rule))
-        new[node] = rule(rebuilt) or rebuilt
-    return graph.returning([new[o] for o in graph.outputs])
+        rebuilt = rule(rebuilt) or rebuilt
+        if rebuilt is not node:
+            new[node] = rebuilt
+    return graph.returning([new.get(o, o) for o in graph.outputs])
 
 
 def substitute(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:

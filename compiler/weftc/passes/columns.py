@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from weftc.ir import location as locations
 from weftc.ir.node import Graph, Node, rewrite
-from weftc.ops.contraction import columns, product_sum, sums_column
+from weftc.ops.contraction import columns, contract, product_sum, sums_column
 
 
 def write_columns(graph: Graph) -> Graph:
     """Write out every product that is known to have one column."""
-    return rewrite(graph, _written)
+    return rewrite(graph, _written) if contract in graph.ops() else graph
 
 
 def _written(node: Node) -> Node | None:
-    if node.op.name != "contract" or not sums_column(node.attrs) or columns(node) != 1:
+    if node.op is not contract or not sums_column(node.attrs) or columns(node) != 1:
         return None
     a, b = node.inputs
     with locations.at(node.location):

@@ -27,6 +27,8 @@ Parts: TypeAlias = Mapping[int, Node]
 
 def trim_control(graph: Graph) -> Graph:
     """Trim every branch, loop and solution in `graph`, and in the graphs in it."""
+    if _TRIM.keys().isdisjoint(op.name for op in graph.ops()):
+        return graph
     reads = _reads(graph)
     new: dict[Node, Node] = {}
     parts: dict[Node, Parts] = {}

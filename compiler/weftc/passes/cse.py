@@ -10,6 +10,7 @@ Values are numbered in topological order (a recursive hash of a shared DAG would
 from __future__ import annotations
 
 from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import OpDef
 from weftc.ir.print import Canonical
 
 
@@ -21,8 +22,7 @@ def eliminate_common_subexpressions(graph: Graph) -> Graph:
 
 
 def _merged(graph: Graph, writer: Canonical) -> Graph:
-    number: dict[Node, int] = {}
-    known: dict[tuple[str, tuple[int, ...], str], Node] = {}
+    known: dict[tuple[OpDef, tuple[Node, ...], str], Node] = {}
     new: dict[Node, Node] = {}
     for node in graph.nodes():
         inputs = tuple([new[i] for i in node.inputs])
@@ -30,8 +30,6 @@ def _merged(graph: Graph, writer: Canonical) -> Graph:
         if node.op.holds_graphs:
             rebuilt = rebuilt.with_graphs(lambda inner: _merged(inner, writer))
         if node.op.name != "input":
-            key = (node.op.name, tuple([number[i] for i in inputs]), writer.attrs(rebuilt))
-            rebuilt = known.setdefault(key, rebuilt)
-        number.setdefault(rebuilt, len(number))
+            rebuilt = known.setdefault((node.op, inputs, writer.attrs(rebuilt)), rebuilt)
         new[node] = rebuilt
     return graph.returning([new[o] for o in graph.outputs])

@@ -24,7 +24,8 @@ _REPLACED = (
 
 def replace_empty(graph: Graph) -> Graph:
     """Replace every node without elements, and every node that combines no elements."""
-    return rewrite(graph, _replace)
+    is_any = any(node.is_tensor and _is_empty(node) for node in graph.all_nodes())
+    return rewrite(graph, _replace) if is_any else graph
 
 
 def _replace(node: Node) -> Node | None:

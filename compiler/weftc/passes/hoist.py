@@ -26,6 +26,8 @@ _DEAR = 8
 
 def hoist_invariants(graph: Graph) -> Graph:
     """Take what does not change out of the loops in `graph`, and of those in each graph in it."""
+    if not any(op.loop for op in graph.ops()):
+        return graph
     new: dict[Node, Node] = {}
     for node in graph.nodes():
         rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))

@@ -19,7 +19,7 @@ from weftc.ops.structure import project
 
 def inline_calls(graph: Graph) -> Graph:
     """Put the bodies of calls in their places, in `graph` and in each graph in it."""
-    return _Inlined(graph).graph if any(n.op is call for n in graph.all_nodes()) else graph
+    return _Inlined(graph).graph if call in graph.ops() else graph
 
 
 class _Inlined:

@@ -30,6 +30,8 @@ class _Piece(NamedTuple):
 
 def join_pads(node: Node) -> Node | None:
     """add(pad(x), pad(y)) -> concat(x + 0, y + 0), padded where the sum has no piece"""
+    if all(x.op.name not in ("add", "pad") for x in node.inputs):
+        return None
     pieces = sorted(_pieces(node, _MOST) or (), key=lambda piece: piece.start)
     if len(pieces) < 2 or any(a.stop != b.start for a, b in pairwise(pieces)):
         return None
@@ -86,7 +88,8 @@ def _is_zero(node: Node) -> bool:
 
 
 def _has_zero(node: Node) -> bool:
-    return node.op.name == "add" and _is_zero(node.inputs[1])
+    """Whether a piece is what the sum with zeros makes of it: integers have no -0."""
+    return not node.type.dtype.is_float or (node.op.name == "add" and _is_zero(node.inputs[1]))
 
 
 def _with_zero(node: Node) -> Node:

@@ -34,6 +34,8 @@ class _Replaced:
 def merge_scans(graph: Graph) -> Graph:
     """Merge the scans in `graph`, and those in each graph in it. Two scans that are over results of
     two that become one are merged after these."""
+    if loops.scan not in graph.ops():
+        return graph
     graph = _replace(graph, dict(_counting(graph)))
     while found := dict(_merged(graph)):
         graph = _replace(graph, found)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from typing import Any, TypeAlias
 
 from weftc.ir.constraints import assume_equal
 from weftc.ir.location import Location
-from weftc.ir.node import Graph, Node, rewrite
-from weftc.ir.opdef import Family
+from weftc.ir.node import Graph, Node
+from weftc.ir.opdef import Family, OpDef
 from weftc.ops import elementary, movement, pointwise, recomputation
 from weftc.ops.elementary.power import INVERSES, PRODUCTS, ROOTS
 from weftc.ops.source import constant
@@ -29,22 +29,48 @@ Rule: TypeAlias = Callable[[Node], Node | None]
 
 
 def simplify(graph: Graph) -> Graph:
-    """Apply every rule bottom up until none fires (chains of rules are short)."""
-    while True:
-        simpler = rewrite(graph, _simplify)
-        if simpler.outputs == graph.outputs:
-            return simpler
-        graph = simpler
+    """Apply every rule bottom up, in `graph` and the graphs in it, until none fires."""
+    simplest = _Simplest()
+    for node in graph.nodes():
+        simplest.of(node)
+    return graph.returning([simplest.of(output) for output in graph.outputs])
+
+
+class _Simplest:
+    """What the nodes of a graph become. What a rule makes is made simpler itself before another
+    node reads it, so that one walk is enough."""
+
+    def __init__(self) -> None:
+        self._known: dict[Node, Node] = {}
+
+    def of(self, node: Node) -> Node:
+        """`node` where no rule fires any more; it recurs into what is not yet known."""
+        known = self._known
+        found = known.get(node)
+        if found is None:
+            found = node.rebuilt(tuple([known.get(i) or self.of(i) for i in node.inputs]))
+            if node.op.holds_graphs:
+                found = found.with_graphs(simplify)
+            simpler = _simplify(found)
+            if simpler is not None:
+                found = self.of(simpler)
+            known[node] = known[found] = found
+        return found
 
 
 def _simplify(node: Node) -> Node | None:
-    for rule in RULES.get(node.op.name, ()):
+    for rule in _rules(node.op):
         found = rule(node)
         if found is not None:
             return found
-    if node.op.family is Family.POINTWISE:
-        return compute_before_broadcast(node)
     return None
+
+
+@cache
+def _rules(op: OpDef) -> tuple[Rule, ...]:
+    """The rules for nodes of an op."""
+    own = RULES.get(op.name, ())
+    return (*own, compute_before_broadcast) if op.family is Family.POINTWISE else own
 
 
 # -- reading the graph ---------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from weftc.ops.structure import project
 
 def unroll_scans(graph: Graph) -> Graph:
     """Unroll the scans in `graph`, and those in each graph in it."""
+    if scan not in graph.ops():
+        return graph
     new: dict[Node, Node] = {}
     parts: dict[Node, Sequence[Node]] = {}
     for node in graph.nodes():

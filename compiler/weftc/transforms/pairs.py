@@ -38,14 +38,12 @@ def is_complex(type_: ValueType) -> bool:
 
 def has_complex(nodes: Iterable[Node]) -> bool:
     """Whether complex numbers occur among the results of nodes, or in graphs that these hold."""
-    return any(is_complex(type_) for node in _with_inner(nodes) for type_ in result_types(node))
+    return any(map(_has_complex, nodes))
 
 
-def _with_inner(nodes: Iterable[Node]) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        for graph in node.graphs():
-            yield from graph.all_nodes()
+def _has_complex(node: Node) -> bool:
+    inner = node.op.holds_graphs and any(has_complex(graph.nodes()) for graph in node.graphs())
+    return inner or any(map(is_complex, result_types(node)))
 
 
 def stored(type_: TensorType) -> TensorType:
