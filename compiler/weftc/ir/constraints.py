@@ -7,7 +7,7 @@ at hand; a program then runs only where all that its trace recorded holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
@@ -17,7 +17,7 @@ from weftc.ir import location as locations
 from weftc.ir.location import Location
 from weftc.ir.size_functions import minimum, mod, substitute
 from weftc.ir.size_order import never_negative
-from weftc.ir.sizes import Dim, Monomial, Size, as_factor, normal, terms_of, value_of
+from weftc.ir.sizes import Dim, Monomial, Size, Terms, as_factor, normal, terms_of, value_of
 from weftc.ir.tracing_state import state
 
 
@@ -115,7 +115,8 @@ class Assumptions:
         self.recorded: dict[Constraint, Location | None] = {}
         self._zeros: dict[Monomial, Dim] = {}
         """Sizes that are 0, by a monomial of theirs that those after them do not have."""
-        self._excesses: list[Size] = []
+        self._excesses: dict[Terms, Size] = {}
+        """Sizes that are 0 or more, of those that differ by a constant the smallest."""
         for constraint in known:
             self._learn(constraint)
 
@@ -123,7 +124,7 @@ class Assumptions:
         """Whether `constraint` follows from what is assumed."""
         zero = zero_of(constraint)
         if zero is None:
-            return never_negative(excess_of(constraint), self._excesses)
+            return never_negative(excess_of(constraint), tuple(self._excesses.values()))
         return self._reduced(zero) == 0
 
     def assume(self, constraint: Constraint) -> bool:
@@ -140,7 +141,7 @@ class Assumptions:
 
     def needed(self) -> tuple[Constraint, ...]:
         """What was recorded, as people write it, without what follows from the rest."""
-        found = [plain(constraint) for constraint in self.recorded]
+        found = _tightest(plain(constraint) for constraint in self.recorded)
         for constraint in tuple(found):
             others = [other for other in found if other != constraint]
             if Assumptions(others, strict=True).shows(constraint):
@@ -162,7 +163,10 @@ class Assumptions:
     def _learn(self, constraint: Constraint) -> None:
         zero = zero_of(constraint)
         if zero is None:
-            self._excesses.append(tightened(excess_of(constraint)))
+            excess = tightened(excess_of(constraint))
+            varying, least = _parts(excess)
+            if varying not in self._excesses or least < _parts(self._excesses[varying])[1]:
+                self._excesses[varying] = excess
             return
         reduced = self._reduced(zero)
         if isinstance(reduced, Dim):
@@ -194,6 +198,27 @@ def tightened(excess: Size) -> Size:
     terms = dict(terms_of(excess))
     common = gcd(*(coefficient for monomial, coefficient in terms.items() if monomial)) or 1
     return normal({monomial: coefficient // common for monomial, coefficient in terms.items()})
+
+
+def _parts(size: Size) -> tuple[Terms, int]:
+    """The terms of a size that vary, and the constant that is added to them."""
+    terms = terms_of(size)
+    return tuple(term for term in terms if term[0]), dict(terms).get((), 0)
+
+
+def _tightest(constraints: Iterable[Constraint]) -> list[Constraint]:
+    """Constraints without the inequalities that another says with a smaller constant."""
+    found: dict[Constraint | Terms, Constraint] = {}
+    for constraint in constraints:
+        if zero_of(constraint) is not None:
+            found[constraint] = constraint
+            continue
+        varying, least = _parts(excess_of(constraint))
+        other = found.get(varying)
+        if other is None or least < _parts(excess_of(other))[1]:
+            found.pop(varying, None)
+            found[varying] = constraint
+    return list(found.values())
 
 
 @contextmanager

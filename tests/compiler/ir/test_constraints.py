@@ -89,6 +89,20 @@ def test_inequalities_are_of_whole_numbers() -> None:
     assert not assumptions.shows(AtLeast(N, 2))
 
 
+def test_of_inequalities_that_differ_by_a_constant_the_tightest_counts() -> None:
+    """A loop over elements asks for n >= 1, n >= 2 ...: proofs need no more than the last."""
+    assumptions = Assumptions(values={"n": 1000, "m": 7})
+    for bound in (*range(1, 401), 3):
+        assert assumptions.assume(AtLeast(N, bound))
+        assert assumptions.assume(AtMost(M, N + 400 - bound))
+    assert len(assumptions.recorded) > 400
+    assert sorted(map(str, assumptions.needed())) == ["n >= 400", "n >= m"]
+    assert assumptions.shows(AtLeast(N, 400)) and assumptions.shows(AtMost(M, N))
+    assert not assumptions.shows(AtLeast(N, 401))
+    assert not Assumptions([AtLeast(N, 5), AtLeast(N, 3)], strict=True).shows(AtLeast(N, 6))
+    assert Assumptions([AtLeast(N, 5), AtLeast(N, 3)], strict=True).shows(AtLeast(N, 5))
+
+
 def test_a_fixed_size_is_an_equality() -> None:
     assumptions = Assumptions(values={"n": 5})
     assert assumptions.fix(N * 2) == 10
