@@ -296,20 +296,13 @@ class ExpressionWriter:
         return value
 
     def _breaks_in_pieces(self, expr: Load) -> bool:
-        """Whether LLVM 22 would break a masked load into pieces and may load one without its mask:
-        it does so with AVX2 where a piece is off whatever the rest of the mask is."""
+        """Whether LLVM 22 would break a masked load into pieces. With AVX2 it may load one without
+        its mask, where a piece is off whatever the rest of the mask is; and where it can tell that
+        one is on, its pass against blocked store forwarding fails on the size of the others."""
         target, dtype = self.out.target, expr.type.dtype
         wide = dtype in _MASKED_LOADS and expr.type.lanes * dtype.bits > _AVX_BITS
         one_register = target.has("avx512vl") or not target.has("avx2")
-        return wide and not one_register and not self._is_fixed(expr.mask)
-
-    def _is_fixed(self, mask: Expr | None) -> bool:
-        """Whether a mask is made of constants only."""
-        if isinstance(mask, Var):
-            mask = self.out.definition(mask)
-        if mask is None or isinstance(mask, Load | Var):
-            return False
-        return all(map(self._is_fixed, children(mask, self.out)))
+        return wide and not one_register
 
     def _load_in_pieces(self, expr: Load, pointer: str, mask: str) -> str:
         """A masked load by the machine's own instruction, a register at a time."""
