@@ -27,8 +27,11 @@ def _running(reduce: Callable[..., Bounded]) -> Callable[..., Bounded]:
         count = x.shape[place]
         if count > 64 or x.size * count > 1 << 20:
             raise Invalid("too long an axis for this reference")
+        extreme = reduce in (reductions.max, reductions.min)
+        if extreme and x.dtype == "bool":
+            raise Invalid("extremes of numbers")
         if count == 0:
-            return x if reduce in (reductions.max, reductions.min) else _typed(reduce, x, place)
+            return x if extreme else _typed(reduce, x, place)
         parts = [slice(k, None) if reverse else slice(k + 1) for k in range(count)]
         found = [_part(reduce, x, place, part) for part in parts]
         return moved(lambda *values: np.concatenate(values, place), *found)
