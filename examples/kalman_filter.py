@@ -13,7 +13,7 @@ import weft as wf
 
 Array = np.ndarray[Any, Any]
 
-STEPS, STATE, SEEN = 24, 4, 2
+STEPS, STATE, SEEN = 16, 4, 2
 MOTION = np.eye(STATE) + 0.1 * np.eye(STATE, k=SEEN)
 """Two coordinates, and how fast they grow."""
 LOOK = np.eye(SEEN, STATE)
