@@ -29,6 +29,7 @@ from weftc.passes.hoist import hoist_invariants
 from weftc.passes.inline import inline_calls
 from weftc.passes.merge import merge_scans
 from weftc.passes.own_outputs import own_each_output, own_outputs
+from weftc.passes.share import share_branches
 from weftc.passes.simplify import simplify
 from weftc.passes.unroll import unroll_scans
 from weftc.schedule.cuda.bind import bind
@@ -47,6 +48,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_constants,
     eliminate_common_subexpressions,
     merge_scans,
+    share_branches,
     trim_control,
     unroll_scans,
     simplify,

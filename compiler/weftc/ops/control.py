@@ -89,7 +89,8 @@ def _reference_branch(arrays: Arrays, attrs: Attrs, type_: TupleType) -> tuple[A
 def _vjp_branch(
     node: Node, *cotangents: Node | None, wanted: Sequence[bool]
 ) -> tuple[Node | None, ...]:
-    """A branch of the gradients of the branches, which compute again what these need."""
+    """A branch of the gradients of the branches, which compute again what these need; where that is
+    costly, the pass `share_branches` has them read what the branch has computed."""
     places = [place for place, is_wanted in enumerate(wanted[1:]) if is_wanted]
     given = [number for number, g in enumerate(cotangents) if g is not None]
     graphs = tuple([_gradient(without_effects(g), given, places) for g in node["branches"]])
