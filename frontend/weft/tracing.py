@@ -472,8 +472,9 @@ def is_literal(node: Node) -> bool:
 def apply(op: str, *operands: Tracer, weak: bool = False, name: str = "", **attrs: Any) -> Tracer:
     """A node of the primitive `op`; errors of its type rule are raised again with the place."""
     trace = active()
-    nodes = tuple(operand.node for operand in operands)
-    attrs = {attr: plain(value) for attr, value in attrs.items()}
+    nodes = [operand.node for operand in operands]
+    if attrs:
+        attrs = {attr: plain(value) for attr, value in attrs.items()}
     try:
         node = TABLE[op](*nodes, **attrs)
     except WeftError as error:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from weftc.ir import location as locations
 from weftc.ir.constraints import Constraint
 from weftc.ir.location import Location
-from weftc.ir.opdef import Attr, Attrs, OpDef
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType, check_size
 from weftrt.errors import VerifyError
+
+if TYPE_CHECKING:
+    from weftc.ir.opdef import Attr, Attrs, OpDef
 
 
 class Node:
@@ -128,8 +130,9 @@ class Graph:
         """`nodes`, each followed by those of the graphs that it holds."""
         for node in self.nodes():
             yield node
-            for inner in node.graphs():
-                yield from inner.all_nodes()
+            if node.op.holds_graphs:
+                for inner in node.graphs():
+                    yield from inner.all_nodes()
 
     def ops(self) -> Set[OpDef]:
         """The ops of `all_nodes`: what a pass asks first, for most graphs have nothing for it."""
@@ -154,23 +157,20 @@ def result_types(node: Node) -> tuple[TensorType | TokenType, ...]:
 
 def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:
     """Nodes reachable from `roots`, producers first; deterministic; no recursion."""
-    order: list[Node] = []
-    done: set[Node] = set()
-    for node in first:
-        if node not in done:
-            done.add(node)
-            order.append(node)
+    order = list(dict.fromkeys(first))
+    done = set(order)
     for root in roots:
-        stack = [root]
+        stack = [(root, iter(root.inputs))] if root not in done else []
         while stack:
-            node = stack[-1]
-            if node not in done:
-                if not done.issuperset(node.inputs):
-                    stack += [operand for operand in node.inputs[::-1] if operand not in done]
-                    continue
+            node, operands = stack[-1]
+            for operand in operands:
+                if operand not in done:
+                    stack.append((operand, iter(operand.inputs)))
+                    break
+            else:
                 done.add(node)
                 order.append(node)
-            stack.pop()
+                stack.pop()
     return order
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from weftc.ir.node import Graph, Node, make
 from weftc.ir.sizes import Dim, Size
 from weftc.ir.types import ValueType
 from weftrt.dtypes import DType
@@ -14,7 +15,6 @@ from weftrt.errors import VerifyError, WeftError
 
 if TYPE_CHECKING:
     from weftc.ir.location import Location
-    from weftc.ir.node import Graph, Node
     from weftc.loop.ir import Expr
     from weftc.ops.complex_rules import Value
 
@@ -220,8 +220,6 @@ class OpDef:
 
     def __call__(self, *inputs: Node, at: Location | None = None, **attrs: Any) -> Node:
         """A new node of this op. `at` defaults to the location in force (weftc.ir.location)."""
-        from weftc.ir.node import make
-
         return make(self, inputs, attrs, at)
 
     def __repr__(self) -> str:

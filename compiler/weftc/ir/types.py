@@ -38,7 +38,12 @@ class TensorType:
     @property
     def is_large(self) -> bool:
         """Whether a value of this type is known to take so much memory that there may be none."""
-        return self.is_static and self.bytes >= LARGE_BYTES
+        total = self.dtype.itemsize
+        for size in self.shape:
+            if not isinstance(size, int):
+                return False
+            total *= size
+        return total >= LARGE_BYTES
 
     @property
     def bytes(self) -> int:

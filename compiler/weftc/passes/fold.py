@@ -25,9 +25,10 @@ def fold_constants(graph: Graph) -> Graph:
 def _fold(node: Node) -> Node | None:
     if node.op.name == "size" and isinstance(node["size"], int):
         return constant(value=node["size"], dtype=node.type.dtype, at=node.location)
-    if not node.inputs or any(i.op.name != "constant" for i in node.inputs):
-        return None
-    if node.op.family is not Family.POINTWISE or not node.op.exact:
+    for operand in node.inputs:
+        if operand.op is not constant:
+            return None
+    if node.op.family is not Family.POINTWISE or not node.op.exact or not node.inputs:
         return None
     arrays = [np.asarray(i["value"], dtype=i.type.dtype.dtype) for i in node.inputs]
     with np.errstate(all="ignore"):

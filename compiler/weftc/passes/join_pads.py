@@ -17,6 +17,8 @@ from weftc.ops import build
 
 _MOST = 8
 """Pieces of one sum."""
+_SUMMED = {"add", "pad"}
+"""What the operands of a sum of padded arrays are."""
 
 
 class _Piece(NamedTuple):
@@ -30,7 +32,7 @@ class _Piece(NamedTuple):
 
 def join_pads(node: Node) -> Node | None:
     """add(pad(x), pad(y)) -> concat(x + 0, y + 0), padded where the sum has no piece"""
-    if all(x.op.name not in ("add", "pad") for x in node.inputs):
+    if _SUMMED.isdisjoint([x.op.name for x in node.inputs]):
         return None
     pieces = sorted(_pieces(node, _MOST) or (), key=lambda piece: piece.start)
     if len(pieces) < 2 or any(a.stop != b.start for a, b in pairwise(pieces)):
@@ -46,7 +48,7 @@ def _pieces(node: Node, most: int) -> list[_Piece] | None:
     """What is added up in `node`, if that is padded along one axis, and is not more than `most`."""
     if node.op.name == "pad":
         return _padded(node)
-    if node.op.name != "add" or any(x.op.name not in ("add", "pad") for x in node.inputs):
+    if node.op.name != "add" or not _SUMMED.issuperset(x.op.name for x in node.inputs):
         return None
     found: list[_Piece] = []
     for operand in sorted(node.inputs, key=lambda x: x.op.name):  # first what may be long

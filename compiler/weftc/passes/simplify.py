@@ -23,7 +23,6 @@ from weftc.ops import elementary, movement, pointwise, recomputation
 from weftc.ops.elementary.power import INVERSES, PRODUCTS, ROOTS
 from weftc.ops.source import constant
 from weftc.passes.join_pads import join_pads
-from weftrt.dtypes import Kind
 
 Rule: TypeAlias = Callable[[Node], Node | None]
 
@@ -119,20 +118,13 @@ def drop_neutral_subtrahend(node: Node) -> Node | None:
     return x if _is(other, 0) else None
 
 
-def drop_neutral_factor(node: Node) -> Node | None:
-    """x * 1 -> x"""
+def multiply_by_one(node: Node) -> Node | None:
+    """x * 1 -> x; x * -1 -> neg(x)"""
     for x, other in (node.inputs, node.inputs[::-1]):
-        if _is(other, 1):
+        value = scalar_value(other)
+        if value == 1:
             return x
-    return None
-
-
-def multiply_by_minus_one(node: Node) -> Node | None:
-    """x * -1 -> neg(x)"""
-    if node.type.dtype.kind not in (Kind.FLOAT, Kind.SIGNED):
-        return None
-    for x, other in (node.inputs, node.inputs[::-1]):
-        if _is(other, -1):
+        if value == -1 and node.type.dtype.is_signed:
             return pointwise.neg(x, at=node.location)
     return None
 
@@ -363,7 +355,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "stop_gradient": (drop_copy,),
     "add": (drop_neutral_addend, join_pads),
     "sub": (drop_neutral_subtrahend,),
-    "mul": (drop_neutral_factor, multiply_by_minus_one),
+    "mul": (multiply_by_one,),
     "div": (divide_by_power_of_two,),
     "pow": (write_out_power,),
     "neg": (undo_twice,),

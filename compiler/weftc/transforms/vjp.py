@@ -34,9 +34,9 @@ def vjp(
             gathered.add(output, 0, cotangent)
     stops = set(inputs)
     assert len(stops) == len(inputs), "of one node twice, each place would have the whole cotangent"
-    for node in reversed(order):
-        if node in gathered and node not in stops:
-            with locations.at(node.location):
+    with locations.provided_by(lambda: node.location):  # what a node sends back is of its line
+        for node in reversed(order):
+            if node in gathered and node not in stops:
                 _pull_back(node, active, gathered)
     return [gathered.of(node)[0] for node in inputs]
 
@@ -56,13 +56,17 @@ class _Gathered:
 
     def add(self, node: Node, index: int, cotangent: Node) -> None:
         """One more for result `index` of `node`."""
-        parts = self._parts.setdefault(node, [None] * len(result_types(node)))
+        parts = self._parts.get(node)
+        if parts is None:
+            parts = self._parts[node] = [None] * len(result_types(node))
         before = parts[index]
         parts[index] = cotangent if before is None else TABLE["add"](before, cotangent)
 
 
 def has_floats(node: Node) -> bool:
     """Whether a value holds floats: others have no gradient."""
+    if node.is_tensor:
+        return node.type.dtype.is_float
     return any(isinstance(t, TensorType) and t.dtype.is_float for t in result_types(node))
 
 
