@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from operator import is_
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from weftc.ir import location as locations
 from weftc.ir.constraints import Constraint
@@ -16,12 +16,14 @@ from weftrt.errors import VerifyError
 if TYPE_CHECKING:
     from weftc.ir.opdef import Attr, Attrs, OpDef
 
+T = TypeVar("T")
+
 
 class Node:
     """One value: an op applied to inputs. Made by calling an OpDef; never changed. `type` is what
     `value_type` is if the value is a tensor; VerifyError if it is a tuple or a token."""
 
-    __slots__ = ("attrs", "inputs", "location", "op", "type", "value_type")
+    __slots__ = ("_attr_text", "attrs", "inputs", "location", "op", "type", "value_type")
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class Node:
         self.attrs: Final = attrs
         self.value_type: Final = value_type
         self.location: Final = location
+        self._attr_text: str | None = None
         if isinstance(value_type, TensorType):
             self.type: Final = value_type
 
@@ -62,7 +65,18 @@ class Node:
         """This node over other inputs of the same types; itself if they are the same nodes."""
         if all(map(is_, inputs, self.inputs)):
             return self
-        return Node(self.op, inputs, self.attrs, self.value_type, self.location)
+        rebuilt = Node(self.op, inputs, self.attrs, self.value_type, self.location)
+        rebuilt._attr_text = self._attr_text
+        return rebuilt
+
+    @property
+    def attr_text(self) -> str:
+        """What its attributes are, if they hold no graphs and no functions, in any order: their
+        `repr`, in which 0.0 is not -0.0, and 1 is neither True nor 1.0."""
+        if self._attr_text is None:
+            attrs = self.attrs
+            self._attr_text = repr(attrs if len(attrs) < 2 else sorted(attrs.items()))
+        return self._attr_text
 
     def graphs(self) -> Iterator[Graph]:
         """The graphs that its attributes hold."""
@@ -115,16 +129,18 @@ class Graph:
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     constraints: tuple[Constraint, ...] = ()
-    _order: list[Node] = field(default_factory=list, init=False, repr=False)
-    """The nodes in order, once somebody has asked for them."""
-    _ops: set[OpDef] = field(default_factory=set, init=False, repr=False)
-    """The ops of them, likewise."""
+    _found: dict[Callable[[Graph], Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, find: Callable[[Graph], T]) -> T:
+        """`find` of this graph, which is asked once."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: T = self._found[find]
+        return found
 
     def nodes(self) -> list[Node]:
         """Inputs first, then every node the outputs need, producers before consumers."""
-        if not self._order:
-            self._order[:] = toposort(self.outputs, self.inputs)
-        return list(self._order)
+        return list(self.once(_order))
 
     def all_nodes(self) -> Iterator[Node]:
         """`nodes`, each followed by those of the graphs that it holds."""
@@ -136,17 +152,23 @@ class Graph:
 
     def ops(self) -> Set[OpDef]:
         """The ops of `all_nodes`: what a pass asks first, for most graphs have nothing for it."""
-        if not self._ops:
-            self._ops.update([node.op for node in self._order or self.nodes()])
-            if any(op.holds_graphs for op in self._ops):
-                self._ops.update(node.op for node in self.all_nodes())
-        return self._ops
+        return self.once(_ops)
 
     def returning(self, outputs: Sequence[Node]) -> Graph:
         """This graph with other outputs; itself if they are the same nodes."""
         if len(outputs) == len(self.outputs) and all(map(is_, outputs, self.outputs)):
             return self
         return replace(self, outputs=tuple(outputs))
+
+
+def _order(graph: Graph) -> list[Node]:
+    return toposort(graph.outputs, graph.inputs)
+
+
+def _ops(graph: Graph) -> Set[OpDef]:
+    own = {node.op for node in graph.nodes()}
+    holds_graphs = any(op.holds_graphs for op in own)
+    return {node.op for node in graph.all_nodes()} if holds_graphs else own
 
 
 def result_types(node: Node) -> tuple[TensorType | TokenType, ...]:

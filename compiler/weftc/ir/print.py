@@ -146,16 +146,15 @@ class Canonical(Writer):
         return "\n".join(lines)
 
     def attrs(self, node: Node) -> str:
-        """The attributes of a node: 0.0 is not -0.0, and 1 is neither True nor 1.0. Those that hold
-        no graphs and functions have a `repr` that says as much in half the time."""
+        """The attributes of a node."""
         attrs: Attrs = node.attrs
         if not attrs:
             return ""
-        if node.op.name == "input":
-            attrs = {name: value for name, value in attrs.items() if name != "name"}
         if node.op.holds_graphs or node.op.effect:
             return ", ".join([f"{name}={self.attr(attrs[name])}" for name in sorted(attrs)])
-        return repr(attrs if len(attrs) < 2 else sorted(attrs.items()))
+        if node.op.name == "input":
+            return repr(sorted((name, attrs[name]) for name in attrs if name != "name"))
+        return node.attr_text
 
     def graph(self, graph: Graph) -> str:
         return f"{{{self.body(graph)}}}"
