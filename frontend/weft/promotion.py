@@ -89,8 +89,8 @@ def default_dtype(weak: DType) -> DType:
 def common_dtype(name: str, operands: Sequence[Tracer]) -> DType:
     """The dtype in which these operands meet."""
     strong = [o for o in operands if not o.weak]
-    weak = [o.dtype for o in operands if o.weak]
-    loosest = max((d.kind for d in weak), key=_WEAK_ORDER.index, default=Kind.BOOL)
+    weak = [o.dtype.kind for o in operands if o.weak]
+    loosest = max(weak, key=_WEAK_ORDER.index) if weak else Kind.BOOL
     if not strong:
         return _DEFAULT[loosest]
     result = strong[0].dtype

@@ -63,7 +63,7 @@ class Node:
 
     def rebuilt(self, inputs: tuple[Node, ...]) -> Node:
         """This node over other inputs of the same types; itself if they are the same nodes."""
-        if all(map(is_, inputs, self.inputs)):
+        if inputs == self.inputs:
             return self
         rebuilt = Node(self.op, inputs, self.attrs, self.value_type, self.location)
         rebuilt._attr_text = self._attr_text
@@ -156,9 +156,8 @@ class Graph:
 
     def returning(self, outputs: Sequence[Node]) -> Graph:
         """This graph with other outputs; itself if they are the same nodes."""
-        if len(outputs) == len(self.outputs) and all(map(is_, outputs, self.outputs)):
-            return self
-        return replace(self, outputs=tuple(outputs))
+        outputs = tuple(outputs)
+        return self if outputs == self.outputs else replace(self, outputs=outputs)
 
 
 def _order(graph: Graph) -> list[Node]:

@@ -75,8 +75,10 @@ def kind(name: str, type_: TensorType, kinds: Kinds) -> None:
 
 def same_dtype(name: str, types: Sequence[TensorType]) -> None:
     """DTypeError unless all dtypes are one."""
-    if any(t.dtype is not types[0].dtype for t in types):
-        raise DTypeError(f"{name}: {describe_all(types)} do not have the same dtype")
+    dtype = types[0].dtype
+    for other in types:
+        if other.dtype is not dtype:
+            raise DTypeError(f"{name}: {describe_all(types)} do not have the same dtype")
 
 
 def same_sizes(a: Shape, b: Shape) -> bool:

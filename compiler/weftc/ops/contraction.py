@@ -30,7 +30,7 @@ SEGMENT = 1024
 
 def free_axes(rank: int, batch: Axes, contracted: Axes) -> Axes:
     """The axes of an operand that are neither batch nor contracted, ascending."""
-    return tuple(a for a in range(rank) if a not in batch and a not in contracted)
+    return tuple([a for a in range(rank) if a not in batch and a not in contracted])
 
 
 def _infer(types: Types, attrs: Attrs) -> TensorType:

@@ -69,7 +69,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "wrong sign of x * -1",
-            f"{_SIMPLIFY}:multiply_by_minus_one",
+            f"{_SIMPLIFY}:multiply_by_one",
             "pointwise.neg",
             "pointwise.abs",
             lambda x: op("mul", x(9), full(-1.0, (9,))),
