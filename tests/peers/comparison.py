@@ -22,6 +22,9 @@ Function = Callable[..., Any]
 TOLERANCE = 1e-9
 """Of the largest element too."""
 
+LITTLE = 1e-5
+"""Differences up to this, of the largest element too, are called so."""
+
 NEARBY = 15 / 16
 """A second sample is the first times this: it stays positive, definite, or within -1 and 1."""
 
@@ -75,6 +78,11 @@ class Answer:
     values: Arrays
     gradients: Arrays
     tangents: Arrays | None
+
+    def sizes(self) -> dict[str, int]:
+        """How many arrays there are of each."""
+        parts = {"values": self.values, "gradients": self.gradients, "tangents": self.tangents}
+        return {name: len(arrays or ()) for name, arrays in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -195,23 +203,35 @@ def _constant(value: Any) -> Any:
 
 
 def difference(found: Answer, expected: Answer, along: Directions) -> str | None:
-    """What of two answers differs; None if they agree."""
+    """What of two answers differs, and how; None if they agree."""
     for part in ("values", "gradients"):
-        if not _near(getattr(found, part), getattr(expected, part)):
-            return part
-    if expected.tangents is None or _near(found.tangents, expected.tangents):
+        what = _departure(part, getattr(found, part), getattr(expected, part))
+        if what is not None:
+            return what
+    if expected.tangents is None:
         return None
-    if _is_transpose(expected, along) or not _is_transpose(found, along):
-        return "tangents"
+    what = _departure("tangents", found.tangents, expected.tangents)
+    if what is None or _is_transpose(expected, along) or not _is_transpose(found, along):
+        return what
     return "tangents: torch's are not those of its gradients"
 
 
-def _near(own: Arrays | None, other: Arrays) -> bool:
+def _departure(part: str, own: Arrays | None, other: Arrays) -> str | None:
     assert own is not None
-    return len(own) == len(other) and all(
-        np.shape(a) == np.shape(b)
-        and np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE * _size(b), equal_nan=True)
-        for a, b in zip(own, other)
+    if [x.shape for x in own] != [x.shape for x in other]:
+        return f"the shapes of {part}"
+    if _near(own, other, TOLERANCE):
+        return None
+    if _near(own, other, LITTLE):
+        return f"{part}, by less than {LITTLE}"
+    known = [np.where(np.isnan(a) & (b == 0), 0, a) for a, b in zip(own, other)]
+    return f"{part}: NaN where torch has 0" if _near(known, other, TOLERANCE) else part
+
+
+def _near(own: Arrays, other: Arrays, tolerance: float) -> bool:
+    return all(
+        np.allclose(a, b, rtol=tolerance, atol=tolerance * _size(b), equal_nan=True)
+        for a, b in zip(own, other, strict=True)
     )
 
 
@@ -231,10 +251,11 @@ def _is_transpose(answer: Answer, along: Directions) -> bool:
 
 @dataclass
 class Tally:
-    """What became of the samples of a function."""
+    """What became of the samples of a function; `compared` are the arrays of torch's answers."""
 
     checked: int = 0
     mapped: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
     unexpressed: Counter[str] = field(default_factory=Counter)
     differing: Counter[str] = field(default_factory=Counter)
 
@@ -244,20 +265,22 @@ def compare(function: Function, info: OpInfo, gauge: Function | None, tally: Tal
     op = info.op if gauge is None else lambda *args, **named: gauge(info.op(*args, **named))
     for sample in info.sample_inputs("cpu", torch.float64, requires_grad=True):
         try:
-            what, mapped = _compare(function, op, call_of(sample), info.supports_forward_ad)
+            what, expected = _compare(function, op, call_of(sample), info.supports_forward_ad)
         except Unexpressed as reason:
             tally.unexpressed[str(reason)] += 1
             continue
         tally.checked += 1
-        tally.mapped += mapped
+        tally.mapped += len(expected) > 1
+        for answer in expected:
+            tally.compared.update(answer.sizes())
         if what is not None:
             tally.differing[what] += 1
 
 
 def _compare(
     function: Function, op: Function, call: Call, forward: bool
-) -> tuple[str | None, bool]:
-    """What differs, and whether the sample could be mapped."""
+) -> tuple[str | None, list[Answer]]:
+    """What differs, and the answers of torch: a second one if the sample could be mapped."""
     if not call.leaves:
         raise Unexpressed("nothing to differentiate by")
     leaves = [leaves_of(call)]
@@ -273,7 +296,7 @@ def _compare(
     what = difference(alone, answer, along)
     for found, other in zip(mapped, expected):
         what = what or _prefixed("mapped, ", difference(found, other, along))
-    return what, bool(mapped)
+    return what, expected
 
 
 def _prefixed(prefix: str, what: str | None) -> str | None:
