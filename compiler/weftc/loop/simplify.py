@@ -14,7 +14,9 @@ several users, users further down, or users in another block. Works on both leve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 from weftc.loop.build import Names
@@ -42,8 +44,8 @@ from weftc.loop.ir import (
     Tree,
     Var,
 )
-from weftc.loop.values import Node, Scope, Step, write_block
-from weftc.loop.walk import names, operands, postorder, written_buffers
+from weftc.loop.values import Key, Node, Scope, Step, write_block
+from weftc.loop.walk import blocks, names, operands, postorder
 
 
 def simplify(function: LoopFunction) -> LoopFunction:
@@ -57,6 +59,7 @@ def simplify(function: LoopFunction) -> LoopFunction:
     return LoopFunction(function.name, function.buffers, function.sizes, body)
 
 
+_READS = attrgetter("reads")
 _INLINED = (LoopKind.SERIAL, LoopKind.UNROLLED, LoopKind.VECTOR)
 
 
@@ -67,8 +70,12 @@ class _Simplifier:
         self.scope = Scope(None, loop=False)
         self.known: dict[str, Node] = {}
         self.memo: dict[Expr, Node] = {}
+        """The numbers that expressions have here: those of the scope and of scopes around it."""
+        self.reading: list[Expr] = []
+        """What in `memo` loads from a buffer, and has the same number until one is stored to."""
         self.version: dict[Buffer, int] = {}
         self.home: dict[Buffer, Scope] = {}
+        self.stores: dict[Block, set[Buffer]] = {}
         self.clock = 0
         self.root = self.scope
 
@@ -82,23 +89,34 @@ class _Simplifier:
     def tick(self) -> None:
         """A new position: loads of an earlier one are not evaluated again by later users."""
         self.clock += 1
-        self.memo = {}
 
-    def enter(self, loop: bool, stores: set[Buffer]) -> None:
-        self.scope = Scope(self.scope, loop, stores)
-
-    def leave(self) -> Scope:
-        left = self.scope
-        assert left.parent is not None
-        left.parent.effects |= left.effects
-        self.scope = left.parent
-        return left
+    @contextmanager
+    def inside(self, scope: Scope) -> Iterator[None]:
+        """Number what is in `scope`, a new one in this: what it alone has is not known after it."""
+        outer, memo, reading = self.scope, self.memo, self.reading
+        self.scope = scope
+        self.memo, self.reading = ({}, []) if scope.thread else (dict(memo), list(reading))
+        yield
+        outer.effects |= scope.effects
+        self.scope, self.memo, self.reading = outer, memo, reading
 
     def forget(self, buffers: set[Buffer]) -> None:
         """Loads of these from here on are new values."""
         self.clock += 1
         for buffer in buffers:
             self.version[buffer] = self.clock
+        for expr in self.reading:
+            del self.memo[expr]
+        self.reading.clear()
+
+    def written(self, block: Block) -> set[Buffer]:
+        """The buffers that a block stores to."""
+        found = self.stores.get(block)
+        if found is None:
+            own = {s.buffer for s in block if isinstance(s, Store)}
+            found = own.union(*[self.written(inner) for s in block for inner in blocks(s)])
+            self.stores[block] = found
+        return found
 
     def append(self, statement: Stmt, *values: Node | None, effect: bool = True) -> Step:
         step = Step(statement, values, (), self.clock)
@@ -142,10 +160,10 @@ class _Simplifier:
         position = self.clock
         scopes = []
         for side in (s.then, s.otherwise):
-            stores = written_buffers(side)
-            self.enter(loop=False, stores=stores)
-            self.block(side)
-            scopes.append(self.leave())
+            stores = self.written(side)
+            scopes.append(Scope(self.scope, loop=False, stores=stores))
+            with self.inside(scopes[-1]):
+                self.block(side)
             self.forget(stores)
         step = Step(s, (condition,), tuple(scopes), position)
         self.scope.items.append(step)
@@ -159,25 +177,25 @@ class _Simplifier:
             return
         grain = None if s.grain is None else self.value(s.grain)
         position = self.clock
-        stores = written_buffers(s.body)
+        stores = self.written(s.body)
         self.forget(stores)
-        self._enter_loop(s, stores, count)
-        for var in (s.var, *(carry.var for carry in s.carried)):
-            self.leaf(var, self.scope)
-        self.block(s.body)
-        self.tick()
-        inner = self.scope
-        inner.ends = ([self.value(carry.next) for carry in s.carried], self.clock)
-        self.leave()
+        inner = self._scope_inside(s, stores, count)
+        with self.inside(inner):
+            for var in (s.var, *(carry.var for carry in s.carried)):
+                self.leaf(var, inner)
+            self.block(s.body)
+            self.tick()
+            inner.ends = ([self.value(carry.next) for carry in s.carried], self.clock)
         self.forget(stores)
         results = [self.leaf(carry.result, self.scope) for carry in s.carried]
         step = Step(s, (start, stop, grain, *inits), (inner,), position, results)
         self.scope.items.append(step)
 
-    def _enter_loop(self, s: For, stores: set[Buffer], count: int | None) -> None:
+    def _scope_inside(self, s: For, stores: set[Buffer], count: int | None) -> Scope:
         sure = count is not None and s.kind in _INLINED
-        self.scope = Scope(self.scope, s.kind is not LoopKind.PARALLEL, stores, sure)
-        self.scope.thread = s.kind is LoopKind.PARALLEL
+        scope = Scope(self.scope, s.kind is not LoopKind.PARALLEL, stores, sure)
+        scope.thread = s.kind is LoopKind.PARALLEL
+        return scope
 
     def _straight(self, s: For, start: Node, inits: list[Node], count: int) -> None:
         """A loop of no or one iteration."""
@@ -195,15 +213,14 @@ class _Simplifier:
     def reduce(self, s: Reduce) -> None:
         extent = self.value(s.extent)
         position = self.clock
-        stores = written_buffers(s.body)
+        stores = self.written(s.body)
         self.forget(stores)
-        self.enter(True, stores)
-        self.leaf(s.var, self.scope)
-        self.block(s.body)
-        self.tick()
-        inner = self.scope
-        inner.ends = ([self.value(term.value) for term in s.terms], self.clock)
-        self.leave()
+        inner = Scope(self.scope, True, stores)
+        with self.inside(inner):
+            self.leaf(s.var, inner)
+            self.block(s.body)
+            self.tick()
+            inner.ends = ([self.value(term.value) for term in s.terms], self.clock)
         self.forget(stores)
         results = [self.leaf(term.result, self.scope) for term in s.terms]
         self.scope.items.append(Step(s, (extent,), (inner,), position, results))
@@ -219,19 +236,20 @@ class _Simplifier:
         """The number of a value."""
         memo = self.memo
         for node in postorder(expr, memo):
-            memo[node] = self._number(node, [memo[child] for child in operands(node)])
+            found = memo[node] = self._number(node)
+            if found.reads:
+                self.reading.append(node)
         return memo[expr]
 
-    def _number(self, expr: Expr, args: Sequence[Node]) -> Node:
+    def _number(self, expr: Expr) -> Node:
         if isinstance(expr, Var):
             return self.known[expr.name]
         if isinstance(expr, Const):
             return self._constant(expr)
+        args = [self.memo[child] for child in operands(expr)]
         folded = fold(expr, args)
-        if isinstance(folded, Node):
-            return folded
-        if isinstance(folded, Const):
-            return self._constant(folded)
+        if folded is not None:
+            return folded if isinstance(folded, Node) else self._constant(folded)
         if isinstance(expr, Load) and len(args) == 2 and is_true(args[1].template):
             expr, args = Load(expr.buffer, expr.index, expr.type), args[:1]
         key = self._key(expr, args)
@@ -239,10 +257,12 @@ class _Simplifier:
         if isinstance(expr, Load) and expr.buffer in self.home:
             depth = max(depth, self.home[expr.buffer].depth)
         found = self.scope.find(key, depth, expr.type.lanes > 1)
-        if found is not None:
-            return found
+        return found or self._new(expr, args, key, depth)
+
+    def _new(self, expr: Expr, args: Sequence[Node], key: Key, depth: int) -> Node:
         scope = self._scope_of(expr, args, depth)
         node = Node(expr, tuple(args), scope, self.clock)
+        node.reads = isinstance(expr, Load) or any(map(_READS, args))
         scope.table[key] = node
         scope.items.append(node)
         return node
@@ -255,7 +275,7 @@ class _Simplifier:
             node = self.root.table[key] = Node(expr, None, self.root, self.clock)
         return node
 
-    def _key(self, expr: Expr, args: Sequence[Node]) -> tuple[object, ...]:
+    def _key(self, expr: Expr, args: Sequence[Node]) -> Key:
         what: object = type(expr)
         version = 0
         if isinstance(expr, (Op, Tree)):

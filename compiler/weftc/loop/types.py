@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,15 @@ def _const(node: Const) -> str | None:
         return None if not isinstance(value, bool) else f"{value} is no {dtype}"
     if dtype is dtypes.bool_:
         return None if value in (0, 1) else f"{value} is no bool"
-    limits = np.iinfo(dtype.name)
-    fits = isinstance(value, int) and limits.min <= value <= limits.max
+    fits = isinstance(value, int) and value in _range(dtype)
     return None if fits else f"{value} is no {dtype}"
+
+
+@cache
+def _range(dtype: DType) -> range:
+    """The integers of a dtype."""
+    limits = np.iinfo(dtype.name)
+    return range(limits.min, limits.max + 1)
 
 
 def _op(node: Op) -> str | None:

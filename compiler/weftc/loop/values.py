@@ -35,6 +35,7 @@ class Node:
         "expr",
         "operands",
         "position",
+        "reads",
         "scope",
         "template",
         "user",
@@ -49,11 +50,16 @@ class Node:
         self.operands = operands
         self.scope = scope
         self.position = position
+        self.reads = False
+        """Whether it is of what a buffer holds."""
         self.uses = 0
         self.user: tuple[Scope, int] | None = None
         self.var: Var | None = None
         self.depth = 0
-        self.expr: Expr | None = template if operands is None else None
+        self.expr: Expr
+        """What users take, once it is written."""
+        if operands is None:
+            self.expr = template
 
     def use(self, scope: Scope, position: int) -> None:
         self.uses += 1
@@ -198,7 +204,7 @@ def write_block(scope: Scope, names: Names) -> Block:
 def _write_value(node: Node, names: Names, written: list[Stmt]) -> None:
     assert node.operands is not None
     node.depth = 1 + max([child.depth for child in node.operands], default=0)
-    expr = with_operands(node.template, tuple(_expr(child) for child in node.operands))
+    expr = with_operands(node.template, tuple([child.expr for child in node.operands]))
     if node.inline:
         node.expr = expr
         return
@@ -208,7 +214,7 @@ def _write_value(node: Node, names: Names, written: list[Stmt]) -> None:
 
 
 def _expr(node: Node | None) -> Expr:
-    assert node is not None and node.expr is not None
+    assert node is not None
     return node.expr
 
 

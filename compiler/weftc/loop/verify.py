@@ -87,7 +87,8 @@ class _Verifier:
             self.fail(found)
 
     def take(self, name: str) -> None:
-        self.require(name not in self.taken, f"{name} is bound twice")
+        if name in self.taken:
+            self.fail(f"{name} is bound twice")
         self.taken.add(name)
 
     def bind(self, var: Var) -> None:
@@ -102,16 +103,18 @@ class _Verifier:
 
     def expression(self, root: Expr, type_: LoopType | None = None) -> LoopType:
         """Check everything under `root`, and that its type is `type_` if given."""
-        for node in postorder(root, self.checked):
-            self.checked.add(node)
+        checked, scalar = self.checked, self.lane_loops > 0
+        for node in postorder(root, checked):
+            checked.add(node)
             if isinstance(node, Var):
                 self.bound(node)
             elif isinstance(node, Load):
                 self.known(node.buffer)
-            self.accept(mistake(node, scalar=self.lane_loops > 0))
-        if type_ is not None and root.type != type_:
-            self.fail(f"{root.type} where {type_} is needed")
-        return root.type
+            self.accept(mistake(node, scalar))
+        found = root.type
+        if type_ is not None and found is not type_ and found != type_:
+            self.fail(f"{found} where {type_} is needed")
+        return found
 
     def bound(self, var: Var) -> None:
         found = self.scope.get(var.name)

@@ -9,7 +9,6 @@ from weftc.loop.ir import (
     Alloc,
     Barrier,
     Block,
-    Buffer,
     Call,
     Const,
     Expr,
@@ -47,7 +46,7 @@ _OPERANDS: dict[type, Callable[..., tuple[Expr, ...]]] = {
 
 def with_operands(expr: Expr, new: tuple[Expr, ...]) -> Expr:
     """`expr` over other operands; `expr` itself when they are the same objects."""
-    if all(a is b for a, b in zip(operands(expr), new, strict=True)):
+    if operands(expr) == new:  # expressions are compared by identity
         return expr
     if isinstance(expr, Op):
         return Op(expr.op, new, expr.type)
@@ -132,11 +131,6 @@ def names(function: LoopFunction) -> set[str]:
         if isinstance(statement, Alloc):
             taken.add(statement.buffer.name)
     return taken
-
-
-def written_buffers(block: Block) -> set[Buffer]:
-    """The buffers that a block stores to."""
-    return {s.buffer for s in statements(block) if isinstance(s, Store)}
 
 
 def _optional(*found: Expr | None) -> tuple[Expr, ...]:

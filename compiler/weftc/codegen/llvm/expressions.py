@@ -25,6 +25,7 @@ from weftc.loop.ir import (
     Var,
     apply,
 )
+from weftc.loop.walk import operands
 from weftrt import dtypes
 from weftrt.errors import CompileError
 
@@ -32,16 +33,12 @@ from weftrt.errors import CompileError
 def children(expr: Expr, out: FunctionWriter) -> tuple[Expr, ...]:
     """What must be computed before `expr`. An address says itself what it needs of an index, and a
     scaling by an integral float needs no integer."""
-    if isinstance(expr, Op):
-        float_exponent = scale_exponent(expr, out) if expr.op is Scalar.LDEXP else None
+    if isinstance(expr, Op) and expr.op is Scalar.LDEXP:
+        float_exponent = scale_exponent(expr, out)
         return expr.args if float_exponent is None else (expr.args[0], float_exponent)
     if isinstance(expr, Load):
         return () if expr.mask is None else (expr.mask,)
-    if isinstance(expr, Ramp):
-        return (expr.base,)
-    if isinstance(expr, (Splat, Tree)):
-        return (expr.value,)
-    return ()
+    return operands(expr)
 
 
 def first_index(index: Expr) -> Expr:
@@ -71,15 +68,13 @@ class ExpressionWriter:
         stack = [root]
         while stack:
             expr = stack[-1]
-            if expr in memo:
-                stack.pop()
-                continue
-            pending = [child for child in children(expr, self.out) if child not in memo]
-            if pending:
-                stack.extend(reversed(pending))
-                continue
+            if expr not in memo:
+                pending = [child for child in children(expr, self.out) if child not in memo]
+                if pending:
+                    stack += reversed(pending)
+                    continue
+                memo[expr] = _WRITERS[type(expr)](self, expr)
             stack.pop()
-            memo[expr] = _WRITERS[type(expr)](self, expr)
         return memo[root]
 
     def typed(self, expr: Expr) -> str:

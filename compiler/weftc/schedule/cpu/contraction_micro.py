@@ -1,6 +1,6 @@
 """The register tile: rows x lanes accumulators over a run of k, kept in registers.
 
-    for k in 0..K step 4                 # 24 accumulators of 16 lanes for float32 on AVX-512
+    for k in 0..K step 2                 # 24 accumulators of 16 lanes for float32 on AVX-512
       b = B[k, j0 : j0+64]               # contiguous: 4 vectors
       acc0 = fma(A[i0, k], b, acc0)      # a uniform load, broadcast
       ...

@@ -60,7 +60,8 @@ class Tiling:
     panels: int
     pack_a: bool
     pack_b: Packing
-    unroll: int = 4
+    unroll: int = 2
+    """One step is slower where a tile has few accumulators; four are no faster, but to compile."""
     prefetch: bool = False
     """Whether tiles wait for B rather than for arithmetic."""
 
