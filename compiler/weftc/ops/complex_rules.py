@@ -143,11 +143,13 @@ def _divide(x: Pair, y: Pair) -> Pair:
 
 
 def _polar(a: Node, b: Node) -> tuple[Node, Node]:
-    """(m, r): the larger absolute value of the two, and the smaller one as a fraction of it."""
-    x, y = call("abs", a), call("abs", b)
-    large = call("maximum", x, y)
+    """(m, r): the absolute value of the larger part, and the other part as a fraction of the larger
+    one. A choice between the parts has all derivatives where one is 0 or both are equal, as
+    minimum, maximum and abs have not."""
+    swapped = call("lt", call("abs", a), call("abs", b))
+    large, small = _where(swapped, b, a), _where(swapped, a, b)
     safe = _where(_is(large, 0.0), _like(1.0, large), large)
-    return large, _div(call("minimum", x, y), safe)
+    return call("abs", large), _div(small, safe)
 
 
 def _root(ratio: Node) -> Node:

@@ -46,6 +46,42 @@ def test_where_there_is_a_complex_derivative(name: str, function: Function, slop
         np.testing.assert_allclose(tangent, G * slope(Z), rtol=1e-12)
 
 
+def _second(function: Function, z: Any, way: complex) -> tuple[Any, Any]:
+    """The second derivative of a real function along a way from z, by reverse and forward mode."""
+
+    def along(t: Any) -> Any:
+        return wf.sum(function(wf.asarray(z) + t * way))
+
+    def slope(t: Any) -> Any:
+        return wf.jvp(along, (t,), (wf.ones_like(t),))[1]
+
+    t = wf.asarray(0.0, dtype=wf.float64)
+    return wf.grad(wf.grad(along))(t), wf.jvp(slope, (t,), (wf.ones_like(t),))[1]
+
+
+@pytest.mark.parametrize("way", [1, 1j, 0.6 - 0.8j])
+@pytest.mark.parametrize(("name", "function", "slope"), HOLOMORPHIC, ids=lambda v: str(v)[:12])
+def test_second_derivatives(name: str, function: Function, slope: Any, way: complex) -> None:
+    """On the axes and between them too, where the larger part is not one more than the other."""
+    for z in (z for z in Z if z.real > 0 or z.imag):
+        h = 1e-5 * way
+        expected = way**2 * (slope(z + h) - slope(z - h)) / (2 * h)
+        for part, value in ((wf.real, expected.real), (wf.imag, expected.imag)):
+            for found in _second(lambda z, part=part: part(function(z)), z, way):
+                np.testing.assert_allclose(found, value, rtol=1e-6, atol=1e-8)
+
+
+def test_second_derivatives_of_absolute_values() -> None:
+    for z in Z:
+        for way in (1, 1j, 0.6 - 0.8j):
+            across = (z * np.conj(way)).imag
+            for found in _second(wf.abs, z, way):
+                np.testing.assert_allclose(found, across**2 / abs(z) ** 3, rtol=1e-12, atol=1e-15)
+            of_angle = -(way**2 / z**2).imag
+            for found in _second(wf.angle, z, way):
+                np.testing.assert_allclose(found, of_angle, rtol=1e-12, atol=1e-15)
+
+
 def test_the_gradient_points_where_a_real_result_grows() -> None:
     z = wf.asarray(Z)
     np.testing.assert_allclose(wf.grad(lambda z: wf.sum(wf.abs(z) ** 2))(z), 2 * Z)
