@@ -7,6 +7,7 @@ tangent says against c.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -146,3 +147,50 @@ def test_tangents_of_tangents_against_differences(op: OpDef) -> None:
         twice = Twice(op, case, random)
         found = twice.values(twice.pushed(twice.tangent), twice.results)
         check_all_equal(op, found, twice.slopes(twice.tangent, twice.results), **NEAR)
+
+
+SPECIAL = (0.0, 1.0, -1.0, 2.0, 0.0, 0.5, 1.0)
+
+
+def _where_it_is_smooth(op: OpDef, arrays: list[Any]) -> list[Any]:
+    """No power of what is negative, and of 0 none lower than the square."""
+    if op.name != "pow":
+        return arrays
+    base = np.abs(arrays[0])
+    return [base, np.where(base == 0, 2.0, arrays[1])]
+
+
+def special_cases(op: OpDef) -> list[Case]:
+    """Cases of zeros, ones and equal elements, in the company of one another."""
+    cases = []
+    for case, phase in itertools.product(smooth_cases(op)[:3], range(6)):
+        arrays = list(case.arrays)
+        for k, array in enumerate(arrays):
+            if array.dtype == np.float64:
+                places = np.arange(array.size) * (1 + 2 * k * (phase % 3)) + phase * (k + 1)
+                arrays[k] = np.array(SPECIAL)[places % len(SPECIAL)].reshape(array.shape)
+        cases.append(case._replace(arrays=_where_it_is_smooth(op, arrays)))
+    return cases
+
+
+@pytest.mark.parametrize(
+    "op", [op for op in DIFFERENTIABLE if op.extern is None], ids=lambda op: op.name
+)
+def test_second_derivatives_where_people_start(op: OpDef) -> None:
+    """At 0, at 1, and where elements are equal, all orders agree, and none is NaN alone: what is
+    infinite beside what a rule chooses makes no NaN of its derivative."""
+    random = np.random.default_rng(11)
+    for case in special_cases(op):
+        twice = Twice(op, case, random)
+        first = twice.by_input(twice.pushed(twice.gradient))
+        for nodes in (
+            twice.pulled(twice.gradient, twice.t),
+            twice.pulled(twice.tangent, twice.c),
+        ):
+            for one, other in zip(twice.by_input(nodes), first, strict=True):
+                finite = np.isfinite(one) | np.isfinite(other)
+                np.testing.assert_allclose(one[finite], other[finite], **CLOSE, err_msg=op.name)
+        slopes = twice.of_matrix(twice.slopes(twice.gradient, twice.moving))
+        for one, slope in zip(first, slopes, strict=True):
+            smooth = np.isfinite(one) & (np.abs(slope) < 1e3)
+            np.testing.assert_allclose(one[smooth], slope[smooth], **NEAR, err_msg=op.name)

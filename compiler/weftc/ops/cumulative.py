@@ -107,6 +107,12 @@ def _recurrence(factors: Node, terms: Node, axis: int, reverse: bool) -> Node:
     return recurrence(factors, terms, axis=axis, reverse=reverse)
 
 
+def product_of_others(x: Node, axis: int) -> Node:
+    """For each element the product of those before it along an axis, times that of those after."""
+    before, after = (cumulate(x, axis=axis, kind="prod", reverse=r) for r in (False, True))
+    return build.call("mul", _shifted(before, axis, False, 1.0), _shifted(after, axis, True, 1.0))
+
+
 def _vjp_prod(node: Node, g: Node) -> Node:
     """The product of what comes before an element, times what comes after it in the results that
     it is in: s[k] = g[k] + x[k + 1] * s[k + 1]. Nothing is divided, so that zeros are no case."""

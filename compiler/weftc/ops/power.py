@@ -52,17 +52,22 @@ def _reference(x: Array, y: Array) -> Any:
 
 def _vjp(node: Node, g: Node) -> tuple[Node | None, ...]:
     """y * x**(y-1), 0 where y is 0; x**y * log(x), 0 where x is 0 and y >= 0, as in PyTorch. The
-    latter is infinite for x = 0 and y < 0, and NaN for x < 0. For y < 0, x**(y-1) is x**y / x."""
+    latter is infinite for x = 0 and y < 0, and NaN for x < 0. For y < 0, x**(y-1) is x**y / x.
+    What is infinite where it is not chosen is not computed there: its derivative would be NaN. And
+    0 is chosen only where 1/x is not finite: elsewhere y * x**(y-1) has a slope along y."""
     call = build.call
     x, y = node.inputs
-    zero, one = build.like(0.0, x), build.like(1.0, x)
-    y_is_zero = call("eq", y, zero)
-    lower = call("pow", x, call("where", y_is_zero, one, call("sub", y, one)))
-    lower = call("where", call("lt", y, zero), call("div", node, x), lower)
-    by_base = call("where", y_is_zero, zero, call("mul", y, lower))
-    flat = call("bitwise_and", call("eq", x, zero), call("ge", y, zero))
-    by_exponent = call("where", flat, zero, call("mul", node, call("log", x)))
-    return call("mul", g, by_base), call("mul", g, by_exponent)
+    zero, one, infinity = (build.like(value, x) for value in (0.0, 1.0, float("inf")))
+    negative = call("lt", y, zero)
+    has_inverse = call("lt", call("abs", call("div", one, x)), infinity)
+    flat = call("bitwise_and", call("eq", y, zero), call("bitwise_not", has_inverse))
+    lower = call("pow", x, call("where", flat, one, call("sub", y, one)))
+    quotient = call("div", node, call("where", negative, x, one))
+    by_base = call("mul", y, call("where", negative, quotient, lower))
+    vanishes = call("bitwise_and", call("eq", x, zero), call("ge", y, zero))
+    log = call("log", call("where", vanishes, one, x))
+    by_exponent = call("where", vanishes, zero, call("mul", node, log))
+    return call("mul", g, call("where", flat, zero, by_base)), call("mul", g, by_exponent)
 
 
 pow = binary(

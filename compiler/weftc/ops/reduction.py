@@ -9,11 +9,13 @@ import numpy as np
 
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, Infer, OpDef, Reference, Vjp
+from weftc.ir.sizes import product
 from weftc.ir.types import TensorType
 from weftc.loop.ir import Scalar
 from weftc.loop.reductions import reduce_canonically
 from weftc.ops import build, check, complex_rules
 from weftc.ops.check import BOOLS, NUMBERS, Kinds
+from weftc.ops.cumulative import product_of_others
 from weftrt import dtypes
 from weftrt.errors import ShapeError
 
@@ -70,22 +72,14 @@ def _vjp_sum(node: Node, g: Node) -> Cotangents:
 
 
 def _vjp_prod(node: Node, g: Node) -> Cotangents:
-    """The product of the others, also where some factors are zero: with one zero only that element
-    has a gradient, with more of them none has. The others are the product divided by the element,
-    so that where the product is 0 by underflow, infinite or NaN, the gradient is so too."""
-    x, axes, dtype = node.inputs[0], node["axes"], node.type.dtype
-    zero, one = build.like(0.0, x), build.like(1.0, x)
-    is_zero = build.call("eq", x, zero)
-    zeros = build.call("sum", build.convert(is_zero, dtype), axes=axes)
-    factors = build.call("where", is_zero, one, x)
-    others = _spread_back(node, build.call("prod", factors, axes=axes))
-    zeros = _spread_back(node, zeros)
-    at_zero = build.call("where", build.call("eq", zeros, one), others, zero)
-    elsewhere = build.call(
-        "where", build.call("eq", zeros, zero), build.call("div", others, factors), zero
-    )
-    partial = build.call("where", is_zero, at_zero, elsewhere)
-    return (build.call("mul", _spread_back(node, g), partial),)
+    """The product of the others. Nothing is divided, so that zeros are no case, here and in
+    derivatives of this one."""
+    x, axes = node.inputs[0], node["axes"]
+    shape, first = x.type.shape, axes[0]
+    length = product([shape[a] for a in axes])
+    rows = build.reshape(x, (*shape[:first], length, *shape[axes[-1] + 1 :]))
+    others = build.reshape(product_of_others(rows, first), shape)
+    return (build.call("mul", _spread_back(node, g), others),)
 
 
 def _vjp_extremum(node: Node, g: Node) -> Cotangents:

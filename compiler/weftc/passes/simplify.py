@@ -23,6 +23,7 @@ from weftc.ops import elementary, movement, pointwise, recomputation
 from weftc.ops.elementary.power import INVERSES, PRODUCTS, ROOTS
 from weftc.ops.source import constant
 from weftc.passes.join_pads import join_pads
+from weftrt import dtypes
 
 Rule: TypeAlias = Callable[[Node], Node | None]
 
@@ -207,6 +208,16 @@ def known_condition(node: Node) -> Node | None:
     return x if value else y
 
 
+def known_truth(node: Node) -> Node | None:
+    """x & true -> x; x & false -> false; x | false -> x; x | true -> true"""
+    decisive = node.op.name == "bitwise_or"
+    for x, other in (node.inputs, node.inputs[::-1]) if node.type.dtype is dtypes.bool_ else ():
+        value = scalar_value(other)
+        if value is not None:
+            return other if value == decisive else x
+    return None
+
+
 def compute_before_broadcast(node: Node) -> Node | None:
     """op(broadcast(a), broadcast(b)) -> broadcast(op(a, b)), where both are broadcast alike"""
     first = node.inputs[0] if node.inputs else None
@@ -360,6 +371,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "pow": (write_out_power,),
     "neg": (undo_twice,),
     "bitwise_not": (undo_twice,),
+    "bitwise_and": (known_truth,),
+    "bitwise_or": (known_truth,),
     "abs": (absolute_of_sign_change,),
     "convert": (drop_cast_to_same,),
     "where": (known_condition,),

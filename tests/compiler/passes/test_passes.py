@@ -191,6 +191,28 @@ def test_other_padding_is_not_joined() -> None:
     assert _ops(simplify(Graph("f", (x, y), (spread,)))) == ["pad", "pad"]
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "is_left"),
+    [
+        ("bitwise_and", True, True),
+        ("bitwise_and", False, False),
+        ("bitwise_or", False, True),
+        ("bitwise_or", True, False),
+    ],
+)
+def test_what_is_known_of_a_truth(name: str, known: bool, is_left: bool) -> None:
+    x = _input()
+    truth, other = pointwise.lt(x, _neg(x)), _full(known, dtypes.bool_)
+    for operands in ((truth, other), (other, truth)):
+        before = Graph("truth", (x,), (build.call(name, *operands),))
+        after = simplify(before)
+        assert after.outputs == ((truth if is_left else other),)
+        _same_values(before, after)
+    numbers = _input(dtypes.int32)
+    before = Graph("numbers", (numbers,), (build.call(name, numbers, _full(1, dtypes.int32)),))
+    assert simplify(before).outputs == before.outputs
+
+
 def test_integer_zero_is_neutral() -> None:
     x = _input(dtypes.int32)
     graph = Graph("f", (x,), (pointwise.add(x, _full(0, dtypes.int32)),))

@@ -89,6 +89,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.known_condition,
         ),
         Fault(
+            "and of what is known, as or",
+            f"{_SIMPLIFY}:known_truth",
+            "other if value == decisive else x",
+            "x if value == decisive else other",
+            programs.known_truth,
+        ),
+        Fault(
             "two transposes in the wrong order",
             f"{_SIMPLIFY}:merge_transposes",
             'x["permutation"][p] for p in permutation',

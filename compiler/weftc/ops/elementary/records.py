@@ -144,13 +144,14 @@ atan = _op(
 
 def _vjp_atan2(node: Node, g: Node) -> tuple[Node | None, ...]:
     """x / (x^2 + y^2) and -y / (x^2 + y^2), of operands scaled to at most 1 so that no square
-    over- or underflows; 0 at the origin, as in PyTorch."""
+    over- or underflows; 0 at the origin, as in PyTorch, and so is its derivative."""
     y, x = node.inputs
+    zero = build.like(0.0, x)
     one, largest = build.like(1.0, x), build.like(float(np.finfo(x.type.dtype.name).max), x)
     size = stop_gradient(minimum(maximum(abs(x), abs(y)), largest))
-    at_origin = eq(size, build.like(0.0, x))
+    at_origin = eq(size, zero)
     size = where(at_origin, one, size)
-    across, up = div(x, size), div(y, size)
+    across, up = (where(at_origin, zero, div(v, size)) for v in (x, y))
     squares = where(at_origin, one, add(mul(across, across), mul(up, up)))
     part = div(div(g, size), squares)
     return mul(part, across), neg(mul(part, up))
