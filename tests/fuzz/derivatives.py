@@ -61,15 +61,18 @@ class Moving:
         self.staged: Staged = staged
         self.value = np.asarray(staged.run(*self.primals))
         self._random = np.random.default_rng(len(self.value.shape))
-        self.weights = self._drawn(self.value) if self.value.dtype.kind == "f" else None
+        self.weights = self._drawn(self.value) if self.value.dtype.kind in "fc" else None
 
     def directions(self) -> list[Array]:
         """One for each primal."""
         return [self._drawn(p) for p in self.primals]
 
     def _drawn(self, like: Array) -> Array:
-        signs = self._random.choice((-1.0, 1.0), like.shape)
-        return np.asarray(signs * self._random.uniform(0.5, 1, like.shape)).astype(like.dtype)
+        drawn = np.zeros(like.shape, np.result_type(like.dtype, "f8"))
+        for turn in (1, 1j) if like.dtype.kind == "c" else (1,):
+            signs = self._random.choice((-1.0, 1.0), like.shape)
+            drawn += turn * signs * self._random.uniform(0.5, 1, like.shape)
+        return drawn.astype(like.dtype)
 
     def check(self, told: Array, tangents: Sequence[Array], weights: Array) -> None:
         """Slope unless <weights, derivative along tangents> is `told`, which is summed here."""
@@ -89,7 +92,7 @@ class Moving:
         leaves = [*self.primals, *tangents]
         value, tangent = self.pushed.run(*leaves)
         assert_same_bits(np.asarray(value), self.value)
-        self._compare("the tangent", told, _wide(tangent) * weights, self.pushed, leaves)
+        self._compare("the tangent", told, _products(weights, tangent), self.pushed, leaves)
 
     def _check_reverse(self, told: Array, tangents: Sequence[Array], weights: Array) -> None:
         way = lambda ps, g: wf.vjp(self.function, *ps)[1](g)  # noqa: E731
@@ -100,7 +103,7 @@ class Moving:
             return
         assert staged is not None
         leaves = [*self.primals, weights]
-        parts = [_wide(g) * t for g, t in zip(staged.run(*leaves), tangents, strict=True)]
+        parts = [_products(g, t) for g, t in zip(staged.run(*leaves), tangents, strict=True)]
         found = np.concatenate([part.ravel() for part in parts])
         self._compare("the gradient", told, found, staged, leaves)
 
@@ -128,7 +131,7 @@ class Moving:
             return [np.asarray(p + step * t) for p, t in pairs]
 
         def at(step: float) -> float:
-            return float((_wide(self.staged.run(*moved(step))) * weights).sum())
+            return float(_products(weights, self.staged.run(*moved(step))).sum())
 
         def near(found: float, other: float) -> bool:
             return abs(found - other) <= TOLERANCE * abs(other) + 1e-6 + 10 * doubt + rounding
@@ -144,7 +147,7 @@ class Moving:
         if not near(told, best):
             for step in (STEP, -STEP):  # is it this, or another at this one point: x == x0 is
                 tangent = self.pushed.run(*moved(step), *tangents)[1]
-                if not near(told, float((_wide(tangent) * weights).sum())):
+                if not near(told, float(_products(weights, tangent).sum())):
                     self.counts["not smooth"] += 1
                     return
             raise Slope(f"along a direction the program says {told:.9g}, differences {best:.9g}")
@@ -154,11 +157,20 @@ class Moving:
 def _is_coarse(staged: Staged) -> bool:
     """Whether something in a graph is rounded to float32."""
     types = [n.value_type for n in staged.traced.graph.all_nodes()]
-    return any(isinstance(t, TensorType) and t.dtype is wf.float32 for t in types)
+    coarse = (wf.float32, wf.complex64)
+    return any(isinstance(t, TensorType) and t.dtype in coarse for t in types)
 
 
 def _wide(x: Any) -> Array:
     return np.asarray(x).astype("f8")
+
+
+def _products(one: Any, other: Any) -> Array:
+    """Of which the sum is the product of two vectors; of complex ones as pairs of real numbers."""
+    one, other = np.asarray(one), np.asarray(other)
+    if "c" not in (one.dtype.kind, other.dtype.kind):
+        return _wide(one) * other
+    return np.asarray((one.conj().astype("c16") * other).real)
 
 
 def _grad(counts: Counter[str], found: Function, function: Function, argnums: Any) -> Function:
@@ -166,7 +178,7 @@ def _grad(counts: Counter[str], found: Function, function: Function, argnums: An
         gradients = found(function, argnums=argnums)(*primals)
         moving = Moving(function, primals, counts)
         tangents = moving.directions()
-        told = [_wide(g) * t for g, t in zip(gradients, tangents, strict=True)]
+        told = [_products(g, t) for g, t in zip(gradients, tangents, strict=True)]
         moving.check(np.concatenate([t.ravel() for t in told]), tangents, np.ones((), "f8"))
         return gradients
 
@@ -180,7 +192,7 @@ def _vjp(counts: Counter[str], found: Function, function: Function, *primals: An
 
     def checked(cotangent: Any) -> Any:
         gradients, tangents = pull(cotangent), moving.directions()
-        told = [_wide(g) * t for g, t in zip(gradients, tangents, strict=True)]
+        told = [_products(g, t) for g, t in zip(gradients, tangents, strict=True)]
         moving.check(np.concatenate([t.ravel() for t in told]), tangents, np.asarray(cotangent))
         return gradients
 
@@ -210,7 +222,7 @@ def _check_tangent(
     moving = Moving(function, primals, counts)
     assert_same_bits(np.asarray(value), moving.value)
     if moving.weights is not None:
-        told = _wide(tangent) * moving.weights
+        told = _products(moving.weights, tangent)
         moving.check(told, [np.asarray(t) for t in ts], moving.weights)
 
 

@@ -15,7 +15,7 @@ from tests.fuzz.program import Program
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import TensorType
-from weftc.transforms.pairs import as_real
+from weftc.transforms.pairs import as_real, as_stored
 from weftrt.errors import OutOfBoundsError
 
 Array = np.ndarray[Any, Any]
@@ -69,7 +69,8 @@ def largest(staged: Staged, arguments: list[Any]) -> float:
     """The largest magnitude in between: (1 + 1e54) - 1e54 is 0, and no wrong gradient."""
     graph = as_real(staged.traced.graph)
     nodes = tuple(n for n in graph.nodes() if is_float(n))
-    values = interpret(Graph(graph.name, graph.inputs, nodes), staged.inputs(tuple(arguments)))
+    arrays = [as_stored(array) for array in staged.inputs(tuple(arguments))]
+    values = interpret(Graph(graph.name, graph.inputs, nodes), arrays)
     finite = [v[np.isfinite(v)] for v in values]
     return max((float(np.abs(v).max()) for v in finite if v.size), default=0.0)
 

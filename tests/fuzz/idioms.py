@@ -26,6 +26,7 @@ from tests.fuzz.rules.elementwise import (
     unary,
 )
 from tests.fuzz.rules.fourier import fourier_transform, spectrum_shift
+from tests.fuzz.rules.linear_algebra import cross, diagonal, linear_algebra
 from tests.fuzz.rules.movement import (
     array_index,
     concat,
@@ -204,7 +205,7 @@ def transform(d: Drawer) -> None:
 def rules_of(d: Drawer) -> tuple[Rule, ...]:
     """What a program, or a block, is grown by."""
     rules = SMOOTH if d.smooth else ALL
-    return (*rules, *TRANSFORMED) if d.transforms else rules
+    return (*rules, *TRANSFORMED, *LIBRARIES) if d.transforms else rules
 
 
 Rule = Callable[[Drawer], Any]
@@ -224,6 +225,8 @@ COMMON: tuple[Rule, ...] = (
     *(sorting, sorting, rows_in_order, cumulative, cumulative, differences),
     *(fourier_transform, fourier_transform, spectrum_shift),
     *(branch, branch, loop, check, size, complex_numbers),
+    *(linear_algebra,) * 4,
+    *(diagonal, cross),
 )
 ALL: tuple[Rule, ...] = (
     *COMMON,
@@ -241,3 +244,8 @@ ALL: tuple[Rule, ...] = (
 SMOOTH: tuple[Rule, ...] = COMMON
 TRANSFORMED: tuple[Rule, ...] = (*(transform,) * 40, *(branch, loop) * 8)
 """As often as all others together."""
+LIBRARIES: tuple[Rule, ...] = (
+    *(linear_algebra,) * 8,
+    *(complex_numbers, fourier_transform, cumulative) * 4,
+)
+"""More often among transforms than elsewhere: what is not made of elements alone."""

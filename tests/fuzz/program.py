@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from tests.fuzz.reference import complex_numbers, linear_algebra
 from tests.fuzz.reference.checks import passes
 from tests.fuzz.reference.control import CONTROL
 from tests.fuzz.reference.movement import Place
@@ -284,6 +285,12 @@ def _key_text(item: Any, arrays: list[str]) -> str:
     return ":".join(ends) + ("" if item.step is None else f":{item.step}")
 
 
+def _prelude(lines: list[str]) -> list[str]:
+    """The functions of its own that a program calls."""
+    text = "".join(lines)
+    return [line for names, own in _PRELUDES if any(f"{n}(" in text for n in names) for line in own]
+
+
 _CHECKED = [
     "def checked(x, bound):",
     '    wf.debug.check((x <= bound) | (x != x), f"beyond {bound}")',
@@ -291,6 +298,11 @@ _CHECKED = [
     "",
     "",
 ]
+_PRELUDES = (
+    (("checked",), _CHECKED),
+    (("spread", "flipped", "definite"), linear_algebra.TEXT),
+    (("branched", "scanned", "repeated"), complex_numbers.TEXT),
+)
 
 
 def _spectrum(instruction: Instruction, operands: list[str]) -> str:
@@ -299,6 +311,11 @@ def _spectrum(instruction: Instruction, operands: list[str]) -> str:
         f"fft.{options['transform']}", *operands, *_options(instruction, "transform", "part")
     )
     return _call(options["part"], whole)
+
+
+def _linear_algebra(instruction: Instruction, operands: list[str]) -> str:
+    made = instruction.options["made"].format(x=operands[0])
+    return str(instruction.options["call"].format(a=made, b=operands[-1]))
 
 
 def _complex_part(instruction: Instruction, operands: list[str]) -> str:
@@ -331,6 +348,7 @@ _FORMS: dict[str, Callable[[Instruction, list[str]], str]] = {
     "top_k": _top_k,
     "checked": _checked,
     "complex_part": _complex_part,
+    "linear_algebra": _linear_algebra,
     "size": _size,
     "spectrum": _spectrum,
     "literal_power": _power,
@@ -515,8 +533,7 @@ class Program:
             made = instruction.lines(names[:position], names[position])
             lines += [f"    {line}" for line in made]
         lines.append(f"    return {', '.join(names[o] for o in self.outputs)}")
-        prelude = _CHECKED if any("checked(" in line for line in lines) else []
-        return "\n".join([*prelude, *lines, "", "", *self._run_lines(names), ""])
+        return "\n".join([*_prelude(lines), *lines, "", "", *self._run_lines(names), ""])
 
     def _parameters(self, names: list[str]) -> str:
         return ", ".join(n for n, i in zip(names, self.inputs) if not i.captured)

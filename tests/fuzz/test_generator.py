@@ -18,7 +18,9 @@ from tests.fuzz.draw import draw_gradients, draw_transforms, draw_values
 from tests.fuzz.oracles import Counts, check
 from tests.fuzz.program import Block, Input, Instruction, Literal, Local, Program
 from tests.fuzz.reference import namespace
+from tests.fuzz.reference.complex_numbers import STEPS
 from tests.fuzz.reference.control import CONTROL
+from tests.fuzz.reference.linear_algebra import CALLS, MADE
 from tests.fuzz.reference.movement import Place
 from tests.fuzz.reference.values import DTYPES, Bounded
 from tests.fuzz.rules.control import DEEPEST
@@ -38,6 +40,10 @@ def test_every_instruction_is_drawn() -> None:
     instructions = [i for n in range(2000) for i in draw_values(n).instructions]
     drawn = Counter(part.name for i in instructions for part in i.parts())
     assert set(drawn) == {*namespace.FUNCTIONS, *CONTROL}
+    options = [part.options for i in instructions for part in i.parts()]
+    assert len(set(CALLS) - {o.get("call") for o in options}) < 3
+    assert {o["made"] for o in options if "made" in o} == set(MADE)
+    assert {step for o in options for step in o.get("steps", ())} == set(STEPS)
 
 
 def test_what_people_write_is_drawn() -> None:
@@ -86,8 +92,7 @@ def _nested(instruction: Instruction) -> int:
 def _pairs(instruction: Instruction) -> Iterator[tuple[str, str]]:
     """What is directly in a block of what."""
     for inner in (i for block in instruction.blocks for i in block.instructions):
-        if inner.blocks:
-            yield instruction.name, inner.name
+        yield instruction.name, inner.name
         yield from _pairs(inner)
 
 
@@ -97,8 +102,11 @@ def test_transforms_and_control_flow_are_drawn_in_each_other() -> None:
     assert set(drawn) >= {*TRANSFORMS, *CONTROL} and set(RULES) == set(TRANSFORMS)
     assert max(map(_nested, instructions)) == DEEPEST
     found = {pair for i in instructions for pair in _pairs(i)}
-    wanted = set(product(("grad", "jvp", "vmap", "scan", "cond"), repeat=2))
+    outer = ("grad", "jvp", "vmap", "scan", "cond")
+    wanted = set(product(outer, repeat=2))
     assert len(wanted - found) < 4, wanted - found
+    libraries = ("linear_algebra", "complex_part", "spectrum", "cumsum")
+    assert len(set(product(outer, libraries)) & found) > 10
 
 
 @pytest.mark.parametrize("draw", [draw_values, draw_gradients, draw_transforms])

@@ -264,6 +264,15 @@ def assume_equal(a: Size, b: Size) -> bool:
     return a == b or assume(Equal(a, b))
 
 
+def assume_at_most(a: Size, b: Size) -> bool:
+    """Whether a size is at most another. For those that are not known this is so or not in the call
+    at hand, and then assumed: of two rules, a program has one for all that it is called with."""
+    if assume_equal(minimum(a, b), a):
+        return True
+    assume(AtLeast(a, b + 1))
+    return False
+
+
 def solution(constraint: Constraint) -> tuple[str, Size] | None:
     """(symbol, size) where an equality says that a symbol is a size without it, that is never
     negative."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from weftc.ir.constraints import assume_equal
+from weftc.ir.constraints import assume_at_most
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, ExternCall, Family, OpDef
 from weftc.ir.size_functions import maximum, minimum
@@ -113,7 +113,7 @@ def pseudoinverse(a: Node, cutoff: float) -> Node:
     """The least squares solution for the columns of the identity; by way of the transpose where
     this has fewer."""
     m, n = a.type.shape[-2:]
-    if assume_equal(minimum(m, n), m):
+    if assume_at_most(m, n):
         return parts(build.call("lstsq", a, identities(transposed(a)), cutoff=cutoff))[0]
     other = build.call("lstsq", transposed(a), identities(a), cutoff=cutoff)
     return transposed(parts(other)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weftc.ir.constraints import assume_at_most, assume_equal
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, ExternCall, Family, OpDef
 from weftc.ir.size_functions import minimum
@@ -187,7 +188,7 @@ def _vjp_svd(
     singular values; by the values it is always finite."""
     (a,), full = node.inputs, node["full"]
     m, n = a.type.shape[-2:]
-    if full and m != n:
+    if full and not assume_equal(m, n):
         if by_left is not None or by_right is not None:
             problem = "svd has no gradient by the vectors with full_matrices of a matrix that is"
             raise TraceError(f"{problem} not square: ask for full_matrices=False")
@@ -207,9 +208,10 @@ def _vjp_svd(
     if outer is None:
         return (None,)
     inside = matmul(matmul(left, outer), right)
-    more = None if by_left is None or m == k else _outside(left, by_left, values, right)
-    other = None
-    if by_right is not None and n != k:
+    more = other = None
+    if by_left is not None and not assume_at_most(m, n):
+        more = _outside(left, by_left, values, right)
+    if by_right is not None and not assume_at_most(n, m):
         other = transposed(
             _outside(transposed(right), transposed(by_right), values, transposed(left))
         )

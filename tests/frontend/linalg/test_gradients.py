@@ -127,6 +127,27 @@ def test_a_gradient_uses_the_factors_of_the_solution() -> None:
     assert _routines(wf.linalg.solve, a, b) == ["weft_lapack_gesv_f64"]
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: sum(wf.sum(wf.sin(part)) for part in wf.linalg.svd(x, full_matrices=False)),
+        lambda x: wf.sum(wf.sin(wf.linalg.pinv(x))),
+        lambda x: sum(wf.sum(wf.sin(part)) for part in wf.linalg.qr(x)),
+    ],
+)
+@pytest.mark.parametrize("first", [(3, 3), (4, 3)])
+def test_gradients_for_any_size_have_the_bits_of_each(
+    function: Function, first: tuple[int, int]
+) -> None:
+    """Whether there are more rows than columns is another program's."""
+    gradient = wf.grad(function)
+    for_any = wf.jit(gradient, dynamic={"x": {0: "m", 1: "n"}})
+    for shape in (first, (3, 3), (3, 4)):
+        x = np.random.default_rng(0).normal(size=shape)
+        expected = np.asarray(wf.jit(gradient, dynamic=False)(x))
+        np.testing.assert_array_equal(np.asarray(for_any(x)), expected)
+
+
 def test_gradients_that_do_not_exist_are_not_finite_or_errors() -> None:
     for function in (
         wf.linalg.det,

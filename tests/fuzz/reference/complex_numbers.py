@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from tests.fuzz.reference.control import MOST_TURNS
 from tests.fuzz.reference.elementwise import floats
-from tests.fuzz.reference.values import Array, Bounded, tiny, unit
+from tests.fuzz.reference.values import Array, Bounded, Invalid, tiny, unit
 
 FACTOR = 0.5 - 1j
 LARGE, SMALL = 1e12, 1e-12
@@ -105,6 +106,68 @@ def _exactly(function: Callable[[Array], Array]) -> Callable[[Plane, Plane], Pla
     return step
 
 
+# -- through transforms and along an axis -------------------------------------------------------
+
+
+def _rows(z: Plane) -> int:
+    """How many there are, for a function that is called for each."""
+    if not z.value.ndim or not 0 < z.value.shape[0] <= MOST_TURNS:
+        raise Invalid("no rows, or too many")
+    return z.value.shape[0]
+
+
+def _row(z: Plane, place: int) -> Plane:
+    return Plane(z.value[place], z.error[place], z.dtype)
+
+
+def _stacked(rows: Sequence[Plane]) -> Plane:
+    values, errors = [row.value for row in rows], [row.error for row in rows]
+    return Plane(np.array(values), np.array(errors), rows[0].dtype)
+
+
+def _mapped(z: Plane, w: Plane) -> Plane:
+    _rows(z)
+    return _multiply(z, w)
+
+
+def _conjugated(z: Plane, w: Plane) -> Plane:
+    _rows(z)
+    return _subtract(w, _exactly(np.conj)(z, w))
+
+
+def _scanned(z: Plane, w: Plane) -> Plane:
+    """The state before each turn."""
+    count, state, rows = _rows(z), _row(w, 0), []
+    for place in range(count):
+        rows.append(state)
+        state = _add(_multiply(state, _constant(0.5j, z)), _row(z, place))
+    return _stacked(rows)
+
+
+def _summed(z: Plane, w: Plane) -> Plane:
+    size = np.abs(z.value).cumsum(0) if _rows(z) else z.value
+    error = z.error.cumsum(0) + 8 * MOST_TURNS * unit(z.dtype) * size
+    return z.stepped(z.value.cumsum(0), error)
+
+
+def _repeated(z: Plane, w: Plane) -> Plane:
+    for _ in range(3):
+        z = _add(_multiply(z, _constant(0.5j, z)), w)
+    return z
+
+
+def _transformed(z: Plane, w: Plane) -> Plane:
+    length = _rows(z)
+    size = (np.abs(z.value) + z.error).sum(0, keepdims=True)
+    error = z.error.sum(0, keepdims=True) + 64 * (1 + np.log2(length)) * unit(z.dtype) * size
+    value = np.fft.fft(z.value, axis=0)
+    return z.stepped(value, np.broadcast_to(error, value.shape))
+
+
+def _constant(value: complex, like: Plane) -> Plane:
+    return Plane(np.array(value), np.zeros(()), like.dtype)
+
+
 STEPS: dict[str, Callable[[Plane, Plane], Plane]] = {
     "{z} + {w}": _add,
     "{z} - {w}": _subtract,
@@ -112,7 +175,7 @@ STEPS: dict[str, Callable[[Plane, Plane], Plane]] = {
     "{w} * {z}.conj()": lambda z, w: _multiply(w, _exactly(np.conj)(z, w)),
     "{z} / {w}": _divide,
     "{z} ** 2": lambda z, w: _multiply(z, z),
-    "{z} * (0.5-1j)": lambda z, w: _multiply(z, Plane(np.array(FACTOR), np.zeros(()), z.dtype)),
+    "{z} * (0.5-1j)": lambda z, w: _multiply(z, _constant(FACTOR, z)),
     "-{z}": _exactly(np.negative),
     "wf.conj({z})": _exactly(np.conj),
     "wf.exp({z})": _exp,
@@ -122,7 +185,40 @@ STEPS: dict[str, Callable[[Plane, Plane], Plane]] = {
     "wf.cos({z})": _wave(np.cos, -1j),
     "wf.sinh({z})": _wave(np.sinh, 1),
     "wf.cosh({z})": _wave(np.cosh, 1),
+    "wf.jit(lambda z, w: z + w)({z}, {w})": _add,
+    "wf.checkpoint(lambda z, w: wf.exp(z) * w)({z}, {w})": lambda z, w: _multiply(_exp(z, w), w),
+    "wf.vmap(lambda z, w: z * w, in_axes=(0, 0), out_axes=0)({z}, {w})": _mapped,
+    "wf.vmap(lambda w, z: w - wf.conj(z), in_axes=(0, 0), out_axes=0)({w}, {z})": _conjugated,
+    "wf.jvp(lambda z: z * z, ({z},), ({w},))[1]": lambda z, w: _multiply(_add(z, z), w),
+    "wf.vjp(lambda z: z * z, {z})[1]({w})[0]": lambda z, w: _multiply(
+        _exactly(np.conj)(_add(z, z), w), w
+    ),
+    "wf.linearize(wf.exp, {z})[1]({w})": lambda z, w: _multiply(_exp(z, w), w),
+    "branched({z}, {w})": _multiply,
+    "scanned({z}, {w})": _scanned,
+    "repeated({z}, {w})": _repeated,
+    "wf.cumsum({z}, axis=0)": _summed,
+    "wf.fft.fft({z}, axis=0)": _transformed,
 }
 """Steps by how they are written, where z is the number so far."""
+TEXT = [
+    "def branched(z, w):",
+    "    finite = wf.all(wf.isfinite(z))",
+    "    return wf.cond(finite, lambda: z * w, lambda: z - w)",
+    "",
+    "",
+    "def scanned(z, w):",
+    "    return wf.scan(lambda state, row: (state * 0.5j + row, state), w[0], z)[1]",
+    "",
+    "",
+    "def repeated(z, w):",
+    "    return wf.fori_loop(0, 3, lambda i, state: state * 0.5j + w, z)",
+    "",
+    "",
+]
+"""The functions of those that are written with several calls."""
 CUT = ("wf.log({z})", "wf.sqrt({z})", "{z} / {w}")
 """Those with places where they have no derivative."""
+_ALONG = (_mapped, _conjugated, _scanned, _summed, _transformed)
+BY_ROWS = tuple(step for step, reference in STEPS.items() if reference in _ALONG)
+"""Those along the first axis."""

@@ -12,6 +12,7 @@ from tests.fuzz.reference import (
     cumulative,
     elementwise,
     fourier,
+    linear_algebra,
     movement,
     reductions,
     sorting,
@@ -92,6 +93,7 @@ MOVEMENT = (
 PRODUCTS = ("matmul", "outer", "tensordot", "vecdot", "einsum")
 CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
 FOURIER = ("irfft", "hfft", "fftshift", "ifftshift")
+LINEAR_ALGEBRA = ("diagonal", "trace", "cross")
 SORTING = ("sort", "argsort", "top_k")
 CREATION = ("arange", "linspace", "full", "full_like", "eye")
 
@@ -106,6 +108,8 @@ FUNCTIONS: dict[str, Reference] = {
     **_public(movement, *MOVEMENT, *PRODUCTS, *CREATION),
     "spectrum": fourier.spectrum,
     **{f"fft.{name}": getattr(fourier, name) for name in FOURIER},
+    "linear_algebra": linear_algebra.linear_algebra,
+    **{f"linalg.{name}": getattr(linear_algebra, name) for name in LINEAR_ALGEBRA},
     "nn.relu": relu,
     "nn.silu": silu,
     "nn.gelu": gelu,
