@@ -11,11 +11,13 @@ factors of a solution that nobody reads    ->    none
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from weftc.ir.node import Graph, Node, inlined, numbered, toposort
+from weftc.ir.node import Graph, Node, inlined, numbered
 from weftc.ir.sizes import Size
 from weftc.ops import build, control, loops
 from weftc.ops.structure import project
@@ -66,7 +68,7 @@ def _branch(node: Node, reads: Sequence[int]) -> Parts | None:
     kept = sorted(set(reads) - set(passed))
     if not kept:
         return passed
-    used = sorted(set().union(*(_used(g.inputs, _chosen(g, kept)) for g in graphs)))
+    used = sorted(set().union(*(_used(g, kept) for g in graphs)))
     if len(kept) == len(graphs[0].outputs) and len(used) == len(operands):
         return None
     branches = tuple(_part(g, [g.inputs[p] for p in used], _chosen(g, kept)) for g in graphs)
@@ -92,7 +94,7 @@ def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
     known = {k: operands[k] for k in same} | _known_stacks(node, reads, same)
     if known.keys() >= set(reads):
         return known
-    kept, used = _live(node, inputs, set(reads) - known.keys(), same)
+    kept, used = _live(node, set(reads) - known.keys(), same)
     order = _in_order(node, kept, used)
     if len(kept) == len(body.outputs) and len(order) == len(operands):
         return None
@@ -141,23 +143,22 @@ def _repeated(row: Node, length: Size) -> Node:
     return build.expand(row, (length, *shape), range(1, 1 + len(shape)))
 
 
-def _live(
-    node: Node, inputs: Sequence[Node], read: set[int], same: set[int]
-) -> tuple[list[int], set[int]]:
+def _live(node: Node, read: set[int], same: set[int]) -> tuple[list[int], set[int]]:
     """The results that what is read depends on, or the condition, and all operands in use."""
-    body, carried = node["body"], node["carried"]
+    loop, body, carried = node.op.loop, node["body"], node["carried"]
+    assert loop is not None
     used = {k for k in read if k < carried}
     stacks = sorted(read - used)
-    used |= _used(inputs, _chosen(body, stacks))
+    used |= _used(body, stacks, loop.counters)
     if node.op is loops.while_:
-        used |= _used(node["condition"].inputs, node["condition"].outputs)
+        used |= _used(node["condition"], [0])
     live = set[int]()
     while True:
         found = {k for k in used if k < carried} - same
         if found == live:
             return [*sorted(live), *stacks], used
         live = found
-        used |= _used(inputs, _chosen(body, live))
+        used |= _used(body, live, loop.counters)
 
 
 def _in_order(node: Node, kept: Sequence[int], used: set[int]) -> list[int]:
@@ -175,14 +176,46 @@ def _chosen(graph: Graph, results: Sequence[int] | set[int]) -> list[Node]:
     return [graph.outputs[result] for result in results]
 
 
-def _used(inputs: Sequence[Node], outputs: Sequence[Node]) -> set[int]:
-    """Which of `inputs` the outputs depend on, by place."""
-    reached = set(toposort(outputs))
-    return {place for place, node in enumerate(inputs) if node in reached}
+def _used(graph: Graph, results: Iterable[int], counters: int = 0) -> set[int]:
+    """Which inputs some results of a graph depend on, by their places after the counters."""
+    found = graph.once(_needs)
+    bits = _union(found[result] for result in results) >> counters
+    return {place for place in range(bits.bit_length()) if bits >> place & 1}
+
+
+def _needs(graph: Graph) -> Sequence[int]:
+    """The inputs that each output depends on, a bit for each."""
+    found = {node: 1 << place for place, node in enumerate(graph.inputs)}
+    for node in graph.nodes():
+        if node not in found:
+            found[node] = _union(found[i] for i in _read_for(node))
+    return [found[output] for output in graph.outputs]
+
+
+def _union(masks: Iterable[int]) -> int:
+    return functools.reduce(operator.or_, masks, 0)
+
+
+def _read_for(node: Node) -> Sequence[Node]:
+    """What a node depends on: a result of a branch or of a loop on what gives it there."""
+    if node.op is not project:
+        return node.inputs
+    (holder,), result = node.inputs, {node["index"]}
+    if holder.op.name == "branch":
+        graphs: tuple[Graph, ...] = holder["branches"]
+        used = set[int]().union(*(_used(graph, result) for graph in graphs))
+        return [holder.inputs[0], *_at(holder.inputs[1:], sorted(used))]
+    if holder.op.loop is not None:
+        first = holder.op.loop.bounds
+        _, used = _live(holder, result, set())
+        return [*holder.inputs[:first], *_at(holder.inputs[first:], sorted(used))]
+    return node.inputs
 
 
 def _part(graph: Graph, inputs: Sequence[Node], outputs: Sequence[Node]) -> Graph:
-    return numbered(replace(graph, inputs=tuple(inputs), outputs=tuple(outputs)))
+    """A graph for fewer results, which no longer reads what only the others depend on."""
+    trimmed = trim_control(graph.returning(outputs))
+    return numbered(replace(trimmed, inputs=tuple(inputs)))
 
 
 def _projected(node: Node, results: Sequence[int]) -> dict[int, Node]:

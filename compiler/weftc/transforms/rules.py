@@ -10,6 +10,7 @@ from that push the reverse comes back: cos(x) is what it reads of x, and t -> t 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
@@ -141,7 +142,11 @@ class ForwardRule(Rule):
         if sent is None:
             problem = f"the forward rule of {self.name} is not linear in the tangents"
             raise TraceError(f"{problem}, so there is none for reverse mode")
-        forward = Graph(self.name, operands, (*results, *residuals))
+        made = _without(given, (*results, *residuals))
+        if made is None:
+            problem = f"the forward rule of {self.name} has a result that depends on the tangents"
+            raise TraceError(f"{problem}, so there is none for reverse mode")
+        forward = Graph(self.name, operands, made)
         return Reverse(count, forward, Graph(self.name, (*held, *gs), tuple(sent)))
 
     def push(self, types: Types) -> Push:
@@ -291,17 +296,25 @@ def _like(nodes: Sequence[Node], name: str) -> list[Node]:
 
 def _transposed(
     outputs: Sequence[Node], cotangents: Sequence[Node], inputs: Sequence[Node]
-) -> list[Node] | None:
+) -> Sequence[Node] | None:
     """What the transpose of `inputs` -> `outputs` makes of cotangents; None if it is not linear."""
     from weftc.transforms.complex_derivatives import vjp  # which knows of calls by their rules
 
     found = vjp(outputs, cotangents, inputs)
     sent = [build.like(0.0, i) if g is None else g for i, g in zip(inputs, found, strict=True)]
-    if set(inputs).isdisjoint(toposort(sent)):
-        return sent
-    waiting = Graph("transpose", (), tuple(sent))
-    trimmed = trim_control(rewrite(waiting, _at_once))  # what a branch is given unread
-    return list(trimmed.outputs) if set(inputs).isdisjoint(trimmed.nodes()) else None
+    return _without(inputs, sent)
+
+
+def _without(inputs: Sequence[Node], outputs: Sequence[Node]) -> tuple[Node, ...] | None:
+    """`outputs` that do not read `inputs`, which branches and loops may be given unread; None if
+    they need them."""
+    graph, size = Graph("part", (), tuple(outputs)), math.inf
+    while not set(inputs).isdisjoint(toposort(graph.outputs)):
+        count = sum(1 for _ in graph.all_nodes())
+        if count >= size:
+            return None
+        graph, size = trim_control(rewrite(graph, _at_once)), count
+    return graph.outputs
 
 
 def _at_once(node: Node) -> Node | None:

@@ -12,6 +12,7 @@ from tests.frontend.staged import nodes_of, run
 
 import weft as wf
 from weft.errors import DTypeError, ShapeError, TraceError, UsageError, WeftError
+from weftrt import knobs
 
 RNG = np.random.default_rng(21)
 X = RNG.standard_normal(5)
@@ -297,6 +298,39 @@ def test_rules_that_are_not_linear_go_one_way_only() -> None:
     assert_same_bits(run(lambda x: wf.jvp(g, (x,), (T * 9,))[1], X), np.clip(T * 9, -1, 1))
     with pytest.raises(TraceError, match="is not linear in the tangents"):
         run(wf.grad(total(g)), X)
+
+
+JOINT = {
+    "branch": lambda a, b: wf.cond(wf.sum(b) < 1, lambda: a * b, lambda: wf.sin(b)),
+    "switch": lambda a, b: wf.switch(1, [lambda: a, lambda: a * a * b]),
+    "scan": lambda a, b: wf.scan(lambda c, x: (c * x, c), wf.sum(a), b)[1],
+    "loop": lambda a, b: wf.fori_loop(0, 3, lambda i, c: c * b, a),
+    "branch in a loop": lambda a, b: wf.fori_loop(
+        0, 3, lambda i, c: wf.cond(i < 2, lambda: c * b, lambda: c + b), a
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_a_forward_rule_may_compute_results_and_tangents_in_one_go(name: str) -> None:
+    """What gives both is taken apart for reverse mode: results do not wait for tangents."""
+    f = JOINT[name]
+    ruled = wf.custom_jvp(f)
+    ruled.defjvp(lambda xs, ts: wf.jvp(f, xs, ts))
+    x = wf.asarray([0.5, 0.25, 2.0], dtype=wf.float64)
+    with knobs.scope(verify=1):  # which sees that graphs list their inputs
+        for run in (wf.value_and_grad, lambda g: wf.jit(wf.value_and_grad(g)), wf.hessian):
+            found, expected = (run(lambda x, g=g: wf.sum(g(x, 2 * x)))(x) for g in (ruled, f))
+            for one, other in zip(wf.tree.leaves(found), wf.tree.leaves(expected), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_a_result_that_depends_on_tangents_goes_forward_only() -> None:
+    doubled = wf.custom_jvp(lambda x: x * 2)
+    doubled.defjvp(lambda xs, ts: (xs[0] * 2 + ts[0], ts[0] * 2))
+    assert wf.jvp(doubled, (3.0,), (1.0,))[1] == 2
+    with pytest.raises(TraceError, match="has a result that depends on the tangents"):
+        wf.grad(lambda x: doubled(x))(3.0)
 
 
 def test_rules_that_compute_again_are_linear() -> None:
