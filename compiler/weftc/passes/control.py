@@ -1,5 +1,5 @@
-"""Branches, loops and solutions without what nobody reads, and without what is known before they
-run.
+"""Branches, loops, calls and solutions without what nobody reads, and without what is known before
+they run.
 
 %2 = branch(true, %x) {f, g}               the nodes of g over %x
 a result, or a state, that nobody reads    ->    none
@@ -28,7 +28,7 @@ Parts: TypeAlias = Mapping[int, Node]
 
 
 def trim_control(graph: Graph) -> Graph:
-    """Trim every branch, loop and solution in `graph`, and in the graphs in it."""
+    """Trim every branch, loop, call and solution in `graph`, and in the graphs in it."""
     if _TRIM.keys().isdisjoint(op.name for op in graph.ops()):
         return graph
     reads = _reads(graph)
@@ -81,6 +81,25 @@ def _passed(graphs: Sequence[Graph], result: int) -> int | None:
     """The operand that every graph gives as this result, if there is one."""
     found = {g.inputs.index(o) if (o := g.outputs[result]) in g.inputs else None for g in graphs}
     return found.pop() if len(found) == 1 else None
+
+
+def _call(node: Node, reads: Sequence[int]) -> Parts | None:
+    body, rule, kept = node["body"], node["rule"], sorted(reads)
+    used = sorted(_used(body, kept))
+    is_whole = len(kept) == len(body.outputs) and len(used) == len(node.inputs)
+    if is_whole or not _has_parts(node):
+        return None
+    part = _part(body, _at(body.inputs, used), _chosen(body, kept))
+    of_part = None if rule is None else rule.of_part(part)
+    operands = _at(node.inputs, used)
+    smaller = node.op(*operands, body=part, rule=of_part, instead=None, at=node.location)
+    return _projected(smaller, kept)
+
+
+def _has_parts(call: Node) -> bool:
+    """Whether less of a call is a call too: no results have a derivative in common."""
+    rule = call["rule"]
+    return call["instead"] is None and (rule is None or rule.of_part(call["body"]) is not None)
 
 
 def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
@@ -205,6 +224,8 @@ def _read_for(node: Node) -> Sequence[Node]:
         graphs: tuple[Graph, ...] = holder["branches"]
         used = set[int]().union(*(_used(graph, result) for graph in graphs))
         return [holder.inputs[0], *_at(holder.inputs[1:], sorted(used))]
+    if holder.op.name == "call" and _has_parts(holder):
+        return _at(holder.inputs, sorted(_used(holder["body"], result)))
     if holder.op.loop is not None:
         first = holder.op.loop.bounds
         _, used = _live(holder, result, set())
@@ -224,6 +245,7 @@ def _projected(node: Node, results: Sequence[int]) -> dict[int, Node]:
 
 _TRIM: dict[str, Callable[[Node, Sequence[int]], Parts | None]] = {
     "branch": _branch,
+    "call": _call,
     "while": _loop,
     "fori": _loop,
     "scan": _loop,

@@ -72,8 +72,10 @@ class CheckpointRule(Rule):
         return self._in_parts[is_complex]
 
     def after_push(self, push: Push) -> Rule:
-        inputs = push.graph.inputs
-        return CheckpointRule(self.function, len(inputs), push.graph, self.policy)
+        return self.of_part(push.graph)
+
+    def of_part(self, body: Graph) -> Rule:
+        return CheckpointRule(self.function, len(body.inputs), body, self.policy)
 
 
 def _backward(body: Graph, kept: Sequence[Node], asked: Asked) -> tuple[Graph, list[Node]]:

@@ -82,6 +82,10 @@ class Rule(HostFunction):
         """The rule of a call that computes `push`; none where it is differentiated as it is."""
         return None
 
+    def of_part(self, body: Graph) -> Rule | None:
+        """The rule of a call of less of the body; none where the rule is of all results."""
+        return None
+
     def push(self, types: Types) -> Push:
         """The push for operands of these types."""
         raise NotImplementedError
