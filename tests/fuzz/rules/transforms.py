@@ -24,8 +24,10 @@ def _plain(d: Drawer, rules: Rules, name: str) -> None:
 
 
 def _ruled(d: Drawer, rules: Rules, name: str) -> None:
+    """What computes forward again to go back has no effect: nothing would wait for it."""
     operands = [_primal(d) for _ in range(d.rng.choice((1, 1, 2)))]
-    inner = _grown(d, rules, [d.values[o] for o in operands], smooth=True, reverse=True)
+    given, pure = [d.values[o] for o in operands], name == "custom_vjp"
+    inner = _grown(d, rules, given, smooth=True, reverse=True, pure=pure)
     output = _last(d, inner, lambda v: v.is_float)
     d.emit(name, *operands, blocks=(_ended(d, inner, len(operands), output),))
 
