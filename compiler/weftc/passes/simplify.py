@@ -11,7 +11,7 @@ Each rule looks at one node and its inputs, never makes worse code, and is exact
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial, reduce
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from weftc.ir.constraints import assume_equal
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family, OpDef
+from weftc.ir.sizes import Shape
 from weftc.ops import elementary, movement, pointwise, recomputation
 from weftc.ops.elementary.power import INVERSES, PRODUCTS, ROOTS
 from weftc.ops.source import constant
@@ -70,7 +71,9 @@ def _simplify(node: Node) -> Node | None:
 def _rules(op: OpDef) -> tuple[Rule, ...]:
     """The rules for nodes of an op."""
     own = RULES.get(op.name, ())
-    return (*own, compute_before_broadcast) if op.family is Family.POINTWISE else own
+    if op.family is not Family.POINTWISE:
+        return own
+    return (*own, compute_before_broadcast, compute_before_transpose)
 
 
 # -- reading the graph ---------------------------------------------------------------------------
@@ -231,6 +234,33 @@ def compute_before_broadcast(node: Node) -> Node | None:
             return None
     small = node.op(*(i.inputs[0] for i in node.inputs), at=node.location, **node.attrs)
     return movement.broadcast(small, shape=node.type.shape, axes=axes, at=node.location)
+
+
+def compute_before_transpose(node: Node) -> Node | None:
+    """op(transpose(a), broadcast(b)) -> transpose(op(a, broadcast(b))): the work is done where `a`
+    lies, and a contraction reads what is transposed as it is"""
+    turned = next((x for x in node.inputs if x.op.name == "transpose"), None)
+    if turned is None:
+        return None
+    permutation, shape = turned["permutation"], turned.inputs[0].type.shape
+    operands = [_before_transpose(x, permutation, shape) for x in node.inputs]
+    found = [x for x in operands if x is not None]
+    if len(found) < len(operands):
+        return None
+    before = node.op(*found, at=node.location, **node.attrs)
+    return movement.transpose(before, permutation=permutation, at=node.location)
+
+
+def _before_transpose(x: Node, permutation: Sequence[int], shape: Shape) -> Node | None:
+    """The node of this shape whose transpose is x, if it takes no work."""
+    if x.op.name == "transpose" and x["permutation"] == permutation:
+        return x.inputs[0]
+    if x.op.name != "broadcast":
+        return None
+    axes = tuple(permutation[axis] for axis in x["axes"])
+    if list(axes) != sorted(axes):
+        return None
+    return movement.broadcast(x.inputs[0], shape=shape, axes=axes, at=x.location)
 
 
 # -- movement ------------------------------------------------------------------------------------

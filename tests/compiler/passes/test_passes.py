@@ -116,6 +116,41 @@ def test_simplify_rewrites(name: str) -> None:
     _same_values(graph, simpler)
 
 
+def _turned(permutation: tuple[int, ...], *axes: tuple[int, ...]) -> Graph:
+    """A transposed array times vectors along these axes of the result."""
+    shape = (*SHAPE, 2, 3)
+    x = source.input(index=0, name="x", dtype=dtypes.float32, shape=shape)
+    result = movement.transpose(x, permutation=permutation)
+    turned = result.type.shape
+    for index, places in enumerate(axes):
+        small = tuple(turned[axis] for axis in places)
+        value = source.constant(value=1.5 + index, dtype=dtypes.float32)
+        row = _neg(movement.broadcast(value, shape=small, axes=()))
+        row = pointwise.add(row, source.iota(shape=small, axis=0, dtype=dtypes.float32))
+        result = pointwise.mul(result, movement.broadcast(row, shape=turned, axes=places))
+    return Graph("turned", (x,), (result,))
+
+
+@pytest.mark.parametrize("permutation", [(2, 0, 1), (0, 2, 1), (2, 1, 0)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_what_is_computed_of_a_transpose_is_computed_before(
+    permutation: tuple[int, ...], axis: int
+) -> None:
+    graph = _turned(permutation, (axis,), ((axis + 1) % 3,))
+    simpler = simplify(graph)
+    result = simpler.outputs[0]
+    assert result.op.name == "transpose" and result.inputs[0].op.name == "mul"
+    verify(simpler)
+    x = np.random.default_rng(0).standard_normal((*SHAPE, 2, 3)).astype(np.float32)
+    for a, b in zip(interpret(simpler, [x]), interpret(graph, [x]), strict=True):
+        assert_same_bits(a, b)
+
+
+def test_an_operand_that_would_have_to_be_turned_the_other_way_stays() -> None:
+    simpler = simplify(_turned((2, 1, 0), (0, 1)))
+    assert simpler.outputs[0].op.name == "mul"
+
+
 def _of_parts(function: Callable[[Node, Node], Node]) -> Graph:
     """Of two arrays of pairs: `function` of both parts, as pairs."""
     x, y = (
