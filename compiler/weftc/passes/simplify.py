@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from weftc.ir.constraints import assume_equal
 from weftc.ir.location import Location
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Graph, Node, rewrite
 from weftc.ir.opdef import Family, OpDef
 from weftc.ir.sizes import Shape
 from weftc.ops import elementary, movement, pointwise, recomputation
@@ -31,40 +31,35 @@ Rule: TypeAlias = Callable[[Node], Node | None]
 
 def simplify(graph: Graph) -> Graph:
     """Apply every rule bottom up, in `graph` and the graphs in it, until none fires."""
-    simplest = _Simplest()
-    for node in graph.nodes():
-        simplest.of(node)
-    return graph.returning([simplest.of(output) for output in graph.outputs])
+    return rewrite(graph, _Simplest().of)
 
 
 class _Simplest:
-    """What the nodes of a graph become. What a rule makes is made simpler itself before another
-    node reads it, so that one walk is enough."""
+    """What nodes become. What a rule makes is made simpler itself before another node reads it, so
+    that one walk is enough."""
 
     def __init__(self) -> None:
         self._known: dict[Node, Node] = {}
 
     def of(self, node: Node) -> Node:
-        """`node` where no rule fires any more; it recurs into what is not yet known."""
-        known = self._known
-        found = known.get(node)
-        if found is None:
-            found = node.rebuilt(tuple([known.get(i) or self.of(i) for i in node.inputs]))
-            if node.op.holds_graphs:
-                found = found.with_graphs(simplify)
-            simpler = _simplify(found)
+        """`node`, over inputs of which this holds, where no rule fires any more."""
+        for rule in _rules(node.op):
+            simpler = rule(node)
             if simpler is not None:
-                found = self.of(simpler)
-            known[node] = known[found] = found
+                break
+        else:
+            self._known[node] = node
+            return node
+        found = self._known[node] = self._made(simpler)
         return found
 
-
-def _simplify(node: Node) -> Node | None:
-    for rule in _rules(node.op):
-        found = rule(node)
-        if found is not None:
-            return found
-    return None
+    def _made(self, node: Node) -> Node:
+        """The same of a node that a rule made, over some that it made too."""
+        found = self._known.get(node)
+        if found is None:
+            made = node.rebuilt(tuple([self._made(i) for i in node.inputs]))
+            found = self._known[node] = self.of(made)
+        return found
 
 
 @cache

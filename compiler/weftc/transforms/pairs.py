@@ -42,8 +42,11 @@ def has_complex(nodes: Iterable[Node]) -> bool:
 
 
 def _has_complex(node: Node) -> bool:
-    inner = node.op.holds_graphs and any(has_complex(graph.nodes()) for graph in node.graphs())
-    return inner or any(map(is_complex, result_types(node)))
+    if node.op.holds_graphs and any(has_complex(graph.nodes()) for graph in node.graphs()):
+        return True
+    if node.is_tensor:
+        return node.type.dtype.is_complex
+    return any(map(is_complex, result_types(node)))
 
 
 def stored(type_: TensorType) -> TensorType:
