@@ -4,7 +4,8 @@
     %3 = exp(%0)          ->    %2 = exp(%0)
     %4 = add(%2, %3)            %4 = add(%2, %2)
 
-Values are numbered in topological order (a recursive hash of a shared DAG would double per level).
+Nodes are looked up in topological order, by inputs that are merged already (a recursive hash of a
+shared DAG would double per level).
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ def _merged(graph: Graph, writer: Canonical) -> Graph:
     known: dict[tuple[OpDef, tuple[Node, ...], str], Node] = {}
     new: dict[Node, Node] = {}
     for node in graph.nodes():
-        inputs = tuple([new[i] for i in node.inputs])
-        rebuilt = node.rebuilt(inputs)
+        rebuilt = node
+        if not new.keys().isdisjoint(node.inputs):
+            rebuilt = node.rebuilt(tuple([new.get(i, i) for i in node.inputs]))
         if node.op.holds_graphs:
             rebuilt = rebuilt.with_graphs(lambda inner: _merged(inner, writer))
         if node.op.name != "input":
-            rebuilt = known.setdefault((node.op, inputs, writer.attrs(rebuilt)), rebuilt)
-        new[node] = rebuilt
-    return graph.returning([new[o] for o in graph.outputs])
+            key = (node.op, rebuilt.inputs, writer.attrs(rebuilt))
+            rebuilt = known.setdefault(key, rebuilt)
+        if rebuilt is not node:
+            new[node] = rebuilt
+    return graph.returning([new.get(o, o) for o in graph.outputs])
