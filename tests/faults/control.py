@@ -86,6 +86,22 @@ def chosen(x: Inputs) -> tuple[Node, ...]:
     return tuple(choose(_count(x), [a], *some))
 
 
+def computed_twice(x: Inputs) -> tuple[Node, ...]:
+    """A branch that computes again two products of the branch before it, on the same index."""
+    index, a = _count(x), x(5, 5)
+
+    def products(a: Node) -> list[Node]:
+        axes = {"batch": ((), ()), "contracted": ((1,), (0,))}
+        return [contract(a, a, **axes), contract(a, neg(a), **axes)]
+
+    def difference(a: Node) -> list[Node]:
+        first, second = products(a)
+        return [add(first, neg(second))]
+
+    before = choose(index, [a], products, products)
+    return *before, *choose(index, [a], difference, difference)
+
+
 def known_branch(x: Inputs) -> tuple[Node, ...]:
     """The second of two branches."""
     return tuple(choose(integer(1), [x(SIZE)], lambda a: [neg(a)], lambda a: [add(a, a)]))

@@ -35,6 +35,8 @@ _COSTLY = {
 
 def share_branches(graph: Graph) -> Graph:
     """Share between the branches in `graph`, and between those in each graph in it."""
+    if control.branch not in graph.ops():
+        return graph
     shared = _Shared()
     for nodes in _alike(graph):
         shared.find(nodes)

@@ -165,6 +165,15 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             control.two_scans,
         ),
     ),
+    "pass share_branches": (
+        Fault(
+            "another result of the branch before",
+            "weftc.passes.share:_Shared._give",
+            "outputs.index(value)",
+            "0",
+            control.computed_twice,
+        ),
+    ),
     "pass trim_control": (
         Fault(
             "a known index chooses another branch",
