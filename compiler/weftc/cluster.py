@@ -9,7 +9,7 @@ places of errors, each kernel puts in itself (`lowered_for`).
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -67,15 +67,16 @@ class Cluster:
 
     def lowered_for(self, kernel: Kernel, name: str) -> Lowered:
         """`lowered` of a kernel that is equal to this, under a name of its own."""
+        low, own = self.lowered, (*kernel.inputs, *kernel.nodes)
+        buffers, sites = (tuple([own[place] for place in places]) for places in self._places)
+        return Lowered(low.function.named(name), buffers, low.sizes, low.scratch, sites, low.work)
+
+    @lazy
+    def _places(self) -> tuple[list[int], list[int]]:
+        """Which nodes the buffers and the sites of `lowered` stand for, by place."""
+        place = {node: k for k, node in enumerate((*self.kernel.inputs, *self.kernel.nodes))}
         low = self.lowered
-        own = (*kernel.inputs, *kernel.nodes)
-        theirs = dict(zip((*self.kernel.inputs, *self.kernel.nodes), own, strict=True))
-        return replace(
-            low,
-            function=replace(low.function, name=name),
-            buffers=tuple(theirs[node] for node in low.buffers),
-            sites=tuple(theirs[node] for node in low.sites),
-        )
+        return [place[node] for node in low.buffers], [place[node] for node in low.sites]
 
 
 class Clusters:

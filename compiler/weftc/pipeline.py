@@ -168,7 +168,7 @@ class Stages:
     ) -> LoopFunction:
         self.validator.loops("widening", kernel, low, shared.widened)
         self.validator.loops("simplify", kernel, low, shared.simplified)
-        return replace(shared.simplified, name=written.name)
+        return shared.simplified.named(written.name)
 
     @lazy
     def memory(self) -> MemoryPlan:

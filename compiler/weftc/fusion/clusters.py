@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from graphlib import TopologicalSorter
 from operator import or_
 from typing import Final
 
@@ -100,10 +99,7 @@ def _merge(
 ) -> list[_Draft]:
     """Merge pointwise drafts of one height, the longest way to the end, behind the same barriers:
     none of two waits for the other. All parameter updates of an optimizer step have height 0."""
-    readers = _readers(drafts)
-    heights: dict[int, int] = {}
-    for number in TopologicalSorter(dict(enumerate(readers))).static_order():
-        heights[number] = 1 + max((heights[r] for r in readers[number]), default=-1)
+    heights = _heights(_readers(drafts))
     merged: list[_Draft] = []
     rows: dict[tuple[int, int], list[_Draft]] = {}
     for number, draft in enumerate(drafts):
@@ -115,6 +111,21 @@ def _merge(
     for row in rows.values():
         merged += _joined(row, place)
     return merged
+
+
+def _heights(readers: Sequence[set[int]]) -> dict[int, int]:
+    """How many readers may follow one another from each draft on."""
+    heights: dict[int, int] = {}
+    for first in range(len(readers)):
+        pending = [first]
+        while pending:
+            reading = readers[pending[-1]]
+            missing = [reader for reader in reading if reader not in heights]
+            if missing:
+                pending += missing
+            else:
+                heights[pending.pop()] = 1 + max([heights[r] for r in reading], default=-1)
+    return heights
 
 
 def _joined(row: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:

@@ -23,6 +23,8 @@ class KernelKind(Enum):
     SCATTER = "scatter"  # combine updates in index order
     CUMULATIVE = "cumulative"  # one cumulative op, with what is computed from its results
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and tables are keyed by these
+
 
 @dataclass(frozen=True, eq=False)
 class Kernel:

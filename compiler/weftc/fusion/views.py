@@ -43,6 +43,8 @@ class View:
         """Whether the reader's element is the base's element at the same row-major position."""
         if self.way is not Way.AXES:
             return self.way is Way.FLAT
+        if self.is_identity:
+            return True
         return self.is_ordered and squeezed(self.base.type.shape) == squeezed(self.shape)
 
     @lazy

@@ -144,6 +144,8 @@ class Family(Enum):
     EXTERN = "extern"  # a routine of the runtime, called with whole arrays
     EFFECT = "effect"  # a token first in and last out: what happens in order
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and tables are keyed by these
+
 
 ON_TENSORS = frozenset(
     {

@@ -334,6 +334,10 @@ class LoopFunction:
     def scratch(self) -> tuple[Buffer, ...]:
         return tuple(b for b in self.buffers if b.space is Space.SCRATCH)
 
+    def named(self, name: str) -> LoopFunction:
+        """This function under another name."""
+        return LoopFunction(name, self.buffers, self.sizes, self.body)
+
 
 # ---------------------------------------------------------------------------------------------
 # Building
