@@ -12,22 +12,21 @@ reads its operands from memory, so that no kernel reaches across it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from weftc.fusion.kernel import Kernel, KernelPlan, Region, Step
-from weftc.ir.node import Node
+from weftc.ir.node import Graph, Node
 from weftc.ops.recomputation import barrier
 from weftc.ops.structure import project
 
 
 def without_barriers(plan: KernelPlan) -> KernelPlan:
     """`plan` over a graph that has none."""
-    order = plan.graph.nodes()
-    if not any(node.op is barrier for node in order):
+    if not _has_barrier(plan.graph):
         return plan
     new: dict[Node, Node] = {}
-    for node in order:
+    for node in plan.graph.nodes():
         inputs = tuple([new[i] for i in node.inputs])
         is_passed = node.op is project and node.inputs[0].op is barrier
         new[node] = inputs[0].inputs[node["index"]] if is_passed else node.rebuilt(inputs)
@@ -36,6 +35,10 @@ def without_barriers(plan: KernelPlan) -> KernelPlan:
     needed = set(graph.nodes())
     steps = [step for step in steps if not needed.isdisjoint(step.outputs) or step.outputs == ()]
     return KernelPlan(graph, tuple(steps))
+
+
+def _has_barrier(graph: Graph) -> bool:
+    return barrier in graph.ops() and any(node.op is barrier for node in graph.nodes())
 
 
 def _is_barrier(step: Step) -> bool:
@@ -54,12 +57,14 @@ def _replaced(nodes: tuple[Node, ...], new: Mapping[Node, Node]) -> tuple[Node, 
     return tuple(dict.fromkeys(new[node] for node in nodes))
 
 
-def barriers_before(order: Sequence[Node]) -> dict[Node, int]:
-    """For each node the bits of the barriers that it is behind. What is behind different ones runs
-    at different times: it belongs in no common kernel, unless one reads the other."""
+def barriers_before(graph: Graph) -> dict[Node, int]:
+    """For each node of a graph the bits of the barriers that it is behind. What is behind different
+    ones runs at different times: it belongs in no common kernel, unless one reads the other."""
+    if not _has_barrier(graph):
+        return dict.fromkeys(graph.nodes(), 0)
     masks: dict[Node, int] = {}
     count = 0
-    for node in order:
+    for node in graph.nodes():
         mask = 0
         for operand in node.inputs:
             mask |= masks[operand]

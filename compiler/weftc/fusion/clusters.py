@@ -45,7 +45,7 @@ def fuse(graph: Graph) -> KernelPlan:
     place = {node: position for position, node in enumerate(order)}
     groups = Groups(graph, order)
     kept = Recompute(order, groups).kept
-    behind = barriers_before(order)
+    behind = barriers_before(graph)
     drafts = _merge(_drafts(groups, kept, place), place, behind)
     in_order = _sparing(drafts, place, graph) if any(behind.values()) else _sorted(drafts, place)
     steps = tuple(_step(draft, place) for draft in in_order)
@@ -135,15 +135,18 @@ def _joined(row: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:
             result[-1].append(draft)
         else:
             result.append([draft])
-    return [
-        _Draft(
-            KernelKind.POINTWISE,
-            tuple(sorted((n for d in some for n in d.outputs), key=place.__getitem__)),
-            frozenset().union(*(d.nodes for d in some)),
-            frozenset().union(*(d.inputs for d in some)),
-        )
-        for some in result
-    ]
+    return [_united(some, place) for some in result]
+
+
+def _united(drafts: Sequence[_Draft], place: dict[Node, int]) -> _Draft:
+    if len(drafts) == 1:
+        return drafts[0]
+    return _Draft(
+        KernelKind.POINTWISE,
+        tuple(sorted((n for d in drafts for n in d.outputs), key=place.__getitem__)),
+        frozenset().union(*(d.nodes for d in drafts)),
+        frozenset().union(*(d.inputs for d in drafts)),
+    )
 
 
 def _sorted(drafts: Sequence[_Draft], place: dict[Node, int]) -> list[_Draft]:
