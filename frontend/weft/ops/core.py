@@ -162,9 +162,10 @@ def broadcast_shapes(name: str, operands: Sequence[Tracer], trailing: int = 0) -
 
 def matched(name: str, *operands: Tracer) -> list[Tracer]:
     """The operands in their common dtype and shape."""
-    if len(operands) == 2 and operands[0].type.shape == operands[1].type.shape:
-        return promoted(name, *operands)
-    shape = broadcast_shapes(name, operands)
+    shapes = [o.type.shape for o in operands if o.type.shape]  # a scalar fits any
+    shape = shapes[0] if shapes else ()
+    if shapes.count(shape) < len(shapes):
+        shape = broadcast_shapes(name, operands)
     return [broadcast(o, shape) for o in promoted(name, *operands)]
 
 
