@@ -245,7 +245,7 @@ SMOOTH: tuple[Rule, ...] = COMMON
 TRANSFORMED: tuple[Rule, ...] = (*(transform,) * 40, *(branch, loop) * 8)
 """As often as all others together."""
 LIBRARIES: tuple[Rule, ...] = (
-    *(linear_algebra,) * 8,
-    *(complex_numbers, fourier_transform, cumulative) * 4,
+    *(linear_algebra,) * 4,
+    *(complex_numbers, fourier_transform, cumulative) * 3,
 )
 """More often among transforms than elsewhere: what is not made of elements alone."""
