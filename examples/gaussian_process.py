@@ -3,6 +3,7 @@ likely, found by Newton's method with derivatives through a Cholesky factorizati
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,10 @@ def fit(x: Any, y: Any) -> Any:
         print(f"step {number}  loss {float(value):8.3f}  gradient {np.abs(gradient).max():.1e}")
         size, before = 1.0, value
         while size > 1e-3:
-            found = newton(p + size * np.asarray(step), x, y)
-            if found[0] <= before:
-                break
+            with suppress(np.linalg.LinAlgError):  # so far that it is no covariance any more
+                found = newton(p + size * np.asarray(step), x, y)
+                if found[0] <= before:
+                    break
             size /= 2
         p = p + size * np.asarray(step)
         value, gradient, step = found

@@ -13,8 +13,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite golden files")
 
 
-def pytest_collection_finish() -> None:
-    """What thousands of tests are made of is no garbage: collections need not look at it."""
+@pytest.fixture(scope="module", autouse=True)
+def _frozen() -> None:
+    """What thousands of tests are made of, and what those before have left, is no garbage of a
+    module's: collections need not look at it."""
     gc.collect()
     gc.freeze()
 

@@ -188,10 +188,11 @@ def _fma64_anywhere(a: Array, b: Array, c: Array) -> Array:
 
 def _round_to_quantum(high: Array, rest: Array, exponent: Array) -> Array:
     """high + rest, of size <= 2**(52 + exponent), rounded once to a multiple of 2**exponent."""
-    anchor = np.copysign(np.ldexp(1.0, np.clip(exponent, -900, 900) + 52), high)
+    nearest = high + rest  # high alone has no sign where the product cancels
+    anchor = np.copysign(np.ldexp(1.0, np.clip(exponent, -900, 900) + 52), nearest)
     total, error = _two_sum(anchor, high)
     rounded = (total + _add_to_odd(error, rest)) - anchor
-    return np.asarray(np.copysign(rounded, high))
+    return np.asarray(np.copysign(rounded, nearest))
 
 
 _MEANING: Mapping[Scalar, Callable[..., Any]] = {

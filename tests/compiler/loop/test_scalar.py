@@ -61,6 +61,8 @@ def fma_cases(dtype, width, count=12_000):
     a, b = draw(-30, 30), draw(-30, 30)
     yield a, b, draw(-60, 60)
     yield a, b, (-(a * b) * (1 + rng.integers(-2, 3, count) * eps)).astype(dtype)
+    a, b = draw(low // 2 + 20, low // 2 + 60), draw(low // 2 + 20, low // 2 + 60)
+    yield a, b, (-(a * b) * (1 + rng.integers(-2, 3, count) * eps)).astype(dtype)
     yield draw(low // 2 - 5, low // 2 + 30), draw(low // 2 - 5, low // 2 + 30), draw(low, low + 60)
     yield draw(low, low + 80), draw(-5, 5), draw(low, low + 80)
     yield (
