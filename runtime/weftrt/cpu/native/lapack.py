@@ -253,60 +253,30 @@ def keep_part(matrix: Ptr, rows: I64, columns: I64, part: I64, itemsize: I64) ->
 
 
 @native
-def reverse_64(source: Pointer[I64], target: Pointer[I64], count: I64) -> None:
-    """Copy so many float64 in reverse order."""
-    for index in range(count):
-        target[count - 1 - index] = source[index]
-
-
-@native
-def reverse_32(source: Pointer[I32], target: Pointer[I32], count: I64) -> None:
-    """Copy so many float32 in reverse order."""
-    for index in range(count):
-        target[count - 1 - index] = source[index]
-
-
-@native
-def reverse(source: Ptr, i: I64, target: Ptr, j: I64, count: I64, itemsize: I64) -> None:
-    """Copy elements from place i on in reverse order to place j and on."""
-    first = cast(Ptr, cast(I64, source) + i * itemsize)
-    other = cast(Ptr, cast(I64, target) + j * itemsize)
-    if itemsize == 8:
-        reverse_64(cast(Pointer[I64], first), cast(Pointer[I64], other), count)
-    else:
-        reverse_32(cast(Pointer[I32], first), cast(Pointer[I32], other), count)
-
-
-@native
-def load_reversed(source: Ptr, target: Ptr, n: I64, itemsize: I64) -> None:
-    """Copy a lower triangle by rows to one by columns, all in reverse order."""
+def reverse_triangle(
+    source: Ptr, i: I64, i_step: I64, target: Ptr, j: I64, j_step: I64, n: I64, itemsize: I64
+) -> None:
+    """Copy a lower triangle, its elements in reverse order: row after row, which begin at i in the
+    source and at j in the target."""
     for row in range(n):
-        begin = (n - 1 - row) * n
-        clear(target, begin, begin + n - 1 - row, itemsize)
-        reverse(source, row * n, target, begin + n - 1 - row, row + 1, itemsize)
+        for column in range(row + 1):
+            move(source, i + column, target, j + row - column, itemsize)
+        i += i_step
+        j += j_step
 
 
 @native
-def store_reversed(source: Ptr, target: Ptr, n: I64, itemsize: I64) -> None:
-    """Copy a lower triangle by columns, all in reverse order, to both triangles."""
-    for row in range(n):
-        reverse(source, (n - 1 - row) * (n + 1), target, row * n, row + 1, itemsize)
+def mirror(matrix: Ptr, n: I64, itemsize: I64) -> None:
+    """Copy what is below the diagonal to the other side, in tiles."""
     row = 0
     while row < n:
         column = 0
-        while column < row:
-            transpose_tile(target, target, n, n, row, column, itemsize)
+        while column <= row:
+            for i in range(row, least(row + TILE, n)):
+                for j in range(column, least(column + TILE, i)):
+                    move(matrix, i * n + j, matrix, j * n + i, itemsize)
             column += TILE
-        mirror_tile(target, n, row, itemsize)
         row += TILE
-
-
-@native
-def mirror_tile(matrix: Ptr, n: I64, begin: I64, itemsize: I64) -> None:
-    """Copy what is below the diagonal in a tile on it to the other side."""
-    for i in range(begin, least(begin + TILE, n)):
-        for j in range(begin, i):
-            move(matrix, i * n + j, matrix, j * n + i, itemsize)
 
 
 @native
@@ -353,7 +323,10 @@ def load(call: Call, index: I64, number: I64) -> None:
     elif argument.kind == REVERSED:
         source = matrix_at(call, argument.read, argument, number)
         n = call.sizes[argument.rows]
-        load_reversed(source, call.addresses[index], n, call.function.itemsize)
+        target = call.addresses[index]
+        itemsize = call.function.itemsize
+        clear(target, 0, n * n, itemsize)
+        reverse_triangle(source, 0, n, target, n * n - 1, -n - 1, n, itemsize)
 
 
 @native
@@ -409,7 +382,10 @@ def store(call: Call, index: I64, number: I64) -> None:
         elif argument.kind == REVERSED:
             target = matrix_at(call, argument.written, argument, number)
             n = call.sizes[argument.rows]
-            store_reversed(call.addresses[index], target, n, call.function.itemsize)
+            source = call.addresses[index]
+            itemsize = call.function.itemsize
+            reverse_triangle(source, n * n - 1, -n - 1, target, 0, n, n, itemsize)
+            mirror(target, n, itemsize)
         elif argument.kind == PIVOTS:
             store_pivots(call, index, number)
 
