@@ -94,12 +94,14 @@ def check_second(program: Program, function: Callable[..., Any]) -> str | None:
 
 
 def _both(ways: list[Staged | None], leaves: list[Any]) -> tuple[list[list[Array]], float]:
-    """What two functions give as the second of their results, and by how much it may differ."""
+    """What two functions give as the second of their results, and by how much it may differ: by
+    roundings of products of two first derivatives, which are as large as what is in between."""
     found, size = [], 0.0
     for staged in ways:
         assert staged is not None
         found.append([np.asarray(part) for part in staged.run(*leaves)[1]])
-        size = max(size, _epsilon(staged) * largest(staged, leaves))
+        between = largest(staged, leaves)
+        size = max(size, _epsilon(staged) * max(between, between**2))
     return found, ROUNDINGS * size
 
 

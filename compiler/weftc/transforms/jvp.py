@@ -14,7 +14,7 @@ transposed t -> take(t, i).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from weftc.ir import location as locations
@@ -54,7 +54,7 @@ def jvp(
             new[node], found[node] = parts[source][node["index"]], (found[source][node["index"]],)
             continue
         rebuilt = node.rebuilt(tuple([new[operand] for operand in node.inputs]))
-        pushed, found[node] = _pushed(node, rebuilt, node in needed, found)
+        pushed, found[node] = _pushed(node, rebuilt, needed, found)
         if isinstance(pushed, Node):
             new[node] = pushed
         else:
@@ -63,24 +63,28 @@ def jvp(
     return wanted, [found[output][0] for output in outputs]
 
 
-def _needed(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
-    """The nodes of floats that a float among the outputs depends on through floats."""
-    needed = set(filter(has_floats, outputs))
+def _needed(order: Sequence[Node], outputs: Sequence[Node]) -> dict[Node, set[int]]:
+    """The nodes of floats that a float among the outputs depends on through floats, and which of
+    their results these are: all where none is told apart."""
+    needed: dict[Node, set[int]] = {node: set() for node in filter(has_floats, outputs)}
     for node in reversed(order):
         if node in needed and node.op.name != "stop_gradient":
-            needed.update(filter(has_floats, node.inputs))
+            for operand in filter(has_floats, node.inputs):
+                results = needed.setdefault(operand, set())
+                if node.op.name == "project":
+                    results.add(node["index"])
     return needed
 
 
 def _pushed(
-    node: Node, rebuilt: Node, is_needed: bool, found: dict[Node, Tangents]
+    node: Node, rebuilt: Node, needed: Mapping[Node, set[int]], found: Mapping[Node, Tangents]
 ) -> tuple[Node | Sequence[Node], Tangents]:
     """What stands for `node`, which is `rebuilt` over new inputs, or for its results, and its
     tangents."""
     if node.op.name == "project":
         return rebuilt, (found[node.inputs[0]][node["index"]],)
     tangents = tuple([found[operand][0] for operand in node.inputs])
-    if not is_needed or all(tangent is None for tangent in tangents):
+    if node not in needed or all(tangent is None for tangent in tangents):
         return rebuilt, (None,) * len(result_types(node))
     with locations.at(node.location):
         if node.op.jvp is not None:
@@ -89,8 +93,9 @@ def _pushed(
             place = node.location or "unknown place"
             hint = "; wf.stop_gradient of what it gives is a constant" if node.op.effect else ""
             raise TraceError(f"{node.op.name} has no derivative (at {place}){hint}")
-        by_rule = _diagonal if node.op.family is Family.POINTWISE else _transposed
-        return rebuilt, by_rule(rebuilt, node.op.vjp, tangents)
+        if node.op.family is Family.POINTWISE:
+            return rebuilt, _diagonal(rebuilt, node.op.vjp, tangents)
+        return rebuilt, _transposed(rebuilt, node.op.vjp, tangents, needed.get(node, set()))
 
 
 def _diagonal(node: Node, pull_back: Vjp, tangents: Tangents) -> Tangents:
@@ -104,9 +109,12 @@ def _diagonal(node: Node, pull_back: Vjp, tangents: Tangents) -> Tangents:
     return (total,)
 
 
-def _transposed(node: Node, pull_back: Vjp, tangents: Tangents) -> Tangents:
-    """The tangents of the results of `node`, by the transpose of its pullback."""
-    cotangents = [_cotangent(type_) for type_ in result_types(node)]
+def _transposed(node: Node, pull_back: Vjp, tangents: Tangents, results: set[int]) -> Tangents:
+    """The tangents of some results of `node`, or of all, by the transpose of its pullback."""
+    cotangents = [
+        None if results and place not in results else _cotangent(type_)
+        for place, type_ in enumerate(result_types(node))
+    ]
     sent = pull_back(node, *cotangents)
     pairs = [(s, t) for s, t in zip(sent, tangents, strict=True) if s is not None and t is not None]
     known = [node, *node.inputs]
@@ -115,8 +123,8 @@ def _transposed(node: Node, pull_back: Vjp, tangents: Tangents) -> Tangents:
     given = {*known, *(t for _, t in pairs)}
     if not set(gs).isdisjoint(toposort([n for n in linear if n is not None], given)):
         raise VerifyError(f"the gradient of {node.op.name} is not linear in what it is given")
-    results = iter(linear)
-    return tuple([None if g is None else next(results) for g in cotangents])
+    found = iter(linear)
+    return tuple([None if g is None else next(found) for g in cotangents])
 
 
 def _cotangent(type_: TensorType | TokenType) -> Node | None:

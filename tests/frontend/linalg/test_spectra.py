@@ -36,6 +36,17 @@ def test_singular_values_are_numpys(shape: tuple[int, ...], full: bool) -> None:
     assert int(np.sum(np.asarray(wf.linalg.matrix_rank(x)))) == np.linalg.matrix_rank(x).sum()
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (2, 1, 2)])
+def test_values_of_full_matrices_have_both_derivatives(shape: tuple[int, ...]) -> None:
+    x, t = np.random.default_rng(3).standard_normal((2, *shape))
+
+    def total(x: Any) -> Any:
+        return wf.sum(wf.linalg.svd(x)[1])
+
+    tangent = wf.jit(lambda x, t: wf.jvp(total, (x,), (t,))[1])(x, t)
+    np.testing.assert_allclose(tangent, np.sum(np.asarray(wf.grad(total)(x)) * t), rtol=1e-12)
+
+
 def test_vectors_of_full_matrices_have_no_gradient() -> None:
     with pytest.raises(TraceError, match="ask for full_matrices=False"):
         wf.grad(lambda x: wf.sum(wf.linalg.svd(x)[0]))(np.ones((3, 2)))
