@@ -135,6 +135,13 @@ def _conjugated(z: Plane, w: Plane) -> Plane:
     return _subtract(w, _exactly(np.conj)(z, w))
 
 
+def _branched(z: Plane, w: Plane) -> Plane:
+    """By whether all is finite, of which nobody knows where an element may be anything."""
+    if not np.isfinite(z.error).all() and np.isfinite(z.value).all():
+        return Plane(z.value * w.value, np.full((z.value * w.value).shape, np.inf), z.dtype)
+    return (_multiply if np.isfinite(z.value).all() else _subtract)(z, w)
+
+
 def _scanned(z: Plane, w: Plane) -> Plane:
     """The state before each turn."""
     count, state, rows = _rows(z), _row(w, 0), []
@@ -194,7 +201,7 @@ STEPS: dict[str, Callable[[Plane, Plane], Plane]] = {
         _exactly(np.conj)(_add(z, z), w), w
     ),
     "wf.linearize(wf.exp, {z})[1]({w})": lambda z, w: _multiply(_exp(z, w), w),
-    "branched({z}, {w})": _multiply,
+    "branched({z}, {w})": _branched,
     "scanned({z}, {w})": _scanned,
     "repeated({z}, {w})": _repeated,
     "wf.cumsum({z}, axis=0)": _summed,
