@@ -66,9 +66,14 @@ def is_float(node: Node) -> bool:
 
 
 def largest(staged: Staged, arguments: list[Any]) -> float:
-    """The largest magnitude in between: (1 + 1e54) - 1e54 is 0, and no wrong gradient."""
+    """The largest magnitude in between: (1 + 1e54) - 1e54 is 0, and no wrong gradient. Constants
+    say nothing of it."""
     graph = as_real(staged.traced.graph)
-    nodes = tuple(n for n in graph.nodes() if is_float(n))
+    moving = set(graph.inputs)
+    for node in graph.nodes():
+        if not moving.isdisjoint(node.inputs):
+            moving.add(node)
+    nodes = tuple(n for n in graph.nodes() if n in moving and is_float(n))
     arrays = [as_stored(array) for array in staged.inputs(tuple(arguments))]
     values = interpret(Graph(graph.name, graph.inputs, nodes), arrays)
     finite = [v[np.isfinite(v)] for v in values]

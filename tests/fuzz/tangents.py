@@ -100,8 +100,8 @@ def _both(ways: list[Staged | None], leaves: list[Any]) -> tuple[list[list[Array
     for staged in ways:
         assert staged is not None
         found.append([np.asarray(part) for part in staged.run(*leaves)[1]])
-        between = largest(staged, leaves)
-        size = max(size, _epsilon(staged) * max(between, between**2))
+        between = np.float64(largest(staged, leaves))
+        size = max(size, _epsilon(staged) * float(max(between, between**2)))
     return found, ROUNDINGS * size
 
 

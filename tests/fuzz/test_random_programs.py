@@ -1,4 +1,4 @@
-"""1,920 random programs of fixed numbers against every oracle; `python -m tests.fuzz` runs more."""
+"""2,000 random programs of fixed numbers against every oracle; `python -m tests.fuzz` runs more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.threads import thread_limit
 from weftrt import knobs
 
 CHUNKS = 20
-PROGRAMS = {"values": 80, "gradients": 8, "transforms": 8}
+PROGRAMS = {"values": 84, "gradients": 8, "transforms": 8}
 """How many of each kind a chunk has."""
 
 
