@@ -278,9 +278,7 @@ CALLS: dict[str, Call] = {
     "wf.linalg.lu({a})[0]": Call(lambda a: _lu(a, 0), square=True, smooth=False),
     "wf.linalg.lu({a})[1]": Call(lambda a: _lu(a, 1), square=True),
     "wf.linalg.lu({a})[2]": Call(lambda a: _lu(a, 2), square=True),
-    "wf.linalg.matrix_power({a}, 3)": Call(
-        lambda a: np.linalg.matrix_power(a, 3), PLAIN, square=True
-    ),
+    "wf.linalg.matrix_power({a}, 3)": Call(lambda a: np.linalg.matrix_power(a, 3), square=True),
     "wf.linalg.matrix_power({a}, -2)": Call(lambda a: np.linalg.matrix_power(a, -2), square=True),
     "wf.linalg.expm({a} / 9)": Call(lambda a: _expm(a / 9), square=True),
     "wf.linalg.cond({a})": Call(lambda a: _norm(2)(a) / _norm(-2)(a), filled=True),
