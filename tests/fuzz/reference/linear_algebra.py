@@ -43,6 +43,8 @@ FIRST_ORDER = 0.02
 
 
 def plain(x: Bounded) -> Bounded:
+    if not x.is_float:
+        raise Invalid("powers of integers are integers")
     return _matrices(x)
 
 
@@ -124,12 +126,14 @@ class Call:
     smooth: bool = True
     filled: bool = False
     """Whether it takes no matrices without elements."""
+    finite: bool = False
+    """Whether a right side that is not finite is an error."""
 
 
 def linear_algebra(a: Bounded, b: Bounded | None = None, *, call: str, made: str) -> Bounded:
     """What a call gives of the matrices made of `a`, and of `b` as it is."""
     wanted = CALLS[call]
-    _check(wanted, a, made)
+    _check(wanted, a, b, made)
     operands = [MADE[made](a)]
     if b is not None:
         operands.append(_right(a, b))
@@ -147,9 +151,11 @@ def linear_algebra(a: Bounded, b: Bounded | None = None, *, call: str, made: str
     return bounded(value, SAFETY * _moves(wanted.value, operands), dtype, 64.0)
 
 
-def _check(wanted: Call, a: Bounded, made: str) -> None:
+def _check(wanted: Call, a: Bounded, b: Bounded | None, made: str) -> None:
     if made not in wanted.made:
         raise Invalid("no such matrices")
+    if wanted.finite and b is not None and not (b.known.all() and np.isfinite(b.value).all()):
+        raise Invalid("an element may not be finite")
     if a.ndim < 2:
         raise Invalid("no matrices")
     rows, columns = a.shape[-2:]
@@ -339,7 +345,7 @@ CALLS: dict[str, Call] = {
     "wf.linalg.solve_triangular({a} / 9, {b}, unit_diagonal=True)": Call(
         lambda a, b: _triangular(unit_diagonal=True)(a / 9, b), SPREAD, square=True
     ),
-    "wf.linalg.lstsq({a}, {b})[0]": Call(_columns(_least)),
+    "wf.linalg.lstsq({a}, {b})[0]": Call(_columns(_least), finite=True),
 }
 """Calls by how they are written. What is unique but for signs or an order is made unique."""
 
