@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tests.fuzz.reference.values import Array, Bounded, Invalid, as_float, largest, moved, unit
+from tests.fuzz.reference.values import (
+    Array,
+    Bounded,
+    Invalid,
+    as_float,
+    largest,
+    moved,
+    tiny,
+    unit,
+)
 
 _ROUNDINGS = 16.0
 """Of an element, for each factor of the length."""
@@ -31,7 +40,9 @@ def _transform(
     value = np.ascontiguousarray(getattr(found, part) if part else found)
     size, error = (_sum(v, place, length) for v in (np.abs(x.value), x.error))
     roundings = _ROUNDINGS * (1 + np.log2(length)) * (unit(x.dtype) + unit("float64"))
-    whole = _scale(name, length, norm) * (2 * error + 2 * roundings * (size + error))
+    denormal = tiny(x.dtype)  # each of the sums, and each result, may be off by some of these
+    whole = 2 * error + 2 * roundings * (size + error) + 8 * length * denormal
+    whole = _scale(name, length, norm) * whole + 2 * denormal
     whole = np.where(size + error < largest(x.dtype) / 8, whole, np.inf)
     return Bounded(value, np.broadcast_to(whole, value.shape).copy(), x.dtype)
 

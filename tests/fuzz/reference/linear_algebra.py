@@ -314,7 +314,7 @@ CALLS: dict[str, Call] = {
     'wf.square(wf.linalg.qr({a}, mode="complete")[1])': Call(
         lambda a: np.square(np.linalg.qr(a, "complete")[1]), smooth=False
     ),
-    "wf.linalg.svd({a})[1]": Call(np.linalg.svdvals, square=True),
+    "wf.linalg.svd({a})[1]": Call(np.linalg.svdvals),
     "wf.linalg.svdvals({a})": Call(np.linalg.svdvals),
     "wf.square(wf.linalg.svd({a}, full_matrices=False)[0])": Call(
         lambda a: np.square(np.linalg.svd(a, full_matrices=False)[0])
