@@ -31,7 +31,7 @@ demo: $(VENV)/.demo
 	$(BIN)/weft demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 sanitize: $(VENV)/.test
 	$(BIN)/python -m tests.sanitize
