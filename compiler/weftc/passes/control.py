@@ -31,16 +31,18 @@ def trim_control(graph: Graph) -> Graph:
     """Trim every branch, loop, call and solution in `graph`, and in the graphs in it."""
     if _TRIM.keys().isdisjoint(op.name for op in graph.ops()):
         return graph
-    reads = _reads(graph)
+    needed = _needed(graph)
+    reads = _reads(needed)
     new: dict[Node, Node] = {}
     parts: dict[Node, Parts] = {}
-    for node in graph.nodes():
+    for node in filter(needed.__contains__, graph.nodes()):
         if node.op is project and node.inputs[0] in parts:
             new[node] = parts[node.inputs[0]][node["index"]]
             continue
-        new[node] = rebuilt = node.rebuilt(tuple([new[i] for i in node.inputs]))
+        rebuilt = node.rebuilt(tuple([new.get(i, i) for i in node.inputs]))
         if node.op.holds_graphs:
-            new[node] = rebuilt = rebuilt.with_graphs(trim_control)
+            rebuilt = rebuilt.with_graphs(trim_control)
+        new[node] = rebuilt
         trim = _TRIM.get(node.op.name)
         trimmed = trim(rebuilt, reads.get(node, ())) if trim is not None else None
         if trimmed is not None:
@@ -48,13 +50,28 @@ def trim_control(graph: Graph) -> Graph:
     return graph.returning([new[o] for o in graph.outputs])
 
 
-def _reads(graph: Graph) -> dict[Node, list[int]]:
+def _needed(graph: Graph) -> set[Node]:
+    """What the outputs depend on. A branch or a loop is among it for the results that are, without
+    the operands that only others depend on: those it does not keep."""
+    needed, pending = set[Node](), [*graph.inputs, *graph.outputs]
+    holders = set[Node]()
+    while pending:
+        node = pending.pop()
+        if node not in needed:
+            needed.add(node)
+            pending += _read_for(node)
+            if node.op is project:
+                holders.add(node.inputs[0])
+    return needed | holders
+
+
+def _reads(needed: set[Node]) -> dict[Node, list[int]]:
     """Which results of nodes that have several are read."""
     reads: dict[Node, list[int]] = {}
-    for node in graph.nodes():
+    for node in needed:
         if node.op is project:
             reads.setdefault(node.inputs[0], []).append(node["index"])
-    return reads
+    return {node: sorted(places) for node, places in reads.items()}
 
 
 def _branch(node: Node, reads: Sequence[int]) -> Parts | None:
@@ -63,7 +80,8 @@ def _branch(node: Node, reads: Sequence[int]) -> Parts | None:
     if index.op.name == "constant" or len(graphs) == 1:
         known = index["value"] if index.op.name == "constant" else 0
         chosen = graphs[min(max(known, 0), len(graphs) - 1)]
-        return dict(enumerate(inlined(chosen, operands)))
+        part = _part(chosen, chosen.inputs, _chosen(chosen, reads))
+        return dict(zip(reads, inlined(part, operands), strict=True))
     passed = {k: operands[p] for k in reads if (p := _passed(graphs, k)) is not None}
     kept = sorted(set(reads) - set(passed))
     if not kept:
@@ -106,10 +124,9 @@ def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
     loop = node.op.loop
     assert loop is not None
     body: Graph = node["body"]
-    operands, inputs = node.inputs[loop.bounds :], body.inputs[loop.counters :]
-    same = {k for k in range(node["carried"]) if body.outputs[k] is inputs[k]}
-    if node.op is loops.while_ and len(same) == node["carried"]:
-        return None  # it turns for ever or not at all, and its condition may fail
+    operands, same = node.inputs[loop.bounds :], _same(node)
+    if _is_stuck(node, same):
+        return None
     known = {k: operands[k] for k in same} | _known_stacks(node, reads, same)
     if known.keys() >= set(reads):
         return known
@@ -118,6 +135,19 @@ def _loop(node: Node, reads: Sequence[int]) -> Parts | None:
     if len(kept) == len(body.outputs) and len(order) == len(operands):
         return None
     return {**known, **_projected(_smaller(node, kept, order), kept)}
+
+
+def _same(node: Node) -> set[int]:
+    """The states of a loop that its body returns as they were."""
+    loop, body = node.op.loop, node["body"]
+    assert loop is not None
+    inputs = body.inputs[loop.counters :]
+    return {k for k in range(node["carried"]) if body.outputs[k] is inputs[k]}
+
+
+def _is_stuck(node: Node, same: set[int]) -> bool:
+    """Whether a loop turns for ever or not at all, which is left to it: its condition may fail."""
+    return node.op is loops.while_ and len(same) == node["carried"]
 
 
 def _smaller(node: Node, kept: Sequence[int], order: Sequence[int]) -> Node:
@@ -226,7 +256,7 @@ def _read_for(node: Node) -> Sequence[Node]:
         return [holder.inputs[0], *_at(holder.inputs[1:], sorted(used))]
     if holder.op.name == "call" and _has_parts(holder):
         return _at(holder.inputs, sorted(_used(holder["body"], result)))
-    if holder.op.loop is not None:
+    if holder.op.loop is not None and not _is_stuck(holder, _same(holder)):
         first = holder.op.loop.bounds
         _, used = _live(holder, result, set())
         return [*holder.inputs[:first], *_at(holder.inputs[first:], sorted(used))]

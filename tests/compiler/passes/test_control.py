@@ -64,6 +64,41 @@ def test_results_that_nobody_reads_go_with_what_they_need() -> None:
     assert [ops(g) for g in branch["branches"]] == [["input"], ["input", "sin"]]
 
 
+def both(x: Any, y: Any, n: Any) -> tuple[Any, Any]:
+    """Two values that take two branches together, and do not depend on each other."""
+    first = wf.cond(n > 0, lambda: (wf.sin(x), wf.exp(y)), lambda: (x * 2, wf.cos(y)))
+    return wf.cond(n > 1, lambda: (first[0] * 2, first[1]), lambda: (first[0], first[1] * 3))
+
+
+def turned(x: Any, y: Any, n: Any) -> tuple[Any, Any]:
+    """The same in each turn of a loop."""
+    return wf.fori_loop(0, 3, lambda i, state: both(*state, i), (x, y))
+
+
+KEPT: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "branches": lambda x, y, n: both(x, y, n)[0],
+    "turns": lambda x, y, n: turned(x, y, n)[0],
+    "within a branch": lambda x, y, n: wf.cond(
+        n > 2, lambda: both(x, y, n), lambda: turned(x, y, n)
+    )[0],
+    "within one that is known": lambda x, y, n: wf.cond(
+        True, lambda: wf.cond(n > 2, lambda: both(x, y, n), lambda: (x, y)), lambda: (x, y)
+    )[0],
+    "within turns": lambda x, y, n: wf.scan(
+        lambda state, row: (turned(*both(*state, n), n), row), (x, y), X
+    )[0][0],
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_values_that_go_together_are_told_apart(name: str) -> None:
+    """Of what follows another branch or turn, too, only what is read is computed."""
+    graph = trimmed(KEPT[name], X, X + 1, 1)
+    assert {node.op.name for node in graph.all_nodes()}.isdisjoint({"exp", "cos"})
+    y = graph.inputs[1]
+    assert all(y not in node.inputs for node in graph.nodes())
+
+
 def test_a_result_that_all_branches_pass_on_is_the_operand() -> None:
     def f(x: Any, y: Any, n: Any) -> Any:
         return wf.cond(n > 0, lambda: (wf.sin(x), y), lambda: (x, y))

@@ -184,7 +184,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "state that changes is an operand",
-            "weftc.passes.control:_loop",
+            "weftc.passes.control:_same",
             "body.outputs[k] is inputs[k]",
             "body.outputs[k] is not inputs[k]",
             control.kept_beside,
