@@ -230,3 +230,16 @@ def test_a_trace_that_forgets_a_constraint_is_found(function: Function) -> None:
     assert traced is not None and not traced.graph.constraints
     with pytest.raises(VerifyError):
         verify(traced.graph)
+
+
+def test_a_product_of_what_is_broadcast_to_a_size_that_is_assumed() -> None:
+    """The differences of n elements are 4 where the program says so, and no 1 that is stretched."""
+
+    def function(x: wf.Array) -> wf.Array:
+        columns = wf.broadcast_to(wf.diff(x)[:, None], (4, 3))
+        return columns @ columns.mT
+
+    x = np.array([0.0, -1.0, 2.0, 1.0, 1.0], np.float32)
+    steps = np.diff(x)
+    found = wf.jit(function, dynamic={"x": {0: "n"}})(x)
+    np.testing.assert_array_equal(found, 3 * np.outer(steps, steps))

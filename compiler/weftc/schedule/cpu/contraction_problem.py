@@ -177,7 +177,7 @@ def _transpose(node: Node, found: View) -> View:
 def _broadcast(node: Node, found: View) -> View:
     strides: list[Size] = [0] * node.type.rank
     for axis, result in enumerate(node["axes"]):
-        if found.shape[axis] == node.type.shape[result]:
+        if found.shape[axis] != 1:  # of one size with the result's, by form or by what is assumed
             strides[result] = found.strides[axis]
     return View(found.source, found.offset, node.type.shape, tuple(strides))
 
