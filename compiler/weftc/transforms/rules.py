@@ -10,7 +10,6 @@ from that push the reverse comes back: cos(x) is what it reads of x, and t -> t 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
@@ -312,13 +311,10 @@ def _transposed(
 def _without(inputs: Sequence[Node], outputs: Sequence[Node]) -> tuple[Node, ...] | None:
     """`outputs` that do not read `inputs`, which branches and loops may be given unread; None if
     they need them."""
-    graph, size = Graph("part", (), tuple(outputs)), math.inf
-    while not set(inputs).isdisjoint(toposort(graph.outputs)):
-        count = sum(1 for _ in graph.all_nodes())
-        if count >= size:
-            return None
-        graph, size = trim_control(rewrite(graph, _at_once)), count
-    return graph.outputs
+    if not set(inputs).isdisjoint(toposort(outputs)):
+        graph = Graph("part", (), tuple(outputs))
+        outputs = trim_control(rewrite(graph, _at_once)).outputs
+    return tuple(outputs) if set(inputs).isdisjoint(toposort(outputs)) else None
 
 
 def _at_once(node: Node) -> Node | None:
