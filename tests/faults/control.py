@@ -116,6 +116,18 @@ def kept_beside(x: Inputs) -> tuple[Node, ...]:
     return tuple(loop(integer(0), integer(3), [x(SIZE), x(SIZE)], body))
 
 
+def half_read(x: Inputs) -> Node:
+    """One result of a branch that gives two."""
+
+    def both(a: Node, b: Node) -> Sequence[Node]:
+        return neg(a), neg(b)
+
+    def swapped(a: Node, b: Node) -> Sequence[Node]:
+        return add(a, a), add(b, b)
+
+    return choose(_count(x), [x(SIZE), x(SIZE)], both, swapped)[0]
+
+
 def sorted_in_loop(x: Inputs) -> tuple[Node, ...]:
     """A body whose values lie in an arena of its own, beside the state of its loop."""
 

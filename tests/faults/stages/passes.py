@@ -190,6 +190,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             control.kept_beside,
         ),
         Fault(
+            "a result needs no first operand",
+            "weftc.passes.control:_used",
+            "range(bits.bit_length())",
+            "range(1, bits.bit_length())",
+            control.half_read,
+        ),
+        Fault(
             "a solution without factors is of the other system",
             "weftc.ops.systems:without_factors",
             "*node.inputs",
