@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from weftc.codegen.llvm import text
 from weftc.codegen.llvm.addresses import Linear, Terms, linear, of_operand, offset
 from weftc.codegen.llvm.function import FunctionWriter
+from weftc.codegen.llvm.masked_loads import masked_load
 from weftc.codegen.llvm.scalar import RULES, scale_exponent
 from weftc.loop.ir import (
     INDEX,
@@ -275,44 +276,10 @@ class ExpressionWriter:
 
     def _masked_load(self, expr: Load, pointer: str, mask: str) -> str:
         dtype, lanes = expr.type.dtype, expr.type.lanes
-        scalar = text.MEMORY[dtype]
-        memory, condition = f"<{lanes} x {scalar}>", f"<{lanes} x i1>"
-        operands = [
-            ("ptr", pointer),
-            ("i32", str(dtype.itemsize)),
-            (condition, mask),
-            (memory, "zeroinitializer"),
-        ]
-        if self._breaks_in_pieces(expr):
-            return self._load_in_pieces(expr, pointer, mask)
-        value = self.out.call(f"llvm.masked.load.v{lanes}{_suffix(scalar)}.p0", memory, operands)
+        value = masked_load(self.out, dtype, lanes, pointer, mask)
         if lanes == 1:
-            return self.out.value(f"extractelement {memory} {value}, i64 0")
+            return self.out.value(f"extractelement <1 x {text.MEMORY[dtype]}> {value}, i64 0")
         return value
-
-    def _breaks_in_pieces(self, expr: Load) -> bool:
-        """Whether LLVM 22 would break a masked load into pieces. With AVX2 it may load one without
-        its mask, where a piece is off whatever the rest of the mask is; and where it can tell that
-        one is on, its pass against blocked store forwarding fails on the size of the others."""
-        target, dtype = self.out.target, expr.type.dtype
-        wide = dtype in _MASKED_LOADS and expr.type.lanes * dtype.bits > _AVX_BITS
-        one_register = target.has("avx512vl") or not target.has("avx2")
-        return wide and not one_register
-
-    def _load_in_pieces(self, expr: Load, pointer: str, mask: str) -> str:
-        """A masked load by the machine's own instruction, a register at a time."""
-        out, dtype = self.out, expr.type.dtype
-        scalar, width = text.MEMORY[dtype], _AVX_BITS // dtype.bits
-        flags = text.lanes_of(f"i{dtype.bits}", width)
-        starts = iter(range(0, expr.type.lanes, width))
-
-        def piece(parts: list[str]) -> str:
-            place = out.value(f"getelementptr {scalar}, ptr {pointer}, i64 {next(starts)}")
-            flag = out.value(f"sext <{width} x i1> {parts[0]} to {flags}")
-            operands = [("ptr", place), (flags, flag)]
-            return out.call(_MASKED_LOADS[dtype], text.lanes_of(scalar, width), operands)
-
-        return out.by_pieces("i1", scalar, expr.type.lanes, width, [mask], piece)
 
     def mask(self, mask: Expr | None, lanes: int) -> str:
         """A mask as a vector, of one lane too (which the masked intrinsics want)."""
@@ -346,17 +313,6 @@ def _sum(terms: Terms, write: Callable[[str], str]) -> str:
         part = operand if factor == 1 else write(f"mul i64 {operand}, {factor}")
         total = write(f"add i64 {total}, {part}") if total else part
     return total
-
-
-_AVX_BITS = 256
-_MASKED_LOADS = {
-    dtypes.float32: "llvm.x86.avx.maskload.ps.256",
-    dtypes.float64: "llvm.x86.avx.maskload.pd.256",
-    dtypes.int32: "llvm.x86.avx2.maskload.d.256",
-    dtypes.uint32: "llvm.x86.avx2.maskload.d.256",
-    dtypes.int64: "llvm.x86.avx2.maskload.q.256",
-    dtypes.uint64: "llvm.x86.avx2.maskload.q.256",
-}
 
 
 def _suffix(scalar: str) -> str:
