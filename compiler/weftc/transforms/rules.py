@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 from weftc.ir.node import Graph, Node, inlined, numbered, rewrite, substitute, toposort
 from weftc.ir.opdef import TABLE, HostFunction, Mapper
 from weftc.ir.sizes import Size
-from weftc.ir.types import TensorType, ValueType
+from weftc.ir.types import TensorType, TokenType, ValueType
 from weftc.ops import build
 from weftc.passes.control import trim_control
 from weftc.transforms.batch import is_mapped, mapper_of
@@ -303,18 +303,44 @@ def _transposed(
     """What the transpose of `inputs` -> `outputs` makes of cotangents; None if it is not linear."""
     from weftc.transforms.complex_derivatives import vjp  # which knows of calls by their rules
 
+    if _has_steps(outputs, inputs):
+        return None
     found = vjp(outputs, cotangents, inputs)
     sent = [build.like(0.0, i) if g is None else g for i, g in zip(inputs, found, strict=True)]
     return _without(inputs, sent)
+
+
+def _has_steps(outputs: Sequence[Node], inputs: Sequence[Node]) -> bool:
+    """Whether outputs depend on `inputs` by way of comparisons, rounding or integers: these have no
+    slope, so that a transpose would not see them."""
+    from weftc.ops.pointwise import no_gradient, stop_gradient  # which are built on transforms
+
+    moved = set(inputs)
+    for node in toposort(_trimmed(outputs)):
+        if moved.isdisjoint(node.inputs) or isinstance(node.value_type, TokenType):
+            continue
+        if has_slopes(node):
+            moved.add(node)
+        elif (
+            node.op.name != "project"
+        ):  # what a branch or loop gives may not depend on all it reads
+            return True
+        if node.op.vjp is no_gradient and node.op is not stop_gradient:
+            return True
+    return False
 
 
 def _without(inputs: Sequence[Node], outputs: Sequence[Node]) -> tuple[Node, ...] | None:
     """`outputs` that do not read `inputs`, which branches and loops may be given unread; None if
     they need them."""
     if not set(inputs).isdisjoint(toposort(outputs)):
-        graph = Graph("part", (), tuple(outputs))
-        outputs = trim_control(rewrite(graph, _at_once)).outputs
+        outputs = _trimmed(outputs)
     return tuple(outputs) if set(inputs).isdisjoint(toposort(outputs)) else None
+
+
+def _trimmed(outputs: Sequence[Node]) -> Sequence[Node]:
+    """`outputs` without what branches and loops are given and need not, and without waiting."""
+    return trim_control(rewrite(Graph("part", (), tuple(outputs)), _at_once)).outputs
 
 
 def _at_once(node: Node) -> Node | None:

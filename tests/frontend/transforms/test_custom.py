@@ -289,15 +289,33 @@ def test_what_a_forward_rule_returns_is_checked() -> None:
     assert_same_bits(run(g(lambda x, t: (wf.sin(x[0]), None)), X)[1], np.zeros(5))
 
 
-def test_rules_that_are_not_linear_go_one_way_only() -> None:
-    f = with_vjp(lambda x: x * 2, lambda x: (x * 2, None), lambda _, g: (wf.clip(g, -1, 1),))
-    assert_same_bits(run(wf.grad(lambda x: wf.sum(f(x) * 5)), X), np.ones(5))
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda t: wf.clip(t, -1, 1),
+        wf.sign,
+        lambda t: t + wf.round(t),
+        lambda t: wf.where(t > 0, 2.0, 1.0) * wf.ones_like(t),
+        lambda t: t.astype(wf.int64).astype(wf.float64),
+        lambda t: wf.argmax(t) * wf.ones_like(t),
+    ],
+    ids=["clip", "sign", "round", "where", "integers", "argmax"],
+)
+def test_rules_that_are_not_linear_go_one_way_only(bend: Callable[[Any], Any]) -> None:
+    f = with_vjp(lambda x: x * 2, lambda x: (x * 2, None), lambda _, g: (bend(g),))
+    whole = np.asarray(bend(wf.asarray(5 * T)))
+    assert_same_bits(run(lambda x: wf.vjp(f, x)[1](5 * T)[0], X), whole)
     with pytest.raises(TraceError, match="is not linear in the cotangent"):
         run(lambda x: wf.jvp(f, (x,), (T,)), X)
-    g = with_jvp(lambda x: x * 2, lambda x, t: (x[0] * 2, wf.clip(t[0], -1, 1)))
-    assert_same_bits(run(lambda x: wf.jvp(g, (x,), (T * 9,))[1], X), np.clip(T * 9, -1, 1))
+    g = with_jvp(lambda x: x * 2, lambda x, t: (x[0] * 2, bend(t[0])))
+    assert_same_bits(run(lambda x: wf.jvp(g, (x,), (5 * T,))[1], X), whole)
     with pytest.raises(TraceError, match="is not linear in the tangents"):
         run(wf.grad(total(g)), X)
+
+
+def test_a_rule_may_compare_what_the_function_was_given() -> None:
+    f = with_vjp(wf.abs, lambda x: (wf.abs(x), x), lambda x, g: (wf.where(x > 0, g, -g),))
+    assert_same_bits(run(lambda x: wf.jvp(f, (x,), (T,))[1], X), np.where(X > 0, T, -T))
 
 
 JOINT = {
