@@ -5,13 +5,17 @@ The function is evaluated by the graph interpreter, so that what is tested is th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from tests.frontend.staged import Staged
 from tests.fuzz.program import Program
 
+from weftc.ir import interpret as interpreter
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.types import TensorType
@@ -66,18 +70,38 @@ def is_float(node: Node) -> bool:
 
 
 def largest(staged: Staged, arguments: list[Any]) -> float:
-    """The largest magnitude in between: (1 + 1e54) - 1e54 is 0, and no wrong gradient. Constants
-    say nothing of it."""
+    """The largest magnitude in between, in branches and loops too: (1 + 1e54) - 1e54 is 0, and no
+    wrong gradient. Constants say nothing of it."""
+    found = [0.0]
+    outputs = interpreter._outputs
+
+    @cache
+    def watched(graph: Graph) -> Graph:
+        return replace(graph, outputs=(*graph.outputs, *_moving_floats(graph)))
+
+    def noted(graph: Graph, arrays: Sequence[Any], sizes: Mapping[str, int]) -> tuple[Any, ...]:
+        values = outputs(watched(graph), arrays, sizes)
+        found.extend(map(_magnitude, values[len(graph.outputs) :]))
+        return values[: len(graph.outputs)]
+
     graph = as_real(staged.traced.graph)
+    with mock.patch.object(interpreter, "_outputs", noted):
+        interpret(graph, [as_stored(array) for array in staged.inputs(tuple(arguments))])
+    return max(found)
+
+
+def _moving_floats(graph: Graph) -> list[Node]:
+    """The floats that depend on what the graph is given."""
     moving = set(graph.inputs)
     for node in graph.nodes():
         if not moving.isdisjoint(node.inputs):
             moving.add(node)
-    nodes = tuple(n for n in graph.nodes() if n in moving and is_float(n))
-    arrays = [as_stored(array) for array in staged.inputs(tuple(arguments))]
-    values = interpret(Graph(graph.name, graph.inputs, nodes), arrays)
-    finite = [v[np.isfinite(v)] for v in values]
-    return max((float(np.abs(v).max()) for v in finite if v.size), default=0.0)
+    return [node for node in graph.nodes() if node in moving and is_float(node)]
+
+
+def _magnitude(array: Array) -> float:
+    finite = np.abs(array[np.isfinite(array)])
+    return float(finite.max()) if finite.size else 0.0
 
 
 def _slope(at: Callable[[float], float], value: float) -> tuple[float, float]:

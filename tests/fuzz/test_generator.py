@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.frontend.staged import stage
 from tests.fuzz import sizes
+from tests.fuzz.differences import largest
 from tests.fuzz.draw import draw_gradients, draw_transforms, draw_values
 from tests.fuzz.oracles import Counts, check
 from tests.fuzz.program import Block, Input, Instruction, Literal, Local, Program
@@ -251,6 +253,21 @@ def test_a_wrong_tangent_is_found() -> None:
     finally:
         object.__setattr__(TABLE["sin"], "jvp", None)
     assert found is not None and found.oracle == "tangents"
+
+
+def test_what_cancels_within_a_branch_allows_for_roundings() -> None:
+    """Constants, and the branch that is not run, do not."""
+    x = np.full(3, 2.0)
+
+    def by_branches(run: bool) -> float:
+        def function(x: Any) -> Any:
+            return wf.cond(run, lambda: wf.sum(x * 1e6) - wf.sum(x * 1e6), lambda: wf.sum(x))
+
+        staged = stage(function, x)
+        assert staged is not None
+        return largest(staged, [x])
+
+    assert (by_branches(True), by_branches(False)) == (6e6, 6.0)
 
 
 def test_a_wrong_map_and_a_wrong_gradient_in_a_piece_are_found_and_shrunken() -> None:
