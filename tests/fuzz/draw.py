@@ -101,6 +101,8 @@ def draw_gradients(seed: int) -> Program:
         shape = d.related_shape() if position else d.shape()
         kind = d.rng.choice(("normal", "normal", "positive"))
         d.add_input(dtype, shape, d.sample(dtype, math.prod(shape), kind))
+    if d.chance(0.15):
+        d.add(Input("float64", (), (d.rng.choice((0.1, 0.7, 2.0, -1.5)),), scalar=True))
     argnums = tuple(range(len(d.inputs)))
     if d.chance(0.2):
         _draw_indices(d)

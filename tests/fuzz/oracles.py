@@ -110,6 +110,7 @@ def _oracles(run: Run, number: int) -> Iterator[tuple[str, Callable[[], None]]]:
     if run.program.captured():
         yield "rebound", run.rebound
     if run.program.argnums:
+        yield "value", run.value
         yield "differences", run.differences
         yield "tangents", run.tangents
         if number % 5 == 3:
@@ -302,6 +303,11 @@ class Run:
                 f"{found[place]!r} at {place}, expected {expected.value[place]!r} "
                 f"within {expected.error[place]:.3g}"
             )
+
+    def value(self) -> None:
+        """The value beside a gradient has the bits of the function's own."""
+        expected = outcome(lambda: _staged(self.scalar, self.arguments).run(*self.arguments))
+        same(self.found[:1], expected)
 
     def differences(self) -> None:
         """Finite differences of the value have the gradient's slope, where nothing in between is

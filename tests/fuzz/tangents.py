@@ -71,7 +71,8 @@ def check_second(program: Program, function: Callable[..., Any]) -> str | None:
     """As `check`, of second derivatives: the tangent of the gradient is the gradient of what the
     gradient says along a direction."""
     arguments = program.arguments()
-    moving = directions([arguments[n] for n in program.argnums], len(program.instructions))
+    primals = [np.asarray(arguments[n]) for n in program.argnums]
+    moving = directions(primals, len(program.instructions))
     gradient = wf.grad(function, argnums=program.argnums)
 
     def slope(tangents: Any, *given: Any) -> Any:

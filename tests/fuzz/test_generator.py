@@ -83,6 +83,7 @@ def test_gradients_are_of_several_arguments_and_of_gradients() -> None:
     programs = [draw_gradients(n) for n in range(200)]
     assert any(len(p.argnums) > 1 for p in programs)
     assert any(p.second for p in programs)
+    assert any(p.inputs[n].scalar for p in programs for n in p.argnums)
 
 
 def _nested(instruction: Instruction) -> int:

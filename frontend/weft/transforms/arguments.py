@@ -85,17 +85,19 @@ class Primals(NamedTuple):
 
 
 def lifted(name: str, places: Sequence[int], args: Sequence[Any]) -> Primals:
-    """The arguments at `places`; DTypeError for a leaf that is no float, and so has no derivative
-    by the transform `name`."""
+    """The arguments at `places`, numbers weak, so that the function computes what it does of them
+    elsewhere; DTypeError for a leaf that is no float, and so has no derivative by the transform
+    `name`."""
     primals = Primals([], [], [])
     for place, arg in zip(places, args, strict=True):
         found, structure = tree.flatten_with_paths(arg)
         primals.structures.append(structure)
         for path, leaf in found:
             what = f"argument {place}{path}"
-            value = as_strong(lift(leaf, f"{what} of {name}"))
+            value = lift(leaf, f"{what} of {name}")
             if not value.dtype.is_inexact:
-                problem = f"{name}: {what} is {value.dtype}; only floats have derivatives"
+                dtype = as_strong(value).dtype
+                problem = f"{name}: {what} is {dtype}; only floats have derivatives"
                 raise diagnostics.located(DTypeError, problem)
             primals.leaves.append(value)
             primals.names.append(what)
@@ -108,7 +110,7 @@ def independent(
     """New nodes for the arguments at `places`, so that other uses of the same array stay out, and
     the trees that they form."""
     primals = lifted(name, places, args)
-    return [apply("identity", leaf) for leaf in primals.leaves], primals.structures
+    return [apply("identity", leaf, weak=leaf.weak) for leaf in primals.leaves], primals.structures
 
 
 def grouped(leaves: Sequence[Any], structures: Sequence[Structure]) -> list[Any]:

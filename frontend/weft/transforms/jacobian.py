@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft import diagnostics, tree
+from weft.bodies import Argument
 from weft.jitting import jit
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, lift
@@ -89,13 +90,13 @@ def _forward(name: str, function: Function, argnums: Plain, has_aux: bool) -> Fu
             return function(*chosen.replaced(parts), **kwargs)
 
         traced = Traced(name, of_chosen, chosen.values, has_aux, chosen.places)
-        _check_real(name, traced.slots.names, traced.slots.types)
+        _check_real(name, traced.slots.leaves)
         _check_floats(name, traced.results.value, traced.value_types)
         pushes = [traced.linear([tangent]) for tangent in traced.given]
         _, aux, held = traced.run([node for push in pushes for node in push.residuals])
         columns = []
-        for push, type_ in zip(pushes, traced.slots.types, strict=True):
-            columns.append(_columns(push, held[: len(push.residuals)], type_))
+        for push, leaf in zip(pushes, traced.slots.leaves, strict=True):
+            columns.append(_columns(push, held[: len(push.residuals)], leaf.type))
             held = held[len(push.residuals) :]
         rows = [
             chosen.parts(grouped([column[k] for column in columns], traced.slots.structures))
@@ -164,7 +165,7 @@ def _reverse(name: str, function: Function, argnums: Plain, has_aux: bool) -> Fu
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         chosen = Chosen(name, argnums, args)
         inputs, structures = independent(name, chosen.places, chosen.values)
-        _check_real(name, ["an argument"] * len(inputs), [value.type for value in inputs])
+        _check_real(name, [Argument("an argument", value.type) for value in inputs])
         result = function(*chosen.replaced(grouped(inputs, structures)), **kwargs)
         value, aux = split(name, result) if has_aux else (result, None)
         leaves, structure = tree.flatten(value)
@@ -190,9 +191,9 @@ def _rows(name: str, output: Tracer, inputs: Sequence[Tracer]) -> list[Tracer]:
     return [_reshaped(x, shape) for x, shape in zip(found, shapes, strict=True)]
 
 
-def _check_real(name: str, names: Sequence[str], types: Sequence[TensorType]) -> None:
+def _check_real(name: str, arguments: Sequence[Argument]) -> None:
     """DTypeError for arguments that are complex: one complex number is no derivative by them."""
-    for what, type_ in zip(names, types):
+    for what, type_, _ in arguments:
         if type_.dtype.is_complex:
             problem = f"{name}: {what} is {type_.dtype}; a Jacobian is one of real numbers"
             raise diagnostics.located(DTypeError, f"{problem}: pass wf.real(z) and wf.imag(z)")

@@ -30,6 +30,7 @@ from weftc.ops.check import same_sizes
 from weftc.transforms.complex_derivatives import vjp as transform
 from weftc.transforms.linearize import linearized
 from weftrt import dtypes
+from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
 
 
@@ -110,15 +111,25 @@ def _scalar(name: str, value: Any) -> Tracer:
 def pulled(
     name: str, outputs: Sequence[Tracer], cotangents: Sequence[Node], inputs: Sequence[Tracer]
 ) -> list[Tracer]:
-    """Gradients of all inputs; zeros for one that the outputs do not depend on."""
+    """Gradients of all inputs; zeros for one that the outputs do not depend on. That of a number is
+    as wide as the widest output."""
     try:
         found = transform([o.node for o in outputs], cotangents, [i.node for i in inputs])
     except WeftError as error:
         raise diagnostics.relocate(error, name, []) from None
-    return [
+    gradients = [
         elementwise.like(0.0, i) if g is None else Tracer(g, active())
         for g, i in zip(found, inputs, strict=True)
     ]
+    if not any(i.weak for i in inputs):
+        return gradients
+    widest = max((o.dtype.part for o in outputs), key=lambda part: part.is_float and part.bits)
+    return [_as_wide(g, widest) if i.weak else g for g, i in zip(gradients, inputs, strict=True)]
+
+
+def _as_wide(gradient: Tracer, part: DType) -> Tracer:
+    part = part if part.is_float else dtypes.DEFAULT_FLOAT
+    return convert(gradient, dtypes.complex_of(part) if gradient.dtype.is_complex else part)
 
 
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:

@@ -22,10 +22,9 @@ from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
 
 
 class Slots(NamedTuple):
-    """Where tangents belong: the names and types of leaves of primals, and the trees they form."""
+    """Where tangents belong: the leaves of primals, and the trees they form."""
 
-    names: list[str]
-    types: list[TensorType]
+    leaves: list[Argument]
     structures: list[Structure]
 
     def tangents(self, name: str, given: tuple[Any, ...]) -> list[Node]:
@@ -43,17 +42,18 @@ class Slots(NamedTuple):
                 problem = f"{name}: the tangent of argument {place}{where} is {instead}, "
                 raise diagnostics.located(UsageError, problem + f"but the primal is {wanted}")
             leaves += found
-        return [_fitting(name, *pair) for pair in zip(self.names, self.types, leaves, strict=True)]
+        return [_fitting(name, *pair) for pair in zip(self.leaves, leaves, strict=True)]
 
 
-def _fitting(name: str, primal: str, type_: TensorType, given: Any) -> Node:
-    """A tangent of the type of its primal."""
-    what = f"the tangent of {primal}"
+def _fitting(name: str, primal: Argument, given: Any) -> Node:
+    """A tangent of the type of its primal; that of a number may be as narrow as it likes."""
+    what, type_ = f"the tangent of {primal.name}", primal.type
     tangent = lift(given, f"{name}: {what}")
     if not same_sizes(tangent.type.shape, type_.shape):
         problem = f"{name}: {what} has shape {tangent.type.shape}, the primal {type_.shape}"
         raise diagnostics.located(ShapeError, problem)
-    if not fits(tangent, type_.dtype):
+    narrow = primal.weak and tangent.dtype.kind is type_.dtype.kind
+    if not narrow and not fits(tangent, type_.dtype):
         problem = f"{name}: {what} is {tangent.dtype}, the primal {type_.dtype}"
         raise diagnostics.located(DTypeError, problem)
     return convert(tangent, type_.dtype).node
@@ -99,8 +99,9 @@ class Traced:
         places: Sequence[int] | None = None,
     ) -> None:
         found = lifted(name, range(len(primals)) if places is None else places, primals)
-        types, captures = [leaf.type for leaf in found.leaves], dict[Node, int]()
-        arguments = [Argument(*pair) for pair in zip(found.names, types, strict=True)]
+        pairs = zip(found.names, found.leaves, strict=True)
+        arguments = [Argument(name, leaf.type, leaf.weak) for name, leaf in pairs]
+        captures = dict[Node, int]()
         pack = lambda inputs: tuple(grouped(inputs, found.structures))  # noqa: E731
         body = trace_body(f"the function under {name}", function, arguments, pack, captures)
         self._name = name
@@ -111,8 +112,8 @@ class Traced:
         self._graph = body.closed(outputs, captures, self._effects)
         token = [active().last_token()] if self._effects else []
         self._operands = [*(leaf.node for leaf in found.leaves), *token, *captures]
-        self.slots = Slots(found.names, types, found.structures)
-        self.given = [build.argument(0, "tangent", type_) for type_ in types]
+        self.slots = Slots(arguments, found.structures)
+        self.given = [build.argument(0, "tangent", leaf.type) for leaf in arguments]
 
     def pushed(self, moving: Sequence[Node]) -> tuple[list[Node], list[Node | None]]:
         """The outputs of the graph, and the tangents of the values, where those among `given` that
