@@ -62,7 +62,7 @@ CARRIES: list[Mistake] = [
     (
         lambda: wf.grad(lambda a: turn(lambda c, x: (wf.stack([c, c]), x), a)[0])(1.0),
         ShapeError,
-        r"the carry changes its type:\n    init is float32\[\]",
+        r"the carry changes its type:\n    init is a Python float",
     ),
     (lambda: turn(lambda c, x: c + x), UsageError, r"not a pair of the carry and a y"),
     (lambda: turn(lambda c, x: (c, x, x)), UsageError, r"not a pair of the carry and a y"),
