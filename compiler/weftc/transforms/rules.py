@@ -319,14 +319,11 @@ def _has_steps(outputs: Sequence[Node], inputs: Sequence[Node]) -> bool:
     for node in toposort(_trimmed(outputs)):
         if moved.isdisjoint(node.inputs) or isinstance(node.value_type, TokenType):
             continue
-        if has_slopes(node):
-            moved.add(node)
-        elif (
-            node.op.name != "project"
-        ):  # what a branch or loop gives may not depend on all it reads
+        if not has_slopes(node) and node.op.name == "project":
+            continue  # what a branch or a loop gives need not depend on all that it reads
+        if not has_slopes(node) or (node.op.vjp is no_gradient and node.op is not stop_gradient):
             return True
-        if node.op.vjp is no_gradient and node.op is not stop_gradient:
-            return True
+        moved.add(node)
     return False
 
 

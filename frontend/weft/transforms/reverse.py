@@ -30,7 +30,6 @@ from weftc.ops.check import same_sizes
 from weftc.transforms.complex_derivatives import vjp as transform
 from weftc.transforms.linearize import linearized
 from weftrt import dtypes
-from weftrt.dtypes import DType
 from weftrt.errors import DTypeError, ShapeError, UsageError, WeftError
 
 
@@ -121,14 +120,13 @@ def pulled(
         elementwise.like(0.0, i) if g is None else Tracer(g, active())
         for g, i in zip(found, inputs, strict=True)
     ]
-    if not any(i.weak for i in inputs):
-        return gradients
-    widest = max((o.dtype.part for o in outputs), key=lambda part: part.is_float and part.bits)
-    return [_as_wide(g, widest) if i.weak else g for g, i in zip(gradients, inputs, strict=True)]
+    return [_as_wide(g, outputs) if i.weak else g for g, i in zip(gradients, inputs, strict=True)]
 
 
-def _as_wide(gradient: Tracer, part: DType) -> Tracer:
-    part = part if part.is_float else dtypes.DEFAULT_FLOAT
+def _as_wide(gradient: Tracer, outputs: Sequence[Tracer]) -> Tracer:
+    """`gradient` in the widest of the precisions of `outputs`."""
+    parts = [output.dtype.part for output in outputs if output.dtype.is_inexact]
+    part = max(parts, key=lambda dtype: dtype.bits, default=dtypes.DEFAULT_FLOAT)
     return convert(gradient, dtypes.complex_of(part) if gradient.dtype.is_complex else part)
 
 

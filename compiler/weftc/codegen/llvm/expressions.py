@@ -302,7 +302,7 @@ class ExpressionWriter:
             (f"<{lanes} x i1>", self.mask(expr.mask, lanes)),
             (memory, "zeroinitializer"),
         ]
-        name = f"llvm.masked.gather.v{lanes}{_suffix(scalar)}.v{lanes}p0"
+        name = f"llvm.masked.gather.v{lanes}{text.mangled(scalar, 1)}.v{lanes}p0"
         return self.out.call(name, memory, operands)
 
 
@@ -313,10 +313,6 @@ def _sum(terms: Terms, write: Callable[[str], str]) -> str:
         part = operand if factor == 1 else write(f"mul i64 {operand}, {factor}")
         total = write(f"add i64 {total}, {part}") if total else part
     return total
-
-
-def _suffix(scalar: str) -> str:
-    return text.mangled(scalar, 1)
 
 
 _WRITERS: dict[type, Callable[[ExpressionWriter, Any], str]] = {

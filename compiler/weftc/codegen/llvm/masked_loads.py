@@ -1,4 +1,4 @@
-"""Loads of the lanes that a mask leaves on, kept whole: LLVM 22 reads more in three cases.
+"""Loads of the lanes that a mask leaves on, and of no others, which LLVM 22 does not see to.
 
 With AVX2 it takes a wide one apart, and may load a piece without its mask where it is off whatever
 the rest of the mask is; where it can tell that a piece is on, its pass against blocked store
@@ -16,8 +16,8 @@ from weftc.codegen.llvm.function import FunctionWriter
 from weftrt import dtypes
 from weftrt.dtypes import DType
 
-AVX_BITS: Final = 256
-AVX_LOADS: Final = {
+_AVX_BITS: Final = 256
+_AVX_LOADS: Final = {
     dtypes.float32: "llvm.x86.avx.maskload.ps.256",
     dtypes.float64: "llvm.x86.avx.maskload.pd.256",
     dtypes.int32: "llvm.x86.avx2.maskload.d.256",
@@ -43,13 +43,13 @@ def masked_load(out: FunctionWriter, dtype: DType, lanes: int, pointer: str, mas
 
 
 def _is_taken_apart(out: FunctionWriter, dtype: DType, lanes: int) -> bool:
-    one_register = out.target.has("avx512vl") or not out.target.has("avx2")
-    return dtype in AVX_LOADS and lanes * dtype.bits > AVX_BITS and not one_register
+    has_avx2_only = out.target.has("avx2") and not out.target.has("avx512f")
+    return dtype in _AVX_LOADS and lanes * dtype.bits > _AVX_BITS and has_avx2_only
 
 
 def _by_registers(out: FunctionWriter, dtype: DType, lanes: int, pointer: str, mask: str) -> str:
     """By the machine's own instruction, a register at a time."""
-    scalar, width = text.MEMORY[dtype], AVX_BITS // dtype.bits
+    scalar, width = text.MEMORY[dtype], _AVX_BITS // dtype.bits
     flags = text.lanes_of(f"i{dtype.bits}", width)
     starts = iter(range(0, lanes, width))
 
@@ -57,7 +57,7 @@ def _by_registers(out: FunctionWriter, dtype: DType, lanes: int, pointer: str, m
         place = out.value(f"getelementptr {scalar}, ptr {pointer}, i64 {next(starts)}")
         flag = out.value(f"sext <{width} x i1> {parts[0]} to {flags}")
         operands = [("ptr", place), (flags, flag)]
-        return out.call(AVX_LOADS[dtype], text.lanes_of(scalar, width), operands)
+        return out.call(_AVX_LOADS[dtype], text.lanes_of(scalar, width), operands)
 
     return out.by_pieces("i1", scalar, lanes, width, [mask], piece)
 
