@@ -30,6 +30,8 @@ $(VENV)/.bench: $(VENV)/.base
 demo: $(VENV)/.demo
 	$(BIN)/weft demo
 
+# The tests start many processes, which share compiled modules, also where none are kept by default.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 

@@ -128,7 +128,7 @@ def _scatter(x: Inputs) -> Node:
 def _running(x: Inputs) -> tuple[Node, ...]:
     """Along rows, side by side and left over, in pieces of fused ones, and down columns."""
     rows = op("cumulate", x(N, M), axis=1, kind="sum", reverse=False)
-    pieces = op("cumulate", op("exp", x(6, 300)), axis=1, kind="max", reverse=True)
+    pieces = op("cumulate", op("exp", x(2, 300)), axis=1, kind="max", reverse=True)
     columns = op("recurrence", x(40, M), x(40, M), axis=0, reverse=False)
     return rows, op("neg", pieces), columns
 
