@@ -43,8 +43,8 @@ from weftc.loop.ir import (
 )
 from weftc.loop.memory import ALL_THREADS, Array, LoopFault, Memory
 from weftc.loop.reductions import halve, reduce_canonically
-from weftc.loop.scalar import evaluate
-from weftc.loop.walk import postorder, statements
+from weftc.loop.scalar import result
+from weftc.loop.walk import statements, under
 from weftrt.program import Report
 
 Value: TypeAlias = "int | Array"
@@ -96,7 +96,7 @@ class _Machine:
         self.order = order
         self.values: dict[str, Value] = {}
         self.memory: dict[Buffer, Memory] = {}
-        self.tapes: dict[Expr, list[Expr]] = {}
+        self.tapes: dict[Expr, _Tape] = {}
         self.lanes = _ALONE
         self.thread: Array = np.asarray(ALL_THREADS)
         self.report: Report = None
@@ -117,7 +117,8 @@ class _Machine:
             self.memory[buffer] = Memory.fresh(buffer, size)
 
     def run(self) -> Report:
-        self.block(self.function.body)
+        with np.errstate(all="ignore"):
+            self.block(self.function.body)
         return self.report
 
     # -- expressions --------------------------------------------------------------------------
@@ -128,8 +129,8 @@ class _Machine:
         if tape is None:
             tape = self.tapes[root] = _tape(root)
         values: dict[Expr, Value] = {}
-        for node in tape:
-            values[node] = _EXPRESSIONS[type(node)](self, node, values)
+        for node, evaluate in tape:
+            values[node] = evaluate(self, node, values)
         return values[root]
 
     def array(self, root: Expr) -> Array:
@@ -158,14 +159,14 @@ class _Machine:
         args = [values[arg] for arg in node.args]
         fast = _INTEGER.get(node.op)
         if fast is not None and type(args[0]) is int and type(args[1]) is int:
-            result = fast(args[0], args[1])
-            if type(result) is bool:
-                return np.asarray(result)
-            return (result + (1 << 63)) % (1 << 64) - (1 << 63)
+            found = fast(args[0], args[1])
+            if type(found) is bool:
+                return np.asarray(found)
+            return (found + (1 << 63)) % (1 << 64) - (1 << 63)
         arrays = [
             np.asarray(value, dtype=arg.type.dtype.dtype) for value, arg in zip(args, node.args)
         ]
-        return _plain(evaluate(node.op, arrays, node.type.dtype), node)
+        return _plain(result(node.op, arrays, node.type.dtype), node)
 
     def _load(self, node: Load, values: dict[Expr, Value]) -> Value:
         memory = self.memory[node.buffer]
@@ -326,8 +327,8 @@ class _Machine:
         together = self.lanes is _ALONE and self.order is Order.TOGETHER and extent > 0
         rows = (self._elements_together if together else self._elements_in_turn)(s, extent)
         for term, values in zip(s.terms, rows):
-            result = reduce_canonically(term.op, values, term.result.type.dtype)
-            self.values[term.result.name] = _plain(result, term.result)
+            total = reduce_canonically(term.op, values, term.result.type.dtype)
+            self.values[term.result.name] = _plain(total, term.result)
 
     def _elements_together(self, s: Reduce, extent: int) -> list[Array]:
         self.lanes = _Together(extent)
@@ -350,12 +351,9 @@ class _Machine:
         return rows
 
 
-def _tape(root: Expr) -> list[Expr]:
-    """The nodes under `root`, operands first."""
-    known: dict[Expr, None] = {}
-    for node in postorder(root, known):
-        known[node] = None
-    return list(known)
+def _tape(root: Expr) -> _Tape:
+    """The nodes under `root`, operands first, each with what evaluates it."""
+    return [(node, _EXPRESSIONS[type(node)]) for node in under((root,))]
 
 
 def _plain(value: Array, expr: Expr) -> Value:
@@ -391,7 +389,10 @@ _INTEGER: dict[Scalar, Callable[[int, int], int]] = {
 
 _ANY_ORDER = (LoopKind.VECTOR, LoopKind.PARALLEL, LoopKind.BLOCK, LoopKind.THREAD)
 
-_EXPRESSIONS: dict[type, Callable[[_Machine, Any, dict[Expr, Value]], Value]] = {
+_Evaluator: TypeAlias = Callable[[_Machine, Any, dict[Expr, Value]], Value]
+_Tape: TypeAlias = list[tuple[Expr, _Evaluator]]
+
+_EXPRESSIONS: dict[type, _Evaluator] = {
     Const: _Machine._const,
     Var: _Machine._var,
     Op: _Machine._op,

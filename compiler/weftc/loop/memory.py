@@ -57,12 +57,18 @@ class Memory:
     def write(self, at: Array, value: Array, mask: Array | None, thread: Array) -> None:
         """Write the elements `at` where `mask` is true, in order."""
         at = self._spread(at)
+        if mask is None and self._writer is None and at.shape == value.shape:
+            self._put(self._place(at), value)
+            return
         if mask is None:
             mask = np.ones(np.broadcast_shapes(at.shape, value.shape), np.bool_)
         at, value, mask, thread = np.broadcast_arrays(at, value, mask, thread)
         place = self._place(at, mask)
         self._check_write(place, thread[mask])
-        self.data[place] = value[mask]
+        self._put(place, value[mask])
+
+    def _put(self, place: Array, value: Array) -> None:
+        self.data[place] = value
         if self.defined is not None:
             self.defined[place] = True
 
@@ -75,21 +81,25 @@ class Memory:
     def _place(self, at: Array, mask: Array | None = None) -> Array:
         """Checked positions in `data`, of the lanes of `mask`."""
         chosen = at if mask is None else at[mask]
-        outside = (chosen < 0) | (chosen >= self.size)
-        if np.any(outside):
-            bad = int(np.atleast_1d(chosen)[np.atleast_1d(outside)][0])
+        if not self._is_inside(chosen):
+            bad = next(int(place) for place in chosen.flat if not 0 <= place < self.size)
             raise LoopFault(f"{self.buffer.name}[{bad}] is outside its {self.size} elements")
         if self.copies == 1:
             return chosen
         base = np.arange(self.copies) * self.size
         return np.asarray(chosen + (base if mask is None else base[mask]))
 
+    def _is_inside(self, chosen: Array) -> bool:
+        if chosen.ndim == 0:
+            return 0 <= int(chosen) < self.size
+        return chosen.size == 0 or bool(chosen.min() >= 0 and chosen.max() < self.size)
+
     def _spread(self, at: Array) -> Array:
         """One element per copy."""
         return np.broadcast_to(at, (self.copies,)) if self.copies > 1 else at
 
     def _check_read(self, place: Array, thread: Array) -> None:
-        if self.defined is not None and not np.all(self.defined[place]):
+        if self.defined is not None and not self.defined[place].all():
             bad = np.atleast_1d(place)[~np.atleast_1d(self.defined[place])][0]
             raise LoopFault(f"{self.buffer.name}[{bad % self.size}] is read before it is written")
         if self._writer is None or self._reader is None:

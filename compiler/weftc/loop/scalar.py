@@ -20,7 +20,7 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 def evaluate(op: Scalar, args: Sequence[Array], dtype: DType) -> Array:
     """`op` over arrays, giving an array of `dtype`."""
     with np.errstate(all="ignore"):
-        return _result(op, args, dtype)
+        return result(op, args, dtype)
 
 
 def evaluate_expr(expr: Expr, environment: Mapping[Var, Array]) -> Array:
@@ -44,11 +44,12 @@ def _leaf_or_op(node: Expr, values: Mapping[Expr, Array]) -> Array:
     if isinstance(node, Const):
         return np.asarray(node.value, dtype=node.type.dtype.dtype)
     if isinstance(node, Op):
-        return _result(node.op, [values[a] for a in node.args], node.type.dtype)
+        return result(node.op, [values[a] for a in node.args], node.type.dtype)
     raise KeyError(f"{node} has no value here")
 
 
-def _result(op: Scalar, args: Sequence[Array], dtype: DType) -> Array:
+def result(op: Scalar, args: Sequence[Array], dtype: DType) -> Array:
+    """As `evaluate`, for callers that silence NumPy's warnings themselves, once for many."""
     if op is Scalar.CAST:
         return cast(np.asarray(args[0]), dtype)
     if op is Scalar.BITCAST:
