@@ -37,7 +37,7 @@ def shortened(error: BaseException, traceback: TracebackType | None) -> Tracebac
     while link is not None:
         frames.append(link)
         link = link.tb_next
-    if type(error) is TypeError:
+    if isinstance(error, (TypeError, AttributeError)):
         _add_hint(error)
     intended = isinstance(error, WeftError) or getattr(error, "is_intended", False)
     fault = isinstance(error, Exception) and not intended and bool(frames)
@@ -57,11 +57,22 @@ def _began_here(error: BaseException) -> bool:
     return error.__traceback__ is not None and _is_ours(error.__traceback__)
 
 
-def _add_hint(error: TypeError) -> None:
-    """How else arguments are given, where one of our functions does not take them."""
-    hint = names.argument_hint(str(error), _function)
-    if hint:
-        error.args = (str(error) + hint,)
+def _add_hint(error: TypeError | AttributeError) -> None:
+    """How else arguments are given, where one of our functions does not take them; what to write
+    for a method that arrays do not have."""
+    said = str(error)
+    if isinstance(error, TypeError):
+        hint = names.argument_hint(said, _function)
+    else:
+        hint = names.method_hint(error.name or "") if _is_array(error.obj) else ""
+    if hint and not said.endswith(hint):
+        error.args = (said + hint,)
+
+
+def _is_array(value: Any) -> bool:
+    """Whether this is one of our arrays, or stands for one."""
+    kind = type(value)
+    return hasattr(kind, "__array_namespace__") and kind.__module__.startswith("weft")
 
 
 def _function(name: str) -> Any:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import dis
 import inspect
+import linecache
 import os
 import sys
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def is_ours(filename: str) -> bool:
 
 
 def user_location() -> Location | None:
-    """The innermost place on the stack that is neither inside Weft nor inside NumPy."""
+    """The innermost place on the stack that is not inside of Weft, NumPy or SciPy."""
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
@@ -55,11 +56,13 @@ def user_location() -> Location | None:
 
 _passed: dict[str, bool] = {}
 """Whether a source file never holds the line that the user wants to see."""
-_NUMPY = str(Path(np.__file__).parent) + os.sep
+_LIBRARIES = tuple(
+    str(Path(np.__file__).parent.with_name(name)) + os.sep for name in ("numpy", "scipy")
+)
 
 
 def _is_passed(filename: str) -> bool:
-    found = _passed[filename] = is_ours(filename) or filename.startswith(_NUMPY)
+    found = _passed[filename] = is_ours(filename) or filename.startswith(_LIBRARIES)
     return found
 
 
@@ -90,6 +93,57 @@ def indexed() -> str | None:
     return None
 
 
+def reads_part() -> bool:
+    """Whether the user's line reads a slice: x[i : i + 2]."""
+    match _expression(user_location()):
+        case ast.Subscript(slice=ast.Slice()) | ast.Subscript(slice=ast.Tuple()):
+            return True
+    return False
+
+
+def asks_truth() -> str | None:
+    """What the user's line needs the truth of a value for: "and", "or", "not", "<" where several
+    comparisons are in one, "while", "assert"; None for another reason."""
+    at = user_location()
+    inner: ast.AST | None = None
+    for node in reversed(_around(at)):
+        match node:
+            case ast.BoolOp(op=operator):
+                return "and" if isinstance(operator, ast.And) else "or"
+            case ast.UnaryOp(op=ast.Not()):
+                return "not"
+            case ast.Compare(ops=[_, _, *_]):
+                return "<"
+            case ast.While(test=test) if test is inner:
+                return "while"
+            case ast.Assert():
+                return "assert"
+            case ast.stmt() | ast.Lambda() | ast.Call() if inner is not None:
+                return None
+        inner = node
+    return None
+
+
+def _around(at: Location | None) -> list[ast.AST]:
+    """The syntax that a place is in, from the outermost; nothing where there is no source."""
+    span = at.span() if at is not None else None
+    if at is None or span is None:
+        return []
+    try:
+        module = ast.parse("".join(linecache.getlines(at.code.co_filename)))
+    except SyntaxError:
+        return []
+    return [node for node in ast.walk(module) if _holds(node, *span)]
+
+
+def _holds(node: ast.AST, start: tuple[int, int], end: tuple[int, int]) -> bool:
+    """Whether a piece of syntax has all of the source between two places."""
+    if not isinstance(node, (ast.stmt, ast.expr)):
+        return False
+    last = (node.end_lineno or 0, node.end_col_offset or 0)
+    return (node.lineno, node.col_offset) <= start and end <= last
+
+
 def _stores(at: Location | None) -> bool:
     """Whether a place is an assignment to an element, which is written as the element is."""
     return _operation(at) == "STORE_SUBSCR"
@@ -110,6 +164,8 @@ def _expression(at: Location | None) -> ast.expr | None:
 
 def tree_hint(value: Any) -> str:
     """What to do with an object that has parts, for the end of a message."""
+    if hasattr(value, "__dlpack__") and hasattr(value, "__array__"):  # PyTorch's, JAX's
+        return "; wf.asarray(x) makes an array of it"
     has_parts = dataclasses.is_dataclass(value) or hasattr(value, "__dict__")
     known = isinstance(value, type) or callable(value)
     return "; wf.tree.register makes a tree of its class" if has_parts and not known else ""

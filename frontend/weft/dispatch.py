@@ -164,6 +164,7 @@ class Dispatcher:
         self._reader = Reader(function, static, eager or freeze, donated)
         self._reader.check(dynamic.parameters, "dynamic")
         self._dynamic = dynamic
+        self.static = tuple(static)
         self.eager = eager
         self.entries: tuple[Entry, ...] = ()
         self._lock = ForkLock()

@@ -11,9 +11,11 @@ is zeros, at the end. ShapeError for a length below 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from weft import diagnostics
+from weft.boundary import public
+from weft.names import missing
 from weft.ops import core, creation, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_float, as_strong, convert, dtype_of
@@ -431,3 +433,7 @@ def _part(x: Tracer, axis: int, start: Size, stop: Size) -> Tracer:
     starts = (*before, start, *(0,) * (x.ndim - axis - 1))
     stops = (*shape[:axis], stop, *shape[axis + 1 :])
     return apply("slice", x, start=starts, stop=stops, step=(1,) * x.ndim)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = public(missing("fft", __all__))

@@ -234,7 +234,16 @@ class _State:
         problem = f"{self._name}: the {self._noun} changes its type{place}:"
         problem += f"\n    init is {value_text(init)}{place_text(init.node.location)}"
         problem += returns(body, value_text(body.leaves[number]))
-        return diagnostics.located(kind, problem)
+        return diagnostics.located(kind, problem + self._remedy(init, body.leaves[number]))
+
+    def _remedy(self, init: Tracer, result: Tracer) -> str:
+        """How the dtype of a result may be that of its state."""
+        if init.dtype is result.dtype:
+            return ""
+        begin = f"begin with a {result.dtype}"
+        narrows = result.dtype.is_complex and not init.dtype.is_complex
+        keep = "" if narrows else f", or return x.astype(wf.{init.dtype})"
+        return f"\n  {begin}{keep}"
 
     def run(
         self,

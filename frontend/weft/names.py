@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
+
+import numpy as np
+
+from weft import diagnostics
 
 _FUNCTIONS = {
     "absolute": "abs",
@@ -22,16 +26,22 @@ _FUNCTIONS = {
     "as_tensor": "asarray",
     "astensor": "asarray",
     "bitwise_not": "bitwise_invert",
+    "cast": "astype",
     "cat": "concat",
+    "cho_factor": "linalg.cholesky",
+    "cho_solve": "linalg.solve_triangular",
+    "cholesky_solve": "linalg.solve_triangular",
     "clamp": "clip",
     "concatenate": "concat",
     "cumlogsumexp": "logcumsumexp",
     "debug_callback": "callback",
     "detach": "stop_gradient",
+    "diag": "linalg.diagonal",
     "div": "divide",
     "dot": "matmul",
     "eq": "equal",
     "expand": "broadcast_to",
+    "expit": "sigmoid",
     "fix": "trunc",
     "flatten": "reshape",
     "from_numpy": "asarray",
@@ -41,54 +51,86 @@ _FUNCTIONS = {
     "hstack": "concat",
     "identity": "eye",
     "inner": "vecdot",
+    "inverse": "linalg.inv",
     "invert": "bitwise_invert",
     "io_callback": "callback",
+    "jacobian": "jacrev",
     "le": "less_equal",
+    "leaves_with_path": "tree.flatten_with_paths",
     "left_shift": "bitwise_left_shift",
+    "logdet": "linalg.slogdet",
     "lt": "less",
+    "lu_factor": "linalg.lu",
+    "lu_solve": "linalg.solve",
+    "map_with_path": "tree.flatten_with_paths",
+    "matrix_exp": "linalg.expm",
     "mod": "remainder",
     "moveaxis": "permute_dims",
     "mul": "multiply",
     "ndarray": "Array",
     "ne": "not_equal",
     "neg": "negative",
+    "norm": "linalg.vector_norm",
     "partition": "sort",
     "permute": "permute_dims",
+    "pmap": "vmap",
     "power": "pow",
     "product": "prod",
     "pure_callback": "callback",
     "ravel": "reshape",
-    "repeat": "broadcast_to",
+    "remat": "checkpoint",
     "right_shift": "bitwise_right_shift",
+    "rint": "round",
+    "softmax_cross_entropy": "nn.cross_entropy",
     "sub": "subtract",
     "swapaxes": "permute_dims",
+    "swish": "nn.silu",
     "tensor": "asarray",
-    "tile": "broadcast_to",
     "topk": "top_k",
+    "tree_flatten": "tree.flatten",
+    "tree_leaves": "tree.leaves",
+    "tree_map": "tree.map",
+    "tree_unflatten": "tree.unflatten",
+    "tree_util": "tree",
+    "triangular_solve": "linalg.solve_triangular",
     "true_divide": "divide",
     "unsqueeze": "expand_dims",
     "value_and_gradient": "value_and_grad",
     "view": "reshape",
     "vstack": "concat",
-    **{name: f"nn.{name}" for name in ("relu", "silu", "gelu", "softmax", "log_softmax")},
-    **{name: f"nn.{name}" for name in ("layer_norm", "cross_entropy")},
-    **{name: f"fft.{name}" for name in ("ifft", "rfft", "irfft", "fft2", "ifft2", "fftn", "ifftn")},
-    **{name: f"fft.{name}" for name in ("fftfreq", "rfftfreq", "fftshift", "ifftshift")},
 }
 _IDIOMS = {
     "allclose": ("allclose(x, y)", "wf.all(wf.abs(x - y) <= 1e-8 + 1e-5 * wf.abs(y))"),
+    "average": ("average(x, axis=0)", "wf.mean(x, axis=0)"),
     "count_nonzero": ("count_nonzero(x)", "wf.sum(x != 0)"),
-    "diagonal": ("diagonal(x)", "x[wf.arange(x.shape[0]), wf.arange(x.shape[0])]"),
     "hypot": ("hypot(x, y)", "wf.sqrt(x * x + y * y)"),
     "isclose": ("isclose(x, y)", "wf.abs(x - y) <= 1e-8 + 1e-5 * wf.abs(y)"),
-    "norm": ("linalg.norm(x)", "wf.sqrt(wf.sum(x * x))"),
+    "leaky_relu": ("leaky_relu(x)", "wf.where(x > 0, x, 0.01 * x)"),
+    "log_sigmoid": ("log_sigmoid(x)", "wf.minimum(x, 0) - wf.log1p(wf.exp(-wf.abs(x)))"),
+    "logaddexp": ("logaddexp(x, y)", "wf.maximum(x, y) + wf.log1p(wf.exp(-wf.abs(x - y)))"),
     "random": ("random.random(n)", "np.random.default_rng().random(n), and pass it as an argument"),
+    "repeat": ("repeat(x, 2, axis=0)", "x[wf.arange(2 * x.shape[0]) // 2]"),
     "roll": ("roll(x, n, axis=0)", "wf.concat([x[-n:], x[:-n]])"),
+    "softplus": ("softplus(x)", "wf.maximum(x, 0) + wf.log1p(wf.exp(-wf.abs(x)))"),
+    "split": ("split(x, [1, 3], axis=1)[1]", "x[:, 1:3]"),
     "take_along_axis": ("take_along_axis(x, i, axis=1)", "x[wf.arange(x.shape[0])[:, None], i]"),
+    "tile": ("tile(x, (2, 1))", "wf.concat([x, x])"),
     "tril": ("tril(x)", "wf.where(wf.arange(x.shape[0])[:, None] >= wf.arange(x.shape[1]), x, 0)"),
     "triu": ("triu(x)", "wf.where(wf.arange(x.shape[0])[:, None] <= wf.arange(x.shape[1]), x, 0)"),
 }
-"""What to write for calls of NumPy's that have no function here."""
+"""What to write for calls of theirs that have no function here."""
+_MODULES = {"lax": "scan", "numpy": "sum", "jnp": "sum", "autograd": "grad", "func": "vmap"}
+"""Modules of theirs whose functions are in Weft itself, with one that is."""
+_METHODS = {
+    "at": "for x.at[i].set(v) write wf.where(wf.arange(n) == i, v, x)",
+    "backward": "wf.grad(f) is the function of the gradient of f",
+    "block_until_ready": "a result is there when a call returns",
+    "copy": "arrays are immutable, so that x is its own copy",
+    "cpu": "x is there already",
+    "numpy": "np.asarray(x) is NumPy's array of its elements",
+    "to": "for another dtype write x.astype(dtype)",
+}
+"""What to write for methods of theirs that are no functions here."""
 _KEYWORDS = {
     "a_max": "max",
     "a_min": "min",
@@ -112,20 +154,59 @@ _TOO_MANY = re.compile(r"(?:.*\.)?(\w+)\(\) takes .*positional arguments? but \d
 _UNEXPECTED = re.compile(r"(?:.*\.)?(\w+)\(\) got an unexpected keyword argument '(\w+)'$")
 
 
-def function_hint(name: str, known: Iterable[str]) -> str:
+def missing(module: str, known: Iterable[str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a module that has the names `known`: an error that says what else to
+    write."""
+
+    def __getattr__(name: str) -> Any:
+        hint = "" if name.startswith("__") else function_hint(name, known, module)
+        error = AttributeError(f"module 'weft.{module}' has no attribute {name!r}{hint}", name=name)
+        raise diagnostics.as_intended(error)
+
+    return __getattr__
+
+
+def function_hint(name: str, known: Iterable[str], module: str = "") -> str:
     """ "; did you mean wf.concat?", "; for count_nonzero(x) write wf.sum(x != 0)", or nothing."""
     if name in _IDIOMS:
         call, instead = _IDIOMS[name]
         return f"; for {call} write {instead}"
-    meant = _FUNCTIONS.get(name) or next(iter(difflib.get_close_matches(name, known, 1, 0.75)), "")
+    if name in _MODULES:
+        return f"; what it has is in Weft itself, as wf.{_MODULES[name]} is"
+    meant = _FUNCTIONS.get(name) or _qualified(name) or _resembled(name, known, module)
     return f"; did you mean wf.{meant}?" if meant else ""
 
 
+def method_hint(name: str) -> str:
+    """ "; write wf.cumsum(x, ...)" for a method that arrays do not have, or nothing."""
+    if name in _METHODS:
+        return f"; {_METHODS[name]}"
+    ours = counterpart(name)
+    return f"; write wf.{ours}(x, ...)" if ours else ""
+
+
+def _qualified(name: str) -> str | None:
+    """ "linalg.inv" for "inv", "exp" for "exp"; None for what no module of ours has."""
+    if name in importlib.import_module("weft.ops").__all__:
+        return name
+    homes = ("nn", "linalg", "fft")
+    has = (home for home in homes if name in importlib.import_module(f"weft.{home}").__all__)
+    home = next(has, None)
+    return home and f"{home}.{name}"
+
+
+def _resembled(name: str, known: Iterable[str], module: str) -> str | None:
+    """What was misspelled. A name that NumPy has is spelled well, and means something else."""
+    near = [] if name in dir(np) else difflib.get_close_matches(name, known, 1, 0.75)
+    return ".".join(filter(None, (module, *near))) if near else None
+
+
 def counterpart(name: str) -> str | None:
-    """What a function of `math` or NumPy is called here; None if it is not here."""
+    """What a function of `math`, NumPy or SciPy is called here; None if it is not here."""
     meant = _FUNCTIONS.get(name, name)
-    functions = sys.modules["weft.ops"].__all__
-    return meant if meant in functions or meant.startswith(("nn.", "fft.")) else None
+    if "." in meant:
+        return None if meant.startswith("tree.") else meant
+    return _qualified(meant)
 
 
 def argument_hint(message: str, find: Callable[[str], Any]) -> str:

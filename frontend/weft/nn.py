@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weft import diagnostics
+from weft.boundary import public
+from weft.names import missing
 from weft.ops import core
 from weft.ops.core import operation
 from weft.ops.elementwise import binary, like, sigmoid, tanh
@@ -139,3 +141,7 @@ def layer_norm(
     if weight is not None:
         result = binary("mul", "layer_norm", result, weight)
     return result if bias is None else binary("add", "layer_norm", result, bias)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = public(missing("nn", __all__))

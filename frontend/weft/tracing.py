@@ -317,8 +317,17 @@ class Tracer(TracerMethods):
         return f"<traced {'weak ' if self.weak else ''}{self._node.type}>"
 
     def __bool__(self) -> bool:
-        choice = "wf.cond for a choice of code, wf.where(condition, x, y) for one of elements"
-        _needs_value(self, "a branch on", _OF_PYTHON.get(diagnostics.builtin(), choice))
+        of_python = _OF_PYTHON.get(diagnostics.builtin()) or _OF_SYNTAX.get(
+            diagnostics.asks_truth()
+        )
+        _needs_value(self, "a branch on", of_python or _CHOICE + self._static_hint())
+
+    def _static_hint(self) -> str:
+        """How an argument that is a Python number is known while tracing."""
+        name = self._node["name"] if self._node.op.name == "input" else ""
+        if self.value is None or not name.isidentifier():
+            return ""
+        return f"; wf.jit(..., static_argnames={name!r}) chooses while tracing"
 
     def __int__(self) -> int:
         _needs_value(self, "int() of", _counterpart() or "x.astype(wf.int64), or shapes")
@@ -328,10 +337,12 @@ class Tracer(TracerMethods):
 
     def __index__(self) -> int:
         instead = "shapes, or name the argument in wf.jit(..., static_argnames=...)"
-        if isinstance(self._trace, BodyTrace):  # a counter, or state of a loop
-            instead = "wf.take(x, i + wf.arange(count)) for a part of x, or a loop of Python"
         if diagnostics.builtin() == "range":
             instead = "wf.fori_loop, or name the argument in wf.jit(..., static_argnames=...)"
+        elif isinstance(self._trace, BodyTrace):  # a counter, or state of a loop
+            instead = "wf.take(x, i + wf.arange(count)) for a part of x, or a loop of Python"
+        elif diagnostics.reads_part():
+            instead = "x[i + wf.arange(count)] for a part of x, or wf.jit(..., static_argnames=...)"
         _needs_value(self, "a Python integer from", instead)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
@@ -391,6 +402,16 @@ def _needs_value(
     )
 
 
+_CHOICE = "wf.cond for a choice of code, wf.where(condition, x, y) for one of elements"
+_OF_SYNTAX: dict[str | None, str] = {
+    "<": "(a < x) & (x < b)",
+    "and": "wf.logical_and(x, y), or (...) & (...)",
+    "assert": "wf.debug.check(condition, message)",
+    "not": "wf.logical_not(x)",
+    "or": "wf.logical_or(x, y), or (...) | (...)",
+    "while": "wf.while_loop(condition, body, state)",
+}
+"""What to use in place of syntax that branches."""
 _OF_PYTHON: dict[str | None, str] = {
     "all": "wf.all",
     "any": "wf.any",

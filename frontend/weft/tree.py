@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from weft import diagnostics
 from weft.boundary import public
+from weft.names import missing
 from weftrt.errors import UsageError
 from weftrt.forks import ForkLock
 from weftrt.signature import equal
@@ -74,7 +75,14 @@ class Structure:
             return "*"
         if self.kind is type(None):
             return "None"
-        parts = [f"{k}: {c}" for k, c in zip(self.keys, self.children, strict=True)]
+        if self.kind in (tuple, list):
+            text = ", ".join(map(str, self.children))
+            one = "," if self.kind is tuple and len(self.children) == 1 else ""
+            return f"[{text}]" if self.kind is list else f"({text}{one})"
+        if self.kind is dict:
+            parts = [f"{k!r}: {c}" for k, c in zip(self.keys, self.children, strict=True)]
+            return f"{{{', '.join(parts)}}}"
+        parts = [f"{k}={c}" for k, c in zip(self.keys, self.children, strict=True)]
         return f"{self.kind.__name__}({', '.join(parts)})"
 
 
@@ -298,3 +306,16 @@ def difference(left: Structure, right: Structure, leaf: str = "a leaf") -> tuple
                 return _step(left.kind, key) + path, first, other
     first, other = (leaf if s == LEAF else str(s) for s in (left, right))
     return "", first, other
+
+
+if not TYPE_CHECKING:
+    _NAMES = (
+        "flatten",
+        "flatten_with_paths",
+        "leaves",
+        "map",
+        "register",
+        "structure",
+        "unflatten",
+    )
+    __getattr__ = public(missing("tree", _NAMES))

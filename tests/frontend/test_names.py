@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from math import exp
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ import weft as wf
 from weft import names
 
 X = np.arange(6, dtype="f4").reshape(2, 3)
+PEERS = {
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
+    "log_sigmoid": lambda x: -np.logaddexp(0, -x),
+    "softplus": lambda x: np.logaddexp(0, x),
+}
+"""What other libraries than NumPy mean by names."""
 
 
 @pytest.mark.parametrize(
@@ -23,7 +30,9 @@ X = np.arange(6, dtype="f4").reshape(2, 3)
     [("concatenate", "concat"), ("power", "pow"), ("arcsin", "asin"), ("softmax", "nn.softmax"),
      ("unsqueeze", "expand_dims"), ("ravel", "reshape"), ("reshpe", "reshape"),
      ("value_and_gard", "value_and_grad"), ("gather", "take"), ("hstack", "concat"),
-     ("irfft", "fft.irfft")],
+     ("irfft", "fft.irfft"), ("cross", "linalg.cross"), ("trace", "linalg.trace"),
+     ("diag", "linalg.diagonal"), ("norm", "linalg.vector_norm"), ("tree_map", "tree.map"),
+     ("remat", "checkpoint"), ("expit", "sigmoid"), ("silu", "nn.silu")],
 )  # fmt: skip
 def test_names_of_functions(name: str, meant: str) -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean wf\.{meant}\?"):
@@ -36,20 +45,58 @@ def test_what_is_written_instead_of_names_that_are_missing(name: str) -> None:
     with pytest.raises(AttributeError, match=rf"'{name}'; for {re.escape(call)} write .*"):
         getattr(wf, name)
     x = np.arange(12.0, dtype="f4").reshape(3, 4) - 2
-    x = x[:, :3] if name == "diagonal" else x
+    numpy = SimpleNamespace(**vars(np), **PEERS)
     given = {"y": np.float32(0.5) * x, "n": 1, "i": np.array([[1], [0], [2]])}
     compiled = wf.jit(lambda x: eval(instead, {"wf": wf, "x": x, **given}))
     for n in (1, 1, -2):
         given["n"] = n
-        wanted = eval(f"np.{call}", {"np": np, "x": x, **given})
+        wanted = eval(f"np.{call}", {"np": numpy, "x": x, **given})
         found = eval(instead, {"wf": wf, "x": wf.asarray(x), **given})
         np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-6)
     np.testing.assert_allclose(np.asarray(compiled(x)), wanted, rtol=1e-6)
 
 
-def test_names_that_resemble_nothing() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'zzzz'$"):
-        wf.zzzz  # noqa: B018
+@pytest.mark.parametrize("name", ["zzzz", "median", "asinh", "argwhere"])
+def test_names_that_resemble_nothing_or_mean_something_else(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'$"):
+        getattr(wf, name)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "meant"),
+    [("linalg", "norm", "linalg.vector_norm"), ("linalg", "choleski", "linalg.cholesky"),
+     ("linalg", "cho_solve", "linalg.solve_triangular"), ("linalg", "logdet", "linalg.slogdet"),
+     ("nn", "swish", "nn.silu"), ("nn", "sum", "sum"), ("fft", "rftt", "fft.rfft"),
+     ("tree", "tree_map", "tree.map")],
+)  # fmt: skip
+def test_names_of_modules(module: str, name: str, meant: str) -> None:
+    hint = rf"^module 'weft.{module}' has no attribute '{name}'; did you mean wf\.{meant}\?$"
+    with pytest.raises(AttributeError, match=hint):
+        getattr(getattr(wf, module), name)
+    assert not hasattr(getattr(wf, module), "__wrapped__")
+
+
+@pytest.mark.parametrize("name", ["lax", "numpy"])
+def test_modules_whose_functions_are_in_weft_itself(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"'{name}'; what it has is in Weft itself, as wf\."):
+        getattr(wf, name)
+
+
+@pytest.mark.parametrize(
+    ("use", "hint"),
+    [
+        (lambda x: x.cumsum(0), "; write wf.cumsum(x, ...)"),
+        (lambda x: x.flatten(), "; write wf.reshape(x, ...)"),
+        (lambda x: x.at[0].set(1), "write wf.where(wf.arange(n) == i, v, x)"),
+        (lambda x: x.backward(), "wf.grad(f) is the function of the gradient of f"),
+        (lambda x: x.shapes, "no attribute 'shapes'"),
+    ],
+)
+def test_methods_that_arrays_do_not_have(use: Callable[[Any], Any], hint: str) -> None:
+    for run in (lambda: wf.jit(use)(X), lambda: wf.grad(wf.jit(use))(X)):
+        with pytest.raises(AttributeError) as caught:
+            run()
+        assert str(caught.value).endswith(hint)
 
 
 def test_what_is_meant_exists() -> None:
@@ -125,7 +172,9 @@ def test_axis_may_be_positional_elsewhere() -> None:
         (lambda x: np.arcsin(x), "use wf.asin"),
         (lambda x: np.abs(x), "use wf.abs"),
         (lambda x: np.concatenate([x, x]), "use wf.concat"),
-        (lambda x: np.linalg.norm(x), "use the functions of weft"),
+        (lambda x: np.linalg.norm(x), "use wf.linalg.vector_norm"),
+        (lambda x: np.linalg.cholesky(x), "use wf.linalg.cholesky"),
+        (lambda x: np.linalg.tensorinv(x), "use the functions of weft"),
     ],
 )
 def test_python_of_traced_values_points_to_ours_on_the_users_line(run: Any, instead: str) -> None:

@@ -22,7 +22,7 @@ def stores(x: Any) -> None:
 
 VALUE_DEPENDENT: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda x: 1 if x.sum() > 0 else 2, r"x\.sum\(\) > 0", r"wf\.where"),
-    (lambda x: not x[0, 0], r"not x\[0, 0\]", r"wf\.where"),
+    (lambda x: not x[0, 0], r"not x\[0, 0\]", r"wf\.logical_not"),
     (lambda x: int(x.sum()), r"int\(x\.sum\(\)\)", "astype"),
     (lambda x: float(x.sum()), r"float\(x\.sum\(\)\)", "astype"),
     (lambda x: x.sum().item(), r"x\.sum\(\)\.item\(\)", "item"),
@@ -135,3 +135,52 @@ def test_closed_over_arrays_are_captured_once() -> None:
     assert traced.captured[0] is w
     assert [n["index"] for n in traced.graph.inputs] == [0, 1, 2]
     np.testing.assert_array_equal(run(function, X), X * np.asarray(w) + np.asarray(w) + 1)
+
+
+def _repeats(x: Any) -> Any:
+    while wf.max(x) > 1:
+        x = x / 2
+    return x
+
+
+def _asserts(x: Any) -> Any:
+    assert wf.all(x > 0), "negative"
+    return x
+
+
+def _flagged(x: Any, flag: Any) -> Any:
+    return x if flag else -x
+
+
+@pytest.mark.parametrize(
+    ("run", "instead"),
+    [
+        (lambda x: (x > 0) and (x < 2), "use wf.logical_and(x, y), or (...) & (...)"),
+        (lambda x: x if x[0] > 0 or x[1] > 0 else -x, "use wf.logical_or(x, y), or (...) | (...)"),
+        (lambda x: wf.where(not x > 0, x, 0), "use wf.logical_not(x)"),
+        (lambda x: wf.where(0 < x < 2, x, 0), "use (a < x) & (x < b)"),
+        (lambda x: x if x[0] > 0 else -x, "for one of elements"),
+        (_repeats, "use wf.while_loop(condition, body, state)"),
+        (_asserts, "use wf.debug.check(condition, message)"),
+        (lambda x: _flagged(x, x[0] > 1), "for one of elements"),
+        (lambda x: x[: wf.argmax(x)], "use x[i + wf.arange(count)] for a part of x, or wf.jit(..., "
+         "static_argnames=...)"),
+    ],
+)  # fmt: skip
+def test_what_to_write_for_syntax_that_branches(run: Any, instead: str) -> None:
+    with pytest.raises(wf.errors.TraceError) as caught:
+        wf.jit(run)(np.ones(3, np.float32))
+    assert str(caught.value).endswith(instead)
+
+
+@pytest.mark.parametrize("transform", [wf.jit, wf.grad, wf.value_and_grad])
+def test_a_flag_that_is_branched_on_can_be_static(transform: Any) -> None:
+    with pytest.raises(wf.errors.TraceError, match=r"; wf.jit\(..., static_argnames='flag'\) choo"):
+        transform(_flagged)(1.0, True)
+
+
+def test_source_that_is_not_there_has_no_hint() -> None:
+    names: dict[str, Any] = {}
+    exec("def f(x):\n    return x and x", names)
+    with pytest.raises(wf.errors.TraceError, match=r"for one of elements$"):
+        wf.jit(names["f"])(np.ones(1, np.float32))

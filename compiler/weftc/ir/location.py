@@ -29,6 +29,14 @@ class Location:
             text = text.encode()[column:end_column].decode(errors="replace")
         return self.code.co_filename, line, text.strip()
 
+    def span(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """Where its source begins and ends, (line, column) each, if the code object knows."""
+        positions = next(islice(self.code.co_positions(), self.instruction // 2, None), None)
+        line, end_line, column, end_column = positions or (None,) * 4
+        if line is None or end_line is None or column is None or end_column is None:
+            return None
+        return (line, column), (end_line, end_column)
+
     def __str__(self) -> str:
         return self.text(self.code.co_filename)
 

@@ -5,6 +5,9 @@ or float64. A matrix that does not have what a function needs (that is singular,
 `numpy.linalg.LinAlgError` with the line that asked for it.
 """
 
+from typing import TYPE_CHECKING
+
+from weft.boundary import public
 from weft.linalg.determinants import det, slogdet
 from weft.linalg.factorizations import cholesky, lu, qr
 from weft.linalg.norms import cond, matrix_norm, vector_norm
@@ -12,6 +15,7 @@ from weft.linalg.powers import expm, matrix_power
 from weft.linalg.products import cross, diagonal, multi_dot, trace
 from weft.linalg.spectra import eig, eigh, eigvals, eigvalsh, matrix_rank, svd, svdvals
 from weft.linalg.systems import inv, lstsq, pinv, solve, solve_triangular
+from weft.names import missing
 from weft.ops.linear_algebra import matmul, outer, tensordot, vecdot
 from weft.ops.movement import matrix_transpose
 
@@ -48,3 +52,6 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = public(missing("linalg", __all__))

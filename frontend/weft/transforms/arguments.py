@@ -72,6 +72,7 @@ class Chosen:
 def _place(name: str, number: int, count: int) -> int:
     if not -count <= number < count:
         problem = f"{name}: argnums names argument {number}, but {count} were passed by position"
+        problem += "; the first is 0" if number == count else ""
         raise diagnostics.located(UsageError, problem)
     return number % count
 

@@ -106,9 +106,9 @@ class _Vjp(Custom):
     name = "custom_vjp"
 
     def definitions(self) -> dict[str, Function]:
-        return {"defvjp": self._defvjp}
+        return {"defvjp": self.defvjp}
 
-    def _defvjp(self, forward: Function, backward: Function) -> None:
+    def defvjp(self, forward: Function, backward: Function) -> None:
         """Let `forward` and `backward` be the rules for reverse mode."""
         for function in (forward, backward):
             check_function(f"{self.of}.defvjp", function)
@@ -122,15 +122,15 @@ class _Jvp(Custom):
     name = "custom_jvp"
 
     def definitions(self) -> dict[str, Function]:
-        return {"defjvp": self._defjvp, "defjvps": self._defjvps}
+        return {"defjvp": self.defjvp, "defjvps": self.defjvps}
 
-    def _defjvp(self, rule: Function) -> Function:
+    def defjvp(self, rule: Function) -> Function:
         """Let `rule` be the rule for both modes; it is given back."""
         check_function(f"{self.of}.defjvp", rule)
         self.hold(rule=rule)
         return rule
 
-    def _defjvps(self, *rules: Function | None) -> None:
+    def defjvps(self, *rules: Function | None) -> None:
         """Let the tangent be the sum of those of each argument."""
 
         def rule(*given: Any) -> tuple[Any, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from weft import diagnostics, tree
 from weft.bodies import Argument
-from weft.jitting import jit
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, lift
 from weft.transforms.arguments import (
@@ -21,7 +20,7 @@ from weft.transforms.arguments import (
     plain_numbers,
     split,
 )
-from weft.transforms.kept import kept
+from weft.transforms.kept import compiled, kept
 from weft.transforms.mapping import vmap
 from weft.transforms.reverse import pulled
 from weft.transforms.traced import Push, Traced, zeros
@@ -49,7 +48,7 @@ def jacfwd(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> F
 
 
 def _columnwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
-    return jit(_forward("jacfwd", function, argnums, has_aux))
+    return compiled(_forward("jacfwd", function, argnums, has_aux), function)
 
 
 def jacrev(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
@@ -59,7 +58,7 @@ def jacrev(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> F
 
 
 def _rowwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
-    return jit(_reverse("jacrev", function, argnums, has_aux))
+    return compiled(_reverse("jacrev", function, argnums, has_aux), function)
 
 
 def hessian(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
@@ -70,7 +69,7 @@ def hessian(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> 
 
 def _twice(function: Function, argnums: Plain, has_aux: bool) -> Function:
     gradient = _reverse("hessian", function, argnums, has_aux)
-    return jit(_forward("hessian", gradient, argnums, has_aux))
+    return compiled(_forward("hessian", gradient, argnums, has_aux), function)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import Any
 from weft import guards, reach
 from weft.dispatch import Dispatcher, Entry
 from weft.dynamic import Dynamic
+from weft.jitting import jit
 from weft.tracing import state
 
 Function = Callable[..., Any]
@@ -108,14 +109,20 @@ _recent: dict[Any, _Made] = {}
 def kept(make: Callable[..., Any], function: Any, *how: Any) -> Function:
     """`make(function, *how)`, which is compiled: what that gave before, if it would be the same."""
     made = _found(function, (make, how))
-    compiled: Function
     if made is not None and made.answers(function):
-        compiled = made.compiled
-        return compiled
-    compiled = make(function, *how)
-    if state.trace is None and type(function) in (FunctionType, type(compiled)):
-        _keep((make, how), _Made(function, compiled))
-    return compiled
+        before: Function = made.compiled
+        return before
+    result: Function = make(function, *how)
+    if state.trace is None and type(function) in (FunctionType, type(result)):
+        _keep((make, how), _Made(function, result))
+    return result
+
+
+def compiled(run: Function, function: Any) -> Function:
+    """`run`, which calls `function` with its arguments, compiled: what is static for `function`
+    stays so."""
+    dispatcher = getattr(function, "_dispatcher", None)
+    return jit(run, static_argnames=dispatcher.static if dispatcher is not None else ())
 
 
 def _found(function: Any, key: Any) -> _Made | None:
@@ -170,5 +177,5 @@ def running(name: str, function: Any, run: Any, dynamic: Dynamic) -> Function:
     shown = inspect.signature(run)
     run = functools.update_wrapper(run, function, updated=())
     run.__name__, run.__signature__ = name, shown
-    compiled: Function = Dispatcher(run, (), dynamic, freeze=True).compiled
-    return compiled
+    result: Function = Dispatcher(run, (), dynamic, freeze=True).compiled
+    return result

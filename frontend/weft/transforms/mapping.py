@@ -8,12 +8,11 @@ from typing import Any, NamedTuple, NoReturn
 
 from weft import diagnostics, tree
 from weft.bodies import returned
-from weft.jitting import jit
 from weft.promotion import as_strong
 from weft.symbolic import plain
 from weft.tracing import Trace, Tracer, active, call_function, entered, lift
 from weft.transforms.arguments import check_function
-from weft.transforms.kept import kept
+from weft.transforms.kept import compiled, kept
 from weftc.ir.constraints import assume_equal
 from weftc.ir.node import Node
 from weftc.ir.sizes import Dim, Size
@@ -56,7 +55,7 @@ def _mapped(
     def mapped(*args: Any, **kwargs: Any) -> Any:
         return _Map(function, size).run(args, kwargs, in_axes, out_axes)
 
-    return jit(mapped)
+    return compiled(mapped, function)
 
 
 class _MapTrace(Trace):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft import diagnostics, tree
-from weft.jitting import jit
 from weft.ops import elementwise
 from weft.ops.core import operation
 from weft.promotion import as_strong, convert
@@ -22,7 +21,7 @@ from weft.transforms.arguments import (
     split,
 )
 from weft.transforms.halves import halves
-from weft.transforms.kept import kept
+from weft.transforms.kept import compiled, kept
 from weftc.ir.node import Node, inlined
 from weftc.ir.types import TensorType
 from weftc.ops import build
@@ -57,7 +56,7 @@ def _gradient(function: Callable[..., Any], argnums: Plain, has_aux: bool) -> Ca
         value, gradients = both(*args, **kwargs)
         return (gradients, value[1]) if has_aux else gradients
 
-    return jit(gradient)
+    return compiled(gradient, function)
 
 
 def value_and_grad(
@@ -68,7 +67,7 @@ def value_and_grad(
 
 
 def _both(function: Callable[..., Any], argnums: Plain, has_aux: bool) -> Callable[..., Any]:
-    return jit(_value_and_grad(function, argnums, has_aux, "value_and_grad"))
+    return compiled(_value_and_grad(function, argnums, has_aux, "value_and_grad"), function)
 
 
 def _value_and_grad(

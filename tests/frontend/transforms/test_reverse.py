@@ -167,3 +167,24 @@ def test_errors(number: int) -> None:
     call, kind, message = ERRORS[number]
     with pytest.raises(kind, match=message):
         call()
+
+
+def _by_mode(w: Any, x: Any, mode: str) -> Any:
+    return wf.sum(w * x) if mode == "sum" else wf.mean(w * x)
+
+
+@pytest.mark.parametrize("transform", [wf.grad, wf.jacfwd, wf.jacrev, wf.hessian])
+def test_what_is_static_for_a_function_is_static_for_its_derivatives(transform: Any) -> None:
+    x = np.array([1.0, 2.0])
+    derivative = transform(wf.jit(_by_mode, static_argnames="mode"))
+    for mode in ("sum", "mean", "sum"):
+        expected = transform(lambda w, x, mode=mode: _by_mode(w, x, mode))(x, x)
+        np.testing.assert_array_equal(derivative(x, x, mode), expected)
+        np.testing.assert_array_equal(derivative(x, x, mode=mode), expected)
+    assert len(derivative.cache_report()) == 4  # by position and by keyword
+
+
+def test_what_is_static_is_so_in_a_map() -> None:
+    mapped = wf.vmap(wf.jit(_by_mode, static_argnames="mode"), in_axes=(0, 0, None))
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(mapped(x, x, "sum"), wf.sum(wf.asarray(x) * x, axis=1))
