@@ -41,9 +41,7 @@ def associative_scan(f: Function, xs: Any, reverse: bool = False, axis: int = 0)
     if state.trace is None:
         run: Function = lambda xs: associative_scan(f, xs, reverse, axis)  # noqa: E731
         return dispatch.run_now("associative_scan", run, xs)
-    if not isinstance(reverse, bool):
-        problem = f"associative_scan: reverse is True or False, not {reverse!r:.40}"
-        raise diagnostics.located(UsageError, problem)
+    core.flag("associative_scan", "reverse", reverse)
     return _Scan(f, xs, axis).run(reverse)
 
 

@@ -114,6 +114,7 @@ def scan(
     another number of them.
     """
     check_functions("scan", body=body)
+    core.flag("scan", "reverse", reverse)
     if not isinstance(unroll, int) or (unroll < 1 and unroll is not True):
         problem = f"scan: unroll is how many turns become one, not {unroll!r:.40}"
         raise diagnostics.located(UsageError, problem)
@@ -129,7 +130,7 @@ def scan(
         carry, ys = _halves(made)
         if loop.settled(carry):
             break
-    return loop.scan(carry, ys, rows, captures, bool(reverse), unroll)
+    return loop.scan(carry, ys, rows, captures, reverse, unroll)
 
 
 def map(f: Function, xs: Any) -> Any:

@@ -147,6 +147,11 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
         "a size is an integer, not 2.5",
     ),
     "a negative length": (lambda x: wf.scan(pair, 0, length=-1), ShapeError, "size -1 is negative"),
+    "an unroll in the place of reverse": (
+        lambda x: wf.scan(pair, 0, x, 4, 2),
+        UsageError,
+        "scan: reverse is True or False, not 2",
+    ),
     "nothing to turn for": (lambda x: wf.scan(pair, 0), UsageError, "no array in xs .*; length"),
     "nothing to map": (lambda x: wf.map(wf.sin, {}), UsageError, "map: there is no array in xs"),
     "no rows": (lambda x: wf.map(wf.sin, x.sum()), ShapeError, r"xs is float32\[\], which has no"),

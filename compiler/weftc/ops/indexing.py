@@ -78,8 +78,8 @@ def _failure(node: Node) -> Failure:
     axis = node["axis"]
     size = node.inputs[0].type.shape[axis]
     place = axis - shared_axes(node.attrs)
-    message = f"{node.op.name}: {{index}} is out of bounds for axis {place} of size {size}"
-    return Failure(OutOfBoundsError, message, node.inputs[1])
+    problem = f"{{index}} is out of bounds for axis {place} of size {size}"
+    return Failure(OutOfBoundsError, f"take: {problem}", node.inputs[1])  # by its gradient too
 
 
 def _taken(x: TensorType, indices: TensorType, attrs: Attrs) -> TensorType:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from weft import diagnostics
-from weft.linalg.matrices import cut, flag, identity, matrices, places_of
-from weft.ops import elementwise, movement
+from weft.linalg.matrices import cut, identity, matrices, places_of
+from weft.ops import core, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_float
 from weft.tracing import Tracer, apply, lift, results
@@ -22,7 +22,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Tracer:
 
     The gradient is symmetric, as of a function of symmetric matrices.
     """
-    flag("cholesky", "upper", upper)
+    core.flag("cholesky", "upper", upper)
     value = matrices("cholesky", as_float(lift(x)))
     if not upper:
         return apply("cholesky", value)

@@ -14,14 +14,6 @@ from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError, UsageError
 
 
-def flag(name: str, called: str, value: Any) -> bool:
-    """`value`, if it is a bool; UsageError."""
-    if not isinstance(value, bool):
-        problem = f"{name}: {called} is True or False, not {value!r:.40}"
-        raise diagnostics.located(UsageError, problem)
-    return value
-
-
 def matrices(name: str, x: Tracer, square: bool = True, real: bool = True) -> Tracer:
     """`x`, after a look at its last two axes and its dtype."""
     if real and x.dtype.is_complex:
@@ -80,6 +72,16 @@ def cut(x: Tracer, axis: int, stop: Size) -> Tracer:
 def usual_cutoff(x: Tracer) -> float:
     """The larger size times the distance of 1 to the next float."""
     return max(core.fixed(x.type.shape[-2:])) * epsilon(x)
+
+
+def cutoff_of(name: str, called: str, value: Any, x: Tracer) -> float:
+    """`value`, if it is a number from 0 to 1, or the usual one."""
+    if value is None:
+        return usual_cutoff(x)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        problem = f"{name}: {called} is a number from 0 to 1, not {value!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    return float(value)
 
 
 def rank_of(values: Tracer, cutoff: float) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from weft.linalg.matrices import flag, matrices, rank_of, usual_cutoff
+from weft.linalg.matrices import cutoff_of, matrices, rank_of
+from weft.ops import core
 from weft.ops.core import operation
 from weft.promotion import as_float
 from weft.tracing import Tracer, active, apply, lift, results
@@ -84,7 +85,7 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     finite where two are equal. That by the singular values always is. By the vectors of matrices
     that are not square there is none with full_matrices.
     """
-    flag("svd", "full_matrices", full_matrices)
+    core.flag("svd", "full_matrices", full_matrices)
     value = matrices("svd", as_float(lift(x)), square=False)
     return SVDResult(*results(TABLE["svd"](value.node, full=full_matrices)))
 
@@ -106,4 +107,4 @@ def matrix_rank(x: Any, /, *, rtol: float | None = None) -> Any:
     times the distance of 1 to the next float unless given."""
     value = as_float(lift(x))
     values = singular_values("matrix_rank", value)
-    return rank_of(values, usual_cutoff(value) if rtol is None else rtol)
+    return rank_of(values, cutoff_of("matrix_rank", "rtol", rtol, value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from weft import diagnostics
-from weft.linalg.matrices import epsilon, flag, identity, matrices, rank_of, usual_cutoff
+from weft.linalg.matrices import cutoff_of, epsilon, identity, matrices, rank_of
 from weft.ops import core, elementwise, reductions
 from weft.ops.core import operation
 from weft.ops.linear_algebra import matmul
@@ -14,7 +14,7 @@ from weft.tracing import Tracer, active, apply, lift, results
 from weftc.ir.constraints import assume_equal
 from weftc.ops import TABLE
 from weftc.ops.least_squares import least_squares, pseudoinverse
-from weftrt.errors import ShapeError, UsageError
+from weftrt.errors import ShapeError
 
 
 @operation()
@@ -40,9 +40,9 @@ def solve_triangular(
     vector, or matrices; leading axes broadcast. LinAlgError where the diagonal has a zero."""
     a, b, vector = _columns("solve_triangular", *_system("solve_triangular", x1, x2))
     attrs: dict[str, Any] = {
-        "lower": flag("solve_triangular", "lower", lower),
-        "transposed": flag("solve_triangular", "transposed", transposed),
-        "unit": flag("solve_triangular", "unit_diagonal", unit_diagonal),
+        "lower": core.flag("solve_triangular", "lower", lower),
+        "transposed": core.flag("solve_triangular", "transposed", transposed),
+        "unit": core.flag("solve_triangular", "unit_diagonal", unit_diagonal),
     }
     node = TABLE["triangular_solve"](a.node, b.node, **attrs)
     return _as_vector(Tracer(node, active()), vector)
@@ -75,13 +75,8 @@ def _as_vector(x: Tracer, vector: bool) -> Tracer:
 
 
 def _cutoff(name: str, called: str, value: Any, x: Tracer) -> float:
-    """`value`, if it is a number from 0 to 1, or the usual one; LAPACK knows no 0."""
-    if value is None:
-        value = usual_cutoff(x)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        problem = f"{name}: {called} is a number from 0 to 1, not {value!r:.40}"
-        raise diagnostics.located(UsageError, problem)
-    return float(value) or epsilon(x) / 2
+    """What LAPACK is given, which knows no 0."""
+    return cutoff_of(name, called, value, x) or epsilon(x) / 2
 
 
 class LstsqResult(NamedTuple):

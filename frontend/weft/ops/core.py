@@ -192,6 +192,14 @@ def integer(name: str, what: str, value: Any, kind: type[WeftError]) -> int:
         raise diagnostics.located(kind, problem) from None
 
 
+def flag(name: str, called: str, value: Any) -> bool:
+    """`value`, if it is a bool; UsageError."""
+    if not isinstance(value, bool):
+        problem = f"{name}: {called} is True or False, not {value!r:.40}"
+        raise diagnostics.located(UsageError, problem)
+    return value
+
+
 def items_of(name: str, what: str, value: Any) -> tuple[Any, ...]:
     """A sequence argument as a tuple; UsageError if it is none."""
     if isinstance(value, (tuple, list, range)):

@@ -116,14 +116,8 @@ def _running(kind: str, name: str, x: Tracer, axis: Any, reverse: Any) -> Tracer
 
 
 def _cumulate(kind: str, name: str, x: Tracer, axis: int, reverse: Any) -> Tracer:
-    _check_flag(name, "reverse", reverse)
+    core.flag(name, "reverse", reverse)
     return apply("cumulate", x, axis=axis, kind=kind, reverse=reverse, name=name)
-
-
-def _check_flag(name: str, called: str, flag: Any) -> None:
-    if not isinstance(flag, bool):
-        problem = f"{name}: {called} is True or False, not {flag!r:.40}"
-        raise diagnostics.located(UsageError, problem)
 
 
 def _delayed(x: Tracer, axis: int, reverse: bool) -> Tracer:
@@ -138,7 +132,7 @@ def _delayed(x: Tracer, axis: int, reverse: bool) -> Tracer:
 
 
 def _with_initial(kind: str, name: str, x: Tracer, axis: Any, include: Any) -> Tracer:
-    _check_flag(name, "include_initial", include)
+    core.flag(name, "include_initial", include)
     if axis is None and x.ndim != 1:
         diagnostics.fail(ShapeError, name, [x], "an array of more axes, or of none, needs an axis")
     result = _running(kind, name, x, axis, False)

@@ -12,7 +12,7 @@ from weft.promotion import as_strong
 from weft.tracing import Tracer, apply, lift, results
 from weftc.ir.sizes import Size
 from weftc.ops import TABLE
-from weftrt.errors import ShapeError, UsageError
+from weftrt.errors import ShapeError
 
 
 @operation("axis", "descending", "stable")
@@ -50,10 +50,8 @@ def _check_count(x: Tracer, k: int, size: Size, axis: int) -> None:
 
 
 def _sorted(name: str, x: Any, axis: Any, descending: Any, stable: Any) -> Tracer:
-    for called, flag in (("descending", descending), ("stable", stable)):
-        if not isinstance(flag, bool):
-            problem = f"{name}: {called} is True or False, not {flag!r:.40}"
-            raise diagnostics.located(UsageError, problem)
+    core.flag(name, "descending", descending)
+    core.flag(name, "stable", stable)
     value = as_strong(lift(x))
     place = core.axis_of(name, value, axis)
     (result,) = _along(

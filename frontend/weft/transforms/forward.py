@@ -11,7 +11,7 @@ from weft.tracing import Tracer, state
 from weft.transforms.arguments import check_function
 from weft.transforms.halves import halves
 from weft.transforms.kept import kept, running
-from weft.transforms.reverse import grad
+from weft.transforms.reverse import gradient_of
 from weft.transforms.traced import Traced
 from weftrt.errors import UsageError
 
@@ -59,7 +59,7 @@ def _curving(function: Function) -> Function:
 
 
 def _curved(function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-    gradient = grad(function, argnums=tuple(range(len(primals))))
+    gradient = gradient_of(function, tuple(range(len(primals))), False, "hvp")
     return _jvp("hvp", gradient, primals, tangents, False)[1]
 
 

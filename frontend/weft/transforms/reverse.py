@@ -45,11 +45,14 @@ def grad(
 
     With `has_aux` the function returns (scalar, anything) and its gradient (gradient, anything).
     """
-    return kept(_gradient, function, plain_numbers(argnums), bool(has_aux))
+    return kept(gradient_of, function, plain_numbers(argnums), bool(has_aux))
 
 
-def _gradient(function: Callable[..., Any], argnums: Plain, has_aux: bool) -> Callable[..., Any]:
-    both = _value_and_grad(function, argnums, has_aux, "grad")
+def gradient_of(
+    function: Callable[..., Any], argnums: Plain, has_aux: bool, name: str = "grad"
+) -> Callable[..., Any]:
+    """What `grad` gives, in the words of the transform `name`."""
+    both = _value_and_grad(function, argnums, has_aux, name)
 
     @functools.wraps(function)
     def gradient(*args: Any, **kwargs: Any) -> Any:
@@ -185,4 +188,7 @@ def _cotangent(given: Any, type_: TensorType) -> Node:
     if not same_sizes(*shapes):
         problem = f"the cotangent has shape {shapes[0]}, the value {shapes[1]}"
         raise diagnostics.located(ShapeError, f"vjp: {problem}")
+    if cotangent.dtype.is_complex and not type_.dtype.is_complex:
+        problem = f"the cotangent is {cotangent.dtype}, the value {type_.dtype}"
+        raise diagnostics.located(DTypeError, f"vjp: {problem}")
     return convert(cotangent, type_.dtype).node

@@ -159,6 +159,8 @@ def test_cutoffs_are_numbers_from_0_to_1() -> None:
             wf.linalg.lstsq(np.eye(2), np.ones(2), rcond=wrong)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="pinv: rtol is a number from 0 to 1, not"):
             wf.linalg.pinv(np.eye(2), rtol=wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="matrix_rank: rtol is a number from 0 to 1, not"):
+            wf.linalg.matrix_rank(np.eye(2), rtol=wrong)  # type: ignore[arg-type]
 
 
 def test_what_is_not_finite_has_no_least_squares(capfd: pytest.CaptureFixture[str]) -> None:

@@ -263,7 +263,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: push_of(ONES), wf.errors.UsageError, r"argument 0 is an array, but .* dict\(w: \*\)"),
     (lambda: push_of({"w": 1.0}), wf.errors.ShapeError, r"argument 0\['w'\] has shape \(\)"),
     (lambda: push_of(), wf.errors.UsageError, "linearize takes one tangent for each primal: 1"),
-    (lambda: wf.hvp(wf.sin, (ONES,), (ONES,)), wf.errors.ShapeError, "needs a scalar"),
+    (lambda: wf.hvp(wf.sin, (ONES,), (ONES,)), wf.errors.ShapeError, "hvp needs a scalar"),
     (lambda: wf.hvp(wf.sum, ONES, ONES), wf.errors.UsageError, "hvp: primals is a tuple"),
 ]
 

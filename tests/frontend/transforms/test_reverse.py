@@ -153,6 +153,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         wf.errors.TraceError,
         r"test_reverse.py[^|]*the function under vjp returns a str at \[1\]\['name'\]",
     ),
+    (
+        lambda: wf.vjp(wf.sin, X)[1](1j * X),
+        wf.errors.DTypeError,
+        "vjp: the cotangent is complex",
+    ),
     (lambda: wf.grad(3), wf.errors.UsageError, "grad takes a function"),  # type: ignore[arg-type]
     (
         lambda: run(wf.grad(lambda x: x.sum(), has_aux=True), X),
