@@ -109,21 +109,25 @@ class _Graphs:
         pairs = zip(leaves, self._call.types, strict=True)
         return [self._leaf(role, what, leaf, type_) for (what, leaf), type_ in pairs]
 
-    def _leaf(self, role: str, what: str, leaf: Any, type_: TensorType) -> Node:
-        """A leaf of this type; an error where it has another."""
+    def _leaf(self, role: str, what: str, leaf: Any, type_: TensorType, weak: bool = False) -> Node:
+        """A leaf of this type, or of any float dtype for what is `weak`: a number, which takes the
+        dtype of what it meets. An error where it has another."""
         if not isinstance(leaf, OPERANDS):
             problem = f"gives {_text(leaf)} as {what}, which is {describe(type_)}"
             raise self._wrong(UsageError, role, problem)
         value = lift(leaf)
         is_shaped = same_sizes(value.type.shape, type_.shape)
-        if not is_shaped or not fits(value, type_.dtype):
+        is_fitting = fits(value, type_.dtype) or (weak and value.dtype.is_float)
+        if not is_shaped or not is_fitting:
             problem = f"gives {describe(value.type)} as {what}, which is {describe(type_)}"
             raise self._wrong(DTypeError if is_shaped else ShapeError, role, problem)
         return convert(value, type_.dtype).node
 
-    def _slope(self, role: str, what: str, leaf: Any, type_: TensorType) -> Node:
+    def _slope(
+        self, role: str, what: str, leaf: Any, type_: TensorType, weak: bool = False
+    ) -> Node:
         """A cotangent or a tangent of what has this type; zeros where there is none."""
-        return zeros(type_).node if leaf is None else self._leaf(role, what, leaf, type_)
+        return zeros(type_).node if leaf is None else self._leaf(role, what, leaf, type_, weak)
 
     def _like(
         self, role: str, structure: Structure, given: Any, what: str, may_lack: bool = False
@@ -203,8 +207,8 @@ class ReverseGraphs(_Graphs):
             )
         ]
         return [
-            self._slope("backward", what, leaf, type_)
-            for (what, leaf), type_ in zip(found, call.leaf_types, strict=True)
+            self._slope("backward", what, leaf, type_, weak)
+            for (what, leaf), type_, weak in zip(found, call.leaf_types, call.weak, strict=True)
             if type_.dtype.is_inexact
         ]
 

@@ -313,6 +313,22 @@ def test_rules_that_are_not_linear_go_one_way_only(bend: Callable[[Any], Any]) -
         run(wf.grad(total(g)), X)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_cotangent_of_a_number_has_the_dtype_of_what_it_meets(dtype: type) -> None:
+    backward = lambda kept, g: (g * kept[1], wf.sum(g * kept[0]))  # noqa: E731
+    scaled = with_vjp(lambda x, by: x * by, lambda x, by: (x * by, (x, by)), backward)
+    x = X.astype(dtype)
+    for f in (
+        total(lambda x: scaled(x, 2.0)),
+        lambda x: wf.sum(wf.vmap(scaled, (0, None))(x, 2.0)),
+    ):
+        assert_same_bits(run(wf.grad(f), x), np.full(5, 2, dtype))
+        assert_same_bits(run(lambda x, f=f: wf.jvp(f, (x,), (x,))[1], x), run(f, x))
+    assert_same_bits(
+        run(wf.grad(lambda x, by: wf.sum(scaled(x, by))), x, 2.0), np.full(5, 2, dtype)
+    )
+
+
 def test_a_rule_may_compare_what_the_function_was_given() -> None:
     f = with_vjp(wf.abs, lambda x: (wf.abs(x), x), lambda x, g: (wf.where(x > 0, g, -g),))
     assert_same_bits(run(lambda x: wf.jvp(f, (x,), (T,))[1], X), np.where(X > 0, T, -T))
