@@ -9,6 +9,7 @@ import numpy as np
 
 from weftc.ir.index_linear import Atom, Axis, Linear
 from weftc.ir.index_map import IndexMap
+from weftc.ir.node import Node
 from weftc.ir.sizes import concrete_shape, value_of
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -57,4 +58,24 @@ def read(map_: IndexMap, operand: Array, sizes: Sizes, fill: Any) -> Array:
     result = np.full(shape, fill, operand.dtype)
     if holds.any():
         result[holds] = operand[tuple(places)]
+    return result
+
+
+def is_wholly_read(map_: IndexMap) -> bool:
+    """Whether every element of the operand is read; by a reader that has none, it need not be."""
+    operand = np.arange(np.prod(map_.operand, dtype=int)).reshape(concrete_shape(map_.operand, {}))
+    found = read(map_, operand, {}, -1)
+    return not found.size or set(found.flat) >= set(operand.flat)
+
+
+def moved(node: Node, arrays: Sequence[Array]) -> Array:
+    """The value of a movement node by its `view`: each element is that of the first operand whose
+    guards hold, and there is one for every element."""
+    result = np.zeros(concrete_shape(node.type.shape, {}), node.type.dtype.dtype)
+    left = np.ones(result.shape, bool)
+    for map_, array in zip(node.maps, arrays, strict=True):
+        here = left & inside(map_, {})
+        result[here] = read(map_, array, {}, 0)[here]
+        left &= ~here
+    assert not left.any(), "an element that no operand has"
     return result

@@ -103,6 +103,11 @@ def padded_concat(x: Inputs) -> Node:
     return op("pad", joined, zero, low=(1, 2), high=(2, 0), interior=(0, 1))
 
 
+def padded_by_one(x: Inputs) -> Node:
+    zero = build.constant(0.5, dtypes.float32)
+    return op("pad", x(6), zero, low=(1,), high=(1,), interior=(0,))
+
+
 def flipped(x: Inputs) -> Node:
     return op("flip", x(5, 7), axes=(1,))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bits import assert_same_bits
+from tests.places import is_wholly_read, moved
 from tests.registry.cases import (
     OPS,
     SYMMETRIC,
@@ -20,6 +21,7 @@ from tests.registry.cases import (
 )
 from tests.registry.numpy_puller import pulled
 
+from weftc.ir.index_map import Coverage
 from weftc.ir.interpret import interpret
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Attr, Family, HostFunction, OpDef
@@ -35,6 +37,7 @@ from weftc.transforms.vjp import has_floats, vjp
 from weftrt import dtypes
 
 POINTWISE = [op for op in OPS if op.family is Family.POINTWISE]
+MOVEMENT = [op for op in OPS if op.family is Family.MOVEMENT]
 PULLED = [op for op in OPS if op.pull is not None]
 DIFFERENTIABLE = [op for op in OPS if op.vjp is not None and op.name != "while"]
 PUSHED = [op for op in OPS if op.vjp is not None or op.jvp is not None]
@@ -71,7 +74,8 @@ def test_record_is_complete(op: OpDef) -> None:
     cases = op_cases(op)
     assert cases, "an op whose inputs do not follow from its family needs samples"
     assert (op.lower is not None) == (op.family is Family.POINTWISE)
-    if op.family in (Family.SOURCE, Family.MOVEMENT):
+    assert (op.view is not None) == (op.family is Family.MOVEMENT)
+    if op.family is Family.SOURCE:
         assert op.pull is not None
     if op.family is Family.REDUCTION:
         assert op.combine is not None
@@ -131,6 +135,16 @@ def test_pull_gives_the_bits_of_the_reference(op: OpDef) -> None:
     for case in op_cases(op):
         value = pulled(node_of(op, case), case.arrays)
         assert_same_bits(value, np.asarray(referenced(op, case)))
+
+
+@pytest.mark.parametrize("op", MOVEMENT, ids=lambda op: op.name)
+def test_view_reads_the_bits_of_the_reference(op: OpDef) -> None:
+    for case in op_cases(op):
+        node = node_of(op, case)
+        assert_same_bits(moved(node, case.arrays), np.asarray(referenced(op, case)))
+        for map_, operand in zip(node.maps, node.inputs, strict=True):
+            assert (map_.shape, map_.operand) == (node.type.shape, operand.type.shape)
+            assert map_.coverage is Coverage.SOME or is_wholly_read(map_)
 
 
 # ---------------------------------------------------------------------------------------------

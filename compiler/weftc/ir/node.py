@@ -14,6 +14,7 @@ from weftc.ir.types import TensorType, TokenType, TupleType, ValueType, check_si
 from weftrt.errors import VerifyError
 
 if TYPE_CHECKING:
+    from weftc.ir.index_map import IndexMap
     from weftc.ir.opdef import Attr, Attrs, OpDef
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ class Node:
     """One value: an op applied to inputs. Made by calling an OpDef; never changed. `type` is what
     `value_type` is if the value is a tensor; VerifyError if it is a tuple or a token."""
 
-    __slots__ = ("_attr_text", "attrs", "inputs", "location", "op", "type", "value_type")
+    __slots__ = ("_attr_text", "_maps", "attrs", "inputs", "location", "op", "type", "value_type")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Node:
         self.value_type: Final = value_type
         self.location: Final = location
         self._attr_text: str | None = None
+        self._maps: tuple[IndexMap, ...] | None = None
         if isinstance(value_type, TensorType):
             self.type: Final = value_type
 
@@ -68,6 +70,14 @@ class Node:
         rebuilt = Node(self.op, inputs, self.attrs, self.value_type, self.location)
         rebuilt._attr_text = self._attr_text
         return rebuilt
+
+    @property
+    def maps(self) -> tuple[IndexMap, ...]:
+        """Where a movement reads each of its inputs, as its op's `view` has it."""
+        if self._maps is None:
+            assert self.op.view is not None
+            self._maps = self.op.view(self)
+        return self._maps
 
     @property
     def attr_text(self) -> str:

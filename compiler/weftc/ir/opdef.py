@@ -14,6 +14,7 @@ from weftrt.dtypes import DType
 from weftrt.errors import VerifyError, WeftError
 
 if TYPE_CHECKING:
+    from weftc.ir.index_map import IndexMap
     from weftc.ir.location import Location
     from weftc.loop.ir import Expr
     from weftc.ops.complex_rules import Value
@@ -33,6 +34,7 @@ Reference: TypeAlias = Callable[[Sequence[Any], Attrs, Any], Any]
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[..., tuple[Node | None, ...]]"
 Jvp: TypeAlias = "Callable[..., tuple[Node | Sequence[Node], tuple[Node | None, ...]]]"
+View: TypeAlias = "Callable[[Node], tuple[IndexMap, ...]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
 Pairs: TypeAlias = "Callable[[Node, tuple[Value, ...]], Value | list[Value]]"
 Batch: TypeAlias = (
@@ -134,7 +136,7 @@ class Family(Enum):
     PARTS = "parts"  # complex, real, imag: no kernel sees them (weftc.transforms.pairs)
     SOURCE = "source"  # input, constant, iota, size: no inputs
     POINTWISE = "pointwise"  # equal shapes in, the same shape out; `lower` gives the scalar term
-    MOVEMENT = "movement"  # index arithmetic only: `pull` gives it
+    MOVEMENT = "movement"  # index arithmetic only: `view` gives it
     INDEXING = "indexing"  # gathers and scatters: data-dependent index, bounds checked
     REDUCTION = "reduction"  # attrs: axes (adjacent, ascending), removed from the shape
     CUMULATIVE = "cumulative"  # attrs: axis, reverse; each result from that before it on the axis
@@ -169,8 +171,9 @@ class OpDef:
     `reference(arrays, attrs, type)` computes it literally to the numerics contract, bit for bit; a
     tuple is a tuple of arrays, a token None.
     `lower(scalars, dtype, attrs)` builds the scalar term (POINTWISE only; pulled elementwise).
-    `pull(node, index, puller)` builds the element at `index` (SOURCE, MOVEMENT and INDEXING): a
-    transpose permutes the index, a pad guards it.
+    `view(node)` gives an index map for each input (MOVEMENT): the element is that of the first
+    input whose guards hold. Where none holds there is none, so the last need not be asked.
+    `pull(node, index, puller)` builds the element at `index` (SOURCE and INDEXING).
     `vjp(node, *cotangents)` takes one cotangent per result, None for a result that has none, and
     gives one per input, None where there is none; None for the whole rule means the op is not
     differentiable (integer, boolean or piecewise constant). An op that holds graphs is told besides
@@ -192,6 +195,7 @@ class OpDef:
     infer: Infer
     reference: Reference
     lower: Lower | None = None
+    view: View | None = None
     pull: Pull | None = None
     vjp: Vjp | None = None
     jvp: Jvp | None = None

@@ -179,6 +179,11 @@ def terms_of(size: Size) -> Terms:
     return size.terms if isinstance(size, Dim) else (((), size),)
 
 
+def is_negative(size: Size) -> bool:
+    """Whether the first coefficient is: as an integer it is below 0, in a sum better subtracted."""
+    return terms_of(size)[0][1] < 0
+
+
 def normal(terms: Mapping[Monomial, int]) -> Size:
     """The size that is the sum of `terms`, whose monomials are sorted."""
     kept = {m: c for m, c in terms.items() if c}

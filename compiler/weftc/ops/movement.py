@@ -1,4 +1,4 @@
-"""Ops that only move elements: every one is index arithmetic, given by its `pull`.
+"""Ops that only move elements: every one is an index map, given by its `view`.
 
 Those that cut or extend arrays are defined in weftc.ops.pieces.
 """
@@ -6,17 +6,17 @@ Those that cut or extend arrays are defined in weftc.ops.pieces.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from weftc.ir.constraints import assume_equal, assume_is_one
+from weftc.ir.index_linear import Linear, Space
+from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef, Puller
-from weftc.ir.sizes import Shape, product
+from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef
+from weftc.ir.sizes import Shape
 from weftc.ir.types import TensorType
-from weftc.loop.ir import Expr, Scalar, add, apply, const, mul
 from weftc.ops import build, check
 from weftc.ops.pieces import concat, pad, slice
 from weftrt import dtypes
@@ -27,7 +27,7 @@ __all__ = ["broadcast", "concat", "flip", "pad", "reshape", "slice", "transpose"
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
-Index: TypeAlias = "tuple[Expr, ...]"
+Maps: TypeAlias = tuple[IndexMap, ...]
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
 Nodes: TypeAlias = tuple[Node, ...]
 Flags: TypeAlias = tuple[bool, ...]
@@ -67,15 +67,13 @@ def _reference_broadcast(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Arr
     return np.broadcast_to(arrays[0].reshape(shape), attrs["shape"])
 
 
-def _stretched(node: Node) -> list[bool]:
-    """For each operand axis, whether it grows from 1."""
-    pairs = zip(node["axes"], node.inputs[0].type.shape)
-    return [size == 1 and node.type.shape[axis] != 1 for axis, size in pairs]
-
-
-def _pull_broadcast(node: Node, index: Index, puller: Puller) -> Expr:
-    inner = [const(0) if s else index[a] for a, s in zip(node["axes"], _stretched(node))]
-    return puller.read(0, tuple(inner))
+def _view_broadcast(node: Node) -> Maps:
+    operand, space = node.inputs[0].type.shape, Space(node.type.shape)
+    axes = [
+        Linear(0) if size == 1 and space.shape[axis] != 1 else space.axis(axis)
+        for axis, size in zip(node["axes"], operand)
+    ]
+    return (IndexMap.made(space.shape, operand, axes),)
 
 
 def _vjp_broadcast(node: Node, g: Node) -> Cotangents:
@@ -106,7 +104,7 @@ broadcast = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_broadcast,
         reference=_reference_broadcast,
-        pull=_pull_broadcast,
+        view=_view_broadcast,
         vjp=_vjp_broadcast,
         jvp=build.along,
         batch=_batch_broadcast,
@@ -133,39 +131,8 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     return result
 
 
-def _axis_groups(before: Shape, after: Shape) -> list[tuple[range, range]]:
-    """The axes of both shapes (without ones), left to right, in the shortest runs of equal size."""
-    if 0 in before or 0 in after:
-        return [(range(len(before)), range(len(after)))]
-    ends = {product(after[:j]): j for j in range(len(after))}
-    cuts = [(i, ends[p]) for i in range(len(before)) if (p := product(before[:i])) in ends]
-    cuts.append((len(before), len(after)))  # equal by form, or by what is assumed
-    return [(range(i, k), range(j, l)) for (i, j), (k, l) in pairwise(cuts)]
-
-
-def _pull_reshape(node: Node, index: Index, puller: Puller) -> Expr:
-    """Runs of axes that correspond are taken apart; within one, the place in the run is made from
-    the result's index and split by the operand's sizes. Axes of size 1 cost nothing."""
-    before, after = node.inputs[0].type.shape, node.type.shape
-    inner: list[Expr] = [const(0)] * len(before)
-    kept_before = [a for a, size in enumerate(before) if size != 1]
-    kept_after = [a for a, size in enumerate(after) if size != 1]
-    groups = _axis_groups(
-        tuple(before[a] for a in kept_before), tuple(after[a] for a in kept_after)
-    )
-    for run_before, run_after in groups:
-        place: Expr = const(0)
-        for number in run_after:
-            axis = kept_after[number]
-            place = add(mul(place, puller.size(after[axis])), index[axis])
-        axes = [kept_before[number] for number in run_before]
-        for axis in reversed(axes[1:]):
-            size = puller.size(before[axis])
-            inner[axis] = apply(Scalar.TREM, place, size)
-            place = apply(Scalar.TDIV, place, size)
-        if axes:
-            inner[axes[0]] = place
-    return puller.read(0, tuple(inner))
+def _view_reshape(node: Node) -> Maps:
+    return (IndexMap.reshape(node.type.shape, node.inputs[0].type.shape),)
 
 
 def _batch_reshape(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
@@ -193,7 +160,7 @@ reshape = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_reshape,
         reference=lambda arrays, attrs, type_: arrays[0].reshape(attrs["shape"]),
-        pull=_pull_reshape,
+        view=_view_reshape,
         vjp=lambda node, g: (build.reshape(g, node.inputs[0].type.shape),),
         jvp=build.along,
         batch=_batch_reshape,
@@ -224,8 +191,9 @@ def _inverse(permutation: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(permutation)), key=permutation.__getitem__))
 
 
-def _pull_transpose(node: Node, index: Index, puller: Puller) -> Expr:
-    return puller.read(0, tuple(index[a] for a in _inverse(node["permutation"])))
+def _view_transpose(node: Node) -> Maps:
+    axes = map(Space(node.type.shape).axis, _inverse(node["permutation"]))
+    return (IndexMap.made(node.type.shape, node.inputs[0].type.shape, axes),)
 
 
 def _batch_transpose(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
@@ -248,7 +216,7 @@ transpose = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_transpose,
         reference=lambda arrays, attrs, type_: arrays[0].transpose(attrs["permutation"]),
-        pull=_pull_transpose,
+        view=_view_transpose,
         vjp=lambda node, g: (build.transpose(g, _inverse(node["permutation"])),),
         jvp=build.along,
         batch=_batch_transpose,
@@ -270,11 +238,12 @@ def _infer_flip(types: Types, attrs: Attrs) -> TensorType:
     return types[0]
 
 
-def _pull_flip(node: Node, index: Index, puller: Puller) -> Expr:
-    inner = list(index)
+def _view_flip(node: Node) -> Maps:
+    shape, space = node.type.shape, Space(node.type.shape)
+    axes = list(map(space.axis, range(len(shape))))
     for axis in node["axes"]:
-        inner[axis] = apply(Scalar.SUB, puller.size(node.type.shape[axis] - 1), index[axis])
-    return puller.read(0, tuple(inner))
+        axes[axis] = axes[axis].scaled(-1).shifted(shape[axis] - 1)
+    return (IndexMap.made(shape, shape, axes),)
 
 
 def _batch_flip(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
@@ -297,7 +266,7 @@ flip = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_flip,
         reference=lambda arrays, attrs, type_: np.flip(arrays[0], attrs["axes"]),
-        pull=_pull_flip,
+        view=_view_flip,
         vjp=lambda node, g: (build.call("flip", g, axes=node["axes"]),),
         jvp=build.along,
         batch=_batch_flip,

@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from weftc.ir.index_linear import Space
+from weftc.ir.index_map import Guard, IndexMap
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef, Puller
+from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef
 from weftc.ir.types import TensorType
-from weftc.loop.ir import Expr, Scalar, apply, const
 from weftc.ops import build, check
 from weftc.ops.complex_rules import Pair, Value
 from weftrt import dtypes
@@ -110,10 +111,12 @@ def _reference_interleave(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Ar
     return np.stack(arrays, axis=-1)
 
 
-def _pull_interleave(node: Node, index: tuple[Expr, ...], puller: Puller) -> Expr:
-    *outer, part = index
-    first = apply(Scalar.EQ, part, const(0))
-    return apply(Scalar.SELECT, first, puller.read(0, tuple(outer)), puller.read(1, tuple(outer)))
+def _view_interleave(node: Node) -> tuple[IndexMap, ...]:
+    space, shape = Space(node.type.shape), node.inputs[0].type.shape
+    axes, part = map(space.axis, range(len(shape))), space.axis(len(shape))
+    real = IndexMap.made(space.shape, shape, axes, [Guard(part, 1)])
+    imag = Guard(part.shifted(-1), 1)
+    return real, IndexMap.made(space.shape, shape, real.axes, [imag])
 
 
 def _vjp_interleave(node: Node, g: Node) -> tuple[Node | None, ...]:
@@ -133,7 +136,7 @@ interleave = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_interleave,
         reference=_reference_interleave,
-        pull=_pull_interleave,
+        view=_view_interleave,
         vjp=_vjp_interleave,
         batch=_batch_interleave,
         exact=True,

@@ -9,12 +9,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from weftc.ir.constraints import AtLeast, AtMost, assume
+from weftc.ir.index_linear import Linear, Space
+from weftc.ir.index_map import Coverage, Guard, IndexMap
 from weftc.ir.node import Node
-from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef, Puller
+from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef
 from weftc.ir.size_functions import ceil_div, minimum
 from weftc.ir.sizes import Shape, Size, static_shape
 from weftc.ir.types import TensorType
-from weftc.loop.ir import Expr, Scalar, add, apply, const, mul, subtract
 from weftc.ops import build, check
 from weftrt import dtypes
 from weftrt.errors import DTypeError, ShapeError
@@ -22,7 +23,7 @@ from weftrt.errors import DTypeError, ShapeError
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
-Index: TypeAlias = "tuple[Expr, ...]"
+Maps: TypeAlias = tuple[IndexMap, ...]
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
 Nodes: TypeAlias = tuple[Node, ...]
 Flags: TypeAlias = tuple[bool, ...]
@@ -50,12 +51,15 @@ def _reference_slice(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     return arrays[0][tuple(map(builtins.slice, attrs["start"], attrs["stop"], attrs["step"]))]
 
 
-def _pull_slice(node: Node, index: Index, puller: Puller) -> Expr:
-    inner = [
-        add(mul(i, const(step)), puller.size(start))
-        for i, start, step in zip(index, node["start"], node["step"])
+def _view_slice(node: Node) -> Maps:
+    shape, space = node.inputs[0].type.shape, Space(node.type.shape)
+    axes = [
+        space.axis(axis).scaled(step).shifted(start)
+        for axis, (start, step) in enumerate(zip(node["start"], node["step"]))
     ]
-    return puller.read(0, tuple(inner))
+    is_all = node.type.shape == shape and all(step == 1 for step in node["step"])
+    coverage = Coverage.ALL if is_all else Coverage.SOME
+    return (IndexMap.made(space.shape, shape, axes, coverage=coverage),)
 
 
 def _spread(length: Size, step: int) -> Size:
@@ -99,7 +103,7 @@ slice = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_slice,
         reference=_reference_slice,
-        pull=_pull_slice,
+        view=_view_slice,
         vjp=_vjp_slice,
         jvp=build.along,
         batch=_batch_slice,
@@ -133,24 +137,18 @@ def _infer_concat(types: Types, attrs: Attrs) -> TensorType:
     return types[0].with_shape((*shape[:axis], total, *shape[axis + 1 :]))
 
 
-def _pull_concat(node: Node, index: Index, puller: Puller) -> Expr:
-    axis = node["axis"]
-    place = index[axis]
-    value: Expr = const(node.type.dtype.dtype.type(0).item(), node.type.dtype)
+def _view_concat(node: Node) -> Maps:
+    axis, space = node["axis"], Space(node.type.shape)
+    index = tuple(map(space.axis, range(len(space.shape))))
+    maps: list[IndexMap] = []
     offset: Size = 0
-    for number, operand in enumerate(node.inputs):
-        start, offset = offset, offset + operand.type.shape[axis]
-        inside: Expr = apply(Scalar.LT, place, puller.size(offset))
-        if number:
-            inside = apply(Scalar.AND, apply(Scalar.GE, place, puller.size(start)), inside)
-        here = subtract(place, puller.size(start)) if number else place
-        inner = (*index[:axis], here, *index[axis + 1 :])
-
-        def read(number: int = number, inner: Index = inner) -> Expr:
-            return puller.read(number, inner)
-
-        value = puller.guarded(inside, read, value)
-    return value
+    for operand in node.inputs:
+        shape = operand.type.shape
+        here = index[axis].shifted(-1 * offset)
+        axes = (*index[:axis], here, *index[axis + 1 :])
+        maps.append(IndexMap.made(space.shape, shape, axes, [Guard(here, shape[axis])]))
+        offset = offset + shape[axis]
+    return tuple(maps)
 
 
 def _vjp_concat(node: Node, g: Node) -> Cotangents:
@@ -196,7 +194,7 @@ concat = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_concat,
         reference=lambda arrays, attrs, type_: np.concatenate(arrays, attrs["axis"]),
-        pull=_pull_concat,
+        view=_view_concat,
         vjp=_vjp_concat,
         jvp=_jvp_concat,
         batch=_batch_concat,
@@ -249,31 +247,17 @@ def _reference_pad(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     return result
 
 
-def _pull_pad(node: Node, index: Index, puller: Puller) -> Expr:
-    inside: Expr | None = None
-
-    def require(condition: Expr) -> None:
-        nonlocal inside
-        inside = condition if inside is None else apply(Scalar.AND, inside, condition)
-
-    inner = []
-    shape = node.inputs[0].type.shape
-    for i, size, low, high, interior in zip(
-        index, shape, node["low"], node["high"], node["interior"]
-    ):
-        if low != 0:
-            i = subtract(i, puller.size(low))
-            require(apply(Scalar.GE, i, const(0)))
-        if high != 0:
-            # Not below the first padding place: with interior padding only a multiple passes.
-            require(apply(Scalar.LT, i, puller.size(_spread(size, interior + 1))))
-        if interior:
-            require(apply(Scalar.EQ, apply(Scalar.TREM, i, const(interior + 1)), const(0)))
-            i = apply(Scalar.TDIV, i, const(interior + 1))
-        inner.append(i)
-    if inside is None:
-        return puller.read(0, tuple(inner))
-    return puller.guarded(inside, lambda: puller.read(0, tuple(inner)), puller.read(1, ()))
+def _view_pad(node: Node) -> Maps:
+    shape, space = node.inputs[0].type.shape, Space(node.type.shape)
+    axes: list[Linear] = []
+    guards: list[Guard] = []
+    for axis, (size, low, interior) in enumerate(zip(shape, node["low"], node["interior"])):
+        here, step = space.axis(axis).shifted(-1 * low), interior + 1
+        guards.append(Guard(here, _spread(size, step)))
+        guards.append(Guard(space.part(here, 1, step), 1))
+        axes.append(space.part(here, step))
+    value = IndexMap(space.shape, (), ())
+    return IndexMap.made(space.shape, shape, axes, guards), value
 
 
 def _covered(x: Node, amounts: Attrs) -> Node:
@@ -328,7 +312,7 @@ pad = TABLE.add(
         Family.MOVEMENT,
         infer=_infer_pad,
         reference=_reference_pad,
-        pull=_pull_pad,
+        view=_view_pad,
         vjp=_vjp_pad,
         batch=_batch_pad,
         exact=True,

@@ -7,26 +7,29 @@ of a row-major buffer goes through, puts the flat index back without a division.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
-from weftc.ir.sizes import Dim, Shape, Size, product
+from weftc.ir.index_linear import Axis, Linear, Term
+from weftc.ir.index_map import IndexMap
+from weftc.ir.sizes import Dim, Shape, Size, is_negative
 from weftc.loop.build import Builder
-from weftc.loop.ir import Const, Expr, Op, Scalar, Var, add, apply, const, mul
+from weftc.loop.ir import Const, Expr, Op, Scalar, Var, add, apply, const, mul, subtract
 from weftc.loop.walk import operands
 
 ZERO: Final = const(0)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Part:
-    """(flat // divisor) % extent, without the remainder where `first` (nothing is above it)."""
+@dataclass(frozen=True, slots=True)
+class Split:
+    """(flat // divisor) % extent; without the remainder where `extent` is None, for nothing is
+    above it."""
 
     flat: Expr
     divisor: Size
-    extent: Size
-    first: bool
+    extent: Size | None
 
 
 class Indices:
@@ -38,8 +41,8 @@ class Indices:
         self._dims: dict[Var, Dim] = {}
         self._interned: dict[object, Expr] = {}
         self._known: dict[Expr, Expr] = {}
-        self._parts: dict[Expr, Part] = {}
-        self._splits: dict[tuple[Expr, Shape, Expr | None], tuple[Expr, ...]] = {}
+        self._parts: dict[Expr, Split] = {}
+        self._splits: dict[tuple[Split, Expr | None], Expr] = {}
         self.guard: Expr | None = None
         """The condition that makes the indices at hand valid, where it is not always."""
 
@@ -74,31 +77,60 @@ class Indices:
         self._known[expr] = found
         return found
 
+    def at(self, map_: IndexMap, index: Sequence[Expr]) -> tuple[Expr, ...]:
+        """The index of a map's operand for one of its reader."""
+        return tuple([self.form(form, map_.shape, index) for form in map_.axes])
+
+    def form(self, form: Linear, shape: Shape, index: Sequence[Expr]) -> Expr:
+        """A form over the axes of `shape`, at `index`."""
+        if isinstance(form.atom, Axis):
+            return index[form.atom.number]
+        total: Expr = ZERO
+        subtracted: list[Expr] = []
+        for terms, factor in _nested(form, shape):
+            value = self._position(terms, shape, index)
+            if is_negative(factor):
+                subtracted.append(self._scaled(value, -1 * factor))
+            else:
+                total = add(total, self._scaled(value, factor))
+        if is_negative(form.offset):
+            subtracted.append(self.size(-1 * form.offset))
+        elif form.offset != 0:
+            total = add(total, self.size(form.offset))
+        return self.intern(reduce(subtract, subtracted, total))
+
+    def _position(self, terms: Sequence[Term], shape: Shape, index: Sequence[Expr]) -> Expr:
+        """The position that nested axes make, or what one part is."""
+        atom, _ = terms[0]
+        if not isinstance(atom, Axis):
+            return self._split(self.form(atom.linear, shape, index), atom.divisor, atom.extent)
+        if len(terms) == 1:
+            return index[atom.number]
+        axes = [atom.number for atom, _ in terms if isinstance(atom, Axis)]
+        return self.linearize([index[a] for a in axes], [shape[a] for a in axes])
+
     def split(self, flat: Expr, shape: Shape) -> tuple[Expr, ...]:
         """The index of each axis of `shape` at the row-major position `flat`."""
+        parts = {axis: (divisor, extent) for axis, divisor, extent in _parts(shape)}
+        zero = self.intern(ZERO)
+        return tuple(
+            [self._split(flat, *parts[a]) if a in parts else zero for a in range(len(shape))]
+        )
+
+    def _split(self, flat: Expr, divisor: Size, extent: Size | None) -> Expr:
+        part = Split(flat, divisor, extent)
         for guard in (self.guard, None):
-            found = self._splits.get((flat, shape, guard))
+            found = self._splits.get((part, guard))
             if found is not None:
                 return found
-        made = self._splits[flat, shape, None] = self._split(flat, shape)
+        made = self._splits[part, None] = self._part(part)
         return made
 
-    def _split(self, flat: Expr, shape: Shape) -> tuple[Expr, ...]:
-        index: list[Expr] = []
-        first = True
-        for axis, extent in enumerate(shape):
-            if extent == 1:
-                index.append(self.intern(ZERO))
-                continue
-            index.append(self._part(Part(flat, product(shape[axis + 1 :]), extent, first)))
-            first = False
-        return tuple(index)
-
-    def _part(self, part: Part) -> Expr:
+    def _part(self, part: Split) -> Expr:
         expr = part.flat
         if part.divisor != 1:
             expr = apply(Scalar.TDIV, expr, self.size(part.divisor))
-        if not part.first:
+        if part.extent is not None:
             expr = apply(Scalar.TREM, expr, self.size(part.extent))
         expr = self.intern(expr)
         if expr is not part.flat:
@@ -130,15 +162,11 @@ class Indices:
         if offset != 0:
             total = add(total, self.size(offset))
         total = self.intern(total)
-        if 0 not in shape:  # else `total` does not say where it came from
-            self._splits.setdefault((total, tuple(shape), self.guard), self._valid(index, shape))
+        # Positions in a shape without elements do not say where they came from.
+        for axis, divisor, modulus in _parts(shape) if 0 not in shape else ():
+            part = Split(total, divisor, modulus)
+            self._splits.setdefault((part, self.guard), self.intern(index[axis]))
         return total
-
-    def _valid(self, index: Sequence[Expr], shape: Sequence[Size]) -> tuple[Expr, ...]:
-        """`index` as it is where it is in range: an axis of size 1 knows only 0, though its
-        component may be any expression that a guard holds there."""
-        pairs = zip(index, shape, strict=True)
-        return tuple(self.intern(ZERO if size == 1 else i) for i, size in pairs)
 
     def _scaled(self, component: Expr, stride: Size) -> Expr:
         if stride == 1 or (isinstance(component, Const) and component.value == 0):
@@ -164,10 +192,10 @@ class Indices:
         a, b = self._parts.get(left[0]), self._parts.get(right[0])
         if a is None or b is None or a.flat is not b.flat or b.extent != right[1]:
             return None
-        if a.divisor != b.divisor * b.extent or b.first:
+        if b.extent is None or a.divisor != b.divisor * b.extent:
             return None
-        part = Part(a.flat, b.divisor, a.extent * b.extent, a.first)
-        return self._part(part), left[1] * right[1]
+        extent = None if a.extent is None else a.extent * b.extent
+        return self._part(Split(a.flat, b.divisor, extent)), left[1] * right[1]
 
     def _mirror(self, component: Expr, extent: Size) -> Expr:
         return self.intern(apply(Scalar.SUB, self.size(extent - 1), component))
@@ -216,6 +244,38 @@ class Indices:
         if isinstance(expr, Const):
             return int(expr.value)
         return self._dims.get(expr) if isinstance(expr, Var) else None
+
+
+def _parts(shape: Sequence[Size]) -> list[tuple[int, Size, Size | None]]:
+    """(axis, divisor, extent) of each part that a position in `shape` splits into: none for axes of
+    size 1, which know only 0, though a guard may hold any expression there."""
+    found: list[tuple[int, Size, Size | None]] = []
+    divisor: Size = 1
+    kept = [axis for axis, extent in enumerate(shape) if extent != 1]
+    for axis in reversed(kept):
+        found.append((axis, divisor, None if axis == kept[0] else shape[axis]))
+        divisor = divisor * shape[axis]
+    return found[::-1]
+
+
+def _nested(form: Linear, shape: Shape) -> Iterator[tuple[list[Term], Size]]:
+    """The terms in runs, each with its factor: axes of which each goes on where the next one
+    ends make one position."""
+    run: list[Term] = []
+    for term in form.terms:
+        if run and not _goes_on(run[-1], term, shape):
+            yield run, run[-1][1]
+            run = []
+        run.append(term)
+    if run:
+        yield run, run[-1][1]
+
+
+def _goes_on(term: Term, inner: Term, shape: Shape) -> bool:
+    (outer, stride), (atom, factor) = term, inner
+    if not isinstance(outer, Axis) or not isinstance(atom, Axis):
+        return False
+    return stride == factor * shape[atom.number]
 
 
 class _NotLinear(Exception):

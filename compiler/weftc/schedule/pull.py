@@ -8,11 +8,12 @@ the index: a row's mean, pulled from the loop over columns, lands before that lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial, reduce
 from typing import TypeAlias
 
 from weftc.fusion.kernel import Kernel
-from weftc.fusion.views import reshape_groups
+from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Shape, Size
@@ -137,9 +138,8 @@ class Puller:
             values = tuple(v for v in operands if v is not None)
             dtype = node.type.dtype
             return self.name(node.op.name, node.op.lower(values, dtype, node.attrs))
-        if node.op.name == "reshape":
-            operand = node.inputs[0]
-            return self.pull(operand, self.reshaped(index, node.type.shape, operand.type.shape))
+        if node.op.family is Family.MOVEMENT:
+            return self.name(node.op.name, self._moved(node, index))
         if node.op.pull is None:
             raise VerifyError(f"{node.op.name} is read at an index its kernel does not compute")
         value = node.op.pull(node, index, _View(self, node))
@@ -152,14 +152,41 @@ class Puller:
         self.reads.append(at)
         return self.name("x", load(self.buffers[node], at, self._mask))
 
+    def _moved(self, node: Node, index: Index) -> Expr:
+        """The element of the first operand whose guards hold at `index`, or else of the last."""
+        found: list[tuple[Expr | None, Expr]] = []
+        for operand, map_ in zip(node.inputs, node.maps, strict=True):
+            at, condition = self.indices.at(map_, index), self._condition(map_, index)
+            if condition is None:
+                found.append((None, self.pull(operand, at)))
+                break
+            with nullcontext(condition) if map_.is_inside else self._masked(condition) as holds:
+                found.append((holds, self.pull(operand, at)))
+        (_, value), *others = reversed(found)
+        for condition, chosen in others:
+            assert condition is not None
+            value = apply(Scalar.SELECT, condition, chosen, value)
+        return value
+
+    def _condition(self, map_: IndexMap, index: Index) -> Expr | None:
+        """Whether all guards of a map hold at `index`; None where it has none."""
+        tests: list[Expr] = []
+        size = self.indices.size
+        for guard, from_start, before_end in map_.tests:
+            start = -1 * guard.linear.offset
+            form = self.indices.form(guard.linear.shifted(start), map_.shape, index)
+            if guard.extent == 1:
+                tests.append(apply(Scalar.EQ, form, size(start)))
+                continue
+            if not from_start:
+                tests.append(apply(Scalar.GE, form, size(start)))
+            if not before_end:
+                tests.append(apply(Scalar.LT, form, size(start + guard.extent)))
+        return reduce(partial(apply, Scalar.AND), tests) if tests else None
+
     def reshaped(self, index: Index, shape: Shape, operand: Shape) -> Index:
-        """The operand's index for a reshape's: axes of equal products are taken together."""
-        result: list[Expr] = []
-        for axes, before in reshape_groups(shape, operand):
-            extents = tuple(operand[a] for a in before)
-            flat = self.indices.linearize([index[a] for a in axes], [shape[a] for a in axes])
-            result += self.indices.split(flat, extents)
-        return tuple(result)
+        """The operand's index for a reshape's."""
+        return self.indices.at(IndexMap.reshape(shape, operand), index)
 
     # -- placing ------------------------------------------------------------------------------
 
@@ -188,16 +215,21 @@ class Puller:
 
     def guarded(self, condition: Expr, then: Callable[[], Expr], otherwise: Expr) -> Expr:
         """`then()` under the condition; loads inside are masked, so nothing is read elsewhere."""
+        with self._masked(condition) as holds:
+            value = then()
+        return apply(Scalar.SELECT, holds, value, otherwise)
+
+    @contextmanager
+    def _masked(self, condition: Expr) -> Iterator[Expr]:
+        """Loads inside `with` happen only where the condition holds; gives its name."""
         self.pinned.append(condition)
-        condition = self.name("inside", condition)
-        outer = self._mask
-        mask = condition if outer is None else apply(Scalar.AND, outer, condition)
+        outer, holds = self._mask, self.name("inside", condition)
+        mask = holds if outer is None else apply(Scalar.AND, outer, holds)
         self.indices.guard = self.name("inside", self.indices.intern(mask))
         try:
-            value = then()
+            yield holds
         finally:
             self.indices.guard = outer
-        return apply(Scalar.SELECT, condition, value, otherwise)
 
     def report(self, node: Node, condition: Expr, element: Expr) -> None:
         """Fail at run time with the node's location where the condition holds."""

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.bits import assert_same_bits
+from tests.places import moved
 from tests.registry.cases import draw
-from tests.registry.numpy_puller import pulled
 
 from weftc.ir.node import Node
 from weftc.ir.size_functions import floor_div, minimum
 from weftc.ir.sizes import Dim
 from weftc.ir.types import TensorType
-from weftc.loop.ir import Expr, Op, Scalar
 from weftc.ops import get
 from weftc.ops.movement import broadcast, concat, flip, pad, reshape, slice, transpose
 from weftrt import dtypes
@@ -92,18 +91,8 @@ def test_mistakes() -> None:
         pad.infer((of(3), of(dtype=dtypes.int64)), attrs)
 
 
-def operations(expr: Expr) -> set[Scalar]:
-    found, stack = set(), [expr]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, Op):
-            found.add(node.op)
-            stack.extend(node.args)
-    return found
-
-
 @given(st.data())
-def test_reshapes_pull_the_right_elements(data: st.DataObject) -> None:
+def test_reshapes_read_the_right_elements(data: st.DataObject) -> None:
     sizes = data.draw(st.lists(st.sampled_from([1, 1, 2, 3, 4, 6]), max_size=4))
 
     def grouped() -> tuple[int, ...]:
@@ -121,33 +110,17 @@ def test_reshapes_pull_the_right_elements(data: st.DataObject) -> None:
     before, after = grouped(), grouped()
     array = draw(dtypes.float32, before, np.random.default_rng(0))
     x = get("input")(index=0, name="x", dtype=dtypes.float32, shape=before)
-    assert_same_bits(pulled(reshape(x, shape=after), [array]), array.reshape(after))
+    assert_same_bits(moved(reshape(x, shape=after), [array]), array.reshape(after))
 
 
 def test_merging_axes_needs_no_division() -> None:
-    class Recorder:
-        indices: tuple[Expr, ...] = ()
-
-        def size(self, size: Any) -> Expr:
-            from weftc.loop.ir import const
-
-            return const(size)
-
-        def read(self, operand: int, index: tuple[Expr, ...]) -> Expr:
-            self.indices = index
-            return index[0]
-
-    from weftc.loop.ir import INDEX, Var
-
-    def divisions(before: tuple[int, ...], after: tuple[int, ...]) -> set[Scalar]:
+    def divides(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
         x = get("input")(index=0, name="x", dtype=dtypes.float32, shape=before)
-        recorder: Any = Recorder()
-        assert reshape.pull is not None
-        index = tuple(Var(f"i{a}", INDEX) for a in range(len(after)))
-        reshape.pull(reshape(x, shape=after), index, recorder)
-        used = set().union(*map(operations, recorder.indices))
-        return used & {Scalar.TDIV, Scalar.TREM}
+        (map_,) = reshape(x, shape=after).maps
+        return map_.splits
 
-    assert not divisions((12, 5), (3, 4, 5))
-    assert not divisions((3, 1, 4), (1, 3, 4, 1))
-    assert divisions((3, 4, 5), (12, 5))
+    assert not divides((12, 5), (3, 4, 5))
+    assert not divides((3, 1, 4), (1, 3, 4, 1))
+    assert not divides((N * M, 4), (N, M, 2, 2))
+    assert divides((3, 4, 5), (12, 5))
+    assert divides((N, M), (N * M,))

@@ -7,6 +7,7 @@ from tests.faults.fault import Fault
 
 _INDICES = "weftc.schedule.indices:Indices"
 _PULL = "weftc.schedule.pull:Puller"
+_SPACE = "weftc.ir.index_linear:Space"
 _MOVEMENT = "weftc.ops.movement"
 _PIECES = "weftc.ops.pieces"
 _CPU = "weftc.schedule.cpu"
@@ -58,9 +59,9 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "an axis too many in a divisor",
-            f"{_INDICES}._split",
-            "shape[axis + 1 :]",
-            "shape[axis:]",
+            "weftc.schedule.indices:_parts",
+            "divisor = divisor * shape[axis]",
+            "divisor = shape[axis]",
             programs.reshaped_transpose,
         ),
         Fault(
@@ -80,16 +81,9 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "parts that do not touch are merged",
             f"{_INDICES}._merge",
-            "a.divisor != b.divisor * b.extent or ",
+            " or a.divisor != b.divisor * b.extent",
             "",
             programs.reshaped_transpose,
-        ),
-        Fault(
-            "a stale memo of index splits",
-            f"{_INDICES}.linearize",
-            "tuple(shape), self.guard), self._valid(index, shape))",
-            "tuple(shape), None), tuple(map(self.intern, index)))",
-            programs.stacked,
         ),
         Fault(
             "two sizes share one parameter",
@@ -100,44 +94,86 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "flip is off by one",
-            f"{_MOVEMENT}:_pull_flip",
-            "[axis] - 1)",
-            "[axis])",
+            f"{_MOVEMENT}:_view_flip",
+            "shifted(shape[axis] - 1)",
+            "shifted(shape[axis])",
             programs.flipped,
         ),
         Fault(
             "wrong axis of a transpose",
-            f"{_MOVEMENT}:_pull_transpose",
+            f"{_MOVEMENT}:_view_transpose",
             '_inverse(node["permutation"])',
             'node["permutation"]',
             programs.permuted,
         ),
         Fault(
             "off-by-one slice",
-            f"{_PIECES}:_pull_slice",
-            "puller.size(start))",
-            "puller.size(start + 1))",
+            f"{_PIECES}:_view_slice",
+            "shifted(start)",
+            "shifted(start + 1)",
             programs.strides,
         ),
         Fault(
-            "a lost guard of concat",
-            f"{_PIECES}:_pull_concat",
-            "Scalar.LT, place",
-            "Scalar.LE, place",
+            "the wrong step of a slice",
+            f"{_PIECES}:_view_slice",
+            "scaled(step)",
+            "scaled(1)",
+            programs.strides,
+        ),
+        Fault(
+            "a guard of concat that lets one more pass",
+            f"{_PIECES}:_view_concat",
+            "[Guard(here, shape[axis])]",
+            "[Guard(here, shape[axis] + 1)]",
             programs.padded_concat,
         ),
         Fault(
             "a lost guard of pad",
-            f"{_PIECES}:_pull_pad",
-            "if high != 0:",
+            f"{_PIECES}:_view_pad",
+            "guards.append(Guard(here, _spread(size, step)))",
+            "pass",
+            programs.padded_concat,
+        ),
+        Fault(
+            "a guard that is not asked",
+            f"{_PULL}._condition",
+            "if not before_end:",
             "if False:",
             programs.padded_concat,
         ),
         Fault(
+            "a guard that is taken to hold for one more",
+            f"{_SPACE}.within",
+            "extent - 1 - high",
+            "extent - high",
+            programs.padded_by_one,
+        ),
+        Fault(
+            "a remainder that the range does not spare",
+            f"{_SPACE}.part",
+            "if all(self.within(rest, divisor * extent)):",
+            "if True:",
+            programs.reshaped_transpose,
+        ),
+        Fault(
+            "the sign of an offset",
+            f"{_INDICES}.form",
+            "self.size(-1 * form.offset)",
+            "self.size(form.offset)",
+            programs.padded_concat,
+        ),
+        Fault(
+            "what every operand has is read of the first",
+            f"{_PULL}._moved",
+            "apply(Scalar.SELECT, condition, chosen, value)",
+            "chosen",
+            programs.padded_concat,
+        ),
+        Fault(
             "the inner guard alone masks a read",
-            f"{_PULL}.guarded",
-            "condition if outer is None else apply(Scalar.AND, outer, condition)",
-            "condition",
+            f"{_PULL}._masked",
+            "holds if outer is None else apply(Scalar.AND, outer, holds)",
+            "holds",
             programs.padded_concat,
         ),
         Fault(
