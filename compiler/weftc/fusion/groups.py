@@ -99,13 +99,12 @@ class Groups:
             self._start(KernelKind.POINTWISE, node)
 
     def movement(self, node: Node) -> None:
-        behind = [view for operand in node.inputs for view in self.views[operand]]
-        seen = views.through(node, behind)
+        seen = views.through(node, [self.views[operand] for operand in node.inputs])
         depth = 1 + max((self.depth.get(i, 0) for i in node.inputs), default=0)
         joined = node.inputs if node.op.name == "concat" else node.inputs[:1]
         pieces = sum(self._pieces.get(i, 1) for i in joined)
         is_flat = bool(seen) and all(view.is_flat for view in seen)
-        cut = node in self._multiplied or (not is_flat and views.divides(node))
+        cut = node in self._multiplied or (not is_flat and any(m.splits for m in node.maps))
         if cut or depth > DEEPEST or pieces > MOST_PIECES:
             self.views[node] = (views.direct(node),)
             self._start(KernelKind.POINTWISE, node).closed = True

@@ -16,7 +16,7 @@ def view(x: Node, *movement: Node) -> View:
     """How `movement`, one after the other, reads `x`."""
     seen: tuple[View, ...] = (direct(x),)
     for node in movement:
-        seen = through(node, seen)
+        seen = through(node, [seen])
     return seen[0]
 
 
@@ -77,3 +77,11 @@ def test_a_slice_says_nothing() -> None:
     x = Inputs()(5)
     seen = view(x, op("slice", x, start=(1,), stop=(4,), step=(1,)))
     assert not (seen.is_identity or seen.is_flat or seen.is_ordered or seen.is_leading)
+
+
+def test_the_first_elements_are_not_all() -> None:
+    x = Inputs()(5, 4)
+    part = op("slice", x, start=(0, 0), stop=(3, 4), step=(1, 1))
+    all_ = op("slice", x, start=(0, 0), stop=(5, 4), step=(1, 1))
+    assert view(x, part).way is Way.OTHER
+    assert view(x, all_).is_identity
