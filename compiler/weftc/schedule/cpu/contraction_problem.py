@@ -7,11 +7,13 @@ merged axis is `general`: it is packed through its full index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Node
-from weftc.ir.sizes import Shape, Size, product
+from weftc.ir.opdef import Family
+from weftc.ir.sizes import Shape, Size, is_negative, product
 from weftrt.dtypes import DType
 
 
@@ -137,93 +139,14 @@ def merged_stride(sizes: Sequence[Size], strides: Sequence[Size]) -> Size | None
 
 def view(node: Node, inputs: Collection[Node]) -> View | None:
     """`node` as strides over the kernel input it comes from, or None."""
-    chain: list[Node] = []
+    shape, map_ = node.type.shape, IndexMap.identity(node.type.shape)
     while node not in inputs:
-        if node.op.name not in _VIEWS:
+        if node.op.family is Family.MOVEMENT and len(node.inputs) == 1:
+            map_ = map_.then(node.maps[0])
+        elif node.op.name not in ("identity", "stop_gradient"):
             return None
-        chain.append(node)
         node = node.inputs[0]
-    found: View | None = contiguous(node)
-    for step in reversed(chain):
-        found = None if found is None else _VIEWS[step.op.name](step, found)
-    return found
-
-
-def contiguous(node: Node) -> View:
-    """A kernel input as its row-major elements."""
-    return View(node, 0, node.type.shape, row_major(node.type.shape))
-
-
-def row_major(shape: Shape) -> tuple[Size, ...]:
-    """The strides of a contiguous array of `shape`."""
-    strides: list[Size] = []
-    step: Size = 1
-    for size in reversed(shape):
-        strides.append(step)
-        step = step * size
-    return tuple(reversed(strides))
-
-
-def _identity(node: Node, found: View) -> View:
-    return found
-
-
-def _transpose(node: Node, found: View) -> View:
-    permutation = node["permutation"]
-    strides = tuple(found.strides[axis] for axis in permutation)
-    return View(found.source, found.offset, node.type.shape, strides)
-
-
-def _broadcast(node: Node, found: View) -> View:
-    strides: list[Size] = [0] * node.type.rank
-    for axis, result in enumerate(node["axes"]):
-        if found.shape[axis] != 1:  # of one size with the result's, by form or by what is assumed
-            strides[result] = found.strides[axis]
-    return View(found.source, found.offset, node.type.shape, tuple(strides))
-
-
-def _slice(node: Node, found: View) -> View:
-    offset = found.offset
-    strides: list[Size] = []
-    for start, step, stride in zip(node["start"], node["step"], found.strides, strict=True):
-        offset = offset + stride * start
-        strides.append(stride * step)
-    return View(found.source, offset, node.type.shape, tuple(strides))
-
-
-def _reshape(node: Node, found: View) -> View | None:
-    old = [(n, s) for n, s in zip(found.shape, found.strides, strict=True) if n != 1]
-    new = [axis for axis, size in enumerate(node.type.shape) if size != 1]
-    strides: list[Size] = [0] * node.type.rank
-    while old or new:
-        group = _group(old, [node.type.shape[axis] for axis in new])
-        if group is None:
-            return None
-        taken, made = group
-        stride = merged_stride([n for n, _ in old[:taken]], [s for _, s in old[:taken]])
-        if stride is None:
-            return None
-        for axis in reversed(new[:made]):
-            strides[axis] = stride
-            stride = stride * node.type.shape[axis]
-        old, new = old[taken:], new[made:]
-    return View(found.source, found.offset, node.type.shape, tuple(strides))
-
-
-def _group(old: Sequence[tuple[Size, Size]], new: Sequence[Size]) -> tuple[int, int] | None:
-    """The shortest leading runs of old and new axes with as many elements, as (taken, made)."""
-    for total in range(2, len(old) + len(new) + 1):
-        for taken in range(max(1, total - len(new)), min(total, len(old) + 1)):
-            if product([n for n, _ in old[:taken]]) == product(new[: total - taken]):
-                return taken, total - taken
-    return None
-
-
-_VIEWS: dict[str, Callable[[Node, View], View | None]] = {
-    "identity": _identity,
-    "stop_gradient": _identity,
-    "transpose": _transpose,
-    "broadcast": _broadcast,
-    "slice": _slice,
-    "reshape": _reshape,
-}
+    strides = None if map_.guards else map_.strides
+    if strides is None or any(map(is_negative, strides)):
+        return None
+    return View(node, map_.flat.offset, shape, strides)
