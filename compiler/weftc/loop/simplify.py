@@ -8,8 +8,10 @@
 One walk numbers every value: equal operations over equal values are one, kept in the scope where
 it may be used longest: the block before the outermost loop that it does not depend on. A value is
 never moved over an If alone (it would run where it did not), and a load moves only out of a loop
-that surely runs and does not store to its buffer. The Lets are then written anew: for values with
-several users, users further down, or users in another block. Works on both levels.
+that surely runs and does not store to its buffer. What was just stored to a constant place of a
+local buffer is not loaded from there, and a local buffer that nothing loads from goes. The Lets are
+then written anew: for values with several users, users further down, or users in another block.
+Works on both levels.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from weftc.loop.build import Names
 from weftc.loop.fold import fold, is_true, trips
@@ -39,6 +41,7 @@ from weftc.loop.ir import (
     Ramp,
     Reduce,
     Scalar,
+    Space,
     Stmt,
     Store,
     Tree,
@@ -54,10 +57,14 @@ def simplify(function: LoopFunction) -> LoopFunction:
     for size in function.sizes:
         simplifier.leaf(size, simplifier.scope)
     simplifier.block(function.body)
+    simplifier.drop_unread()
     simplifier.scope.count_uses()
     body = write_block(simplifier.scope, Names(tuple(names(function))))
     return LoopFunction(function.name, function.buffers, function.sizes, body)
 
+
+_Held: TypeAlias = "dict[tuple[int, int], Node]"
+"""By place, from an element to another: what a buffer holds there."""
 
 _READS = attrgetter("reads")
 _INLINED = (LoopKind.SERIAL, LoopKind.UNROLLED, LoopKind.VECTOR)
@@ -75,6 +82,12 @@ class _Simplifier:
         """What in `memo` loads from a buffer, and has the same number until one is stored to."""
         self.version: dict[Buffer, int] = {}
         self.home: dict[Buffer, Scope] = {}
+        self.held: dict[Buffer, _Held] = {}
+        self.forwarded: set[Buffer] = set()
+        """What was taken for a load from there."""
+        self.loaded: set[Buffer] = set()
+        self.local: dict[Buffer, list[Step]] = {}
+        """The stores to a local buffer, and its Alloc."""
         self.stores: dict[Block, set[Buffer]] = {}
         self.clock = 0
         self.root = self.scope
@@ -93,21 +106,27 @@ class _Simplifier:
     @contextmanager
     def inside(self, scope: Scope) -> Iterator[None]:
         """Number what is in `scope`, a new one in this: what it alone has is not known after it."""
-        outer, memo, reading = self.scope, self.memo, self.reading
+        outer, memo, reading, held = self.scope, self.memo, self.reading, self.held
         self.scope = scope
-        self.memo, self.reading = ({}, []) if scope.thread else (dict(memo), list(reading))
+        if scope.thread:
+            self.memo, self.reading, self.held = {}, [], {}
+        else:
+            self.memo, self.reading = dict(memo), list(reading)
         yield
         outer.effects |= scope.effects
-        self.scope, self.memo, self.reading = outer, memo, reading
+        self.scope, self.memo, self.reading, self.held = outer, memo, reading, held
 
     def forget(self, buffers: set[Buffer]) -> None:
         """Loads of these from here on are new values."""
         self.clock += 1
         for buffer in buffers:
             self.version[buffer] = self.clock
+            self.held.pop(buffer, None)
         for expr in self.reading:
             del self.memo[expr]
         self.reading.clear()
+        if not self.forwarded.isdisjoint(buffers):
+            self.memo.clear()  # what stands for a load need not read
 
     def written(self, block: Block) -> set[Buffer]:
         """The buffers that a block stores to."""
@@ -136,13 +155,36 @@ class _Simplifier:
             if not is_true(mask.template):
                 return
             mask = None
-        self.append(s, self.value(s.index), self.value(s.value), mask)
+        index, value = self.value(s.index), self.value(s.value)
+        step = self.append(s, index, value, mask)
+        before = self.held.get(s.buffer, {})
         self.forget({s.buffer})
+        if s.buffer in self.local:
+            self.local[s.buffer].append(step)
+            if mask is None:
+                self._hold(s, index, value, before)
+
+    def _hold(self, s: Store, index: Node, value: Node, before: _Held) -> None:
+        """What a local buffer holds after a store to a constant place."""
+        if isinstance(index.template, Const):
+            start = int(index.template.value)
+            end = start + s.value.type.lanes
+            rest = {place: v for place, v in before.items() if place[1] <= start or end <= place[0]}
+            self.held[s.buffer] = {**rest, (start, end): value}
+
+    def drop_unread(self) -> None:
+        """Leave out the local buffers that nothing loads from."""
+        for buffer, steps in self.local.items():
+            if buffer not in self.loaded:
+                for step in steps:
+                    step.needed = False
 
     def alloc(self, s: Alloc) -> None:
         self.home[s.buffer] = self.scope
         self.forget({s.buffer})
-        self.append(s, effect=False)
+        step = self.append(s, effect=False)
+        if s.buffer.space is Space.LOCAL:
+            self.local[s.buffer] = [step]
 
     def barrier(self, s: Barrier) -> None:
         self.append(s)
@@ -252,12 +294,29 @@ class _Simplifier:
             return folded if isinstance(folded, Node) else self._constant(folded)
         if isinstance(expr, Load) and len(args) == 2 and is_true(args[1].template):
             expr, args = Load(expr.buffer, expr.index, expr.type), args[:1]
+        if isinstance(expr, Load):
+            held = self._stored(expr, args)
+            if held is not None:
+                return held
+            self.loaded.add(expr.buffer)
         key = self._key(expr, args)
         depth = max([arg.scope.depth for arg in args], default=0)
         if isinstance(expr, Load) and expr.buffer in self.home:
             depth = max(depth, self.home[expr.buffer].depth)
         found = self.scope.find(key, depth, expr.type.lanes > 1)
         return found or self._new(expr, args, key, depth)
+
+    def _stored(self, expr: Load, args: Sequence[Node]) -> Node | None:
+        """The value that was stored where this loads, and the same elements alone."""
+        (index, *mask), held = args, self.held.get(expr.buffer)
+        if held is None or mask or not isinstance(index.template, Const):
+            return None
+        start = int(index.template.value)
+        found = held.get((start, start + expr.type.lanes))
+        if found is None or found.template.type != expr.type:
+            return None
+        self.forwarded.add(expr.buffer)
+        return found
 
     def _new(self, expr: Expr, args: Sequence[Node], key: Key, depth: int) -> Node:
         scope = self._scope_of(expr, args, depth)

@@ -75,7 +75,7 @@ class Node:
 class Step:
     """A statement with the numbers of its expressions and the scopes of its blocks."""
 
-    __slots__ = ("position", "results", "scopes", "statement", "values")
+    __slots__ = ("needed", "position", "results", "scopes", "statement", "values")
 
     def __init__(
         self,
@@ -90,11 +90,12 @@ class Step:
         self.scopes = scopes
         self.position = position
         self.results = results
+        self.needed = True
 
     @property
     def live(self) -> bool:
         if not self.scopes:
-            return True
+            return self.needed
         return any(s.effects for s in self.scopes) or any(node.uses for node in self.results)
 
 

@@ -176,7 +176,11 @@ class _Writer:
         with self.b.for_("z", 0, WIDTH) as loop:
             self.b.store(array, loop.var, ir.cast(loop.var, dtypes.float32))
         self.b.store(array, self.index(), self.value())
-        self.floats.append(self.b.let("kept", load(array, self.index())))
+        places = [const(self.draw(st.integers(0, 2))) for _ in range(4)]
+        for place in places[:-1]:
+            self.b.store(array, place, self.value())
+        for place in (places[-1], self.index()):
+            self.floats.append(self.b.let("kept", load(array, place)))
 
     def _vector(self, row: Expr, depth: int) -> None:
         """A vector loop that writes one element per iteration."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from weftc.loop import ir
 from weftc.loop.build import Builder, load
-from weftc.loop.ir import Scalar, const
+from weftc.loop.ir import Buffer, Expr, Scalar, const
 from weftc.loop.print import print_function
 from weftc.loop.simplify import simplify
 from weftrt import dtypes
@@ -58,6 +60,56 @@ def test_a_load_with_one_user_beyond_a_store_stays_where_it_is() -> None:
     b.store(y, 0, ONE)
     b.store(x, 0, before)
     assert body(b).startswith("  let before: f32 = y[0] + 1.0:f32\n  store y[0]")
+
+
+def test_what_a_local_buffer_holds_is_not_loaded_and_not_stored() -> None:
+    b, x, y, n = start()
+    kept = b.alloc("kept", F32, 2)
+    b.store(kept, 0, load(x, n))
+    b.store(kept, 1, ONE)
+    for place in range(2):
+        b.store(y, place, load(kept, place))
+    assert body(b) == "  let t: f32 = x[n]\n  store y[0] = t\n  store y[1] = 1.0:f32\n"
+
+
+def test_a_local_buffer_is_loaded_where_it_may_hold_something_else() -> None:
+    def is_loaded(change: Callable[[Builder, Buffer, Expr], None]) -> bool:
+        b, _x, y, n = start()
+        kept = b.alloc("kept", F32, 4)
+        b.store(kept, 0, ONE)
+        change(b, kept, n)
+        b.store(y, 0, load(kept, 0))
+        return "store y[0] = kept[0]" in body(b)
+
+    def elsewhere(b: Builder, kept: Buffer, n: Expr) -> None:
+        b.store(kept, 1, load(kept, 2))
+
+    def somewhere(b: Builder, kept: Buffer, n: Expr) -> None:
+        b.store(kept, n, ONE)
+
+    def perhaps(b: Builder, kept: Buffer, n: Expr) -> None:
+        with b.if_(ir.apply(Scalar.LT, n, const(3))):
+            b.store(kept, 0, const(2.0, F32))
+
+    def masked(b: Builder, kept: Buffer, n: Expr) -> None:
+        b.store(kept, 0, const(2.0, F32), ir.apply(Scalar.LT, n, const(3)))
+
+    def in_a_loop(b: Builder, kept: Buffer, n: Expr) -> None:
+        with b.for_("i", 0, n):
+            b.store(kept, 0, const(2.0, F32))
+
+    assert not is_loaded(elsewhere)
+    assert all(map(is_loaded, (somewhere, perhaps, masked, in_a_loop)))
+
+
+def test_what_reads_a_local_buffer_is_new_after_a_store() -> None:
+    b, x, y, n = start()
+    kept = b.alloc("kept", F32, 1)
+    one = ir.apply(Scalar.NEG, load(kept, 0))
+    for place, value in enumerate((load(x, n), ONE)):
+        b.store(kept, 0, value)
+        b.store(y, place, one)
+    assert "store y[1] = neg(1.0:f32)" in body(b)
 
 
 def test_invariants_move_out_of_loops_but_loads_of_a_written_buffer_do_not() -> None:

@@ -19,8 +19,10 @@ from weftc.ir.interpret import interpret as interpret_graph
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Dim, Shape, Size
 from weftc.loop.interpret import interpret as interpret_loops
+from weftc.loop.ir import Alloc
 from weftc.loop.simplify import simplify
 from weftc.loop.verify import verify
+from weftc.loop.walk import statements
 from weftc.loop.widen import widen
 from weftc.ops import TABLE, build
 from weftc.schedule.cpu.contraction import lower_contraction
@@ -156,6 +158,15 @@ def test_every_tiling_gives_the_reference(
 @pytest.mark.parametrize("target", [host(), native.baseline()], ids=("host", "baseline"))
 def test_chosen_tilings(sizes: tuple[int, int, int], target: Target) -> None:
     check(matmul(*sizes), target=target)
+
+
+@pytest.mark.parametrize("sizes", [(64, 16, 256), (16, 64, 256), (24, 7, 64)])
+def test_tiles_of_short_chains_stay_in_registers(sizes: tuple[int, int, int]) -> None:
+    graph = dense(*sizes)
+    low = lower_contraction(kernel_of(graph), AVX512, "contraction")
+    function = simplify(widen(low.function, AVX512))
+    assert not any(isinstance(s, Alloc) for s in statements(function.body))
+    check(graph)
 
 
 @pytest.mark.parametrize("packing", Packing)
@@ -313,7 +324,7 @@ def test_exact_elementary_epilogue() -> None:
 
 
 @pytest.mark.parametrize("packing", Packing)
-@pytest.mark.parametrize("sizes", [(5, 7, 18), (3, 1030, 5), (2, 0, 3)])
+@pytest.mark.parametrize("sizes", [(5, 7, 18), (1, 7, 16), (3, 1030, 5), (2, 0, 3)])
 def test_loop_interpreter_agrees(sizes: tuple[int, int, int], packing: Packing) -> None:
     graph = dense(*sizes)
     arrays = [draw(node, {}, seed) for seed, node in enumerate(graph.inputs)]

@@ -52,6 +52,11 @@ from weftc.schedule.lowered import Lowered
 from weftc.schedule.pull import Puller
 from weftrt.target import Target
 
+_MEDIUM = 128
+"""Chains for which it counts whether a tile goes by way of memory."""
+_WRITTEN_OUT = 48
+"""The most work of the epilogue of a tile whose rows are written out."""
+
 
 def lower_contraction(
     kernel: Kernel, target: Target, name: str, tiling: Tiling | None = None
@@ -129,6 +134,11 @@ class _Span:
     start: Expr
     low: Expr
     high: Expr
+
+    def is_whole(self, width: int) -> bool:
+        """Whether all of a tile's `width` elements are to be stored, certainly."""
+        bounds = (self.low, self.high)
+        return [b.value for b in bounds if isinstance(b, Const)] == [0, width]
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,23 +380,40 @@ class _Schedule:
     # -- epilogue -------------------------------------------------------------------------------
 
     def _epilogue(self, task: _Task, tile: _Tile) -> None:
-        rows, columns, lanes, at = tile.rows, tile.columns, tile.lanes, tile.at
-        b, puller, problem = self._b, self._puller, self._problem
+        if self._in_registers(tile):
+            for number in range(self._tiling.rows):
+                self._row(task, tile, const(number), tile.lanes)
+            return
+        lanes = min(tile.lanes & -tile.lanes, 32)
+        with self._puller.loop(self._b.for_("row", tile.rows.low, tile.rows.high)) as row:
+            self._row(task, tile, row, lanes)
+
+    def _in_registers(self, tile: _Tile) -> bool:
+        """Whether the rows of a tile are written out, so that none goes by way of memory: it counts
+        where chains are short, and takes more code."""
+        k, rows, lanes = self._problem.k, self._tiling.rows, tile.lanes
+        if not (tile.rows.is_whole(rows) and tile.columns.is_whole(lanes)):
+            return False
+        if not isinstance(k, int) or k > _MEDIUM or lanes & (lanes - 1):
+            return False
+        work = sum(n.op.cost for n in self._kernel.nodes if n.op.family is Family.POINTWISE)
+        return rows * work <= _WRITTEN_OUT
+
+    def _row(self, task: _Task, tile: _Tile, row: Expr, lanes: int) -> None:
+        """The epilogue of a row, in vectors of so many lanes."""
+        b, puller, problem, columns = self._b, self._puller, self._problem, tile.columns
         split = self._puller.indices.split
-        with puller.loop(b.for_("row", rows.low, rows.high)) as row:
-            i = puller.name("i", ir.add(rows.start, row))
-            outer = split(task.batch, problem.batch) + split(i, problem.a.sizes(1))
-            tile_row = puller.name("tile_row", ir.add(at, ir.mul(row, const(lanes))))
-            vector = b.for_(
-                "lane", columns.low, columns.high, LoopKind.VECTOR, lanes=min(lanes & -lanes, 32)
-            )
-            with puller.loop(vector) as lane:
-                total = b.let("total", load(task.tiles, ir.add(tile_row, lane)))
-                j = puller.indices.intern(ir.add(columns.start, lane))
-                index = outer + split(j, problem.b.sizes(1))
-                puller.provide(problem.node, index, total)
-                for output in self._kernel.outputs:
-                    puller.store(output, index, puller.pull(output, index))
+        i = puller.name("i", ir.add(tile.rows.start, row))
+        outer = split(task.batch, problem.batch) + split(i, problem.a.sizes(1))
+        tile_row = puller.name("tile_row", ir.add(tile.at, ir.mul(row, const(tile.lanes))))
+        vector = b.for_("lane", columns.low, columns.high, LoopKind.VECTOR, lanes=lanes)
+        with puller.loop(vector) as lane:
+            total = b.let("total", load(task.tiles, ir.add(tile_row, lane)))
+            j = puller.indices.intern(ir.add(columns.start, lane))
+            index = outer + split(j, problem.b.sizes(1))
+            puller.provide(problem.node, index, total)
+            for output in self._kernel.outputs:
+                puller.store(output, index, puller.pull(output, index))
 
 
 def _memory(operand: Operand) -> Strided:

@@ -176,11 +176,13 @@ def _cycles(rows: int, vectors: int) -> float:
 
 def _per_step(problem: Problem, rows: int, lanes: int, width: int) -> float:
     """What it costs, for each k step of a short chain, to add to a tile and store it: twice that
-    where the last strip overlaps, and the loop over rows has no fixed length."""
-    m, k = problem.m, problem.k
+    where the last strip overlaps, and the loop over rows has no fixed length; more where the tile
+    goes by way of memory, and is wider than what is stored at once."""
+    m, n, k = problem.m, problem.n, problem.k
     if not (isinstance(k, int) and 0 < k <= _SHORT and isinstance(m, int)):
         return 0.0
-    row = 2 * lanes // width + (4 if lanes > _VECTOR else 0)
+    whole = m % rows == 0 and isinstance(n, int) and n % lanes == 0
+    row = 2 * lanes // width + (4 if lanes > _VECTOR and not whole else 0)
     return rows * row * (1 if m % rows == 0 else 2) / k
 
 
