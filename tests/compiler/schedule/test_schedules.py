@@ -25,6 +25,7 @@ from weftc.ir.sizes import Dim
 from weftc.loop.ir import Const, For, LoopKind, Store
 from weftc.loop.walk import statements
 from weftc.ops import build
+from weftc.schedule.cpu.pointwise import nests
 from weftc.transforms.vjp import vjp
 from weftrt import dtypes
 
@@ -96,6 +97,16 @@ def test_a_concat_of_concats_and_transposes() -> None:
     below = op("concat", build.transpose(x, (1, 0)), op("exp", y), axis=1)
     inside = op("concat", below, below, axis=0)
     check(inputs.graph(op("concat", inside, op("flip", inside, axes=(0,)), axis=1), below))
+
+
+def test_pieces_that_share_what_is_computed_are_one_nest() -> None:
+    inputs = Inputs()
+    x, y = inputs(5, 40), inputs(5, 40)
+    both = op("mul", x, y)
+    pieces = [op("add", both, x), op("sub", both, y), op("neg", x), op("mul", both, both), both]
+    (kernel,) = fuse(inputs.graph(whole := op("concat", *pieces, axis=1))).kernels
+    assert [len(roots) for roots, _ in nests(kernel)] == [1, 4]
+    check(inputs.graph(whole))
 
 
 def test_a_concat_of_symbolic_pieces() -> None:

@@ -1,6 +1,7 @@
 """Pointwise kernels: one loop nest per group of roots of one shape that share what they read.
 
-A concat is one nest per piece, which stores into its slice of the output.
+A concat is one nest per piece, which stores into its slice of the output; pieces of one shape that
+share what is computed are one nest.
 Axes that every read walks alike run as one loop; the innermost is a vector loop. A nest whose reads
 stride across the innermost axis (a transpose) runs in tiles, so that the lines it brings are used
 up before they leave the first-level cache. Work for more than one thread is cut into pieces.
@@ -8,9 +9,9 @@ up before they leave the first-level cache. Work for more than one thread is cut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.node import Node
@@ -35,6 +36,10 @@ MANY: Final = 64
 """Nests of one kernel above which their loops are not unrolled: LLVM takes longer than they do."""
 NONTEMPORAL: Final = 32 << 20
 """Bytes of an output above which it is written past the caches."""
+
+
+_Results: TypeAlias = "tuple[tuple[Node, ...], tuple[Place, ...]]"
+"""What a nest computes, all of one shape, and where each goes."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,9 @@ def lower_pointwise(kernel: Kernel, target: Target, name: str) -> Lowered:
     puller = Puller(kernel, builder)
     total: Size = 0
     found = nests(kernel)
+    unrolled = sum(map(_parts, found)) <= MANY
     for roots, places in found:
-        nest = _plan(kernel, puller, roots, places, target, unrolled=len(found) <= MANY)
+        nest = _plan(kernel, puller, roots, places, target, unrolled)
         total = total + nest.total
         _lower(nest)
     return Lowered(
@@ -96,31 +102,44 @@ def lower_pointwise(kernel: Kernel, target: Target, name: str) -> Lowered:
     )
 
 
-def nests(kernel: Kernel) -> list[tuple[tuple[Node, ...], tuple[Place, ...]]]:
-    """What each loop nest computes, and where that goes: a concat's pieces one by one, other
-    outputs of equal shape together where they share what they read."""
+def nests(kernel: Kernel) -> list[_Results]:
+    """What each loop nest computes, and where that goes: a concat's pieces of equal shape together
+    where they share what is computed, other outputs where they share what they read."""
     joined = [o for o in kernel.outputs if o.op.name == "concat" and o not in kernel.inputs]
     pieces = [found for output in joined for found in axes.places(output, kernel)]
-    result = [((piece,), (place,)) for piece, place in pieces if piece.type.size != 0]
-    others = _sharing([o for o in kernel.outputs if o not in joined], kernel)
-    return [*result, *((roots, tuple(map(Place.whole, roots))) for roots in others)]
+    whole = [(output, Place.whole(output)) for output in kernel.outputs if output not in joined]
+    inputs = set(kernel.inputs)
+
+    def is_computed(node: Node) -> bool:
+        return node.op.family is Family.POINTWISE and node not in inputs
+
+    found = _sharing([p for p in pieces if p[0].type.size != 0], kernel, is_computed)
+    return [*found, *_sharing(whole, kernel, lambda node: True)]
 
 
-def _sharing(outputs: Sequence[Node], kernel: Kernel) -> list[tuple[Node, ...]]:
-    """The outputs, in groups of equal shape that share a value or an operand of more than one
-    element."""
-    result: list[tuple[list[Node], set[Node]]] = []
-    for output in outputs:
-        reach = {n for n in axes.cone([output], kernel) if n.type.size != 1}
-        roots = [output]
+def _parts(results: _Results) -> int:
+    """One for the nest of whole outputs, one for each piece of a concat."""
+    roots, places = results
+    return 1 if places[0].output is roots[0] else len(roots)
+
+
+def _sharing(
+    results: Sequence[tuple[Node, Place]], kernel: Kernel, counts: Callable[[Node], bool]
+) -> list[_Results]:
+    """The results, in groups of equal shape that share a node of more than one element that
+    `counts`."""
+    groups: list[tuple[list[tuple[Node, Place]], set[Node]]] = []
+    for root, place in results:
+        reach = {n for n in axes.cone([root], kernel) if n.type.size != 1 and counts(n)}
+        group = [(root, place)]
         rest = []
-        for group in result:
-            if group[0][0].type.shape == output.type.shape and not reach.isdisjoint(group[1]):
-                roots, reach = group[0] + roots, reach | group[1]
+        for other, reached in groups:
+            if not reach.isdisjoint(reached) and other[0][0].type.shape == root.type.shape:
+                group, reach = other + group, reach | reached
             else:
-                rest.append(group)
-        result = [*rest, (roots, reach)]
-    return [tuple(roots) for roots, _ in result]
+                rest.append((other, reached))
+        groups = [*rest, (group, reach)]
+    return [(tuple(root for root, _ in group), tuple(at for _, at in group)) for group, _ in groups]
 
 
 def _plan(
