@@ -154,6 +154,21 @@ def column_sum(x: Inputs) -> Node:
     return op("sum", x(N, 40), axes=(0,))
 
 
+def scaled_sums(x: Inputs) -> Node:
+    a = x(40, 30)
+    return op("sum", op("mul", a, rows(op("sum", a, axes=(0,)), 40)), axes=(0,))
+
+
+def sums_of_one(x: Inputs) -> tuple[Node, ...]:
+    a = x(20, 1, 6)
+    return op("sum", a, axes=(0,)), op("sum", a, axes=(0, 1))
+
+
+def range_of_all(x: Inputs) -> tuple[Node, ...]:
+    a = x(N, 40)
+    return op("min", a, axes=(0, 1)), op("max", a, axes=(0, 1))
+
+
 def columns_of_a_batch(x: Inputs) -> Node:
     axes = {"batch": ((1,), (0,)), "contracted": ((2,), (1,))}
     return op("contract", x(4, 4, 6), x(4, 6), **axes, column_sum=True)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from weftc.fusion import views
+from weftc.fusion.frames import NO_FRAME, Frame
 from weftc.fusion.kernel import KernelKind
 from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import ON_TENSORS, Family
-from weftc.ir.sizes import Shape, product
+from weftc.ir.sizes import Shape
 from weftrt.lazy import lazy
 
 LARGEST: Final = 512
@@ -27,9 +28,10 @@ DEEPEST: Final = 24
 """Movement nodes that may follow one another before a value is written to memory."""
 MOST_PIECES: Final = 8
 """Values that an element may be chosen from (by nested concats) before it is written to memory."""
-SHORT_ROW: Final = 16384
-"""Elements below which one thread may as well reduce everything."""
-FEW_ROWS: Final = 8
+MOST_SOURCES: Final = 8
+"""Arrays that a value is known to be computed from, element by element."""
+MOST_REDUCTIONS: Final = 8
+"""Reductions of one pass over everything: each takes 64 accumulators."""
 
 
 @dataclass(eq=False)
@@ -37,17 +39,16 @@ class Group:
     """A step in the making: a kernel, or a region, which has no kind. `before` has the bit of every
     group it waits for.
 
-    A ROWWISE group visits `rows` and, for each, `columns` (axes of size 1 left out); any other
-    visits the elements of one `shape`.
+    A ROWWISE or REDUCTION group visits its `frame`; any other the elements of one `shape`.
     """
 
     number: int
     kind: KernelKind | None
     shape: Shape
-    rows: Shape = ()
-    columns: Shape = ()
+    frame: Frame = NO_FRAME
     members: dict[Node, None] = field(default_factory=dict)
-    operands: set[Node] = field(default_factory=set)
+    sources: set[Node] = field(default_factory=set)
+    """What its members are computed from."""
     before: int = 0
     closed: bool = False
     """Whether nothing may join: its loops are not those of its shape."""
@@ -68,7 +69,10 @@ class Groups:
         self.depth: dict[Node, int] = {}
         """How many movement nodes a reader of a movement node looks through."""
         self._pieces: dict[Node, int] = {}
-        self._rowwise: dict[tuple[Shape, Shape], list[Group]] = {}
+        self._sources: dict[Node, frozenset[Node]] = {}
+        """What values of POINTWISE groups are computed from, which readers may do too."""
+        self._framed: dict[Frame, list[Group]] = {}
+        """The groups that visit a frame."""
         self._awaited = 0
         """The bits of all groups for which some group waits."""
         self.written = {*graph.outputs, *read_by_regions(order)}
@@ -140,23 +144,22 @@ class Groups:
 
     def reduction(self, node: Node) -> None:
         self.views[node] = (views.direct(node),)
-        frame = row_frame(node)
-        if frame is None:
-            self._start(KernelKind.REDUCTION, node)
-            return
-        rows, columns = frame
+        frame = Frame.of(node)
         reads = self.reads(node)
         waits = self._waits(reads)
-        home = self._home_of_row(rows, columns, reads, waits)
+        home = self._home_of_reduction(node, frame, reads, waits)
         if home is None:
-            group = self._start(KernelKind.ROWWISE, node)
-            group.rows, group.columns = rows, columns
-            self._rowwise.setdefault(frame, []).append(group)
+            kind = KernelKind.ROWWISE if frame.is_rowwise else KernelKind.REDUCTION
+            self._visit(self._start(kind, node), frame)
             return
         if home.kind is KernelKind.POINTWISE:
-            home.kind, home.rows, home.columns = KernelKind.ROWWISE, rows, columns
-            self._rowwise.setdefault(frame, []).append(home)
+            home.kind = KernelKind.ROWWISE
+            self._visit(home, frame)
         self._join(home, node, reads, waits)
+
+    def _visit(self, group: Group, frame: Frame) -> None:
+        group.frame = frame
+        self._framed.setdefault(frame, []).append(group)
 
     def region(self, node: Node) -> None:
         group = Group(len(self.all), None, (), closed=True)
@@ -174,24 +177,52 @@ class Groups:
 
     # -- joining ----------------------------------------------------------------------------------
 
-    def _home_of_row(
-        self, rows: Shape, columns: Shape, reads: Sequence[View], waits: int
+    def _home_of_reduction(
+        self, node: Node, frame: Frame, reads: Sequence[View], waits: int
     ) -> Group | None:
-        """The group whose loops already visit what a reduction over rows reads."""
+        """The group whose loops already visit what a reduction reads."""
+        if not frame.is_rowwise:
+            return self._sharing(node, frame, reads, waits)
         if len(reads) != 1:
             return None
-        (view,) = reads
+        own = self._own_rows(frame, reads[0])
+        if own is not None and own.kind is KernelKind.ROWWISE:
+            return own
+        shared = self._sharing(node, frame, reads, waits)
+        if own is None or shared is None:
+            return own or shared
+        if own.bit & shared.before or len(own.members) + len(shared.members) > LARGEST:
+            return own
+        self._merge(own, shared)
+        return shared
+
+    def _own_rows(self, frame: Frame, view: View) -> Group | None:
+        """The group that computes what a reduction over rows reads, if its loops will do."""
         group = self.of.get(view.base)
-        whole = squeezed(view.base.type.shape) == rows + columns
-        if group is not None and whole and view.is_ordered:
-            if group.kind is KernelKind.ROWWISE and (group.rows, group.columns) == (rows, columns):
+        whole = squeezed(view.base.type.shape) == frame.full
+        if group is None or not whole or not view.is_ordered:
+            return None
+        if group.kind is KernelKind.ROWWISE and group.frame == frame:
+            return group
+        fits = group.kind is KernelKind.POINTWISE and not group.closed and not _reports(group)
+        return group if fits else None
+
+    def _sharing(self, node: Node, frame: Frame, reads: Sequence[View], waits: int) -> Group | None:
+        """A group that makes a pass over an array that the reduction is computed from too."""
+        whole = {source for source in self._made_of(reads) if source.type.size == frame.size}
+        for group in self._framed.get(frame, ()) if whole else ():
+            if waits & group.bit or whole.isdisjoint(group.sources):
+                continue
+            if group.kind is KernelKind.ROWWISE or _is_alike(node, group):
                 return group
-            if group.kind is KernelKind.POINTWISE and not group.closed and not _reports(group):
-                return group
-        for other in self._rowwise.get((rows, columns), ()):
-            if view.base in other.operands and not waits & other.bit:
-                return other
         return None
+
+    def _made_of(self, reads: Iterable[View]) -> frozenset[Node]:
+        """What a reader of `reads` is computed from, itself if need be."""
+        found: set[Node] = set()
+        for view in reads:
+            found |= self._sources.get(view.base) or {view.base}
+        return frozenset(found)
 
     def _candidates(self, reads: Sequence[View]) -> list[Group]:
         """Groups that a reader might join, those that wait for most others first."""
@@ -245,7 +276,10 @@ class Groups:
     def _join(self, group: Group, node: Node, reads: Sequence[View], waits: int) -> None:
         group.members[node] = None
         self.of[node] = group
-        group.operands.update([view.base for view in reads])
+        sources = self._made_of(reads)
+        group.sources |= sources
+        if group.kind is KernelKind.POINTWISE and len(sources) <= MOST_SOURCES:
+            self._sources[node] = sources
         self._wait(group, waits)
 
     def _wait(self, group: Group, waits: int) -> None:
@@ -284,13 +318,13 @@ class Groups:
         for member in old.members:
             new.members[member] = None
             self.of[member] = new
-        new.operands |= old.operands
+        new.sources |= old.sources
         old.members = {}
         for group in self._waiting(old):
             self._wait(group, new.bit | new.before)
         self._wait(new, old.before)
         if old.kind is KernelKind.ROWWISE:
-            self._rowwise[old.rows, old.columns].remove(old)
+            self._framed[old.frame].remove(old)
 
 
 def _same_loops(group: Group, other: Group, node: Node, view: View) -> bool:
@@ -302,10 +336,9 @@ def _same_loops(group: Group, other: Group, node: Node, view: View) -> bool:
     if group.kind is not KernelKind.ROWWISE or _reports(other):
         return False
     if other.kind is KernelKind.ROWWISE:
-        same = (group.rows, group.columns) == (other.rows, other.columns)
+        same = group.frame == other.frame
         return same and _visits(group, node, view)
-    full = group.rows + group.columns
-    fits = other.kind is KernelKind.POINTWISE and squeezed(other.shape) == full
+    fits = other.kind is KernelKind.POINTWISE and squeezed(other.shape) == group.frame.full
     return fits and _visits(group, node, view)
 
 
@@ -358,17 +391,13 @@ def concats_multiplied(order: Iterable[Node]) -> Iterator[Node]:
                 yield operand
 
 
-def row_frame(node: Node) -> tuple[Shape, Shape] | None:
-    """The rows and columns of a reduction over trailing axes; None where it is better done by
-    columns or over everything at once."""
-    shape, axes = node.inputs[0].type.shape, node["axes"]
-    rows, columns = squeezed(shape[: axes[0]]), squeezed([shape[a] for a in axes])
-    if not columns or squeezed(shape[axes[-1] + 1 :]):
-        return None
-    count, length = product(rows), product(columns)
-    if isinstance(count, int) and count < FEW_ROWS:
-        return (rows, columns) if isinstance(length, int) and length <= SHORT_ROW else None
-    return rows, columns
+def _is_alike(node: Node, group: Group) -> bool:
+    """Whether a reduction has the operand's shape and the axes of those of a REDUCTION group."""
+    found = [n for n in group.members if n.op.family is Family.REDUCTION]
+    if len(found) >= MOST_REDUCTIONS:
+        return False
+    same = found[0].inputs[0].type.shape == node.inputs[0].type.shape
+    return same and found[0]["axes"] == node["axes"]
 
 
 def _visits(group: Group, node: Node, view: View) -> bool:
@@ -379,7 +408,8 @@ def _visits(group: Group, node: Node, view: View) -> bool:
         return view.is_flat
     if group.kind is not KernelKind.ROWWISE:
         return node.type.shape == group.shape and view.is_identity
-    return squeezed(node.type.shape) in (group.rows, group.rows + group.columns) and view.is_leading
+    frame = group.frame
+    return squeezed(node.type.shape) in (frame.rows, frame.full) and view.is_leading
 
 
 def _reports(group: Group) -> bool:

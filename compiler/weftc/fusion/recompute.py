@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from weftc.fusion.groups import DEEPEST, LARGEST, Group, Groups
 from weftc.fusion.kernel import KernelKind
-from weftc.fusion.views import View, Way, squeezed
+from weftc.fusion.views import View, Way
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 
@@ -152,6 +152,6 @@ def _leads(use: Use, group: Group) -> bool:
         return False
     if use.reader.op.family is not Family.POINTWISE:
         return False
-    if group.kind is KernelKind.ROWWISE and len(use.view.followed) > len(squeezed(group.rows)):
+    if group.kind is KernelKind.ROWWISE and len(use.view.followed) > len(group.frame.rows):
         return False
     return use.view.is_leading

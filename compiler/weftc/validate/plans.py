@@ -146,7 +146,25 @@ def _reduction(kernel: Kernel) -> Complaint:
     reductions = _of(kernel, Family.REDUCTION)
     if not reductions:
         return "has nothing to reduce"
-    return _alien(kernel, 1, 0, 0) or _sized(kernel, reductions[0])
+    first = reductions[0]
+    for node in reductions:
+        same = node.inputs[0].type.shape == first.inputs[0].type.shape
+        if node["axes"] != first["axes"] or not same:
+            return f"has no loops for {describe(node)}"
+        if not _behind(node, kernel).isdisjoint(reductions):
+            return f"reduces for {describe(node)} what is not known before the end of the pass"
+    return _alien(kernel, len(reductions), 0, 0) or _sized(kernel, first)
+
+
+def _behind(node: Node, kernel: Kernel) -> set[Node]:
+    """What the kernel computes for `node` before it."""
+    found: set[Node] = set()
+    pending = [node]
+    while pending:
+        new = {i for i in pending.pop().inputs if i not in kernel.inputs and i not in found}
+        found |= new
+        pending += new
+    return found
 
 
 def _contraction(kernel: Kernel) -> Complaint:

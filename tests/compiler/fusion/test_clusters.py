@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import pytest
 from tests.compiler.schedule.kernels import Inputs, check_plan, kinds
 from tests.compiler.schedule.networks import (
     adam,
@@ -246,6 +247,54 @@ def test_a_kept_axis_of_size_one_is_written_by_its_reduction() -> None:
     inputs = Inputs()
     total = op("sum", inputs(16, 12), axes=(0,))
     assert kinds(plan_of(inputs, build.reshape(total, (1, 12)))) == ["reduction"]
+
+
+PASSES = [
+    ((200, 300), (0, 1), "reduction"),
+    ((3, 30000), (1,), "reduction"),
+    ((Dim.symbol("n"), 30), (0, 1), "reduction"),
+    ((40, 50), (1,), "rowwise"),
+    ((40, 50), (0,), "reduction"),
+    ((6, 40, 5), (1,), "reduction"),
+]
+
+
+@pytest.mark.parametrize(("shape", "axes", "kind"), PASSES)
+def test_reductions_of_one_array_take_one_pass(shape: Shape, axes: tuple[int], kind: str) -> None:
+    inputs = Inputs()
+    x = inputs(*shape)
+    low, high, total = (op(name, x, axes=axes) for name in ("min", "max", "sum"))
+    squares = op("sum", op("mul", x, x), axes=axes)
+    distances = op("max", op("abs", op("sub", x, inputs(*shape))), axes=axes)
+    plan = plan_of(inputs, op("sub", high, low), total, squares, distances)
+    assert kinds(plan) == [kind]
+    assert len(plan.kernels[0].inputs) == 2
+
+
+def test_a_reduction_that_waits_for_another_takes_a_pass_of_its_own() -> None:
+    inputs = Inputs()
+    x = inputs(40, 50)
+    centred = op("sub", x, rows(op("sum", x, axes=(0,)), 40))
+    squares = op("sum", op("mul", centred, centred), axes=(0,))
+    plan = plan_of(inputs, squares, op("max", x, axes=(0,)))
+    assert [len(kernel.outputs) for kernel in plan.kernels] == [2, 1]
+    assert kinds(plan) == ["reduction", "reduction"]
+
+
+def test_rows_that_are_written_and_reduced_are_read_once() -> None:
+    """The sum of the squares is in the loops that write them, and so is that of the elements."""
+    inputs = Inputs()
+    x = inputs(40, 50)
+    total, squares = op("sum", x, axes=(1,)), op("mul", x, x)
+    plan = plan_of(inputs, total, squares, op("sum", squares, axes=(1,)))
+    assert kinds(plan) == ["rowwise"]
+
+
+def test_reductions_of_other_arrays_or_axes_do_not_share_a_pass() -> None:
+    inputs = Inputs()
+    x, y = inputs(40, 40), inputs(40, 40)
+    totals = op("sum", x, axes=(0,)), op("sum", y, axes=(0,)), op("sum", x, axes=(0, 1))
+    assert kinds(plan_of(inputs, *totals)) == ["reduction", "reduction", "rowwise"]
 
 
 def test_a_reshape_that_needs_divisions_is_a_kernel_of_its_own() -> None:

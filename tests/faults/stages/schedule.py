@@ -216,9 +216,16 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "the sums of all columns are stored in one",
             f"{_CPU}.reduction:_Schedule.across_columns",
-            "self._finish(row, result, column)",
-            "self._finish(row, result)",
+            "self._finish(row, results, column)",
+            "self._finish(row, results)",
             programs.column_sum,
+        ),
+        Fault(
+            "two reductions exchange the results of their blocks",
+            f"{_CPU}.reduction:_Schedule.along_rows",
+            "zip(partials, results, strict=True)",
+            "zip(partials, results[::-1], strict=True)",
+            programs.range_of_all,
         ),
         Fault(
             "a row's outputs are not written",

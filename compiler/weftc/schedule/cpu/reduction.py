@@ -2,25 +2,27 @@
 
 Along rows, blocks of 4096 elements are reduced by threads into scratch, and their results by the
 same rule, which is the definition. Across columns, a vector loop runs along the inner axes and
-reduces in each lane. What is computed from the result (the division of a mean) follows in the same
-kernel.
+reduces in each lane. Either is one pass over what is read, whatever number of reductions it serves
+(one Reduce with a term for each). What is computed from the results (the division of a mean)
+follows in the same kernel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.opdef import Family
 from weftc.ir.size_functions import ceil_div, maximum
 from weftc.ir.sizes import Shape, Size, product
-from weftc.loop.build import Builder, load
+from weftc.loop.build import Builder, Reduction, load
 from weftc.loop.ir import Buffer, Expr, Scalar, Space, add, apply, const, mul
 from weftc.loop.reductions import BLOCK
 from weftc.schedule.cpu import cost, loops
 from weftc.schedule.indices import ZERO
 from weftc.schedule.lowered import Lowered
-from weftc.schedule.pull import Puller
+from weftc.schedule.pull import Index, Puller
 from weftrt.target import Target
 
 VECTORS: Final = 4
@@ -42,20 +44,18 @@ class _Schedule:
         self._kernel, self._target = kernel, target
         self._builder = Builder(name)
         self._puller = Puller(kernel, self._builder)
-        (self._node,) = (n for n in kernel.nodes if n.op.family is Family.REDUCTION)
-        assert self._node.op.combine is not None
-        self._combine = Scalar[self._node.op.combine]
-        (operand,) = self._node.inputs
-        axes: tuple[int, ...] = self._node["axes"]
-        self._operand = operand
-        self._axes = axes
+        self._reductions = [n for n in kernel.nodes if n.op.family is Family.REDUCTION]
+        first = self._reductions[0]
+        (operand,) = first.inputs
+        axes: tuple[int, ...] = first["axes"]
         shape = operand.type.shape
+        self._result: Shape = first.type.shape
         self.outer: Shape = shape[: axes[0]]
         self.reduced: Shape = shape[axes[0] : axes[-1] + 1]
         self.inner: Shape = shape[axes[-1] + 1 :]
-        self._nodes = [n for n in kernel.nodes if n.type.size == operand.type.size]
+        nodes = [n for n in kernel.nodes if n.type.size == operand.type.size]
         touched = [n for n in kernel.inputs if n.type.size == operand.type.size]
-        self._element = cost.element([*self._nodes, self._node], touched, target)
+        self._element = cost.element([*nodes, *self._reductions], touched, target)
         self._total = cost.scale(operand.type.size, self._element)
         self._scratch: tuple[Size, ...] = ()
 
@@ -79,16 +79,18 @@ class _Schedule:
                 self._finish(row, self._reduce(row, ZERO, self._size(length)))
             return
         blocks = self._blocks(length)
-        partial = self._partials(length)
+        partials = self._partials(length)
         pieces = loops.times(self._puller, blocks, product(self.outer))
         with loops.parallel(self._puller, pieces, BLOCK * self._element, self._total) as piece:
             row, block = loops.divided(self._puller, piece, blocks, product(self.outer))
             start = self._puller.name("start", mul(block, const(BLOCK)))
             rest = apply(Scalar.SUB, self._size(length), start)
             extent = self._puller.name("extent", apply(Scalar.MINIMUM, rest, const(BLOCK)))
-            self._builder.store(partial, piece, self._reduce(row, start, extent))
+            results = self._reduce(row, start, extent)
+            for partial, result in zip(partials, results, strict=True):
+                self._builder.store(partial, piece, result)
         with loops.serial(self._puller, [product(self.outer)]) as (row,):
-            self._finish(row, self._combined(partial, row, blocks))
+            self._finish(row, self._combined(partials, row, blocks))
 
     def _blocks(self, length: Size) -> Expr:
         """The number of blocks; one for no elements, which gives the identity."""
@@ -97,29 +99,38 @@ class _Schedule:
             return blocks
         return self._puller.name("blocks", apply(Scalar.MAXIMUM, blocks, const(1)))
 
-    def _partials(self, length: Size) -> Buffer:
-        """Scratch for the result of every block."""
-        dtype = self._node.type.dtype
+    def _partials(self, length: Size) -> list[Buffer]:
+        """Scratch for the results of every block, one buffer for each reduction."""
         count = maximum(ceil_div(length, BLOCK), 1) * product(self.outer)
-        self._scratch = (count * dtype.itemsize,)
-        return self._builder.buffer(
-            "partial", dtype, Space.SCRATCH, self._puller.indices.size(count)
-        )
+        dtypes = [node.type.dtype for node in self._reductions]
+        self._scratch = tuple(count * dtype.itemsize for dtype in dtypes)
+        size = self._puller.indices.size(count)
+        return [self._builder.buffer("partial", dtype, Space.SCRATCH, size) for dtype in dtypes]
 
-    def _reduce(self, row: Expr, start: Expr, extent: Expr) -> Expr:
-        """The reduction of `extent` elements of a row from `start` on."""
-        puller = self._puller
-        with puller.reduce(extent) as reduction:
-            position = add(start, reduction.var)
-            value = puller.pull(self._operand, self._operand_index(row, position, ZERO))
-            return reduction.term(self._combine, value, self._node.op.name)
+    def _reduce(self, row: Expr, start: Expr, extent: Expr) -> list[Expr]:
+        """The reductions of `extent` elements of a row from `start` on."""
+        with self._puller.reduce(extent) as reduction:
+            return self._terms(reduction, row, add(start, reduction.var), ZERO)
 
-    def _combined(self, partial: Buffer, row: Expr, blocks: Expr) -> Expr:
+    def _terms(self, reduction: Reduction, row: Expr, position: Expr, column: Expr) -> list[Expr]:
+        """What every reduction combines of one element."""
+        index = self._operand_index(row, position, column)
+        values = [self._puller.pull(node.inputs[0], index) for node in self._reductions]
+        return self._combine(reduction, values)
+
+    def _combine(self, reduction: Reduction, values: Sequence[Expr]) -> list[Expr]:
+        found: list[Expr] = []
+        for node, value in zip(self._reductions, values, strict=True):
+            assert node.op.combine is not None
+            found.append(reduction.term(Scalar[node.op.combine], value, node.op.name))
+        return found
+
+    def _combined(self, partials: Sequence[Buffer], row: Expr, blocks: Expr) -> list[Expr]:
         """The results of a row's blocks, reduced by the same rule."""
         first = self._puller.name("first", mul(row, blocks))
         with self._puller.reduce(blocks) as reduction:
-            value = load(partial, add(first, reduction.var))
-            return reduction.term(self._combine, value, self._node.op.name)
+            at = add(first, reduction.var)
+            return self._combine(reduction, [load(partial, at) for partial in partials])
 
     # -- across columns -------------------------------------------------------------------------
 
@@ -135,13 +146,11 @@ class _Schedule:
             row, block = loops.divided(puller, piece, blocks, product(self.outer))
             with loops.block_loop(puller, block, strip, columns, strip) as column:
                 with puller.reduce(self._size(length)) as reduction:
-                    index = self._operand_index(row, reduction.var, column)
-                    value = puller.pull(self._operand, index)
-                    result = reduction.term(self._combine, value, self._node.op.name)
-                self._finish(row, result, column)
+                    results = self._terms(reduction, row, reduction.var, column)
+                self._finish(row, results, column)
 
     def _strip(self, columns: Size) -> int:
-        bits = max(n.type.dtype.bits for n in (self._node, self._operand))
+        bits = max(n.type.dtype.bits for node in self._reductions for n in (node, *node.inputs))
         lanes = max(self._target.vector_bits // bits, 1)
         if isinstance(columns, int) and columns < lanes * VECTORS:
             return max(1 << (columns - 1).bit_length() if columns > 1 else 1, 2)
@@ -149,19 +158,22 @@ class _Schedule:
 
     # -- both -----------------------------------------------------------------------------------
 
-    def _finish(self, row: Expr, result: Expr, column: Expr = ZERO) -> None:
-        """Write what the kernel computes from the result of a row (and column)."""
-        puller = self._puller
+    def _finish(self, row: Expr, results: Sequence[Expr], column: Expr = ZERO) -> None:
+        """Write what the kernel computes from the results of a row (and column)."""
+        puller, shape = self._puller, self._result
         split = puller.indices.split
         index = (*split(row, self.outer), *split(column, self.inner))
-        puller.provide(self._node, index, result)
-        shape = self._node.type.shape
+        self._provide(index, results)
         for output in self._kernel.outputs:
             at = index
             if output.type.shape != shape:
                 at = puller.reshaped(index, shape, output.type.shape)
-                puller.provide(self._node, puller.reshaped(at, output.type.shape, shape), result)
+                self._provide(puller.reshaped(at, output.type.shape, shape), results)
             puller.store(output, at, puller.pull(output, at))
+
+    def _provide(self, index: Index, results: Sequence[Expr]) -> None:
+        for node, result in zip(self._reductions, results, strict=True):
+            self._puller.provide(node, index, result)
 
     def _operand_index(self, row: Expr, position: Expr, column: Expr) -> tuple[Expr, ...]:
         split = self._puller.indices.split
