@@ -54,6 +54,22 @@ def test_bits_on_any_number_of_threads(n: int) -> None:
             assert np.array_equal(f(x), definition(x.T))
 
 
+@pytest.mark.parametrize("shape", [(1000, 1500), (4133, 300), (3, 700, 129, 3)])
+def test_strips_of_columns(shape: tuple[int, ...]) -> None:
+    """Fixed and symbolic sizes, several reductions in one pass, any number of threads."""
+    x = np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
+    axis = len(shape) // 2 - 1
+    rows = np.moveaxis(x, axis, 0)
+    sums, squares = definition(rows), definition(rows * rows)
+    eager = wf.sum(x, axis=axis), wf.sum(wf.asarray(x) * x, axis=axis), wf.max(x, axis=axis)
+    f = wf.jit(lambda x: (wf.sum(x, axis=axis), wf.sum(x * x, axis=axis), wf.max(x, axis=axis)))
+    for count in (1, 2, 3):
+        with thread_limit(count):
+            for found in (eager, f(x)):
+                for result, expected in zip(found, (sums, squares, x.max(axis)), strict=True):
+                    assert np.array_equal(result, expected)
+
+
 def test_products_and_matrix_vector_products_are_the_same_rule() -> None:
     x = np.random.default_rng(1).standard_normal((2, 9000)).astype(np.float32)
     v = np.random.default_rng(2).standard_normal(9000).astype(np.float32)

@@ -154,6 +154,10 @@ def column_sum(x: Inputs) -> Node:
     return op("sum", x(N, 40), axes=(0,))
 
 
+def any_columns(x: Inputs) -> Node:
+    return op("sum", x(600, N), axes=(0,))
+
+
 def scaled_sums(x: Inputs) -> Node:
     a = x(40, 30)
     return op("sum", op("mul", a, rows(op("sum", a, axes=(0,)), 40)), axes=(0,))

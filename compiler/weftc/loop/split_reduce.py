@@ -18,10 +18,11 @@ extent may need, and those that are not needed touch one lane.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from weftc.loop import ir
+from weftc.loop.bounds import Bounds
 from weftc.loop.build import Builder, Names, load
 from weftc.loop.ir import (
     Block,
@@ -32,12 +33,10 @@ from weftc.loop.ir import (
     If,
     Let,
     LoopFunction,
-    Op,
     Reduce,
     Scalar,
     Stmt,
     Term,
-    Var,
     const,
 )
 from weftc.loop.reductions import BLOCK, LANES, identity, power_of_two
@@ -47,11 +46,27 @@ _MOST = BLOCK**4
 """Elements of an unknown extent: a pass over more would take a day."""
 
 
-def split_reductions(function: LoopFunction) -> LoopFunction:
-    """`function` with no Reduce that is longer than a block and whose order matters."""
+def split_reductions(
+    function: LoopFunction, apart: Callable[[For, Bounds], bool] = lambda loop, bounds: False
+) -> LoopFunction:
+    """`function` with no Reduce that is longer than a block and whose order matters, but for those
+    in loops that are `apart`."""
     if not any(isinstance(s, Reduce) for s in statements(function.body)):
         return function
-    return replace(function, body=_Splitter(function).block(function.body))
+    return replace(function, body=_Splitter(function, apart).block(function.body))
+
+
+def reach(most: float) -> int:
+    """The elements that so many levels of blocks take as a reduction of up to `most` needs."""
+    block = BLOCK
+    while block < min(most, _MOST):
+        block *= BLOCK
+    return block
+
+
+def levels(most: float) -> int:
+    """How many levels of lanes a reduction of up to so many elements has."""
+    return round(math.log(reach(most), BLOCK))
 
 
 def order_matters(term: Term) -> bool:
@@ -60,42 +75,32 @@ def order_matters(term: Term) -> bool:
 
 
 class _Splitter:
-    def __init__(self, function: LoopFunction) -> None:
+    def __init__(self, function: LoopFunction, apart: Callable[[For, Bounds], bool]) -> None:
         self._names = Names(tuple(names(function)))
-        self._named: dict[str, Expr] = {}
+        self._bounds = Bounds()
+        self._apart = apart
 
     def block(self, body: Block) -> Block:
         return tuple(new for s in body for new in self._statement(s))
 
     def _statement(self, s: Stmt) -> Sequence[Stmt]:
         if isinstance(s, Let):
-            self._named[s.var.name] = s.value
+            self._bounds.note(s)
+        if isinstance(s, For) and self._apart(s, self._bounds):
+            return [s]
         if isinstance(s, For):
             return [replace(s, body=self.block(s.body))]
         if isinstance(s, If):
             return [replace(s, then=self.block(s.then), otherwise=self.block(s.otherwise))]
         if isinstance(s, Reduce) and any(map(order_matters, s.terms)):
-            return self._split(s, self._most(s.extent))
+            return self._split(s, self._bounds.most(s.extent))
         return [s]
-
-    def _most(self, extent: Expr) -> float:
-        """An upper bound of `extent`."""
-        if isinstance(extent, Const):
-            return int(extent.value)
-        if isinstance(extent, Var) and extent.name in self._named:
-            return self._most(self._named[extent.name])
-        if isinstance(extent, Op) and extent.op is Scalar.MINIMUM:
-            return min(map(self._most, extent.args))
-        return math.inf
 
     def _split(self, s: Reduce, most: float) -> Sequence[Stmt]:
         if most <= BLOCK:
             return [s]
-        block = BLOCK
-        while block < min(most, _MOST):
-            block *= BLOCK
         builder = Builder("", self._names)
-        totals = _combined(builder, s, const(0), s.extent, block)
+        totals = _combined(builder, s, const(0), s.extent, reach(most))
         builder.emit(*(Let(t.result, total) for t, total in zip(s.terms, totals)))
         return builder.statements()
 

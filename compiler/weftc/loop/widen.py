@@ -13,9 +13,10 @@ other than 1) runs as a serial loop, which means the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from weftc.loop import ir
+from weftc.loop.bounds import Bounds
 from weftc.loop.build import Builder, Names
 from weftc.loop.intrinsics import INTRINSICS
 from weftc.loop.ir import (
@@ -50,13 +51,17 @@ from weftc.loop.split_reduce import split_reductions
 from weftc.loop.varying import VaryingNames
 from weftc.loop.walk import names, statements
 from weftc.loop.widen_reduce import reduce_in_lanes, reduce_scalar
+from weftc.loop.widen_strip import is_strip, reduce_strip
 from weftrt import dtypes
 from weftrt.target import Target
+
+Run: TypeAlias = Callable[[int, Expr, "Expr | None"], None]
+"""What a vector loop does for so many lanes, from an index on, off from another on."""
 
 
 def widen(function: LoopFunction, target: Target) -> LoopFunction:
     """`function` without VECTOR loops and Reduce; `target` is for choices that keep the bits."""
-    function = split_reductions(function)
+    function = split_reductions(function, is_strip)
     widener = Widener(Builder(function.name, Names(tuple(names(function)))), target)
     widener.scalar_block(function.body)
     body = widener.builder.statements()
@@ -69,6 +74,7 @@ class Widener:
     def __init__(self, builder: Builder, target: Target) -> None:
         self.builder = builder
         self.target = target
+        self.bounds = Bounds()
         self._varying: dict[tuple[str, Block], VaryingNames] = {}
 
     def varying(self, name: str, body: Block) -> VaryingNames:
@@ -89,8 +95,12 @@ class Widener:
             self.scalar_block(block)
         return tuple(opened)
 
-    def _keep(self, statement: Let | Alloc | Barrier | Call) -> None:
+    def _keep(self, statement: Alloc | Barrier | Call) -> None:
         self.builder.emit(statement)
+
+    def _scalar_let(self, s: Let) -> None:
+        self.bounds.note(s)
+        self.builder.emit(s)
 
     def _scalar_store(self, s: Store) -> None:
         self._store(s)
@@ -100,7 +110,10 @@ class Widener:
 
     def _scalar_for(self, s: For) -> None:
         if s.kind is LoopKind.VECTOR and self._widenable(s):
-            self._vector_loop(s)
+            if is_strip(s, self.bounds):
+                reduce_strip(self, s)
+            else:
+                self._vector_loop(s)
             return
         kind = LoopKind.SERIAL if s.kind is LoopKind.VECTOR else s.kind
         body = self._inside(s.body)
@@ -128,9 +141,16 @@ class Widener:
     # -- vector loops -------------------------------------------------------------------------
 
     def _vector_loop(self, s: For) -> None:
-        extent = ir.subtract(s.stop, s.start)
+        def run(count: int, base: Expr, stop: Expr | None) -> None:
+            self.run_lanes(s.var.name, count, base, s.body, stop)
+
+        self.spread(s, ir.subtract(s.stop, s.start), run)
+
+    def spread(self, s: For, extent: Expr, run: Run) -> None:
+        """`run` for all of a loop of so many iterations: so many lanes from an index on, off from a
+        stop on."""
         if isinstance(extent, Const):
-            self._constant_loop(s, int(extent.value))
+            self._constant_loop(s, int(extent.value), run)
             return
         b = self.builder
         known = isinstance(s.start, Const) and s.start.value == 0 and isinstance(s.stop, Var)
@@ -139,31 +159,37 @@ class Widener:
         whole = ir.apply(Scalar.AND, extent, const(-s.lanes))
         end = b.let(f"{s.var.name}_end", ir.add(s.start, whole))
         with b.for_(s.var.name, s.start, end, step=s.lanes) as loop:
-            self.run_lanes(s.var.name, s.lanes, loop.var, s.body)
+            run(s.lanes, loop.var, None)
         with b.if_(ir.apply(Scalar.LT, end, s.stop)):
-            self.run_lanes(s.var.name, s.lanes, end, s.body, s.stop)
+            run(s.lanes, end, s.stop)
 
-    def _constant_loop(self, s: For, extent: int) -> None:
+    def _constant_loop(self, s: For, extent: int, run: Run) -> None:
         whole = max(extent, 0) // s.lanes * s.lanes
         end = ir.add(s.start, const(whole))
         if whole:
             with self.builder.for_(s.var.name, s.start, end, step=s.lanes) as loop:
-                self.run_lanes(s.var.name, s.lanes, loop.var, s.body)
+                run(s.lanes, loop.var, None)
         if extent > whole:
             lanes = power_of_two(extent - whole)
             stop = s.stop if lanes > extent - whole else None
-            self.run_lanes(s.var.name, lanes, end, s.body, stop)
+            run(lanes, end, stop)
 
     def run_lanes(
         self, name: str, count: int, base: Expr, body: Block, stop: Expr | None = None
     ) -> Lanes:
         """One pass over `body` for the lanes base, base+1, ..., off from `stop` on."""
+        lanes = self.lanes(name, count, base, body, stop)
+        self.lane_block(lanes, body)
+        return lanes
+
+    def lanes(
+        self, name: str, count: int, base: Expr, body: Block, stop: Expr | None = None
+    ) -> Lanes:
+        """The lanes of a pass over `body`."""
         mask = None
         if stop is not None and count > 1:
             mask = self.builder.let("mask", tail_mask(base, count, stop))
-        lanes = Lanes(count, self.varying(name, body).names, {name: Value(base, 1)}, mask=mask)
-        self.lane_block(lanes, body)
-        return lanes
+        return Lanes(count, self.varying(name, body).names, {name: Value(base, 1)}, mask=mask)
 
     def lane_block(self, lanes: Lanes, block: Block) -> None:
         for statement in block:
@@ -301,7 +327,7 @@ def _bounds(statement: Stmt) -> tuple[Expr, ...]:
 
 
 _SCALAR: dict[type, Callable[[Widener, Any], None]] = {
-    Let: Widener._keep,
+    Let: Widener._scalar_let,
     Alloc: Widener._keep,
     Barrier: Widener._keep,
     Call: Widener._keep,

@@ -184,9 +184,13 @@ def _arg(name: str, op: str, x: Any, axis: int | None, keepdims: bool) -> Tracer
     found = apply("eq", value, extreme)
     if value.dtype.is_float:
         found = apply("bitwise_or", found, apply("ne", value, value))
-    index = apply("iota", shape=value.type.shape, axis=place, dtype=dtypes.int64)
-    size = core.broadcast(convert(lift(value.type.shape[place]), dtypes.int64), value.type.shape)
-    result = reduce("min", name, apply("where", found, index, size), (place,), keepdims)
+    length = value.type.shape[place]
+    fits = isinstance(length, int) and length < 1 << 31  # then as many of them as of float32
+    dtype = dtypes.int32 if fits else dtypes.int64
+    index = apply("iota", shape=value.type.shape, axis=place, dtype=dtype)
+    size = core.broadcast(convert(lift(length), dtype), value.type.shape)
+    first = reduce("min", name, apply("where", found, index, size), (place,), keepdims)
+    result = convert(first, dtypes.int64)
     if keepdims and axis is None:
         return apply("reshape", result, shape=(1,) * len(shape))
     return result

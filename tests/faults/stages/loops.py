@@ -8,6 +8,7 @@ from tests.faults.fault import Fault
 
 _WIDEN = "weftc.loop.widen"
 _REDUCE = "weftc.loop.widen_reduce"
+_STRIP = "weftc.loop.widen_strip"
 _LOOPS = "weftc.loop.simplify:_Simplifier"
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
@@ -53,6 +54,34 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "zip(values[:half], values[half:])",
             "zip(values[::2], values[1::2])",
             programs.column_sum,
+        ),
+        Fault(
+            "an accumulator of a strip takes neighbours",
+            f"{_STRIP}:_Reduction._one_block",
+            "const(k * LANES)",
+            "const(k)",
+            programs.any_columns,
+        ),
+        Fault(
+            "the accumulators of a strip start anew in each round",
+            f"{_STRIP}:_Reduction._take",
+            "if fresh and rows.height > 1",
+            "if rows.height > 1",
+            programs.any_columns,
+        ),
+        Fault(
+            "the last rows of a strip are missing",
+            f"{_STRIP}:_Reduction._one_block",
+            "if n is None or n % step:",
+            "if n is None:",
+            programs.any_columns,
+        ),
+        Fault(
+            "wrong order of the rows of a strip: neighbours first",
+            f"{_STRIP}:_Strip.tree",
+            "zip(values[:half], values[half:], strict=True)",
+            "zip(values[::2], values[1::2], strict=True)",
+            programs.any_columns,
         ),
         Fault(
             "wrong sign of the growth per lane",

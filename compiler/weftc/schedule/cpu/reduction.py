@@ -9,6 +9,7 @@ follows in the same kernel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,7 +19,8 @@ from weftc.ir.size_functions import ceil_div, maximum
 from weftc.ir.sizes import Shape, Size, product
 from weftc.loop.build import Builder, Reduction, load
 from weftc.loop.ir import Buffer, Expr, Scalar, Space, add, apply, const, mul
-from weftc.loop.reductions import BLOCK
+from weftc.loop.reductions import BLOCK, LANES
+from weftc.loop.split_reduce import levels
 from weftc.schedule.cpu import cost, loops
 from weftc.schedule.indices import ZERO
 from weftc.schedule.lowered import Lowered
@@ -27,6 +29,14 @@ from weftrt.target import Target
 
 VECTORS: Final = 4
 """Vectors side by side in a strip of columns."""
+STRIP_BYTES: Final = 512 << 10
+"""Accumulators of a strip, which are on the stack, at most."""
+PAGE: Final = 4 << 10
+"""Bytes of a row that are read in order before the next: a page of memory."""
+NARROW: Final = 256
+"""Columns of a strip that is narrow, and only made narrower where there are no more."""
+PIECES: Final = 4
+"""Pieces for threads that are enough."""
 
 
 def lower_reduction(kernel: Kernel, target: Target, name: str) -> Lowered:
@@ -138,18 +148,48 @@ class _Schedule:
         """Threads over strips of columns of every outer index, vectors along a strip."""
         puller = self._puller
         columns, length = product(self.inner), product(self.reduced)
-        strip = self._strip(columns)
+        lanes = self._lanes(columns)
+        strip = self._strip(columns, lanes)
         ns = self._element * strip * (length if isinstance(length, int) else 1024)
         blocks = loops.size_blocks(puller, columns, strip)
         pieces = loops.times(puller, blocks, product(self.outer))
         with loops.parallel(puller, pieces, ns, self._total) as piece:
             row, block = loops.divided(puller, piece, blocks, product(self.outer))
-            with loops.block_loop(puller, block, strip, columns, strip) as column:
+            with loops.block_loop(puller, block, strip, columns, lanes) as column:
                 with puller.reduce(self._size(length)) as reduction:
                     results = self._terms(reduction, row, reduction.var, column)
                 self._finish(row, results, column)
 
-    def _strip(self, columns: Size) -> int:
+    def _strip(self, columns: Size, lanes: int) -> int:
+        """Columns that one thread reduces at a time. A strip of more than a vector is read in the
+        order of memory, a page from each row, while its accumulators stay in the second-level
+        cache; one vector is enough where there is little to read."""
+        length = product(self.reduced)
+        if cost.is_serial(self._total) or (isinstance(length, int) and length <= LANES):
+            return lanes
+        room = min(STRIP_BYTES, self._target.l2_bytes // 2) // self._column_bytes(length)
+        widest = min(room, PAGE // max(n.type.dtype.itemsize for n in self._reductions))
+        strip = lanes
+        while 2 * strip <= widest and self._is_wider(columns, strip):
+            strip *= 2
+        return strip
+
+    def _column_bytes(self, length: Size) -> int:
+        """What the accumulators of a column take."""
+        each = LANES * levels(length if isinstance(length, int) else math.inf)
+        return sum(n.type.dtype.itemsize * each for n in self._reductions)
+
+    def _is_wider(self, columns: Size, strip: int) -> bool:
+        """Whether there are more columns than in a strip, and work for several threads in twice as
+        wide ones too."""
+        if not isinstance(columns, int):
+            return True
+        outer = product(self.outer)
+        pieces = -(-columns // (2 * strip)) * outer if isinstance(outer, int) else PIECES
+        return strip < columns and (strip < NARROW or pieces >= PIECES)
+
+    def _lanes(self, columns: Size) -> int:
+        """Lanes of a vector loop over columns."""
         bits = max(n.type.dtype.bits for node in self._reductions for n in (node, *node.inputs))
         lanes = max(self._target.vector_bits // bits, 1)
         if isinstance(columns, int) and columns < lanes * VECTORS:
