@@ -108,11 +108,12 @@ def text(kernel: Kernel) -> str:
     follow from those of what is read."""
     numbers = {node: str(number) for number, node in enumerate(kernel.inputs)}
     attrs = Canonical().attrs
-    lines = [kernel.kind.value, *(str(node.type) for node in kernel.inputs)]
+    types = [node.type for node in kernel.inputs]
+    lines = [kernel.kind.value, *[f"{type_.dtype.short}{type_.shape}" for type_ in types]]
     for node in kernel.nodes:
         numbers[node] = str(len(numbers))
         operands = ",".join([numbers[i] for i in node.inputs])
-        lines.append(f"{node.op.name} {operands} {attrs(node)}")
+        lines.append(f"{node.op.name} {operands} {attrs(node) if node.attrs else ''}")
     lines.append(",".join([numbers[node] for node in kernel.outputs]))
     return "\n".join(lines)
 

@@ -284,10 +284,14 @@ class Dispatcher:
         return f"{self.name}({signature_text(call)}): a slow call, though not a new one: {why}"
 
     def _specialize(self, call: Call) -> Specialized:
-        """Trace and compile, holding no lock: that runs the user's code."""
+        """Trace and compile, holding no lock: that runs the user's code. The graph is gone when the
+        collector comes back, so that it does not look through all nodes."""
         with engine.uncollected():
-            traced, depends = self._traced(call)
-            executable, origin = engine.executable(traced.graph, call.donated)
+            return self._compiled(call)
+
+    def _compiled(self, call: Call) -> Specialized:
+        traced, depends = self._traced(call)
+        executable, origin = engine.executable(traced.graph, call.donated)
         inputs, accepted = (*call.leaves, *traced.captured), executable.program.inputs
         entry = Entry(
             call.structure,

@@ -10,6 +10,8 @@ from enum import Enum
 
 import numpy as np
 
+from weftrt.lazy import lazy
+
 
 class Kind(Enum):
     """The arithmetic family of an element type."""
@@ -35,20 +37,20 @@ class DType:
     bits: int
     dtype: np.dtype[np.generic]
 
-    @property
+    @lazy
     def itemsize(self) -> int:
         """Bytes an element takes in memory (a bool takes one)."""
         return self.dtype.itemsize
 
-    @property
+    @lazy
     def is_float(self) -> bool:
         return self.kind is Kind.FLOAT
 
-    @property
+    @lazy
     def is_complex(self) -> bool:
         return self.kind is Kind.COMPLEX
 
-    @property
+    @lazy
     def is_inexact(self) -> bool:
         """Whether this is a float or complex dtype."""
         return self.kind in (Kind.FLOAT, Kind.COMPLEX)
@@ -58,11 +60,11 @@ class DType:
         """The dtype of the real and the imaginary part of a complex one; else the dtype itself."""
         return _PARTS.get(self, self)
 
-    @property
+    @lazy
     def is_integer(self) -> bool:
         return self.kind in (Kind.SIGNED, Kind.UNSIGNED)
 
-    @property
+    @lazy
     def is_signed(self) -> bool:
         return self.kind in (Kind.SIGNED, Kind.FLOAT)
 

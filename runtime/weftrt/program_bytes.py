@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from itertools import accumulate
 from typing import Any, get_args
 
@@ -32,7 +32,8 @@ _RECORDS: tuple[type[Any], ...] = (
     size_expressions.SizeCheck,
     size_expressions.SizeSlot,
 )
-_FORM = [(record.__name__, *(field.name for field in fields(record))) for record in _RECORDS]
+_FIELDS = {record: [field.name for field in fields(record)] for record in _RECORDS}
+_FORM = [(record.__name__, *names) for record, names in _FIELDS.items()]
 VERSION = b"weft program 1 %08x\n" % zlib.crc32(repr(_FORM).encode())
 """Another one for each change of what follows it: of a record, or, by its number, of the rest."""
 _ERRORS = {
@@ -77,14 +78,15 @@ def from_bytes(data: bytes) -> Program:
 
 def _object(value: object) -> dict[str, list[Any]]:
     """What JSON has no form for."""
+    names = _FIELDS.get(type(value))
+    if names is not None:
+        return {type(value).__name__: [getattr(value, name) for name in names]}
     if isinstance(value, DType):
         return {"DType": [value.name]}
-    if isinstance(value, Role | SizeOp):
+    if isinstance(value, (Role, SizeOp)):
         return {type(value).__name__: [value.value]}
-    if isinstance(value, type):
-        return {"error": [value.__name__]}
-    assert is_dataclass(value)
-    return {type(value).__name__: [getattr(value, field.name) for field in fields(value)]}
+    assert isinstance(value, type)
+    return {"error": [value.__name__]}
 
 
 def _read(value: dict[str, list[Any]]) -> Any:

@@ -19,6 +19,8 @@ def aliases(
     type that are read for the last time before the output is written, or by the same kernel,
     element by element, or that the loop starts from. Those of the same step come first: they are
     read late."""
+    if not donated:
+        return ()
     inputs, lives = compiled.plan.graph.inputs, _Lives(compiled)
     taken: dict[int, int] = {}
     for fits in (lives.meet, lives.follow):

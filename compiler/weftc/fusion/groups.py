@@ -104,11 +104,10 @@ class Groups:
 
     def movement(self, node: Node) -> None:
         seen = views.through(node, [self.views[operand] for operand in node.inputs])
-        depth = 1 + max((self.depth.get(i, 0) for i in node.inputs), default=0)
+        depth = 1 + max([self.depth.get(i, 0) for i in node.inputs], default=0)
         joined = node.inputs if node.op.name == "concat" else node.inputs[:1]
-        pieces = sum(self._pieces.get(i, 1) for i in joined)
-        is_flat = bool(seen) and all(view.is_flat for view in seen)
-        cut = node in self._multiplied or (not is_flat and any(m.splits for m in node.maps))
+        pieces = sum([self._pieces.get(i, 1) for i in joined])
+        cut = node in self._multiplied or _takes_divisions(node, seen)
         if cut or depth > DEEPEST or pieces > MOST_PIECES:
             self.views[node] = (views.direct(node),)
             self._start(KernelKind.POINTWISE, node).closed = True
@@ -200,7 +199,7 @@ class Groups:
         """The group that computes what a reduction over rows reads, if its loops will do."""
         group = self.of.get(view.base)
         whole = squeezed(view.base.type.shape) == frame.full
-        if group is None or not whole or not view.is_ordered:
+        if group is None or not whole or not view.how.is_ordered:
             return None
         if group.kind is KernelKind.ROWWISE and group.frame == frame:
             return group
@@ -262,7 +261,7 @@ class Groups:
 
     def _waits(self, reads: Iterable[View]) -> int:
         """The bits of every group that a reader of `reads` waits for."""
-        return self._behind(view.base for view in reads)
+        return self._behind([view.base for view in reads])
 
     def _behind(self, nodes: Iterable[Node]) -> int:
         """The bits of every group that what comes after `nodes` waits for."""
@@ -332,7 +331,7 @@ def _same_loops(group: Group, other: Group, node: Node, view: View) -> bool:
     if len(group.members) + len(other.members) > LARGEST:
         return False
     if group.kind is KernelKind.POINTWISE is other.kind:
-        return group.shape == other.shape and view.is_identity
+        return group.shape == other.shape and view.how.is_identity
     if group.kind is not KernelKind.ROWWISE or _reports(other):
         return False
     if other.kind is KernelKind.ROWWISE:
@@ -400,16 +399,23 @@ def _is_alike(node: Node, group: Group) -> bool:
     return same and found[0]["axes"] == node["axes"]
 
 
+def _takes_divisions(node: Node, seen: Sequence[View]) -> bool:
+    """Whether to read what a movement `node` sees takes divisions for each element."""
+    if seen and all(view.how.is_flat for view in seen):
+        return False
+    return any(map_.splits for map_ in node.maps)
+
+
 def _visits(group: Group, node: Node, view: View) -> bool:
     """Whether the loops of `group` have `view.base` at hand when they compute `node`."""
     if group.kind is KernelKind.SCATTER:
         return False
     if group.kind is KernelKind.REDUCTION and node.op.name == "reshape":
-        return view.is_flat
+        return view.how.is_flat
     if group.kind is not KernelKind.ROWWISE:
-        return node.type.shape == group.shape and view.is_identity
+        return node.type.shape == group.shape and view.how.is_identity
     frame = group.frame
-    return squeezed(node.type.shape) in (frame.rows, frame.full) and view.is_leading
+    return squeezed(node.type.shape) in (frame.rows, frame.full) and view.how.is_leading
 
 
 def _reports(group: Group) -> bool:

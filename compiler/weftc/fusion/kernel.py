@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.sizes import Size
+from weftrt.lazy import lazy
 
 
 class KernelKind(Enum):
@@ -66,7 +67,7 @@ class KernelPlan:
     graph: Graph
     steps: tuple[Step, ...]
 
-    @property
+    @lazy
     def kernels(self) -> tuple[Kernel, ...]:
         """The steps that are kernels."""
         return tuple(step for step in self.steps if isinstance(step, Kernel))

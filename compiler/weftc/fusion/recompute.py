@@ -80,9 +80,8 @@ class Recompute:
         reports = node.op.fails is not None
         for operand in node.inputs:
             steps = self._groups.depth.get(operand, 0) + looks_up
-            for view in self._groups.views[operand]:
-                base = view.base
-                flat = flat and (view.is_flat or base.type.size == 1)
+            for base, how in self._groups.views[operand]:
+                flat = flat and (how.is_flat or how.is_single)
                 again = None if base in self.kept else self._again.get(base)
                 if again is None:
                     cost, depth = cost + 1, max(depth, steps)
@@ -116,7 +115,7 @@ class Recompute:
         """At how many indices readers want an element. Of two neighbours in a stencil, one may be
         read at home, by what is computed again beside the other."""
         uses = self._uses[node]
-        shifted = any(use.view.way is Way.OTHER for use in uses)
+        shifted = any(use.view.how.way is Way.OTHER for use in uses)
         return len({self._at(use) for use in uses}) + (shifted and node in self._at_home)
 
     def _is_barrier(self, node: Node, use: Use) -> bool:
@@ -126,23 +125,23 @@ class Recompute:
             return True
         if self._again[node].reports:
             kind = self._groups.of[use.reader].kind
-            return kind is not KernelKind.POINTWISE or use.view.way is Way.OTHER
-        return use.view.way is Way.FLAT and not self._again[node].flat
+            return kind is not KernelKind.POINTWISE or use.view.how.way is Way.OTHER
+        return use.view.how.way is Way.FLAT and not self._again[node].flat
 
     def _expands(self, node: Node, use: Use) -> bool:
         """Whether the reader's loops visit elements of the value again and again."""
         size, wanted = node.type.size, use.reader.type.size
         if use.reader.op.family is Family.REDUCTION or use.reader.op.name == "concat":
             wanted = use.operand.type.size
-        if size == wanted or use.view.way is Way.FLAT:
+        if size == wanted or use.view.how.way is Way.FLAT:
             return False
-        if use.view.way is Way.OTHER:
+        if use.view.how.way is Way.OTHER:
             return isinstance(size, int) and isinstance(wanted, int) and wanted > 2 * size
         return not _leads(use, self._groups.of[use.reader])
 
     def _at(self, use: Use) -> tuple[object, ...]:
         """Uses with the same answer share one computation."""
-        where: object = use.view.axes if use.view.way is Way.AXES else use.operand
+        where: object = use.view.how.axes if use.view.how.way is Way.AXES else use.operand
         return self._groups.of[use.reader].number, where
 
 
@@ -152,6 +151,6 @@ def _leads(use: Use, group: Group) -> bool:
         return False
     if use.reader.op.family is not Family.POINTWISE:
         return False
-    if group.kind is KernelKind.ROWWISE and len(use.view.followed) > len(group.frame.rows):
+    if group.kind is KernelKind.ROWWISE and len(use.view.how.followed) > len(group.frame.rows):
         return False
-    return use.view.is_leading
+    return use.view.how.is_leading

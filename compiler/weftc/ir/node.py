@@ -22,9 +22,20 @@ T = TypeVar("T")
 
 class Node:
     """One value: an op applied to inputs. Made by calling an OpDef; never changed. `type` is what
-    `value_type` is if the value is a tensor; VerifyError if it is a tuple or a token."""
+    `value_type` is if the value `is_tensor`, an array, which can have a buffer; VerifyError if it
+    is a tuple or a token."""
 
-    __slots__ = ("_attr_text", "_maps", "attrs", "inputs", "location", "op", "type", "value_type")
+    __slots__ = (
+        "_attr_text",
+        "_maps",
+        "attrs",
+        "inputs",
+        "is_tensor",
+        "location",
+        "op",
+        "type",
+        "value_type",
+    )
 
     def __init__(
         self,
@@ -41,6 +52,7 @@ class Node:
         self.location: Final = location
         self._attr_text: str | None = None
         self._maps: tuple[IndexMap, ...] | None = None
+        self.is_tensor: Final = isinstance(value_type, TensorType)
         if isinstance(value_type, TensorType):
             self.type: Final = value_type
 
@@ -50,11 +62,6 @@ class Node:
             if name != "type":
                 raise AttributeError(f"a node has no attribute {name!r}")
             raise VerifyError(f"{self!r} is no tensor")
-
-    @property
-    def is_tensor(self) -> bool:
-        """Whether the value is an array, which can have a buffer: no tuple, no token."""
-        return isinstance(self.value_type, TensorType)
 
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.value_type}>"
@@ -210,9 +217,10 @@ def rewrite(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
     graphs already rewritten and returns a replacement or None to keep it; what does not change is
     kept by identity."""
     new: dict[Node, Node] = {}
+    changed = new.keys()
     for node in graph.nodes():
         rebuilt = node
-        if not new.keys().isdisjoint(node.inputs):
+        if not changed.isdisjoint(node.inputs):
             rebuilt = node.rebuilt(tuple([new.get(i, i) for i in node.inputs]))
         if node.op.holds_graphs:
             rebuilt = rebuilt.with_graphs(lambda inner: rewrite(inner, rule))

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from weftc.ir.sizes import Shape, Size, product, static_shape
 from weftrt.dtypes import DType
 from weftrt.errors import OutOfMemoryError
+from weftrt.lazy import lazy
 from weftrt.sizes import MOST_BYTES, amount
 
 LARGE_BYTES = 1 << 30
@@ -35,7 +36,7 @@ class TensorType:
     def is_static(self) -> bool:
         return all(isinstance(s, int) for s in self.shape)
 
-    @property
+    @lazy
     def is_large(self) -> bool:
         """Whether a value of this type is known to take so much memory that there may be none."""
         total = self.dtype.itemsize

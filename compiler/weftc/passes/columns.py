@@ -17,11 +17,15 @@ from weftc.ops.contraction import columns, contract, product_sum, sums_column
 
 def write_columns(graph: Graph) -> Graph:
     """Write out every product that is known to have one column."""
-    return rewrite(graph, _written) if contract in graph.ops() else graph
+    return rewrite(graph, _written) if any(map(_is_column, graph.all_nodes())) else graph
+
+
+def _is_column(node: Node) -> bool:
+    return node.op is contract and sums_column(node.attrs) and columns(node) == 1
 
 
 def _written(node: Node) -> Node | None:
-    if node.op is not contract or not sums_column(node.attrs) or columns(node) != 1:
+    if not _is_column(node):
         return None
     a, b = node.inputs
     with locations.at(node.location):

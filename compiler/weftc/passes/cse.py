@@ -25,9 +25,10 @@ def eliminate_common_subexpressions(graph: Graph) -> Graph:
 def _merged(graph: Graph, writer: Canonical) -> Graph:
     known: dict[tuple[OpDef, tuple[Node, ...], str], Node] = {}
     new: dict[Node, Node] = {}
+    changed = new.keys()
     for node in graph.nodes():
         rebuilt = node
-        if not new.keys().isdisjoint(node.inputs):
+        if not changed.isdisjoint(node.inputs):
             rebuilt = node.rebuilt(tuple([new.get(i, i) for i in node.inputs]))
         if node.op.holds_graphs:
             rebuilt = rebuilt.with_graphs(lambda inner: _merged(inner, writer))

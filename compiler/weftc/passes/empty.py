@@ -24,7 +24,7 @@ _REPLACED = (
 
 def replace_empty(graph: Graph) -> Graph:
     """Replace every node without elements, and every node that combines no elements."""
-    is_any = any(node.is_tensor and _is_empty(node) for node in graph.all_nodes())
+    is_any = any(node.is_tensor and 0 in node.type.shape for node in graph.all_nodes())
     return rewrite(graph, _replace) if is_any else graph
 
 

@@ -23,11 +23,11 @@ def fold_constants(graph: Graph) -> Graph:
 
 
 def _fold(node: Node) -> Node | None:
-    if node.op.name == "size" and isinstance(node["size"], int):
-        return constant(value=node["size"], dtype=node.type.dtype, at=node.location)
     for operand in node.inputs:
         if operand.op is not constant:
             return None
+    if node.op.name == "size" and isinstance(node["size"], int):
+        return constant(value=node["size"], dtype=node.type.dtype, at=node.location)
     if node.op.family is not Family.POINTWISE or not node.op.exact or not node.inputs:
         return None
     arrays = [np.asarray(i["value"], dtype=i.type.dtype.dtype) for i in node.inputs]

@@ -234,8 +234,10 @@ def compute_before_broadcast(node: Node) -> Node | None:
 def compute_before_transpose(node: Node) -> Node | None:
     """op(transpose(a), broadcast(b)) -> transpose(op(a, broadcast(b))): the work is done where `a`
     lies, and a contraction reads what is transposed as it is"""
-    turned = next((x for x in node.inputs if x.op.name == "transpose"), None)
-    if turned is None:
+    for turned in node.inputs:
+        if turned.op.name == "transpose":
+            break
+    else:
         return None
     permutation, shape = turned["permutation"], turned.inputs[0].type.shape
     operands = [_before_transpose(x, permutation, shape) for x in node.inputs]

@@ -6,21 +6,21 @@ import pytest
 from tests.compiler.schedule.kernels import Inputs
 from tests.compiler.schedule.networks import op
 
-from weftc.fusion.views import View, Way, direct, through
+from weftc.fusion.views import Access, Way, direct, through
 from weftc.ir.node import Node
 from weftc.ir.sizes import Shape
 from weftc.ops import build
 
 
-def view(x: Node, *movement: Node) -> View:
+def view(x: Node, *movement: Node) -> Access:
     """How `movement`, one after the other, reads `x`."""
-    seen: tuple[View, ...] = (direct(x),)
+    seen = (direct(x),)
     for node in movement:
         seen = through(node, [seen])
-    return seen[0]
+    return seen[0].how
 
 
-def moved(shape: Shape, *to: Shape) -> View:
+def moved(shape: Shape, *to: Shape) -> Access:
     """Reshapes, and where the number of elements grows, broadcasts over new or stretched axes."""
     x = node = Inputs()(*shape)
     steps: list[Node] = []
@@ -40,7 +40,7 @@ def _size(shape: Shape) -> object:
 
 
 def test_a_direct_read_is_all_there_is() -> None:
-    seen = direct(Inputs()(2, 1, 3))
+    seen = direct(Inputs()(2, 1, 3)).how
     assert seen.is_identity and seen.is_flat and seen.is_ordered and seen.is_leading
 
 

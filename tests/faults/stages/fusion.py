@@ -86,7 +86,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "a reshape seen through a broadcast joins a reduction",
             f"{_GROUPS}:_visits",
-            "return view.is_flat",
+            "return view.how.is_flat",
             "return True",
             programs.broadcast_sum,
         ),
