@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -59,6 +59,12 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
 )
 """Graph -> Graph, one file each. Dead code needs no pass: a graph is what its outputs reach."""
 
+BY_NODE: Mapping[Callable[[Graph], Graph], Callable[[Graph, Graph], Graph]] = {
+    simplify: simplify,
+    fold_constants: fold_constants,
+}
+"""Those that look at nodes one by one: with what they made before, they look at new ones only."""
+
 BODY_PASSES = (eliminate_common_subexpressions, own_each_output)
 """For the body of a region, which the passes over the whole have been through: only a loop's turn
 is new, as a body with a condition."""
@@ -75,10 +81,12 @@ def optimize(
     validator.begin(graph)
     made: dict[Callable[[Graph], Graph], Graph] = {}
     for run in passes:
-        if made.get(run) is graph:
+        before = made.get(run)
+        if before is graph:
             continue
         with assuming(Assumptions(graph.constraints)):
-            result = made[run] = run(graph)
+            again = BY_NODE.get(run) if before is not None else None
+            result = made[run] = again(graph, before) if again and before else run(graph)
         if result is not graph:
             validator.after(run.__name__, result)
         graph = result

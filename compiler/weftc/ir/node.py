@@ -212,16 +212,20 @@ def toposort(roots: Sequence[Node], first: Iterable[Node] = ()) -> list[Node]:
     return order
 
 
-def rewrite(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
+def rewrite(
+    graph: Graph, rule: Callable[[Node], Node | None], settled: Set[Node] = frozenset()
+) -> Graph:
     """Rebuild `graph` and the graphs in it bottom up. `rule` sees each node with its inputs and its
     graphs already rewritten and returns a replacement or None to keep it; what does not change is
-    kept by identity."""
+    kept by identity. It keeps those that are `settled`, and is not asked."""
     new: dict[Node, Node] = {}
     changed = new.keys()
     for node in graph.nodes():
         rebuilt = node
         if not changed.isdisjoint(node.inputs):
             rebuilt = node.rebuilt(tuple([new.get(i, i) for i in node.inputs]))
+        elif node in settled:
+            continue
         if node.op.holds_graphs:
             rebuilt = rebuilt.with_graphs(lambda inner: rewrite(inner, rule))
         rebuilt = rule(rebuilt) or rebuilt

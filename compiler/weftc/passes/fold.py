@@ -17,9 +17,10 @@ from weftc.ir.opdef import Family
 from weftc.ops.source import constant
 
 
-def fold_constants(graph: Graph) -> Graph:
-    """Evaluate 0-d exact pointwise ops whose inputs are constants, and sizes known by now."""
-    return rewrite(graph, _fold)
+def fold_constants(graph: Graph, before: Graph | None = None) -> Graph:
+    """Evaluate 0-d exact pointwise ops whose inputs are constants, and sizes known by now. There
+    are none among the nodes of `before`, which this made."""
+    return rewrite(graph, _fold, frozenset(before.nodes() if before is not None else ()))
 
 
 def _fold(node: Node) -> Node | None:

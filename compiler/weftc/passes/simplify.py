@@ -11,7 +11,7 @@ Each rule looks at one node and its inputs, never makes worse code, and is exact
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import cache, partial, reduce
 from typing import Any, TypeAlias
 
@@ -29,17 +29,19 @@ from weftrt import dtypes
 Rule: TypeAlias = Callable[[Node], Node | None]
 
 
-def simplify(graph: Graph) -> Graph:
-    """Apply every rule bottom up, in `graph` and the graphs in it, until none fires."""
-    return rewrite(graph, _Simplest().of)
+def simplify(graph: Graph, before: Graph | None = None) -> Graph:
+    """Apply every rule bottom up, in `graph` and the graphs in it, until none fires. None does for
+    the nodes of `before`, which this made."""
+    settled = frozenset(before.nodes() if before is not None else ())
+    return rewrite(graph, _Simplest(settled).of, settled)
 
 
 class _Simplest:
     """What nodes become. What a rule makes is made simpler itself before another node reads it, so
     that one walk is enough."""
 
-    def __init__(self) -> None:
-        self._known: dict[Node, Node] = {}
+    def __init__(self, settled: Set[Node]) -> None:
+        self._known = {node: node for node in settled}
 
     def of(self, node: Node) -> Node:
         """`node`, over inputs of which this holds, where no rule fires any more."""
