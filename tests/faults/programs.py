@@ -142,6 +142,11 @@ def reversed_axes(x: Inputs) -> Node:
     return op("neg", op("transpose", x(3, 4, 5), permutation=(2, 1, 0)))
 
 
+def turned_rows(x: Inputs) -> Node:
+    turned = op("transpose", x(3, 4, 5, 6), permutation=(3, 1, 0, 2))
+    return op("sum", turned, axes=(1, 2, 3))
+
+
 def rows_and_columns(x: Inputs) -> Node:
     return op("add", x(4, 4, 6), build.expand(x(6), (4, 4, 6), (2,)))
 

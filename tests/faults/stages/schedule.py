@@ -59,10 +59,17 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "an axis too many in a divisor",
+            "weftc.ir.index_map:IndexMap.reshape",
+            "if k > number",
+            "if k >= number",
+            programs.reshaped_transpose,
+        ),
+        Fault(
+            "a divisor of the neighbouring axis alone",
             "weftc.schedule.indices:_parts",
             "divisor = divisor * shape[axis]",
             "divisor = shape[axis]",
-            programs.reshaped_transpose,
+            programs.turned_rows,
         ),
         Fault(
             "the remainder by the wrong size",
@@ -271,7 +278,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "a dropped epilogue",
-            f"{_CPU}.contraction:_Schedule._epilogue",
+            f"{_CPU}.contraction:_Schedule._row",
             "puller.pull(output, index)",
             "total",
             programs.linear,
