@@ -59,10 +59,10 @@ column_sum_0(
     i64 n,
     i64 n_1,
     u64 *status) {
-  const i64 blocks = (n + 63) / 64;
+  const i64 blocks = (n + 511) / 512;
   for (i64 p = blockIdx.x; p < blocks; p += gridDim.x) {
-    const i64 start = p * 64;
-    const i64 stop = least<i64>((start + 64), n);
+    const i64 start = p * 512;
+    const i64 stop = least<i64>((start + 512), n);
     for (i64 i = start + threadIdx.x; i < stop; i += 256) {
       float sum_lanes[64];
       const i64 trees = (n_1 > 68719476736ll) ? 1 : 0;

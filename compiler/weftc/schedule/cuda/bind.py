@@ -98,21 +98,33 @@ class _Binder:
 
     def _phases(self) -> list[Stmt] | None:
         """A launch for each loop whose iterations are independent and one for what stands between
-        two of those, but for the Lets that all share; None when one needs what another has."""
-        shared = [s for s in self.function.body if self._is_known_before(s)]
-        rest = [s for s in self.function.body if not self._is_known_before(s)]
+        two of those, but for the Lets that all share; None when one needs a name or an array of
+        another."""
+        shared, rest = self._known_before()
         groups = [tuple(group) for _, group in groupby(rest, self._launch_of)]
-        if any(isinstance(s, Alloc) for s in rest) or _pass_names((tuple(shared), *groups)):
+        if _pass_names((tuple(shared), *groups)) or _pass_arrays(groups):
             return None
         return [*shared, *(phase for group in groups for phase in self._phase(group))]
 
-    def _is_known_before(self, s: Stmt) -> bool:
-        """A Let that reads nothing that is written: cheap enough to be computed by every launch."""
-        return isinstance(s, Let) and _read((s,)).isdisjoint(_written(self.function.body))
+    def _known_before(self) -> tuple[list[Stmt], list[Stmt]]:
+        """The Lets that read nothing that is written, and use no names but those of one another:
+        cheap enough to be computed by every launch. And the other statements."""
+        body = self.function.body
+        found: tuple[list[Stmt], list[Stmt]] = ([], [])
+        written, later = _written(body), set[str]()
+        for s in body:
+            used = {var.name for var in _variables((s,))}
+            known = isinstance(s, Let) and not _read((s,)) & written and not used & later
+            found[0 if known else 1].append(s)
+            later |= set() if known else {var.name for var in _outer_names(s)}
+        return found
 
     def _launch_of(self, s: Stmt) -> Stmt | None:
-        """What tells apart the launches of neighbours: a loop of independent iterations is one."""
-        return s if isinstance(s, For) and _independent(s) and not _outer_names(s) else None
+        """What tells apart the launches of neighbours: a loop of independent iterations that passes
+        on values in memory alone is one."""
+        if not isinstance(s, For) or _outer_names(s) or _arrays((s,)) - _own_arrays(s):
+            return None
+        return s if _independent(s) else None
 
     def _phase(self, group: Block) -> list[Stmt]:
         s = self._launch_of(group[0])
@@ -223,8 +235,7 @@ def _independent(s: For) -> bool:
     writes and that outlives an iteration: schedules write no element twice but to combine it."""
     if s.kind in (LoopKind.VECTOR, LoopKind.PARALLEL):
         return True
-    own = {a.buffer for a in statements(s.body) if isinstance(a, Alloc)}
-    return not s.carried and _written(s.body) & _read(s.body) <= own
+    return not s.carried and _written(s.body) & _read(s.body) <= _own_arrays(s)
 
 
 def _has_vectors(body: Block) -> bool:
@@ -242,6 +253,22 @@ def _pass_names(groups: Sequence[Block]) -> bool:
         if any(left & names for other, names in enumerate(used) if other != number):
             return True
     return False
+
+
+def _pass_arrays(groups: Sequence[Block]) -> bool:
+    """Whether two groups use one array of the stack."""
+    used = list(map(_arrays, groups))
+    return sum(map(len, used)) > len(set[Buffer]().union(*used))
+
+
+def _arrays(body: Block) -> set[Buffer]:
+    """The arrays of the stack that are used."""
+    return {b for b in _written(body) | _read(body) if b.space is Space.LOCAL}
+
+
+def _own_arrays(s: For) -> set[Buffer]:
+    """The arrays that an iteration has to itself."""
+    return {a.buffer for a in statements(s.body) if isinstance(a, Alloc)}
 
 
 def _has_effects(body: Block) -> bool:
