@@ -6,6 +6,7 @@ import __future__
 import ast
 import importlib
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +18,25 @@ from types import FunctionType
 def planted(place: str, right: str, wrong: str) -> Iterator[None]:
     """While open, the function `place` ("package.module:Class.name") has `wrong` in the one place
     of its source where `right` stands. Its code object is exchanged, so that every reference to
-    the function, in tables and imported names too, is affected."""
+    the function, in tables and imported names too, is affected. What either code has found is
+    forgotten."""
     function = _function(place)
     before = function.__code__
     function.__code__ = _changed(function, right, wrong).__code__
+    _forget()
     try:
         yield
     finally:
         function.__code__ = before
+        _forget()
+
+
+def _forget() -> None:
+    """Empty the caches of the compiler's functions."""
+    for name, module in list(sys.modules.items()):
+        for found in vars(module).values() if name.startswith("weftc.") else ():
+            if hasattr(found, "cache_clear"):
+                found.cache_clear()
 
 
 def _function(place: str) -> FunctionType:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from weftc.ir import location as locations
 from weftc.ir.constraints import Constraint
 from weftc.ir.location import Location
+from weftc.ir.sizes import Shape
 from weftc.ir.types import TensorType, TokenType, TupleType, ValueType, check_size
 from weftrt.errors import VerifyError
 
@@ -82,8 +84,9 @@ class Node:
     def maps(self) -> tuple[IndexMap, ...]:
         """Where a movement reads each of its inputs, as its op's `view` has it."""
         if self._maps is None:
-            assert self.op.view is not None
-            self._maps = self.op.view(self)
+            operands = tuple([operand.type.shape for operand in self.inputs])
+            attrs = tuple(self.attrs.items())
+            self._maps = _maps(self.op, self.type.shape, operands, attrs)
         return self._maps
 
     @property
@@ -109,6 +112,15 @@ class Node:
         if all(attrs[name] is value for name, value in self.attrs.items()):
             return self
         return Node(self.op, self.inputs, attrs, self.value_type, self.location)
+
+
+@lru_cache(maxsize=1024)
+def _maps(
+    op: OpDef, shape: Shape, operands: tuple[Shape, ...], attrs: tuple[tuple[str, Attr], ...]
+) -> tuple[IndexMap, ...]:
+    """The maps of movements that are alike, with all that is found of these, once for all."""
+    assert op.view is not None
+    return op.view(shape, operands, dict(attrs))
 
 
 def _graphs(value: Attr) -> Iterator[Graph]:

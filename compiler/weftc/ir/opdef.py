@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from weftc.ir.node import Graph, Node, make
-from weftc.ir.sizes import Dim, Size
+from weftc.ir.sizes import Dim, Shape, Size
 from weftc.ir.types import ValueType
 from weftrt.dtypes import DType
 from weftrt.errors import VerifyError, WeftError
@@ -34,7 +34,7 @@ Reference: TypeAlias = Callable[[Sequence[Any], Attrs, Any], Any]
 Lower: TypeAlias = "Callable[[tuple[Expr, ...], DType, Attrs], Expr]"
 Vjp: TypeAlias = "Callable[..., tuple[Node | None, ...]]"
 Jvp: TypeAlias = "Callable[..., tuple[Node | Sequence[Node], tuple[Node | None, ...]]]"
-View: TypeAlias = "Callable[[Node], tuple[IndexMap, ...]]"
+View: TypeAlias = "Callable[[Shape, tuple[Shape, ...], Attrs], tuple[IndexMap, ...]]"
 Pull: TypeAlias = "Callable[[Node, tuple[Expr, ...], Puller], Expr]"
 Pairs: TypeAlias = "Callable[[Node, tuple[Value, ...]], Value | list[Value]]"
 Batch: TypeAlias = (
@@ -196,6 +196,7 @@ class OpDef:
     reference: Reference
     lower: Lower | None = None
     view: View | None = None
+    """For MOVEMENT: the maps of a result of this shape, of operands of these, and of attributes."""
     pull: Pull | None = None
     vjp: Vjp | None = None
     jvp: Jvp | None = None

@@ -27,6 +27,7 @@ __all__ = ["broadcast", "concat", "flip", "pad", "reshape", "slice", "transpose"
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
+Shapes: TypeAlias = tuple[Shape, ...]
 Maps: TypeAlias = tuple[IndexMap, ...]
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
 Nodes: TypeAlias = tuple[Node, ...]
@@ -67,13 +68,13 @@ def _reference_broadcast(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Arr
     return np.broadcast_to(arrays[0].reshape(shape), attrs["shape"])
 
 
-def _view_broadcast(node: Node) -> Maps:
-    operand, space = node.inputs[0].type.shape, Space(node.type.shape)
+def _view_broadcast(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
+    (operand,), space = operands, Space(shape)
     axes = [
-        Linear(0) if size == 1 and space.shape[axis] != 1 else space.axis(axis)
-        for axis, size in zip(node["axes"], operand)
+        Linear(0) if size == 1 and shape[axis] != 1 else space.axis(axis)
+        for axis, size in zip(attrs["axes"], operand)
     ]
-    return (IndexMap.made(space.shape, operand, axes),)
+    return (IndexMap.made(shape, operand, axes),)
 
 
 def _vjp_broadcast(node: Node, g: Node) -> Cotangents:
@@ -131,8 +132,8 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     return result
 
 
-def _view_reshape(node: Node) -> Maps:
-    return (IndexMap.reshape(node.type.shape, node.inputs[0].type.shape),)
+def _view_reshape(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
+    return (IndexMap.reshape(shape, operands[0]),)
 
 
 def _batch_reshape(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
@@ -191,9 +192,9 @@ def _inverse(permutation: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(permutation)), key=permutation.__getitem__))
 
 
-def _view_transpose(node: Node) -> Maps:
-    axes = map(Space(node.type.shape).axis, _inverse(node["permutation"]))
-    return (IndexMap.made(node.type.shape, node.inputs[0].type.shape, axes),)
+def _view_transpose(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
+    axes = map(Space(shape).axis, _inverse(attrs["permutation"]))
+    return (IndexMap.made(shape, operands[0], axes),)
 
 
 def _batch_transpose(node: Node, inputs: Nodes, batched: Flags, mapper: Mapper) -> Node:
@@ -238,10 +239,9 @@ def _infer_flip(types: Types, attrs: Attrs) -> TensorType:
     return types[0]
 
 
-def _view_flip(node: Node) -> Maps:
-    shape, space = node.type.shape, Space(node.type.shape)
-    axes = list(map(space.axis, range(len(shape))))
-    for axis in node["axes"]:
+def _view_flip(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
+    axes = list(map(Space(shape).axis, range(len(shape))))
+    for axis in attrs["axes"]:
         axes[axis] = axes[axis].scaled(-1).shifted(shape[axis] - 1)
     return (IndexMap.made(shape, shape, axes),)
 

@@ -15,6 +15,7 @@ from weftc.ir.index_linear import Space
 from weftc.ir.index_map import Guard, IndexMap
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE, Attrs, Family, Mapper, OpDef
+from weftc.ir.sizes import Shape
 from weftc.ir.types import TensorType
 from weftc.ops import build, check
 from weftc.ops.complex_rules import Pair, Value
@@ -111,12 +112,13 @@ def _reference_interleave(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Ar
     return np.stack(arrays, axis=-1)
 
 
-def _view_interleave(node: Node) -> tuple[IndexMap, ...]:
-    space, shape = Space(node.type.shape), node.inputs[0].type.shape
-    axes, part = map(space.axis, range(len(shape))), space.axis(len(shape))
-    real = IndexMap.made(space.shape, shape, axes, [Guard(part, 1)])
-    imag = Guard(part.shifted(-1), 1)
-    return real, IndexMap.made(space.shape, shape, real.axes, [imag])
+def _view_interleave(
+    shape: Shape, operands: tuple[Shape, ...], attrs: Attrs
+) -> tuple[IndexMap, ...]:
+    *axes, part = map(Space(shape).axis, range(len(shape)))
+    guards = Guard(part, 1), Guard(part.shifted(-1), 1)
+    real, imag = (IndexMap.made(shape, operands[0], axes, [guard]) for guard in guards)
+    return real, imag
 
 
 def _vjp_interleave(node: Node, g: Node) -> tuple[Node | None, ...]:

@@ -23,6 +23,7 @@ from weftrt.errors import DTypeError, ShapeError
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
 Types: TypeAlias = tuple[TensorType, ...]
+Shapes: TypeAlias = tuple[Shape, ...]
 Maps: TypeAlias = tuple[IndexMap, ...]
 Cotangents: TypeAlias = "tuple[Node | None, ...]"
 Nodes: TypeAlias = tuple[Node, ...]
@@ -51,15 +52,15 @@ def _reference_slice(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     return arrays[0][tuple(map(builtins.slice, attrs["start"], attrs["stop"], attrs["step"]))]
 
 
-def _view_slice(node: Node) -> Maps:
-    shape, space = node.inputs[0].type.shape, Space(node.type.shape)
+def _view_slice(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
+    (operand,), space = operands, Space(shape)
     axes = [
         space.axis(axis).scaled(step).shifted(start)
-        for axis, (start, step) in enumerate(zip(node["start"], node["step"]))
+        for axis, (start, step) in enumerate(zip(attrs["start"], attrs["step"]))
     ]
-    is_all = node.type.shape == shape and all(step == 1 for step in node["step"])
+    is_all = shape == operand and all(step == 1 for step in attrs["step"])
     coverage = Coverage.ALL if is_all else Coverage.SOME
-    return (IndexMap.made(space.shape, shape, axes, coverage=coverage),)
+    return (IndexMap.made(shape, operand, axes, coverage=coverage),)
 
 
 def _spread(length: Size, step: int) -> Size:
@@ -137,17 +138,16 @@ def _infer_concat(types: Types, attrs: Attrs) -> TensorType:
     return types[0].with_shape((*shape[:axis], total, *shape[axis + 1 :]))
 
 
-def _view_concat(node: Node) -> Maps:
-    axis, space = node["axis"], Space(node.type.shape)
-    index = tuple(map(space.axis, range(len(space.shape))))
+def _view_concat(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
+    axis: int = attrs["axis"]
+    index = tuple(map(Space(shape).axis, range(len(shape))))
     maps: list[IndexMap] = []
     offset: Size = 0
-    for operand in node.inputs:
-        shape = operand.type.shape
+    for operand in operands:
         here = index[axis].shifted(-1 * offset)
         axes = (*index[:axis], here, *index[axis + 1 :])
-        maps.append(IndexMap.made(space.shape, shape, axes, [Guard(here, shape[axis])]))
-        offset = offset + shape[axis]
+        maps.append(IndexMap.made(shape, operand, axes, [Guard(here, operand[axis])]))
+        offset = offset + operand[axis]
     return tuple(maps)
 
 
@@ -247,17 +247,16 @@ def _reference_pad(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
     return result
 
 
-def _view_pad(node: Node) -> Maps:
-    shape, space = node.inputs[0].type.shape, Space(node.type.shape)
+def _view_pad(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
+    operand, space = operands[0], Space(shape)
     axes: list[Linear] = []
     guards: list[Guard] = []
-    for axis, (size, low, interior) in enumerate(zip(shape, node["low"], node["interior"])):
+    for axis, (size, low, interior) in enumerate(zip(operand, attrs["low"], attrs["interior"])):
         here, step = space.axis(axis).shifted(-1 * low), interior + 1
         guards.append(Guard(here, _spread(size, step)))
         guards.append(Guard(space.part(here, 1, step), 1))
         axes.append(space.part(here, step))
-    value = IndexMap(space.shape, (), ())
-    return IndexMap.made(space.shape, shape, axes, guards), value
+    return IndexMap.made(shape, operand, axes, guards), IndexMap(shape, (), ())
 
 
 def _covered(x: Node, amounts: Attrs) -> Node:

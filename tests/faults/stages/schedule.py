@@ -109,8 +109,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "wrong axis of a transpose",
             f"{_MOVEMENT}:_view_transpose",
-            '_inverse(node["permutation"])',
-            'node["permutation"]',
+            '_inverse(attrs["permutation"])',
+            'attrs["permutation"]',
             programs.permuted,
         ),
         Fault(
@@ -130,8 +130,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "a guard of concat that lets one more pass",
             f"{_PIECES}:_view_concat",
-            "[Guard(here, shape[axis])]",
-            "[Guard(here, shape[axis] + 1)]",
+            "[Guard(here, operand[axis])]",
+            "[Guard(here, operand[axis] + 1)]",
             programs.padded_concat,
         ),
         Fault(

@@ -149,12 +149,13 @@ def _width(problem: Problem, target: Target) -> int:
 def _last_lanes(problem: Problem, lanes: int, width: int) -> int | None:
     """The lanes that the last panel needs, in whole vectors, where fewer are worth it."""
     n = problem.n
-    if not isinstance(n, int) or flops(problem, assumed(problem.m), n) < _NARROWER_FLOPS:
+    if not isinstance(n, int):
         return None
     panels, rest = divmod(n, lanes)
     needed = ceil_div(rest, width) * width
-    is_worth = rest and panels and (lanes - needed) * _NARROWER >= (panels + 1) * lanes
-    return needed if is_worth else None
+    if not (rest and panels) or (lanes - needed) * _NARROWER < (panels + 1) * lanes:
+        return None
+    return needed if flops(problem, assumed(problem.m), n) >= _NARROWER_FLOPS else None
 
 
 def _row_of_tiles(problem: Problem, rows: int, lanes: int, width: int) -> float:
