@@ -1,0 +1,31 @@
+"""Functions of neural networks: activations, normalization, losses. All are compositions: they hold
+no state, and what they make of a value is what its parts mean, fused or not."""
+
+from typing import TYPE_CHECKING
+
+from weft.boundary import public
+from weft.names import missing
+from weft.nn.activations import gelu, relu, silu
+from weft.nn.losses import cross_entropy
+from weft.nn.normalization import layer_norm
+from weft.nn.probabilities import log_softmax, softmax
+from weft.ops.elementwise import sigmoid, tanh
+from weft.ops.indexing import one_hot
+from weft.ops.reductions import logsumexp
+
+__all__ = [
+    "cross_entropy",
+    "gelu",
+    "layer_norm",
+    "log_softmax",
+    "logsumexp",
+    "one_hot",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "tanh",
+]
+
+if not TYPE_CHECKING:
+    __getattr__ = public(missing("nn", __all__))
