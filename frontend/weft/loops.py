@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from weft import diagnostics, dispatch, tree
 from weft.bodies import Argument, Body, fits, meeting_dtype
@@ -22,7 +22,7 @@ from weft.control import (
 from weft.ops import core
 from weft.promotion import convert, default_dtype, promote_dtypes
 from weft.symbolic import plain
-from weft.tracing import Tracer, follow, lift, results, state
+from weft.tracing import SCALAR_DTYPES, Tracer, follow, lift, results, state
 from weftc.ir.node import Node
 from weftc.ir.sizes import Dim, Size
 from weftc.ir.types import TensorType
@@ -49,14 +49,13 @@ def while_loop(cond: Function, body: Function, init: Any) -> Any:
     if state.trace is None:
         return dispatch.run_now("while_loop", lambda init: while_loop(cond, body, init), init)
     loop = _State("while_loop", init)
-    while True:
-        captures: dict[Node, int] = {}
-        holds = traced("while_loop", ["state"], "cond", cond, loop.arguments(), loop.tree, captures)
-        changed = traced(
-            "while_loop", ["state"], "body", body, loop.arguments(), loop.tree, captures
-        )
-        if loop.settled(changed):
-            break
+
+    def turn(captures: dict[Node, int]) -> tuple[Body, Body]:
+        how = loop.arguments(), loop.tree, captures
+        holds = traced("while_loop", ["state"], "cond", cond, *how)
+        return traced("while_loop", ["state"], "body", body, *how), holds
+
+    changed, holds, captures = loop.settled(turn)
     _check_condition(holds)
     return loop.run("while", [], changed, captures, holds)
 
@@ -79,13 +78,12 @@ def fori_loop(lower: Any, upper: Any, body: Function, init: Any) -> Any:
     bounds = [_bound("lower", lower), _bound("upper", upper)]
     counter = Argument("i", TensorType(dtypes.int64, ()), all(bound.weak for bound in bounds))
     loop = _State("fori_loop", init)
-    while True:
-        captures: dict[Node, int] = {}
-        arguments = [counter, *loop.arguments()]
-        names = ["i", "state"]
-        changed = traced("fori_loop", names, "body", body, arguments, loop.counted, captures)
-        if loop.settled(changed):
-            break
+
+    def turn(captures: dict[Node, int]) -> tuple[Body, None]:
+        how = [counter, *loop.arguments()], loop.counted, captures
+        return traced("fori_loop", ["i", "state"], "body", body, *how), None
+
+    changed, _, captures = loop.settled(turn)
     return loop.run("fori", [convert(b, dtypes.int64).node for b in bounds], changed, captures)
 
 
@@ -123,13 +121,12 @@ def scan(
         return dispatch.run_now("scan", run, init, xs)  # type: ignore[no-any-return]
     rows, loop = _Rows("scan", xs, length), _State("scan", init, "carry")
     pack: Function = lambda given: (*loop.tree(given[: loop.size]), *rows.tree(given[loop.size :]))  # noqa: E731
-    while True:
-        captures: dict[Node, int] = {}
-        arguments = [*loop.arguments(), *rows.arguments()]
-        made = traced("scan", ["carry", "x"], "body", body, arguments, pack, captures)
-        carry, ys = _halves(made)
-        if loop.settled(carry):
-            break
+
+    def turn(captures: dict[Node, int]) -> tuple[Body, Body]:
+        how = [*loop.arguments(), *rows.arguments()], pack, captures
+        return _halves(traced("scan", ["carry", "x"], "body", body, *how))
+
+    carry, ys, captures = loop.settled(turn)
     return loop.scan(carry, ys, rows, captures, reverse, unroll)
 
 
@@ -174,6 +171,14 @@ def _bound(what: str, value: Any) -> Tracer:
     return found
 
 
+T = TypeVar("T")
+Turn: TypeAlias = "Callable[[dict[Node, int]], tuple[Body, T]]"
+"""Traces the body of a loop, and what belongs to it, and numbers what they capture."""
+
+_NUMBERS = {default_dtype(dtype): dtype for dtype in SCALAR_DTYPES.values()}
+"""In which dtype numbers of a default dtype enter a graph."""
+
+
 class _State:
     """The state of a loop: its tree, and the dtypes that its leaves have in every iteration."""
 
@@ -182,14 +187,20 @@ class _State:
         self._name, self._noun, self.size = name, noun, len(found)
         self._paths = [path for path, _ in found]
         self._leaves = [lift(leaf, f"{name}: init{path}") for path, leaf in found]
+        self._begin([False] * len(found))
+
+    def _begin(self, numbers: list[bool]) -> None:
         self._dtypes = [default_dtype(x.dtype) if x.weak else x.dtype for x in self._leaves]
-        self._is_widened = [False] * len(found)
+        self._is_widened = [False] * self.size
+        self._numbers = numbers
 
     def arguments(self) -> list[Argument]:
         """What a body is traced with."""
+        taken = [_NUMBERS[d] if n else d for n, d in zip(self._numbers, self._dtypes)]
+        types = [x.type.with_dtype(d) for x, d in zip(self._leaves, taken)]
         return [
-            Argument(f"{self._noun}{path}", leaf.type.with_dtype(dtype))
-            for path, leaf, dtype in zip(self._paths, self._leaves, self._dtypes, strict=True)
+            Argument(f"{self._noun}{path}", type_, number)
+            for path, type_, number in zip(self._paths, types, self._numbers, strict=True)
         ]
 
     def tree(self, tracers: Sequence[Tracer]) -> tuple[Any]:
@@ -200,9 +211,35 @@ class _State:
         """The counter and the state."""
         return tracers[0], *self.tree(tracers[1:])
 
-    def settled(self, body: Body) -> bool:
-        """Whether the body gives a state of the types that it takes. A number of `init` gets the
-        dtype that it makes of it, for which it has to be traced again."""
+    def settled(self, turn: Turn[T]) -> tuple[Body, T, dict[Node, int]]:
+        """The body that `turn` traces, and what else, when it gives a state of the types that it
+        takes; with the captures of both. A number of `init` gets the dtype that the body makes of
+        it: of an array of its default dtype, or, where it does not take that, of the number."""
+        try:
+            return self._repeated(turn)
+        except DTypeError as refused:
+            numbers = [leaf.weak for leaf in self._leaves]
+            if not any(numbers):
+                raise
+            self._begin(numbers)
+            try:
+                self._repeated(turn)
+            except Exception:
+                raise refused from None
+        self._numbers = [False] * self.size
+        return self._repeated(turn)
+
+    def _repeated(self, turn: Turn[T]) -> tuple[Body, T, dict[Node, int]]:
+        """What `turn` traces when no dtype changes any more."""
+        while True:
+            captures: dict[Node, int] = {}
+            body, other = turn(captures)
+            if self._keeps(body):
+                return body, other, captures
+
+    def _keeps(self, body: Body) -> bool:
+        """Whether the body gives a state of the types that it takes. For those that it makes of
+        numbers it has to be traced again."""
         if body.structure != self._structure:
             place = diagnostics.at_path(tree.difference(self._structure, body.structure)[0])
             problem = f"{self._name}: the {self._noun} changes its structure{place}:"
@@ -210,12 +247,13 @@ class _State:
             problem += returns(body, tree_text(body.structure, body.leaves))
             raise diagnostics.located(UsageError, problem)
         made = [self._made(number, body) for number in range(len(self._leaves))]
-        settled = made == self._dtypes
+        numbers = [a and leaf.weak for a, leaf in zip(self._numbers, body.leaves)]
+        kept = made == self._dtypes and numbers == self._numbers
         self._is_widened = [
             a or b is not c for a, b, c in zip(self._is_widened, made, self._dtypes)
         ]
-        self._dtypes = made
-        return settled
+        self._dtypes, self._numbers = made, numbers
+        return kept
 
     def _made(self, number: int, body: Body) -> DType:
         """The dtype of a leaf, as the body returns it."""

@@ -166,6 +166,48 @@ def test_numbers_in_the_state_take_the_dtype_that_the_body_makes() -> None:
     assert found.dtype == np.float64 and found == 6.0
 
 
+@pytest.mark.parametrize("dtype", ["float64", "uint64", "complex128"])
+def test_a_number_that_a_branch_returns_takes_the_dtype_of_the_other(dtype: str) -> None:
+    """As an array of its default dtype it would not fit; a loop in the loop is no other matter."""
+    x = np.arange(5).astype(dtype)
+
+    def chosen(i: Any, s: Any, x: Any) -> Any:
+        return cond(i < 3, lambda: s + x[i], lambda: s)
+
+    def counted(x: Any) -> Any:
+        return fori_loop(0, 5, lambda i, s: chosen(i, s, x), 0)
+
+    def repeated(x: Any) -> Any:
+        body = lambda s: (chosen(s[1], s[0], x), s[1] + 1)  # noqa: E731
+        return while_loop(lambda s: s[1] < 5, body, (0, 0))
+
+    def nested(x: Any) -> Any:
+        turn = lambda i, s: fori_loop(0, 5, lambda j, s: chosen(j, s, x), s)  # noqa: E731
+        return fori_loop(0, 2, turn, 0)
+
+    expected = np.asarray(3, dtype)
+    assert_same_bits(staged.run(counted, x), expected)
+    total, count = staged.run(repeated, x)
+    assert_same_bits(total, expected)
+    assert count == 5 and count.dtype == np.int64
+    assert_same_bits(staged.run(nested, x), expected + expected)
+
+
+def test_numbers_wait_for_one_another() -> None:
+    """The first takes the dtype of the second, which has that of what it meets."""
+    x = np.arange(4, dtype=np.float64)
+
+    def f(x: Any) -> Any:
+        def body(i: Any, s: Any) -> Any:
+            return s[1], cond(i < 2, lambda: s[1] + x.sum(), lambda: s[1])
+
+        return fori_loop(0, 3, body, (0, 0.5))
+
+    first, second = staged.run(f, x)
+    assert first.dtype == second.dtype == np.float64
+    assert (first, second) == (12.5, 12.5)
+
+
 def test_what_a_loop_does_not_change_is_no_state() -> None:
     def f(x: Any, y: Any) -> Any:
         return fori_loop(0, 3, lambda i, s: s + y, x)

@@ -90,6 +90,13 @@ MISTAKES: dict[str, tuple[Callable[..., Any], type[Exception], str]] = {
         DTypeError,
         r"(?s)init is a Python int.*body returns float32",
     ),
+    "a number in branches that differ whatever it is": (
+        lambda x: fori_loop(
+            0, 3, lambda i, s: cond(i > 1, lambda: s * x[0], lambda: s.astype("float64")), 0.0
+        ),
+        DTypeError,
+        r"(?s)cond: the branches.*true_fn returns float32\[\].*false_fn returns float64\[\]",
+    ),
     "a condition that is a vector": (
         lambda x: while_loop(lambda s: s < 3, lambda s: s, x),
         DTypeError,

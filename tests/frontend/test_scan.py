@@ -91,6 +91,15 @@ def test_numbers_take_the_types_of_arrays() -> None:
     assert wf.map(lambda x: 1.5, X).dtype == wf.float32
 
 
+def test_a_number_that_a_branch_returns_takes_the_dtype_of_the_other() -> None:
+    def body(c: Any, x: Any) -> Any:
+        return wf.cond(x < 3, lambda: c + x, lambda: c), c
+
+    last, sums = staged.run(lambda xs: wf.scan(body, 0.0, xs), np.arange(4.0) + 0.5)
+    assert_same_bits(last, np.asarray(4.5))
+    assert_same_bits(sums, np.array([0.0, 0.5, 2.0, 4.5]))
+
+
 def test_what_happens_in_a_body_happens_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     def body(carry: Any, x: Any) -> Any:
         wf.debug.print("{} {}", carry, x)
