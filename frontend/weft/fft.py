@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from weft import diagnostics
 from weft.boundary import public
-from weft.names import missing
+from weft.names import listed, missing
 from weft.ops import core, creation, elementwise, movement
 from weft.ops.core import operation
 from weft.promotion import as_float, as_strong, convert, dtype_of
@@ -437,3 +437,4 @@ def _part(x: Tracer, axis: int, start: Size, stop: Size) -> Tracer:
 
 if not TYPE_CHECKING:
     __getattr__ = public(missing("fft", __all__))
+    __dir__ = listed(__all__)

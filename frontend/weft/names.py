@@ -166,6 +166,11 @@ def missing(module: str, known: Iterable[str]) -> Callable[[str], Any]:
     return __getattr__
 
 
+def listed(known: Iterable[str]) -> Callable[[], list[str]]:
+    """The `__dir__` of a module that has the names `known`: what it is made with is left out."""
+    return lambda: sorted(known)
+
+
 def function_hint(name: str, known: Iterable[str], module: str = "") -> str:
     """ "; did you mean wf.concat?", "; for count_nonzero(x) write wf.sum(x != 0)", or nothing."""
     if name in _IDIOMS:

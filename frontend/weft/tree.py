@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from weft import diagnostics
 from weft.boundary import public
-from weft.names import missing
+from weft.names import listed, missing
 from weftrt.errors import UsageError
 from weftrt.forks import ForkLock
 from weftrt.signature import equal
@@ -319,3 +319,4 @@ if not TYPE_CHECKING:
         "unflatten",
     )
     __getattr__ = public(missing("tree", _NAMES))
+    __dir__ = listed(_NAMES)

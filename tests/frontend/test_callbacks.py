@@ -138,7 +138,7 @@ def test_what_a_function_raises_comes_out_whole() -> None:
         (
             lambda x: (x, x),
             UsageError,
-            r"gives tuple\(0: \*, 1: \*\), but result_types says an array",
+            r"gives \(\*, \*\), but result_types says an array",
         ),
         (lambda x: "text", UsageError, "gives a str, which is no array"),
     ],

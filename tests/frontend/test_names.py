@@ -76,6 +76,14 @@ def test_names_of_modules(module: str, name: str, meant: str) -> None:
     assert not hasattr(getattr(wf, module), "__wrapped__")
 
 
+@pytest.mark.parametrize("module", ["fft", "linalg", "nn", "tree"])
+def test_modules_list_what_they_are_for(module: str) -> None:
+    """And not what they are made with; each with what it says of itself."""
+    names = dir(getattr(wf, module))
+    assert names and "missing" not in names and "TYPE_CHECKING" not in names
+    assert all(getattr(getattr(wf, module), name).__doc__ for name in names)
+
+
 @pytest.mark.parametrize("name", ["lax", "numpy"])
 def test_modules_whose_functions_are_in_weft_itself(name: str) -> None:
     with pytest.raises(AttributeError, match=rf"'{name}'; what it has is in Weft itself, as wf\."):

@@ -15,7 +15,7 @@ from weft.linalg.powers import expm, matrix_power
 from weft.linalg.products import cross, diagonal, multi_dot, trace
 from weft.linalg.spectra import eig, eigh, eigvals, eigvalsh, matrix_rank, svd, svdvals
 from weft.linalg.systems import inv, lstsq, pinv, solve, solve_triangular
-from weft.names import missing
+from weft.names import listed, missing
 from weft.ops.linear_algebra import matmul, outer, tensordot, vecdot
 from weft.ops.movement import matrix_transpose
 
@@ -55,3 +55,4 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = public(missing("linalg", __all__))
+    __dir__ = listed(__all__)

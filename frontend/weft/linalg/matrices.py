@@ -22,9 +22,8 @@ def matrices(name: str, x: Tracer, square: bool = True, real: bool = True) -> Tr
     if x.ndim < 2:
         diagnostics.fail(ShapeError, name, [x], "it takes matrices: {0} has no two axes")
     if square and not assume_equal(*x.type.shape[-2:]):
-        diagnostics.fail(
-            ShapeError, name, [x], "it takes square matrices: the last two axes of {0}"
-        )
+        problem = "it takes square matrices: the last two axes of {0} are unequal"
+        diagnostics.fail(ShapeError, name, [x], problem)
     return x
 
 

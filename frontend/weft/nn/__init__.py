@@ -4,7 +4,7 @@ no state, and what they make of a value is what its parts mean, fused or not."""
 from typing import TYPE_CHECKING
 
 from weft.boundary import public
-from weft.names import missing
+from weft.names import listed, missing
 from weft.nn.activations import gelu, relu, silu
 from weft.nn.losses import cross_entropy
 from weft.nn.normalization import layer_norm
@@ -29,3 +29,4 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = public(missing("nn", __all__))
+    __dir__ = listed(__all__)

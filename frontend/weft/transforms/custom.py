@@ -31,9 +31,11 @@ rule mapped; and a gradient of a gradient differentiates `forward` and `backward
 from __future__ import annotations
 
 import functools
+from functools import partial
 from typing import Any
 
 from weft import diagnostics, tree
+from weft.control import called
 from weft.tracing import call_function, lift, state
 from weft.transforms.arguments import Numbers, check_function, plain_numbers
 from weft.transforms.custom_call import Call, Custom, Function, named_after
@@ -140,7 +142,12 @@ class _Jvp(Custom):
                 problem = f"{self.of}.defjvps has {len(rules)} rules for {len(primals)} arguments"
                 raise diagnostics.located(UsageError, problem)
             pairs = zip(rules, tangents)
-            parts = [part(t, result, *primals) for part, t in pairs if part is not None]
+            names = ["tangent", "result", *(f"argument {k}" for k in range(len(primals)))]
+            parts = [
+                called(self.of, names, f"rule {k}", part, partial(part, t, result, *primals))
+                for k, (part, t) in enumerate(pairs)
+                if part is not None
+            ]
             return result, functools.reduce(lambda a, b: tree.map(_sum, a, b), parts or [None])
 
         for part in rules:

@@ -7,6 +7,7 @@ from typing import Any
 
 from weft import diagnostics, tree
 from weft.bodies import fits
+from weft.control import called
 from weft.promotion import convert
 from weft.tracing import OPERANDS, Trace, Tracer, active, call_function, entered, lift
 from weft.transforms.arguments import grouped
@@ -90,6 +91,17 @@ class _Graphs:
         """The leaves of the arguments, in a trace of a rule."""
         return [Tracer(n, trace, weak) for n, weak in zip(inputs, self._call.weak)]
 
+    def _after_fixed(self, role: str, names: Sequence[str], *given: Any) -> Any:
+        """What a rule gives that takes the arguments without a derivative first."""
+        fixed = self._call.fixed
+        names = [*(f"argument {place}" for place in sorted(fixed)), *names]
+        return self._called(role, names, *(fixed[place] for place in sorted(fixed)), *given)
+
+    def _called(self, role: str, names: Sequence[str], *given: Any) -> Any:
+        """What a rule gives; TypeError, with what it is called with, if it does not take that."""
+        rule = self._rules[role]
+        return called(self._call.custom.of, names, role, rule, lambda: call_function(rule, *given))
+
     # -- what rules return ------------------------------------------------------------------------
 
     def _wrong(self, kind: type[WeftError], role: str, problem: str) -> WeftError:
@@ -155,7 +167,7 @@ class ReverseGraphs(_Graphs):
         trace = self._trace("forward", outside, token)
         with entered(trace):
             args = self._call.args(self._leaves(inputs, trace))
-            result = call_function(self._rules["forward"], *args)
+            result = self._called("forward", [f"argument {k}" for k in range(len(args))], *args)
             value, residuals = self._pair("forward", "residuals", result)
             outputs = self._result("forward", value)
             leaves, structure = tree.flatten(residuals)
@@ -186,9 +198,8 @@ class ReverseGraphs(_Graphs):
                 Tracer(next(arriving), trace) if t.dtype.is_inexact else zeros(t)
                 for t in call.types
             ]
-            fixed = [call.fixed[place] for place in sorted(call.fixed)]
             trees = structure.unflatten(kept), call.structure.unflatten(cotangents)
-            result = call_function(self._rules["backward"], *fixed, *trees)
+            result = self._after_fixed("backward", ["residuals", "cotangent"], *trees)
             sent = self._cotangents(result)
         self._check_effects(trace.last_token(), sent)
         return sent
@@ -236,9 +247,8 @@ class ForwardGraphs(_Graphs):
                 Tracer(moving[n], trace, weak) if n in moving else zeros(n.type)
                 for n, weak in zip(inputs, call.weak)
             ]
-            fixed = [call.fixed[place] for place in sorted(call.fixed)]
             trees = [tuple(grouped(some, call.structures)) for some in (leaves, tangents)]
-            result = call_function(self._rules["rule"], *fixed, *trees)
+            result = self._after_fixed("rule", ["primals", "tangents"], *trees)
             value, slope = self._pair("rule", "its tangent", result)
             outputs = self._result("rule", value)
             slopes = self._like("rule", call.structure, slope, "the tangent of the result", True)

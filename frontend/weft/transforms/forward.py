@@ -7,6 +7,7 @@ from typing import Any
 
 from weft import diagnostics
 from weft import dynamic as dynamics
+from weft.ops.core import flag
 from weft.tracing import Tracer, state
 from weft.transforms.arguments import check_function
 from weft.transforms.halves import halves
@@ -33,6 +34,7 @@ def jvp(
     for arguments that are no floats, and TraceError where a result depends on a callback's.
     """
     check_function("jvp", function)
+    has_aux = flag("jvp", "has_aux", has_aux)
     given = _tuple("jvp", "primals", primals), _tuple("jvp", "tangents", tangents)
     found: tuple[Any, ...] = _jvp("jvp", function, *given, has_aux)
     return found
@@ -40,7 +42,7 @@ def jvp(
 
 def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
     """The product of the Hessian of a scalar function of `primals` with `tangents`, one part per
-    primal: the tangent of its gradient.
+    primal: the tangent of its gradient, and that alone (`jvp` of `grad` gives the gradient too).
 
     Takes what `jvp` takes, and a function that `grad` takes.
     """
@@ -70,7 +72,8 @@ def linearize(function: Function, *primals: Any, has_aux: bool = False) -> tuple
     Takes what `jvp` takes. Each `push` runs in the trace, or program, that calls it.
     """
     check_function("linearize", function)
-    value, aux, push = halves("linearize", function, _linearized, primals, bool(has_aux))
+    has_aux = flag("linearize", "has_aux", has_aux)
+    value, aux, push = halves("linearize", function, _linearized, primals, has_aux)
     return _with_aux(value, push, aux, has_aux)
 
 
@@ -82,7 +85,7 @@ def _jvp(
     name: str, function: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], aux: bool
 ) -> Any:
     if state.trace is None:
-        return kept(_running, function, name, bool(aux))(primals, tangents)
+        return kept(_running, function, name, aux)(primals, tangents)
     traced = Traced(name, function, primals, aux)
     value, tangent, extra = traced.moved(traced.slots.tangents(name, tangents))
     return _with_aux(value, tangent, extra, aux)

@@ -8,6 +8,7 @@ from typing import Any
 
 from weft import diagnostics, tree
 from weft.bodies import Argument
+from weft.ops.core import flag
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, lift
 from weft.transforms.arguments import (
@@ -44,7 +45,7 @@ def jacfwd(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> F
     the argument. With `has_aux` the function returns (value, anything), and its Jacobian (Jacobian,
     anything). DTypeError for arguments and values that are no floats.
     """
-    return kept(_columnwise, function, plain_numbers(argnums), bool(has_aux))
+    return kept(_columnwise, function, plain_numbers(argnums), flag("jacfwd", "has_aux", has_aux))
 
 
 def _columnwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
@@ -54,7 +55,7 @@ def _columnwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
 def jacrev(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
     """What `jacfwd` gives, one row after another by reverse mode: best where there are fewer
     results than inputs."""
-    return kept(_rowwise, function, plain_numbers(argnums), bool(has_aux))
+    return kept(_rowwise, function, plain_numbers(argnums), flag("jacrev", "has_aux", has_aux))
 
 
 def _rowwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
@@ -64,7 +65,7 @@ def _rowwise(function: Function, argnums: Plain, has_aux: bool) -> Function:
 def hessian(function: Function, argnums: Numbers = 0, has_aux: bool = False) -> Function:
     """The second derivatives of a function, as a rule a scalar one: the Jacobian, by forward mode,
     of its gradient. What `jacfwd` says of trees holds twice."""
-    return kept(_twice, function, plain_numbers(argnums), bool(has_aux))
+    return kept(_twice, function, plain_numbers(argnums), flag("hessian", "has_aux", has_aux))
 
 
 def _twice(function: Function, argnums: Plain, has_aux: bool) -> Function:

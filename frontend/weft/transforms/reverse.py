@@ -8,7 +8,7 @@ from typing import Any
 
 from weft import diagnostics, tree
 from weft.ops import elementwise
-from weft.ops.core import operation
+from weft.ops.core import flag, operation
 from weft.promotion import as_strong, convert
 from weft.tracing import Tracer, active, apply, lift
 from weft.transforms.arguments import (
@@ -45,7 +45,7 @@ def grad(
 
     With `has_aux` the function returns (scalar, anything) and its gradient (gradient, anything).
     """
-    return kept(gradient_of, function, plain_numbers(argnums), bool(has_aux))
+    return kept(gradient_of, function, plain_numbers(argnums), flag("grad", "has_aux", has_aux))
 
 
 def gradient_of(
@@ -66,7 +66,8 @@ def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
     """Like `grad`, but returns (value, gradient)."""
-    return kept(_both, function, plain_numbers(argnums), bool(has_aux))
+    has_aux = flag("value_and_grad", "has_aux", has_aux)
+    return kept(_both, function, plain_numbers(argnums), has_aux)
 
 
 def _both(function: Callable[..., Any], argnums: Plain, has_aux: bool) -> Callable[..., Any]:
@@ -141,10 +142,14 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
     program, that calls it.
     """
     check_function("vjp", function)
-    value, aux, later = halves("vjp", function, _pullback, primals, bool(has_aux))
+    has_aux = flag("vjp", "has_aux", has_aux)
+    value, aux, later = halves("vjp", function, _pullback, primals, has_aux)
 
-    def pull(cotangent: Any) -> Any:
-        return later(cotangent)
+    def pull(*cotangents: Any) -> Any:
+        if len(cotangents) != 1:
+            problem = f"vjp: pull takes one cotangent, like the value, not {len(cotangents)}"
+            raise diagnostics.located(UsageError, problem)
+        return later(*cotangents)
 
     return (value, pull, aux) if has_aux else (value, pull)
 

@@ -82,12 +82,14 @@ def compiled(
     tiling: Tiling | None = None,
     target: Target | None = None,
 ) -> list[Array]:
-    """The outputs of the graph as one kernel, run natively."""
+    """The outputs of the graph as one kernel, well-formed and run natively."""
     target = target or host()
     low = lower_contraction(kernel_of(graph), target, "contraction", tiling)
     results = outputs_of(low, len(arrays), sizes)
     scratch = [np.full(value(s, sizes) + 64, 0xA5, np.uint8) for s in low.scratch]
     function = simplify(widen(low.function, target))
+    verify(low.function, widened=False)
+    verify(function, widened=True)
     extents = [value(s, sizes) for s in low.sizes]
     assert native.run(function, [*arrays, *results, *scratch], extents, target) is None
     return results

@@ -259,12 +259,12 @@ def test_effects() -> None:
 def mistakes() -> Iterator[tuple[Any, Any, type[WeftError], str]]:
     fine, passed = lambda x: (wf.sin(x), x), lambda kept, g: (g,)
     yield lambda x: wf.sin(x), passed, UsageError, "returns an array, not a pair of the result"
-    yield lambda x: ((wf.sin(x),), x), passed, UsageError, r"gives tuple\(0: \*\) as the result"
+    yield lambda x: ((wf.sin(x),), x), passed, UsageError, r"gives \(\*,\) as the result"
     yield lambda x: (wf.sin(x)[:2], x), passed, ShapeError, r"gives float64\[2\] as the result"
     single = lambda x: (wf.astype(wf.sin(x), wf.float32), x)  # noqa: E731
     yield single, passed, DTypeError, r"float32\[5\] as the result, which is float64\[5\]"
     yield fine, lambda kept, g: g, UsageError, "not a tuple of 1, a cotangent for each argument"
-    yield fine, lambda kept, g: (g, g), UsageError, r"returns tuple\(0: \*, 1: \*\), not a tuple"
+    yield fine, lambda kept, g: (g, g), UsageError, r"returns \(\*, \*\), not a tuple"
     yield fine, lambda kept, g: ((g,),), UsageError, "as the cotangent of argument 0, which is fl"
     yield fine, lambda kept, g: (g[0],), ShapeError, r"float64\[\] as the cotangent of argument 0"
     yield fine, lambda kept, g: ("a",), UsageError, "gives a str as the cotangent of argument 0"
@@ -276,6 +276,41 @@ def test_what_a_rule_returns_is_checked(number: int) -> None:
     f = with_vjp(wf.sin, forward, backward)
     with pytest.raises(kind, match=rf"test_custom.*\n.*sin: (forward|backward) .*{message}"):
         run(wf.grad(total(f)), X)
+
+
+ARITIES: list[tuple[Any, str]] = [
+    (
+        with_vjp(lambda x: x * 2, lambda: 1, lambda kept, g: (g,)),
+        r"calls forward\(argument 0\), but forward is a function of \(\)",
+    ),
+    (
+        with_vjp(lambda x: x * 2, lambda x: (x * 2, x), lambda g: (g,)),
+        r"calls backward\(residuals, cotangent\), but backward is a function of \(g\)",
+    ),
+    (
+        with_vjp(lambda x, n: x * n, lambda x, n: (x * n, x), lambda g: g, nondiff_argnums=1),
+        r"calls backward\(argument 1, residuals, cotangent\), but",
+    ),
+    (
+        with_jvp(lambda x: x * 2, lambda x: (x, x)),
+        r"calls rule\(primals, tangents\), but rule is a function of \(x\)",
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ARITIES)))
+def test_rules_that_do_not_take_what_they_are_given(number: int) -> None:
+    f, message = ARITIES[number]
+    rest = (2,) if "argument 1" in message else ()
+    with pytest.raises(TypeError, match=message):
+        wf.grad(lambda x: wf.sum(f(x, *rest)))(X)
+
+
+def test_a_rule_of_an_argument_that_does_not_take_what_it_is_given() -> None:
+    f = wf.custom_jvp(lambda x: x * 2)
+    f.defjvps(lambda t: t)
+    with pytest.raises(TypeError, match=r"calls rule 0\(tangent, result, argument 0\), but rule 0"):
+        wf.grad(total(f))(X)
 
 
 def test_what_a_forward_rule_returns_is_checked() -> None:

@@ -231,7 +231,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: wf.jvp(lambda p: p["w"], ({"w": ONES},), ({"w": (ONES, ONES)},)),
         wf.errors.UsageError,
-        r"the tangent of argument 0\['w'\] is tuple\(0: \*, 1: \*\), but the primal is an array",
+        r"the tangent of argument 0\['w'\] is \(\*, \*\), but the primal is an array",
     ),
     (
         lambda: wf.jvp(lambda p: p["w"], ({"w": ONES},), ({"w": ONES[:2]},)),
@@ -260,7 +260,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         wf.errors.TraceError,
         r"jvp: callback has no derivative \(at .*test_forward.*wf.stop_gradient",
     ),
-    (lambda: push_of(ONES), wf.errors.UsageError, r"argument 0 is an array, but .* dict\(w: \*\)"),
+    (lambda: push_of(ONES), wf.errors.UsageError, r"argument 0 is an array, but .* \{'w': \*\}"),
     (lambda: push_of({"w": 1.0}), wf.errors.ShapeError, r"argument 0\['w'\] has shape \(\)"),
     (lambda: push_of(), wf.errors.UsageError, "linearize takes one tangent for each primal: 1"),
     (lambda: wf.hvp(wf.sin, (ONES,), (ONES,)), wf.errors.ShapeError, "hvp needs a scalar"),

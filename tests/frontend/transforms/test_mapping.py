@@ -302,7 +302,7 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (failing(identity, X, in_axes=({"a": 0},)), errors.UsageError,
      r"in_axes is \{'a': 0\} for argument 0, which is one array"),
     (failing(identity, [X, X], in_axes=((0, 0),)), errors.UsageError,
-     r"in_axes is \(0, 0\) for argument 0, which is list\(0: \*, 1: \*\)"),
+     r"in_axes is \(0, 0\) for argument 0, which is \[\*, \*\]"),
     (failing(identity, X, in_axes="x"), errors.UsageError,
      r"in_axes holds axes \(integers\) and None, not 'x'"),
     (failing(identity, X, out_axes=None), errors.UsageError,

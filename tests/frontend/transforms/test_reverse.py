@@ -158,6 +158,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         wf.errors.DTypeError,
         "vjp: the cotangent is complex",
     ),
+    (
+        lambda: wf.vjp(wf.sin, X)[1](X, X),
+        wf.errors.UsageError,
+        "vjp: pull takes one cotangent, like the value, not 2",
+    ),
     (lambda: wf.grad(3), wf.errors.UsageError, "grad takes a function"),  # type: ignore[arg-type]
     (
         lambda: run(wf.grad(lambda x: x.sum(), has_aux=True), X),
@@ -165,6 +170,17 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         r"\(value, anything\)",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [wf.grad, wf.value_and_grad, wf.jacfwd, wf.jacrev, wf.hessian, wf.vjp, wf.linearize],
+)
+def test_has_aux_is_a_flag(transform: Any) -> None:
+    where = (X,) if transform in (wf.vjp, wf.linearize) else ()
+    message = rf"{transform.__name__}: has_aux is True or False, not 'no'"
+    with pytest.raises(wf.errors.UsageError, match=message):
+        transform(wf.sum, *where, has_aux="no")
 
 
 @pytest.mark.parametrize("number", range(len(ERRORS)))
