@@ -25,9 +25,10 @@ squeeze stack std subtract sum take tan tanh tensordot transpose trunc var vecdo
 zeros_like result_type can_cast finfo iinfo isdtype broadcast_shapes from_dlpack float32 float64
 int32 int64 uint8 uint32 uint64 bool pi e inf nan newaxis grad value_and_grad vjp jit
 """
-NEURAL = (
-    "cross_entropy gelu layer_norm log_softmax logsumexp one_hot relu sigmoid silu softmax tanh"
-)
+NEURAL = """
+celu cross_entropy elu gelu glu hard_sigmoid hard_silu hard_tanh layer_norm leaky_relu log_sigmoid
+log_softmax logsumexp mish one_hot relu relu6 selu sigmoid silu softmax softplus softsign tanh
+"""
 
 SHAPES: list[tuple[int, ...]] = [(), (0,), (1,), (7,), (3, 0, 2), (2, 1, 3), (4, 33)]
 

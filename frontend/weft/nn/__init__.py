@@ -5,7 +5,24 @@ from typing import TYPE_CHECKING
 
 from weft.boundary import public
 from weft.names import listed, missing
-from weft.nn.activations import gelu, relu, silu
+from weft.nn.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    mish,
+    relu,
+    relu6,
+    selu,
+    silu,
+    softplus,
+    softsign,
+)
 from weft.nn.losses import cross_entropy
 from weft.nn.normalization import layer_norm
 from weft.nn.probabilities import log_softmax, softmax
@@ -14,16 +31,29 @@ from weft.ops.indexing import one_hot
 from weft.ops.reductions import logsumexp
 
 __all__ = [
+    "celu",
     "cross_entropy",
+    "elu",
     "gelu",
+    "glu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
     "layer_norm",
+    "leaky_relu",
+    "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "mish",
     "one_hot",
     "relu",
+    "relu6",
+    "selu",
     "sigmoid",
     "silu",
     "softmax",
+    "softplus",
+    "softsign",
     "tanh",
 ]
 
