@@ -25,6 +25,7 @@ from weftc.ops import (
     spectra,
     structure,
     systems,
+    windows,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "spectra",
     "structure",
     "systems",
+    "windows",
 ]
 
 
