@@ -108,6 +108,20 @@ def padded_by_one(x: Inputs) -> Node:
     return op("pad", x(6), zero, low=(1,), high=(1,), interior=(0,))
 
 
+def slid(x: Inputs) -> Node:
+    steps = {"sizes": (3, 2), "strides": (2, 1), "dilation": (1, 2)}
+    return op("neg", op("window", x(9, 5), axes=(0, 1), **steps))
+
+
+def slid_product(x: Inputs) -> Node:
+    steps = {"sizes": (3, 3), "strides": (1, 1), "dilation": (1, 1)}
+    zero, around = build.constant(0.0, dtypes.float32), (0, 1, 1)
+    padded = op("pad", x(5, 9, 8), zero, low=around, high=around, interior=(0, 0, 0))
+    windows = op("window", padded, axes=(1, 2), **steps)
+    pairs = {"batch": ((), ()), "contracted": ((1, 2, 3), (0, 3, 4))}
+    return op("contract", x(6, 5, 3, 3), windows, **pairs)
+
+
 def flipped(x: Inputs) -> Node:
     return op("flip", x(5, 7), axes=(1,))
 

@@ -41,6 +41,7 @@ from tests.fuzz.rules.movement import (
     stack,
     tile,
     transpose,
+    windows,
 )
 from tests.fuzz.rules.operands import an_axis, required
 from tests.fuzz.rules.products import (
@@ -146,6 +147,37 @@ def stencil(d: Drawer) -> None:
             return
 
 
+def pooling(d: Drawer) -> None:
+    """Windows, and what is in each, reduced."""
+    found = windows(d)
+    taps = len(d.instructions[-1].options["size"])
+    if d.chance(0.3):
+        return
+    name = d.rng.choice(("max", "sum", "min", "mean"))
+    d.emit(name, found, axis=tuple(range(-taps, 0)), keepdims=d.chance(0.2))
+
+
+def correlation(d: Drawer) -> None:
+    """A convolution: windows of an array, padded or not, multiplied with weights."""
+    value = required(d.pick(lambda v: v.ndim in (1, 2) and v.dtype != "bool" and v.size > 0))
+    if d.chance(0.5):
+        value = d.emit("pad", value, Literal(0), pad_width=d.rng.randint(1, 2))
+    dtype, size = d.values[value].dtype, d.values[value].shape[-1]
+    weight = required(d.pick(lambda v: v.ndim in (1, 2) and v.dtype == dtype and v.size > 0))
+    taps = d.values[weight].shape[-1]
+    if taps > size:
+        raise Invalid("no place for a window")
+    stride = (d.rng.choice((1, 1, 2)),)
+    found = d.emit("nn.windows", value, size=(taps,), axes=(-1,), stride=stride, dilation=(1,))
+    letters, other = "abcd"[: d.values[found].ndim], "zyx"[: d.values[weight].ndim - 1]
+    kept = [*letters[:-1], *other]
+    d.rng.shuffle(kept)
+    operands = (found, weight) if d.chance(0.5) else (weight, found)
+    names = [letters, other + letters[-1]]
+    terms = ",".join(names if operands[0] == found else names[::-1])
+    d.emit("einsum", *operands, subscripts=f"{terms}->{''.join(kept)}")
+
+
 def pairwise(d: Drawer) -> None:
     """x[:, None] - y[None], and what is done with all pairs."""
     value = required(d.pick(lambda v: v.ndim in (1, 2) and v.dtype != "bool"))
@@ -222,6 +254,7 @@ COMMON: tuple[Rule, ...] = (
     *(array_index, cross_entropy),
     *(flip, roll, tile, matmul, matmul, einsum, product, creation),
     *(stencil, pairwise, recurrence, recurrence),
+    *(pooling, correlation),
     *(sorting, sorting, rows_in_order, cumulative, cumulative, differences),
     *(fourier_transform, fourier_transform, spectrum_shift),
     *(branch, branch, loop, check, size, complex_numbers),

@@ -45,7 +45,8 @@ def test_every_instruction_is_drawn() -> None:
     options = [part.options for i in instructions for part in i.parts()]
     assert len(set(CALLS) - {o.get("call") for o in options}) < 3
     assert {o["made"] for o in options if "made" in o} == set(MADE)
-    assert {step for o in options for step in o.get("steps", ())} == set(STEPS)
+    steps = {step for o in options for step in o.get("steps", ())}
+    assert steps <= set(STEPS) and len(set(STEPS) - steps) < 3
 
 
 def test_what_people_write_is_drawn() -> None:

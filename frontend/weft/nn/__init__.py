@@ -1,5 +1,6 @@
-"""Functions of neural networks: activations, normalization, losses. All are compositions: they hold
-no state, and what they make of a value is what its parts mean, fused or not."""
+"""Functions of neural networks: activations, convolution, pooling, normalization, losses. All are
+compositions: they hold no state, and what they make of a value is what its parts mean, fused or
+not."""
 
 from typing import TYPE_CHECKING
 
@@ -23,27 +24,47 @@ from weft.nn.activations import (
     softplus,
     softsign,
 )
+from weft.nn.convolution import conv, conv_transpose
 from weft.nn.losses import cross_entropy
 from weft.nn.normalization import layer_norm
+from weft.nn.pooling import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    global_avg_pool,
+    global_max_pool,
+    l2_pool,
+    max_pool,
+)
 from weft.nn.probabilities import log_softmax, softmax
+from weft.nn.windows import windows
 from weft.ops.elementwise import sigmoid, tanh
 from weft.ops.indexing import one_hot
 from weft.ops.reductions import logsumexp
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "avg_pool",
     "celu",
+    "conv",
+    "conv_transpose",
     "cross_entropy",
     "elu",
     "gelu",
+    "global_avg_pool",
+    "global_max_pool",
     "glu",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
+    "l2_pool",
     "layer_norm",
     "leaky_relu",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "max_pool",
     "mish",
     "one_hot",
     "relu",
@@ -55,6 +76,7 @@ __all__ = [
     "softplus",
     "softsign",
     "tanh",
+    "windows",
 ]
 
 if not TYPE_CHECKING:

@@ -10,6 +10,7 @@ _PULL = "weftc.schedule.pull:Puller"
 _SPACE = "weftc.ir.index_linear:Space"
 _MOVEMENT = "weftc.ops.movement"
 _PIECES = "weftc.ops.pieces"
+_WINDOWS = "weftc.ops.windows"
 _CPU = "weftc.schedule.cpu"
 _CUMULATIVE = "weftc.schedule.cpu.cumulative:_Schedule"
 
@@ -105,6 +106,20 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "shifted(shape[axis] - 1)",
             "shifted(shape[axis])",
             programs.flipped,
+        ),
+        Fault(
+            "the places of windows lie side by side",
+            f"{_WINDOWS}:_view_window",
+            "scaled(stride)",
+            "scaled(1)",
+            programs.slid,
+        ),
+        Fault(
+            "the taps of windows lie side by side",
+            f"{_WINDOWS}:_view_window",
+            "scaled(dilation)",
+            "scaled(1)",
+            programs.slid,
         ),
         Fault(
             "wrong axis of a transpose",

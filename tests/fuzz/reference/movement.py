@@ -92,6 +92,18 @@ def pad(x: Bounded, fill: Bounded, pad_width: Any) -> Bounded:
     return Bounded(value, np.pad(x.error, pairs, constant_values=filler.error), x.dtype)
 
 
+def _windows(x: Array, size: Any, axes: Any, stride: Any, dilation: Any) -> Array:
+    spans = [(taps - 1) * apart + 1 for taps, apart in zip(size, dilation)]
+    places: list[Any] = [slice(None)] * x.ndim
+    for axis, step in zip(axes, stride):
+        places[axis] = slice(None, None, step)
+    taps = (slice(None, None, apart) for apart in dilation)
+    return np.lib.stride_tricks.sliding_window_view(x, spans, axes)[(*places, *taps)]
+
+
+windows = _moving(_windows)
+
+
 def astype(x: Bounded, dtype: str) -> Bounded:
     return cast(x, dtype)
 

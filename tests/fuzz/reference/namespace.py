@@ -111,6 +111,7 @@ FUNCTIONS: dict[str, Reference] = {
     "linear_algebra": linear_algebra.linear_algebra,
     **{f"linalg.{name}": getattr(linear_algebra, name) for name in LINEAR_ALGEBRA},
     "nn.relu": relu,
+    "nn.windows": movement.windows,
     "nn.silu": silu,
     "nn.gelu": gelu,
     "nn.cross_entropy": cross_entropy,

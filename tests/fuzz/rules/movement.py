@@ -198,6 +198,23 @@ def pad(d: Drawer) -> None:
     d.emit("pad", value, fill, pad_width=width)
 
 
+def windows(d: Drawer) -> int:
+    """Windows along some axes, of sizes, strides and dilation that fit."""
+    value = required(d.pick(lambda v: 1 <= v.ndim <= 3 and v.size > 0))
+    shape = d.values[value].shape
+    axes = sorted(d.rng.sample(range(len(shape)), d.rng.randint(1, min(2, len(shape)))))
+    each = [_window(d, shape[axis]) for axis in axes]
+    sizes, strides, dilation = zip(*each)
+    options = {"size": sizes, "axes": tuple(axes), "stride": strides, "dilation": dilation}
+    return d.emit("nn.windows", value, **options)
+
+
+def _window(d: Drawer, size: int) -> tuple[int, int, int]:
+    taps = d.rng.randint(1, min(size, 4))
+    most = (size - 1) // (taps - 1) if taps > 1 else 3
+    return taps, d.rng.choice((1, 1, 2, 3)), d.rng.randint(1, min(most, 3))
+
+
 def roll(d: Drawer) -> None:
     value = required(d.pick(lambda v: v.ndim >= 1 and v.size > 0))
     axis = d.rng.randrange(d.values[value].ndim)
