@@ -60,10 +60,13 @@ column_sum_0(
     i64 n_1,
     u64 *status) {
   const i64 blocks = (n + 511) / 512;
-  for (i64 p = blockIdx.x; p < blocks; p += gridDim.x) {
+  for (i64 p_1 = blockIdx.x; p_1 < (blocks * 8); p_1 += gridDim.x) {
+    const i64 p = p_1 / 8;
     const i64 start = p * 512;
     const i64 stop = least<i64>((start + 512), n);
-    for (i64 i = start + threadIdx.x; i < stop; i += 256) {
+    const i64 first_2 = start + (p_1 % 8) * 64;
+    const i64 last = least<i64>((first_2 + 64), stop);
+    for (i64 i = first_2 + threadIdx.x; i < last; i += 256) {
       float sum_lanes[64];
       const i64 trees = (n_1 > 68719476736ll) ? 1 : 0;
       const i64 width = (n_1 > 68719476736ll) ? 64 : 1;

@@ -14,7 +14,7 @@ may have written what others read next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from weftc.loop import ir
@@ -26,12 +26,14 @@ from weftc.loop.ir import (
     Block,
     Buffer,
     Call,
+    Const,
     For,
     If,
     Let,
     Load,
     LoopFunction,
     LoopKind,
+    Op,
     Reduce,
     Scalar,
     Space,
@@ -132,7 +134,32 @@ class _Binder:
             return self._one_block(group)
         if s.kind is LoopKind.VECTOR or not _has_vectors(s.body):
             return [self._flat(s)]
+        s = self._by_vectors(s)
         return [For(s.var, s.start, s.stop, self.block(s.body), LoopKind.BLOCK, s.step)]
+
+    def _by_vectors(self, s: For) -> For:
+        """Strips of columns that are reduced, one after another by a thread of the CPU, as a block
+        for each vector of a strip: a column is a thread's, and many blocks hide what memory takes.
+        """
+        *before, strip = s.body
+        width = _strip_width(before, strip) if isinstance(strip, For) else None
+        if not isinstance(strip, For) or width is None or width <= strip.lanes or s.step != 1:
+            return s
+        number, first, last = (
+            Var(self.names.fresh(name), INDEX) for name in (s.var.name, "first", "last")
+        )
+        parts = const(width // strip.lanes)
+        along = ir.mul(ir.apply(Scalar.TREM, number, parts), const(strip.lanes))
+        end = ir.apply(Scalar.MINIMUM, ir.add(first, const(strip.lanes)), strip.stop)
+        body = (
+            Let(s.var, ir.add(s.start, ir.apply(Scalar.TDIV, number, parts))),
+            *before,
+            Let(first, ir.add(strip.start, along)),
+            Let(last, end),
+            replace(strip, start=first, stop=last),
+        )
+        count = ir.mul(ir.subtract(s.stop, s.start), parts)
+        return replace(s, var=number, start=const(0), stop=count, body=body)
 
     def _flat(self, s: For) -> For:
         """Independent iterations over all threads of all blocks."""
@@ -236,6 +263,24 @@ def _independent(s: For) -> bool:
     if s.kind in (LoopKind.VECTOR, LoopKind.PARALLEL):
         return True
     return not s.carried and _written(s.body) & _read(s.body) <= _own_arrays(s)
+
+
+def _strip_width(before: Block | list[Stmt], strip: For) -> int | None:
+    """The most iterations of a vector loop that reduces columns, where only what it takes is named
+    `before` it: from start to minimum(start + width, all), or to start + width."""
+    named = {s.var: s.value for s in before if isinstance(s, Let)}
+    reduces = any(isinstance(s, Reduce) for s in statements(strip.body))
+    if strip.kind is not LoopKind.VECTOR or not reduces or len(named) < len(before):
+        return None
+    stop = strip.stop
+    if isinstance(stop, Var):
+        stop = named.get(stop, stop)
+    if isinstance(stop, Op) and stop.op is Scalar.MINIMUM:
+        stop = stop.args[0]
+    if isinstance(stop, Op) and stop.op is Scalar.ADD and stop.args[0] is strip.start:
+        width = stop.args[1]
+        return int(width.value) if isinstance(width, Const) else None
+    return None
 
 
 def _has_vectors(body: Block) -> bool:
