@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import weft as wf
+from benchmarks import convolution
 
 
 class Names:
@@ -108,6 +109,7 @@ NUMPY = Names(
         sigmoid=lambda x: 1 / (1 + np.exp(-x)),
         layer_norm=layer_norm(np),
         attention=attention(_softmax, np.where, np.matrix_transpose),
+        **convolution.numpy(),
     ),
     astype=lambda x, dtype: x.astype(dtype),
     argsort=lambda x: np.argsort(x, kind="stable"),
@@ -128,6 +130,7 @@ def weft() -> Names:
         sigmoid=wf.nn.sigmoid,
         layer_norm=wf.nn.layer_norm,
         attention=attention(wf.nn.softmax, wf.where, wf.matrix_transpose),
+        **convolution.weft(),
     )
 
     def scatter_add(base: Any, indices: Any, updates: Any) -> Any:
@@ -147,6 +150,7 @@ def jax(jax: Any) -> Names:
         sigmoid=jax.nn.sigmoid,
         layer_norm=layer_norm(jax.numpy),
         attention=attention(jax.nn.softmax, jax.numpy.where, jax.numpy.matrix_transpose),
+        **convolution.jax(jax),
     )
     loops = ("fori_loop", "while_loop", "cond", "scan", "top_k")
     return Names(
@@ -172,6 +176,7 @@ def torch(torch: Any) -> Names:
         sigmoid=torch.sigmoid,
         layer_norm=lambda x, scale, shift: F.layer_norm(x, x.shape[-1:], scale, shift),
         attention=lambda q, k, v, mask: F.scaled_dot_product_attention(q, k, v, mask),
+        **convolution.torch(torch),
     )
 
     def extremum(of_all: Any, along: Any) -> Any:

@@ -138,6 +138,8 @@ TARGETS = (
     Target("gemm", r"gelu\(.* 512x512x512", Faster(1.05), threads=2),
     Target("gemm", r"gelu\(.* 8x1024x1024", Faster(1.0)),
     Target("gemm", r"gelu\(.* 64x784x256", Faster(1.05)),
+    Target("conv", r"(\dx\d|depthwise|relu).*|(max|avg) pool.*", Faster(1.05)),
+    Target("conv", "gradients of .*", Faster(1.2, "torch eager")),
     Target("reductions", "(sum|max|mean) .* axis [01]", Faster(1.05)),
     Target("reductions", "(sum|max|mean) 4096x4096 axis 0|sum 64x.*", Near(0.9)),
     Target("reductions", "(sum|mean|var|max) .* all|var .*", Faster(1.0)),

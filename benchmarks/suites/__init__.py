@@ -12,6 +12,7 @@ NAMES = (
     "reductions",
     "rowwise",
     "gemm",
+    "conv",
     "indexing",
     "sorting",
     "training",
