@@ -18,9 +18,8 @@ from weft import names
 
 X = np.arange(6, dtype="f4").reshape(2, 3)
 PEERS = {
-    "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
-    "log_sigmoid": lambda x: -np.logaddexp(0, -x),
-    "softplus": lambda x: np.logaddexp(0, x),
+    **dict.fromkeys(("l1_loss", "mean_absolute_error"), lambda x, y: np.mean(np.abs(x - y))),
+    **dict.fromkeys(("mse_loss", "mean_squared_error"), lambda x, y: np.mean((x - y) ** 2)),
 }
 """What other libraries than NumPy mean by names."""
 

@@ -26,8 +26,10 @@ zeros_like result_type can_cast finfo iinfo isdtype broadcast_shapes from_dlpack
 int32 int64 uint8 uint32 uint64 bool pi e inf nan newaxis grad value_and_grad vjp jit
 """
 NEURAL = """
-celu cross_entropy elu gelu glu hard_sigmoid hard_silu hard_tanh layer_norm leaky_relu log_sigmoid
-log_softmax logsumexp mish one_hot relu relu6 selu sigmoid silu softmax softplus softsign tanh
+absolute_error binary_cross_entropy_with_logits celu cross_entropy elu gelu glu hard_sigmoid
+hard_silu hard_tanh hinge_loss huber_loss kl_divergence layer_norm leaky_relu log_sigmoid
+log_softmax logsumexp mish negative_log_likelihood one_hot relu relu6 selu sigmoid silu
+smooth_l1_loss softmax softplus softsign squared_error tanh
 """
 
 SHAPES: list[tuple[int, ...]] = [(), (0,), (1,), (7,), (3, 0, 2), (2, 1, 3), (4, 33)]

@@ -24,8 +24,10 @@ from weft.nn.activations import (
     softplus,
     softsign,
 )
+from weft.nn.classification import cross_entropy, negative_log_likelihood
 from weft.nn.convolution import conv, conv_transpose
-from weft.nn.losses import cross_entropy
+from weft.nn.divergences import binary_cross_entropy_with_logits, kl_divergence
+from weft.nn.losses import absolute_error, hinge_loss, huber_loss, smooth_l1_loss, squared_error
 from weft.nn.normalization import layer_norm
 from weft.nn.pooling import (
     adaptive_avg_pool,
@@ -43,9 +45,11 @@ from weft.ops.indexing import one_hot
 from weft.ops.reductions import logsumexp
 
 __all__ = [
+    "absolute_error",
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "avg_pool",
+    "binary_cross_entropy_with_logits",
     "celu",
     "conv",
     "conv_transpose",
@@ -58,6 +62,9 @@ __all__ = [
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
+    "hinge_loss",
+    "huber_loss",
+    "kl_divergence",
     "l2_pool",
     "layer_norm",
     "leaky_relu",
@@ -66,15 +73,18 @@ __all__ = [
     "logsumexp",
     "max_pool",
     "mish",
+    "negative_log_likelihood",
     "one_hot",
     "relu",
     "relu6",
     "selu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "softsign",
+    "squared_error",
     "tanh",
     "windows",
 ]

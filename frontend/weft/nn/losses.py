@@ -1,50 +1,103 @@
-"""Losses: how far a prediction is from what was wanted."""
+"""Losses: how far each element of a prediction is from what was wanted.
+
+`reduction` says what is returned: "none", the loss of each element; "mean" or "sum", that of all.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from weft import diagnostics
-from weft.nn.probabilities import below_largest
+from weft.nn.operands import choice, number, real
+from weft.ops import core
 from weft.ops.core import operation
 from weft.ops.elementwise import binary, like
-from weft.ops.reductions import reduce
-from weft.promotion import as_float, as_strong
-from weft.tracing import Tracer, apply, lift
+from weft.ops.reductions import average, reduce
+from weft.tracing import Tracer, apply
 from weftc.ops.check import same_sizes
-from weftrt import dtypes
-from weftrt.errors import DTypeError, ShapeError
+from weftrt.errors import ShapeError
+
+REDUCTIONS = ("none", "mean", "sum")
 
 
-@operation()
-def cross_entropy(logits: Any, labels: Any, /) -> Tracer:
-    """-log_softmax(logits)[label] for each row of `logits`; `labels`, integers, have its shape
-    without the last axis. A label that is negative, or not below the size of that axis, raises
-    IndexError when the function runs."""
-    value, label = as_float(lift(logits)), lift(labels)
-    if not label.dtype.is_integer:
-        diagnostics.fail(DTypeError, "cross_entropy", [value, label], "labels must be integers")
-    if not value.ndim or not same_sizes(value.type.shape[:-1], label.type.shape):
-        problem = "{1} must have the shape of {0} without the last axis"
-        diagnostics.fail(ShapeError, "cross_entropy", [value, label], problem)
-    axis = value.ndim - 1
-    if value.type.shape[axis] == 0:
-        diagnostics.fail(ShapeError, "cross_entropy", [value, label], "{0} has no classes")
-    shifted, axes = below_largest("cross_entropy", value, axis)
-    total = reduce("sum", "cross_entropy", apply("exp", shifted), axes, False)
-    chosen = apply("where", _is_label(shifted, label), shifted, like(0.0, shifted))
-    return binary("sub", "cross_entropy", apply("log", total), _sum_last(chosen))
+@operation("reduction")
+def squared_error(prediction: Any, target: Any, /, *, reduction: str = "none") -> Tracer:
+    """(prediction - target) ** 2: with reduction="mean", the mean squared error. ShapeError unless
+    both have one shape, or the target is one number."""
+    difference = _difference("squared_error", prediction, target)
+    return reduced("squared_error", apply("mul", difference, difference), reduction)
 
 
-def _is_label(x: Tracer, labels: Tracer) -> Tracer:
-    """Whether each place of the last axis of `x` is the label of its row."""
-    place = apply("iota", shape=x.type.shape, axis=x.ndim - 1, dtype=dtypes.int64)
-    classes = apply("iota", shape=x.type.shape[-1:], axis=0, dtype=dtypes.int64)
-    unsigned = apply("convert", as_strong(labels), dtype=dtypes.uint64)  # no label is negative
-    label = apply("take", classes, unsigned, axis=0)
-    column = apply("reshape", label, shape=(*labels.type.shape, 1))
-    return binary("eq", "cross_entropy", place, column)
+@operation("reduction")
+def absolute_error(prediction: Any, target: Any, /, *, reduction: str = "none") -> Tracer:
+    """|prediction - target|, whose gradient is 0 where they are equal; with reduction="mean", the
+    mean absolute error. Shapes are as for squared_error."""
+    size = apply("abs", _difference("absolute_error", prediction, target))
+    return reduced("absolute_error", size, reduction)
 
 
-def _sum_last(x: Tracer) -> Tracer:
-    return reduce("sum", "cross_entropy", x, x.ndim - 1, False)
+@operation("delta", "reduction")
+def huber_loss(
+    prediction: Any, target: Any, /, *, delta: float = 1.0, reduction: str = "none"
+) -> Tracer:
+    """Half the square of the difference d where |d| <= delta, else delta * (|d| - delta / 2), which
+    goes on as a line (Huber, 1964). Shapes are as for squared_error."""
+    limit = number("huber_loss", "delta", delta)
+    size = apply("abs", _difference("huber_loss", prediction, target))
+    return reduced("huber_loss", _bent(size, limit), reduction)
+
+
+@operation("beta", "reduction")
+def smooth_l1_loss(
+    prediction: Any, target: Any, /, *, beta: float = 1.0, reduction: str = "none"
+) -> Tracer:
+    """huber_loss with delta=beta, divided by beta: |d| - beta / 2 where |d| > beta (Girshick, Fast
+    R-CNN, 2015), and |d| for a beta of 0. Shapes are as for squared_error."""
+    limit = number("smooth_l1_loss", "beta", beta)
+    size = apply("abs", _difference("smooth_l1_loss", prediction, target))
+    if limit:
+        size = apply("div", _bent(size, limit), like(limit, size))
+    return reduced("smooth_l1_loss", size, reduction)
+
+
+def _bent(size: Tracer, limit: float) -> Tracer:
+    """q * (size - q / 2) for q = min(size, limit)."""
+    near = apply("minimum", size, like(limit, size))
+    rest = apply("sub", size, apply("mul", like(0.5, size), near))
+    return apply("mul", near, rest)
+
+
+@operation("reduction")
+def hinge_loss(scores: Any, labels: Any, /, *, reduction: str = "none") -> Tracer:
+    """max(0, 1 - labels * scores), for labels that are 1 or -1. Its gradient is 0 from the margin
+    on. Shapes are as for squared_error."""
+    score, label = matching("hinge_loss", scores, labels)
+    missing = apply("sub", like(1.0, score), apply("mul", label, score))
+    zero = like(0.0, missing)
+    loss = apply("where", apply("le", missing, zero), zero, missing)
+    return reduced("hinge_loss", loss, reduction)
+
+
+def _difference(name: str, prediction: Any, target: Any) -> Tracer:
+    return apply("sub", *matching(name, prediction, target))
+
+
+def matching(name: str, prediction: Any, target: Any) -> list[Tracer]:
+    """Both as floats of one dtype and shape. Only a single number is repeated: (n, 1) beside (n,)
+    would make n * n losses of what was meant to be n."""
+    left, right = real(name, prediction), real(name, target)
+    if right.ndim and not same_sizes(left.type.shape, right.type.shape):
+        problem = "{0} and {1} must have one shape"
+        diagnostics.fail(ShapeError, name, [left, right], problem)
+    return core.matched(name, left, right)
+
+
+def reduced(name: str, losses: Tracer, reduction: Any, count: Tracer | None = None) -> Tracer:
+    """What `reduction` says of losses; the mean divides by `count` where that is given."""
+    kind = choice(name, "reduction", reduction, REDUCTIONS)
+    if kind == "none":
+        return losses
+    if kind == "mean" and count is None:
+        return average(name, losses, None, False)
+    total = reduce("sum", name, losses, None, False)
+    return total if kind == "sum" else binary("div", name, total, count)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from weft import diagnostics
+from weft.ops import core
 from weft.promotion import as_float
 from weft.tracing import Tracer, lift
-from weftrt.errors import DTypeError, UsageError
+from weftc.ops.check import same_sizes
+from weftrt.errors import DTypeError, ShapeError, UsageError
 
 
 def real(name: str, x: Any) -> Tracer:
@@ -19,6 +21,15 @@ def real(name: str, x: Any) -> Tracer:
         problem = f"{{0}} must be real, not {value.dtype}; take wf.real(z), wf.imag(z) or wf.abs(z)"
         diagnostics.fail(DTypeError, name, [value], problem)
     return value
+
+
+def fitting(name: str, called: str, value: Tracer, x: Tracer) -> Tracer:
+    """`value` broadcast to the shape of `x`; ShapeError where it has more axes, or larger ones."""
+    shape = core.broadcast_shapes(name, [x, value])
+    if not same_sizes(shape, x.type.shape):
+        problem = f"{called} has shape {value.type.shape}, and must broadcast to the shape of {{0}}"
+        diagnostics.fail(ShapeError, name, [x], problem)
+    return core.broadcast(value, x.type.shape)
 
 
 def number(name: str, called: str, value: Any, low: float = 0.0, high: float = math.inf) -> float:
