@@ -24,11 +24,17 @@ from weft.nn.activations import (
     softplus,
     softsign,
 )
+from weft.nn.channel_normalization import (
+    batch_norm,
+    batch_norm_training,
+    group_norm,
+    instance_norm,
+)
 from weft.nn.classification import cross_entropy, negative_log_likelihood
 from weft.nn.convolution import conv, conv_transpose
 from weft.nn.divergences import binary_cross_entropy_with_logits, kl_divergence
 from weft.nn.losses import absolute_error, hinge_loss, huber_loss, smooth_l1_loss, squared_error
-from weft.nn.normalization import layer_norm
+from weft.nn.normalization import cosine_similarity, l2_normalize, layer_norm, rms_norm
 from weft.nn.pooling import (
     adaptive_avg_pool,
     adaptive_max_pool,
@@ -49,22 +55,28 @@ __all__ = [
     "adaptive_avg_pool",
     "adaptive_max_pool",
     "avg_pool",
+    "batch_norm",
+    "batch_norm_training",
     "binary_cross_entropy_with_logits",
     "celu",
     "conv",
     "conv_transpose",
+    "cosine_similarity",
     "cross_entropy",
     "elu",
     "gelu",
     "global_avg_pool",
     "global_max_pool",
     "glu",
+    "group_norm",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
     "hinge_loss",
     "huber_loss",
+    "instance_norm",
     "kl_divergence",
+    "l2_normalize",
     "l2_pool",
     "layer_norm",
     "leaky_relu",
@@ -77,6 +89,7 @@ __all__ = [
     "one_hot",
     "relu",
     "relu6",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",
