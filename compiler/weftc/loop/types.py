@@ -37,8 +37,8 @@ def mistake(node: Expr, scalar: bool) -> str | None:
     """What is wrong with a node over well-typed operands, or None. `scalar`: it stands where
     widening will give lanes, so it may have none yet."""
     lanes = node.type.lanes
-    if lanes < 1:
-        return f"{lanes} lanes are no vector"
+    if lanes < 1 or lanes & (lanes - 1):
+        return f"{lanes} lanes are not a power of two"
     if lanes > 1 and scalar:
         return f"what is to be widened has no {node.type}"
     return _RULES[type(node)](node)
@@ -142,8 +142,7 @@ def _splat(node: Splat) -> str | None:
 
 def _tree(node: Tree) -> str | None:
     value = node.value.type
-    halves = value.lanes > 1 and not value.lanes & (value.lanes - 1)
-    fits = halves and node.type == LoopType(value.dtype) and node.op in REDUCING
+    fits = value.lanes > 1 and node.type == LoopType(value.dtype) and node.op in REDUCING
     return None if fits else f"tree of {value} by {node.op!r} to {node.type}"
 
 

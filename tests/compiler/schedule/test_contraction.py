@@ -27,7 +27,7 @@ from weftc.loop.widen import widen
 from weftc.ops import TABLE, build
 from weftc.schedule.cpu.contraction import lower_contraction
 from weftc.schedule.cpu.contraction_problem import analyse
-from weftc.schedule.cpu.contraction_tiling import Packing, Tiling, ceil_div, choose
+from weftc.schedule.cpu.contraction_tiling import Packing, Tiling, choose
 from weftc.schedule.lowered import Lowered
 from weftrt import dtypes
 from weftrt.cpu.host import host
@@ -132,7 +132,6 @@ def matmul(m: Size, k: Size, n: Size, dtype: DType = dtypes.float32, turned: str
     block=st.tuples(st.integers(1, 3), st.integers(1, 2)),
     packing=st.sampled_from(Packing),
     pack_a=st.booleans(),
-    narrower=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
 def test_every_tiling_gives_the_reference(
@@ -145,14 +144,11 @@ def test_every_tiling_gives_the_reference(
     block: tuple[int, int],
     packing: Packing,
     pack_a: bool,
-    narrower: bool,
 ) -> None:
     rows, lanes = tile
     if dtype.bits == 64:
         lanes //= 2
-    last = ceil_div(n % lanes, 4) * 4
-    last_lanes = last if narrower and 0 < last < lanes < n else None
-    tiling = Tiling(rows, lanes, *block, pack_a, packing, last_lanes=last_lanes)
+    tiling = Tiling(rows, lanes, *block, pack_a, packing)
     check(matmul(m, k, n, dtype, turned), tiling=tiling)
 
 
@@ -374,21 +370,6 @@ def test_square_products_use_the_full_tile() -> None:
     for size in (256, 512, 1024, 2048):
         tiling = chosen(matmul(size, size, size))
         assert (tiling.rows, tiling.lanes) == (6, 64)
-
-
-def test_the_last_panel_is_narrower_where_much_of_it_would_be_wasted() -> None:
-    assert chosen(matmul(100, 1000, 100)).last_lanes == 48
-    for columns in (1000, 128, 64):
-        assert chosen(matmul(100, 1000, columns)).last_lanes is None
-    assert chosen(matmul(10, 10, 100)).last_lanes is None
-
-
-@pytest.mark.parametrize("sizes", [(100, 300, 100), (60, 1500, 100), (300, 90, 72)])
-@pytest.mark.parametrize("turned", ["", "a", "b"])
-def test_narrower_panels_give_the_reference(sizes: tuple[int, int, int], turned: str) -> None:
-    graph = matmul(*sizes, turned=turned)
-    assert chosen(graph).last_lanes is not None
-    check(graph)
 
 
 def test_few_columns_use_few_lanes() -> None:

@@ -9,13 +9,12 @@
             vector for column: the epilogue of C[row, column], stored
 
 One register tile serves every size: the last strip and panel overlap the ones before (or are
-padded, where packed), and only the rows and columns that are new are stored. Where much of the last
-panel would not be, its tiles are narrower.
+padded, where packed), and only the rows and columns that are new are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -143,11 +142,10 @@ class _Span:
 
 @dataclass(frozen=True, eq=False)
 class _Tile:
-    """The rows and columns of a tile of so many lanes, and where its sums are kept."""
+    """The rows and columns of a tile, and where its sums are kept."""
 
     rows: _Span
     columns: _Span
-    lanes: int
     at: Expr
 
 
@@ -258,38 +256,25 @@ class _Schedule:
         the task, along columns."""
         b, puller = self._b, self._puller
         if self._tiling.pack_b is Packing.OWN:
-            for panel, lanes in self._panels(task):
-                columns = self._columns(panel, lanes)
+            with puller.loop(b.for_("panel", *task.panels)) as panel:
+                columns = self._columns(panel)
                 source = self._own_panel(task, columns, run)
                 with puller.loop(b.for_("strip", *task.strips)) as strip:
                     rows, at = self._rows(strip), self._slot(task, panel, strip)
                     strip_of_a = self._a_strip(task, strip, rows)
-                    self._tile(task, _Tile(rows, columns, lanes, at), strip_of_a, source, run)
+                    self._tile(task, _Tile(rows, columns, at), strip_of_a, source, run)
             return
         with puller.loop(b.for_("strip", *task.strips)) as strip:
             rows = self._rows(strip)
             strip_of_a = self._a_strip(task, strip, rows)
-            for panel, lanes in self._panels(task):
-                columns, at = self._columns(panel, lanes), self._slot(task, panel, strip)
+            with puller.loop(b.for_("panel", *task.panels)) as panel:
+                columns, at = self._columns(panel), self._slot(task, panel, strip)
                 source = self._b_panel(task, panel, columns)
-                self._tile(task, _Tile(rows, columns, lanes, at), strip_of_a, source, run)
-
-    def _panels(self, task: _Task) -> Iterator[tuple[Expr, int]]:
-        """Loops over the panels of a task, and the lanes of the tiles in each: one loop, or one for
-        the last panel of all after that for the others. What is done for a panel is in its loop."""
-        (start, stop), tiling = task.panels, self._tiling
-        spans = [(start, stop, tiling.lanes)]
-        if tiling.last_lanes is not None:
-            last = ir.subtract(ceil_divide(self._n, tiling.lanes), const(1))
-            before, after = minimum(stop, last), ir.apply(Scalar.MAXIMUM, start, last)
-            spans = [(start, before, tiling.lanes), (after, stop, tiling.last_lanes)]
-        for first, end, lanes in spans:
-            with self._puller.loop(self._b.for_("panel", first, end)) as panel:
-                yield panel, lanes
+                self._tile(task, _Tile(rows, columns, at), strip_of_a, source, run)
 
     def _tile(self, task: _Task, tile: _Tile, a: Rows, columns: Columns, run: Run) -> None:
         b = self._b
-        sums = accumulate(b, a, columns, tile.lanes, run, self._tiling.unroll)
+        sums = accumulate(b, a, columns, self._tiling.lanes, run, self._tiling.unroll)
         keep(b, task.tiles, tile.at, sums, run.first)
         if run.last is None:
             self._epilogue(task, tile)
@@ -313,17 +298,14 @@ class _Schedule:
     def _rows(self, strip: Expr) -> _Span:
         fits = isinstance(self._problem.m, int) and self._problem.m >= self._tiling.rows
         overlap = fits and self._problem.a not in self._packed
-        begin = self._puller.name("begin", ir.mul(strip, const(self._tiling.rows)))
-        return self._span(begin, self._tiling.rows, self._m, overlap)
+        return self._span(strip, self._tiling.rows, self._m, overlap)
 
-    def _columns(self, panel: Expr, lanes: int) -> _Span:
-        begin = self._puller.name("begin", ir.mul(panel, const(self._tiling.lanes)))
-        if self._tiling.last_lanes is not None and lanes == self._tiling.lanes:
-            return _Span(begin, const(0), const(lanes))
+    def _columns(self, panel: Expr) -> _Span:
         overlap = self._tiling.pack_b is Packing.DIRECT
-        return self._span(begin, lanes, self._n, overlap)
+        return self._span(panel, self._tiling.lanes, self._n, overlap)
 
-    def _span(self, begin: Expr, width: int, extent: Expr, overlap: bool) -> _Span:
+    def _span(self, loop: Expr, width: int, extent: Expr, overlap: bool) -> _Span:
+        begin = self._puller.name("begin", ir.mul(loop, const(width)))
         if isinstance(extent, Const) and int(extent.value) % width == 0:
             return _Span(begin, const(0), const(width))
         if overlap:
@@ -382,19 +364,19 @@ class _Schedule:
     def _epilogue(self, task: _Task, tile: _Tile) -> None:
         if self._in_registers(tile):
             for number in range(self._tiling.rows):
-                self._row(task, tile, const(number), tile.lanes)
+                self._row(task, tile, const(number), self._tiling.lanes)
             return
-        lanes = min(tile.lanes & -tile.lanes, 32)
+        lanes = min(self._tiling.lanes, 32)
         with self._puller.loop(self._b.for_("row", tile.rows.low, tile.rows.high)) as row:
             self._row(task, tile, row, lanes)
 
     def _in_registers(self, tile: _Tile) -> bool:
         """Whether the rows of a tile are written out, so that none goes by way of memory: it counts
         where chains are short, and takes more code."""
-        k, rows, lanes = self._problem.k, self._tiling.rows, tile.lanes
+        k, rows, lanes = self._problem.k, self._tiling.rows, self._tiling.lanes
         if not (tile.rows.is_whole(rows) and tile.columns.is_whole(lanes)):
             return False
-        if not isinstance(k, int) or k > _MEDIUM or lanes & (lanes - 1):
+        if not isinstance(k, int) or k > _MEDIUM:
             return False
         work = sum(n.op.cost for n in self._kernel.nodes if n.op.family is Family.POINTWISE)
         return rows * work <= _WRITTEN_OUT
@@ -405,7 +387,7 @@ class _Schedule:
         split = self._puller.indices.split
         i = puller.name("i", ir.add(tile.rows.start, row))
         outer = split(task.batch, problem.batch) + split(i, problem.a.sizes(1))
-        tile_row = puller.name("tile_row", ir.add(tile.at, ir.mul(row, const(tile.lanes))))
+        tile_row = puller.name("tile_row", ir.add(tile.at, ir.mul(row, const(self._tiling.lanes))))
         vector = b.for_("lane", columns.low, columns.high, LoopKind.VECTOR, lanes=lanes)
         with puller.loop(vector) as lane:
             total = b.let("total", load(task.tiles, ir.add(tile_row, lane)))

@@ -33,10 +33,6 @@ _TALLEST = {
     16: {8: 1, 4: 2, 2: 6, 1: 12},
 }
 """By the number of vector registers: the most rows of a tile of so many vectors a row."""
-_NARROWER = 8
-"""The last panel has narrower tiles where that saves one in so many of the vectors of all."""
-_NARROWER_FLOPS = 1_000_000
-"""The least work that is worth the code of another kind of tile."""
 _SHORT = 32
 """Chains for which storing a tile counts beside computing it."""
 _VECTOR = 32
@@ -68,8 +64,6 @@ class Tiling:
     """One step is slower where a tile has few accumulators; four are no faster, but to compile."""
     prefetch: bool = False
     """Whether tiles wait for B rather than for arithmetic."""
-    last_lanes: int | None = None
-    """The lanes of the tiles of the last panel, where these are narrower."""
 
 
 def choose(problem: Problem, target: Target) -> Tiling:
@@ -85,16 +79,8 @@ def choose(problem: Problem, target: Target) -> Tiling:
     strips, panels = _blocks(problem, target, (rows, lanes), _LOCAL_BYTES - own, all_rows)
     if packing is Packing.OWN:
         strips = max(1, ceil_div(assumed(problem.m), rows))
-    return Tiling(
-        rows,
-        lanes,
-        strips,
-        panels,
-        _packs_a(problem),
-        packing,
-        prefetch=rows <= 2 and _bytes_of_b(problem) > target.l2_bytes // 2,
-        last_lanes=_last_lanes(problem, lanes, _width(problem, target)),
-    )
+    prefetch = rows <= 2 and _bytes_of_b(problem) > target.l2_bytes // 2
+    return Tiling(rows, lanes, strips, panels, _packs_a(problem), packing, prefetch=prefetch)
 
 
 def for_few_rows(problem: Problem, tiling: Tiling) -> Tiling | None:
@@ -127,46 +113,19 @@ def ceil_div(a: int, b: int) -> int:
 def _tile(problem: Problem, target: Target, widest: int) -> tuple[int, int]:
     """The register tile with the least cost of a k step over the whole result; of nearly equal
     ones, the widest and tallest."""
-    width = _width(problem, target)
+    width = max(1, target.vector_bits // max(32, problem.dtype.bits))
     registers = 32 if target.vector_bits == 512 or "aarch64" in target.triple else 16
     limit = max(1, problem.m) if isinstance(problem.m, int) else 6
-    m = assumed(problem.m)
+    m, n = assumed(problem.m), assumed(problem.n)
     best = (0.0, 0, 0)
     for vectors, tallest in _TALLEST[registers].items():
         lanes = vectors * width
         for rows in range(min(tallest, limit) if vectors <= widest else 0, 0, -1):
-            cost = ceil_div(m, rows) * _row_of_tiles(problem, rows, lanes, width)
+            tiles = ceil_div(m, rows) * ceil_div(n, lanes)
+            cost = tiles * (_cycles(rows, vectors) + _per_step(problem, rows, lanes, width))
             if not best[1] or cost < 0.97 * best[0]:
                 best = (cost, rows, lanes)
     return best[1], best[2]
-
-
-def _width(problem: Problem, target: Target) -> int:
-    """The lanes of a vector register."""
-    return max(1, target.vector_bits // max(32, problem.dtype.bits))
-
-
-def _last_lanes(problem: Problem, lanes: int, width: int) -> int | None:
-    """The lanes that the last panel needs, in whole vectors, where fewer are worth it."""
-    n = problem.n
-    if not isinstance(n, int):
-        return None
-    panels, rest = divmod(n, lanes)
-    needed = ceil_div(rest, width) * width
-    if not (rest and panels) or (lanes - needed) * _NARROWER < (panels + 1) * lanes:
-        return None
-    return needed if flops(problem, assumed(problem.m), n) >= _NARROWER_FLOPS else None
-
-
-def _row_of_tiles(problem: Problem, rows: int, lanes: int, width: int) -> float:
-    """The cost of a k step of the tiles side by side in one strip."""
-
-    def cost(lanes: int) -> float:
-        return _cycles(rows, lanes // width) + _per_step(problem, rows, lanes, width)
-
-    last = _last_lanes(problem, lanes, width)
-    panels = ceil_div(assumed(problem.n), lanes)
-    return panels * cost(lanes) if last is None else (panels - 1) * cost(lanes) + cost(last)
 
 
 def _cycles(rows: int, vectors: int) -> float:
