@@ -27,11 +27,11 @@ int32 int64 uint8 uint32 uint64 bool pi e inf nan newaxis grad value_and_grad vj
 """
 NEURAL = """
 absolute_error adaptive_avg_pool adaptive_max_pool avg_pool batch_norm batch_norm_training
-binary_cross_entropy_with_logits celu conv conv_transpose cosine_similarity cross_entropy elu gelu
-global_avg_pool global_max_pool glu group_norm hard_sigmoid hard_silu hard_tanh hinge_loss
-huber_loss instance_norm kl_divergence l2_normalize l2_pool layer_norm leaky_relu log_sigmoid
-log_softmax logsumexp max_pool mish negative_log_likelihood one_hot relu relu6 rms_norm selu sigmoid
-silu smooth_l1_loss softmax softplus softsign squared_error tanh windows
+binary_cross_entropy_with_logits celu conv conv_transpose cosine_similarity cross_entropy dropout
+elu embedding gelu global_avg_pool global_max_pool glu group_norm hard_sigmoid hard_silu hard_tanh
+hinge_loss huber_loss instance_norm kl_divergence l2_normalize l2_pool layer_norm leaky_relu
+log_sigmoid log_softmax logsumexp max_pool mish negative_log_likelihood one_hot relu relu6 resize
+rms_norm selu sigmoid silu smooth_l1_loss softmax softplus softsign squared_error tanh windows
 """
 
 SHAPES: list[tuple[int, ...]] = [(), (0,), (1,), (7,), (3, 0, 2), (2, 1, 3), (4, 33)]

@@ -33,6 +33,7 @@ from weft.nn.channel_normalization import (
 from weft.nn.classification import cross_entropy, negative_log_likelihood
 from weft.nn.convolution import conv, conv_transpose
 from weft.nn.divergences import binary_cross_entropy_with_logits, kl_divergence
+from weft.nn.embedding import dropout, embedding
 from weft.nn.losses import absolute_error, hinge_loss, huber_loss, smooth_l1_loss, squared_error
 from weft.nn.normalization import cosine_similarity, l2_normalize, layer_norm, rms_norm
 from weft.nn.pooling import (
@@ -45,6 +46,7 @@ from weft.nn.pooling import (
     max_pool,
 )
 from weft.nn.probabilities import log_softmax, softmax
+from weft.nn.resize import resize
 from weft.nn.windows import windows
 from weft.ops.elementwise import sigmoid, tanh
 from weft.ops.indexing import one_hot
@@ -63,7 +65,9 @@ __all__ = [
     "conv_transpose",
     "cosine_similarity",
     "cross_entropy",
+    "dropout",
     "elu",
+    "embedding",
     "gelu",
     "global_avg_pool",
     "global_max_pool",
@@ -89,6 +93,7 @@ __all__ = [
     "one_hot",
     "relu",
     "relu6",
+    "resize",
     "rms_norm",
     "selu",
     "sigmoid",
