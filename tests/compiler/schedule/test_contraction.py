@@ -27,7 +27,7 @@ from weftc.loop.widen import widen
 from weftc.ops import TABLE, build
 from weftc.schedule.cpu.contraction import lower_contraction
 from weftc.schedule.cpu.contraction_problem import analyse
-from weftc.schedule.cpu.contraction_tiling import Packing, Tiling, choose
+from weftc.schedule.cpu.contraction_tiling import Packing, Tiling, ceil_div, choose
 from weftc.schedule.lowered import Lowered
 from weftrt import dtypes
 from weftrt.cpu.host import host
@@ -132,6 +132,7 @@ def matmul(m: Size, k: Size, n: Size, dtype: DType = dtypes.float32, turned: str
     block=st.tuples(st.integers(1, 3), st.integers(1, 2)),
     packing=st.sampled_from(Packing),
     pack_a=st.booleans(),
+    narrower=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
 def test_every_tiling_gives_the_reference(
@@ -144,15 +145,23 @@ def test_every_tiling_gives_the_reference(
     block: tuple[int, int],
     packing: Packing,
     pack_a: bool,
+    narrower: bool,
 ) -> None:
     rows, lanes = tile
     if dtype.bits == 64:
         lanes //= 2
-    tiling = Tiling(rows, lanes, *block, pack_a, packing)
+    last: tuple[int, ...] = ()
+    if narrower and packing is Packing.DIRECT and n >= lanes:
+        vectors = ceil_div(n % lanes, 4) % (lanes // 4)
+        last = tuple(4 << bit for bit in reversed(range(8)) if vectors & 1 << bit)
+    tiling = Tiling(rows, lanes, *block, pack_a, packing, last=last)
     check(matmul(m, k, n, dtype, turned), tiling=tiling)
 
 
-@pytest.mark.parametrize("sizes", [(1, 9, 70), (64, 30, 10), (5, 1030, 65), (200, 33, 300)])
+SIZES = [(1, 9, 70), (64, 30, 10), (5, 1030, 65), (200, 33, 300), (40, 300, 100), (7, 1500, 90)]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("target", [host(), native.baseline()], ids=("host", "baseline"))
 def test_chosen_tilings(sizes: tuple[int, int, int], target: Target) -> None:
     check(matmul(*sizes), target=target)
@@ -364,6 +373,17 @@ def test_one_column_is_summed() -> None:
 
 def chosen(graph: Graph) -> Tiling:
     return choose(analyse(graph.outputs[0], graph.inputs), AVX512)
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"), [(100, (32, 16)), (112, (32, 16)), (127, ()), (128, ())]
+)
+def test_the_last_panel_has_no_more_vectors_than_columns_for_them(
+    columns: int, last: tuple[int, ...]
+) -> None:
+    """In powers of two, which is what LLVM has registers for: a vector of 48 lanes is made 64."""
+    tiling = chosen(matmul(100, 1000, columns))
+    assert (tiling.lanes, tiling.last) == (64, last)
 
 
 def test_square_products_use_the_full_tile() -> None:

@@ -9,12 +9,13 @@
             vector for column: the epilogue of C[row, column], stored
 
 One register tile serves every size: the last strip and panel overlap the ones before (or are
-padded, where packed), and only the rows and columns that are new are stored.
+padded, where packed), and only the rows and columns that are new are stored. Where much of the last
+panel would not be, narrower tiles stand side by side in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -98,7 +99,7 @@ def _none_of(puller: Puller, conditions: Sequence[Expr]) -> Expr | None:
 def _possible(problem: Problem, tiling: Tiling) -> Tiling:
     """`tiling`, with the operands packed that must be."""
     if tiling.pack_b is Packing.DIRECT and needs_packed_b(problem, tiling.lanes):
-        tiling = replace(tiling, pack_b=Packing.SHARED)
+        tiling = replace(tiling, pack_b=Packing.SHARED, last=())
     return replace(tiling, pack_a=True) if problem.a.strided is None else tiling
 
 
@@ -141,11 +142,21 @@ class _Span:
 
 
 @dataclass(frozen=True, eq=False)
+class _Panel:
+    """A panel, or a part of the last one that starts at its column `first`: `lanes` wide."""
+
+    number: Expr
+    lanes: int
+    first: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class _Tile:
-    """The rows and columns of a tile, and where its sums are kept."""
+    """The rows and columns of a tile, its lanes, and where its sums are kept."""
 
     rows: _Span
     columns: _Span
+    lanes: int
     at: Expr
 
 
@@ -256,25 +267,43 @@ class _Schedule:
         the task, along columns."""
         b, puller = self._b, self._puller
         if self._tiling.pack_b is Packing.OWN:
-            with puller.loop(b.for_("panel", *task.panels)) as panel:
+            for panel in self._panels(task):
                 columns = self._columns(panel)
                 source = self._own_panel(task, columns, run)
                 with puller.loop(b.for_("strip", *task.strips)) as strip:
                     rows, at = self._rows(strip), self._slot(task, panel, strip)
                     strip_of_a = self._a_strip(task, strip, rows)
-                    self._tile(task, _Tile(rows, columns, at), strip_of_a, source, run)
+                    self._tile(task, _Tile(rows, columns, panel.lanes, at), strip_of_a, source, run)
             return
         with puller.loop(b.for_("strip", *task.strips)) as strip:
             rows = self._rows(strip)
             strip_of_a = self._a_strip(task, strip, rows)
-            with puller.loop(b.for_("panel", *task.panels)) as panel:
+            for panel in self._panels(task):
                 columns, at = self._columns(panel), self._slot(task, panel, strip)
                 source = self._b_panel(task, panel, columns)
-                self._tile(task, _Tile(rows, columns, at), strip_of_a, source, run)
+                self._tile(task, _Tile(rows, columns, panel.lanes, at), strip_of_a, source, run)
+
+    def _panels(self, task: _Task) -> Iterator[_Panel]:
+        """The panels of a task, in a loop; the parts of the last one of all after it. What is done
+        for a panel is written where it is asked for."""
+        (start, stop), tiling = task.panels, self._tiling
+        if not tiling.last:
+            with self._puller.loop(self._b.for_("panel", start, stop)) as panel:
+                yield _Panel(panel, tiling.lanes)
+            return
+        last = divide(self._n, const(tiling.lanes))
+        with self._puller.loop(self._b.for_("panel", start, minimum(stop, last))) as panel:
+            yield _Panel(panel, tiling.lanes)
+        after = ir.apply(Scalar.MAXIMUM, start, last)
+        with self._puller.loop(self._b.for_("panel", after, stop)):
+            first = 0
+            for lanes in tiling.last:
+                yield _Panel(last, lanes, first)
+                first += lanes
 
     def _tile(self, task: _Task, tile: _Tile, a: Rows, columns: Columns, run: Run) -> None:
         b = self._b
-        sums = accumulate(b, a, columns, self._tiling.lanes, run, self._tiling.unroll)
+        sums = accumulate(b, a, columns, tile.lanes, run, self._tiling.unroll)
         keep(b, task.tiles, tile.at, sums, run.first)
         if run.last is None:
             self._epilogue(task, tile)
@@ -282,30 +311,33 @@ class _Schedule:
             with b.if_(run.last):
                 self._epilogue(task, tile)
 
-    def _slot(self, task: _Task, panel: Expr, strip: Expr) -> Expr:
+    def _slot(self, task: _Task, panel: _Panel, strip: Expr) -> Expr:
         """Where the tile is kept between segments."""
         if self._one_segment:
             return const(0)
-        panel_number = ir.subtract(panel, task.panels[0])
+        rows = self._tiling.rows
+        panel_number = ir.subtract(panel.number, task.panels[0])
         strip_number = ir.subtract(strip, task.strips[0])
         number = ir.add(ir.mul(panel_number, const(self._tiling.strips)), strip_number)
-        return self._puller.name(
-            "slot", ir.mul(number, const(self._tiling.rows * self._tiling.lanes))
-        )
+        slot = ir.add(ir.mul(number, const(rows * self._tiling.lanes)), const(rows * panel.first))
+        return self._puller.name("slot", slot)
 
     # -- tiles ----------------------------------------------------------------------------------
 
     def _rows(self, strip: Expr) -> _Span:
         fits = isinstance(self._problem.m, int) and self._problem.m >= self._tiling.rows
         overlap = fits and self._problem.a not in self._packed
-        return self._span(strip, self._tiling.rows, self._m, overlap)
+        begin = self._puller.name("begin", ir.mul(strip, const(self._tiling.rows)))
+        return self._span(begin, self._tiling.rows, self._m, overlap)
 
-    def _columns(self, panel: Expr) -> _Span:
-        overlap = self._tiling.pack_b is Packing.DIRECT
-        return self._span(panel, self._tiling.lanes, self._n, overlap)
+    def _columns(self, panel: _Panel) -> _Span:
+        first = ir.add(ir.mul(panel.number, const(self._tiling.lanes)), const(panel.first))
+        begin = self._puller.name("begin", first)
+        if self._tiling.last and panel.lanes == self._tiling.lanes:
+            return _Span(begin, const(0), const(panel.lanes))
+        return self._span(begin, panel.lanes, self._n, self._tiling.pack_b is Packing.DIRECT)
 
-    def _span(self, loop: Expr, width: int, extent: Expr, overlap: bool) -> _Span:
-        begin = self._puller.name("begin", ir.mul(loop, const(width)))
+    def _span(self, begin: Expr, width: int, extent: Expr, overlap: bool) -> _Span:
         if isinstance(extent, Const) and int(extent.value) % width == 0:
             return _Span(begin, const(0), const(width))
         if overlap:
@@ -324,11 +356,11 @@ class _Schedule:
         packer.copy(task.batch, columns.start, const(0), run.start, length)
         return Columns(task.panel, ir.subtract(const(0), ir.mul(run.start, lanes)), lanes)
 
-    def _b_panel(self, task: _Task, panel: Expr, columns: _Span) -> Columns:
+    def _b_panel(self, task: _Task, panel: _Panel, columns: _Span) -> Columns:
         operand = self._problem.b
         lanes = const(self._tiling.lanes)
         if operand in self._packed:
-            offset = ir.add(task.b_base, ir.mul(panel, ir.mul(self._k, lanes)))
+            offset = ir.add(task.b_base, ir.mul(panel.number, ir.mul(self._k, lanes)))
             return Columns(self._packed[operand], self._puller.name("b_at", offset), lanes)
         strided = _memory(operand)
         offset = self._puller.name("b_at", ir.add(task.b_base, columns.start))
@@ -364,16 +396,16 @@ class _Schedule:
     def _epilogue(self, task: _Task, tile: _Tile) -> None:
         if self._in_registers(tile):
             for number in range(self._tiling.rows):
-                self._row(task, tile, const(number), self._tiling.lanes)
+                self._row(task, tile, const(number), tile.lanes)
             return
-        lanes = min(self._tiling.lanes, 32)
+        lanes = min(tile.lanes, 32)
         with self._puller.loop(self._b.for_("row", tile.rows.low, tile.rows.high)) as row:
             self._row(task, tile, row, lanes)
 
     def _in_registers(self, tile: _Tile) -> bool:
         """Whether the rows of a tile are written out, so that none goes by way of memory: it counts
         where chains are short, and takes more code."""
-        k, rows, lanes = self._problem.k, self._tiling.rows, self._tiling.lanes
+        k, rows, lanes = self._problem.k, self._tiling.rows, tile.lanes
         if not (tile.rows.is_whole(rows) and tile.columns.is_whole(lanes)):
             return False
         if not isinstance(k, int) or k > _MEDIUM:
@@ -387,7 +419,7 @@ class _Schedule:
         split = self._puller.indices.split
         i = puller.name("i", ir.add(tile.rows.start, row))
         outer = split(task.batch, problem.batch) + split(i, problem.a.sizes(1))
-        tile_row = puller.name("tile_row", ir.add(tile.at, ir.mul(row, const(self._tiling.lanes))))
+        tile_row = puller.name("tile_row", ir.add(tile.at, ir.mul(row, const(tile.lanes))))
         vector = b.for_("lane", columns.low, columns.high, LoopKind.VECTOR, lanes=lanes)
         with puller.loop(vector) as lane:
             total = b.let("total", load(task.tiles, ir.add(tile_row, lane)))

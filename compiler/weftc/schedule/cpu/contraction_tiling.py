@@ -33,6 +33,10 @@ _TALLEST = {
     16: {8: 1, 4: 2, 2: 6, 1: 12},
 }
 """By the number of vector registers: the most rows of a tile of so many vectors a row."""
+_NARROWER = 8
+"""The last panel has narrower tiles where that saves one in so many of the vectors of all."""
+_NARROWER_FLOPS = 1_000_000
+"""The least work that is worth the code of other tiles."""
 _SHORT = 32
 """Chains for which storing a tile counts beside computing it."""
 _VECTOR = 32
@@ -64,6 +68,9 @@ class Tiling:
     """One step is slower where a tile has few accumulators; four are no faster, but to compile."""
     prefetch: bool = False
     """Whether tiles wait for B rather than for arithmetic."""
+    last: tuple[int, ...] = ()
+    """The lanes of the tiles side by side in the last panel, where these are narrower and B is read
+    where it lies."""
 
 
 def choose(problem: Problem, target: Target) -> Tiling:
@@ -79,8 +86,16 @@ def choose(problem: Problem, target: Target) -> Tiling:
     strips, panels = _blocks(problem, target, (rows, lanes), _LOCAL_BYTES - own, all_rows)
     if packing is Packing.OWN:
         strips = max(1, ceil_div(assumed(problem.m), rows))
-    prefetch = rows <= 2 and _bytes_of_b(problem) > target.l2_bytes // 2
-    return Tiling(rows, lanes, strips, panels, _packs_a(problem), packing, prefetch=prefetch)
+    return Tiling(
+        rows,
+        lanes,
+        strips,
+        panels,
+        _packs_a(problem),
+        packing,
+        prefetch=rows <= 2 and _bytes_of_b(problem) > target.l2_bytes // 2,
+        last=_last(problem, lanes, _width(problem, target)) if packing is Packing.DIRECT else (),
+    )
 
 
 def for_few_rows(problem: Problem, tiling: Tiling) -> Tiling | None:
@@ -113,7 +128,7 @@ def ceil_div(a: int, b: int) -> int:
 def _tile(problem: Problem, target: Target, widest: int) -> tuple[int, int]:
     """The register tile with the least cost of a k step over the whole result; of nearly equal
     ones, the widest and tallest."""
-    width = max(1, target.vector_bits // max(32, problem.dtype.bits))
+    width = _width(problem, target)
     registers = 32 if target.vector_bits == 512 or "aarch64" in target.triple else 16
     limit = max(1, problem.m) if isinstance(problem.m, int) else 6
     m, n = assumed(problem.m), assumed(problem.n)
@@ -126,6 +141,26 @@ def _tile(problem: Problem, target: Target, widest: int) -> tuple[int, int]:
             if not best[1] or cost < 0.97 * best[0]:
                 best = (cost, rows, lanes)
     return best[1], best[2]
+
+
+def _width(problem: Problem, target: Target) -> int:
+    """The lanes of a vector register."""
+    return max(1, target.vector_bits // max(32, problem.dtype.bits))
+
+
+def _last(problem: Problem, lanes: int, width: int) -> tuple[int, ...]:
+    """The tiles of the last panel, widest first: as many vectors as it has columns for, in powers
+    of two; none where whole tiles do as well."""
+    n = problem.n
+    if not isinstance(n, int) or flops(problem, assumed(problem.m), n) < _NARROWER_FLOPS:
+        return ()
+    panels, rest = divmod(n, lanes)
+    vectors = ceil_div(rest, width)
+    saved = lanes // width - vectors
+    if not (rest and panels) or saved * _NARROWER < (panels + 1) * (lanes // width):
+        return ()
+    bits = (1 << bit for bit in reversed(range(vectors.bit_length())))
+    return tuple(bit * width for bit in bits if bit & vectors)
 
 
 def _cycles(rows: int, vectors: int) -> float:
