@@ -13,6 +13,7 @@ from weft.promotion import as_strong, convert
 from weft.symbolic import value_of
 from weft.tracing import Tracer, apply, lift
 from weftc.ir.constraints import assume_equal
+from weftc.ir.sizes import Shape
 from weftrt import dtypes
 from weftrt.errors import ShapeError, UsageError
 from weftrt.sizes import MAXIMUM_RANK
@@ -43,23 +44,38 @@ def resize(x: Any, shape: Any, /, method: str, *, align_corners: bool = False) -
     if len(sizes) != value.ndim:
         problem = f"the new shape {sizes} needs one size for each axis of {{0}}"
         diagnostics.fail(ShapeError, "resize", [value], problem)
-    for axis in reversed(range(value.ndim)):  # the last one first, while there is least of it
-        if not assume_equal(value.type.shape[axis], sizes[axis]):
-            count, wanted = value_of(value.type.shape[axis]), value_of(sizes[axis])
-            if not count:
-                problem = f"axis {axis} of {{0}} has no elements to make {wanted} of"
-                diagnostics.fail(ShapeError, "resize", [value], problem)
-            if kind == "nearest":
-                value = _nearest(value, axis, count, wanted)
-            else:
-                value = _linear(value, axis, count, wanted, corners)
+    for axis, wanted in _changes(value, sizes):
+        if kind == "nearest":
+            value = _nearest(value, axis, wanted)
+        else:
+            value = _linear(value, axis, wanted, corners)
     return apply("identity", value)
 
 
-def _nearest(x: Tracer, axis: int, count: int, wanted: int) -> Tracer:
+def _changes(x: Tracer, sizes: Shape) -> list[tuple[int, int]]:
+    """The axes that change, with their new sizes. What shrinks comes first, and of that the outer
+    axes, whose rows are read whole; what grows the other way round, while there is least of it."""
+    changes = []
+    for axis, (size, new) in enumerate(zip(x.type.shape, sizes, strict=True)):
+        if not assume_equal(size, new):
+            changes.append((axis, value_of(size), value_of(new)))
+    for axis, count, wanted in changes:
+        if not count:
+            problem = f"axis {axis} of {{0}} has no elements to make {wanted} of"
+            diagnostics.fail(ShapeError, "resize", [x], problem)
+    shrinking = [(axis, wanted) for axis, count, wanted in changes if wanted < count]
+    growing = [(axis, wanted) for axis, count, wanted in changes if wanted > count]
+    return shrinking + growing[::-1]
+
+
+def _nearest(x: Tracer, axis: int, wanted: int) -> Tracer:
     """By whole factors elements are repeated or left out: the gradient of that is a sum, or zeros
     between, where that of what is read by an index is a scatter."""
-    before, after = x.type.shape[:axis], x.type.shape[axis + 1 :]
+    before, count, after = (
+        x.type.shape[:axis],
+        value_of(x.type.shape[axis]),
+        x.type.shape[axis + 1 :],
+    )
     if wanted % count == 0 and x.ndim < MAXIMUM_RANK:
         axes = (*range(axis + 1), *range(axis + 2, x.ndim + 1))
         repeated = (*before, count, wanted // count, *after)
@@ -75,9 +91,10 @@ def _nearest(x: Tracer, axis: int, count: int, wanted: int) -> Tracer:
     return apply("take", x, index, axis=axis)
 
 
-def _linear(x: Tracer, axis: int, count: int, wanted: int, corners: bool) -> Tracer:
+def _linear(x: Tracer, axis: int, wanted: int, corners: bool) -> Tracer:
     """Between two neighbours each. Where an element is between them is a quotient of integers,
     which is rounded once."""
+    count = value_of(x.type.shape[axis])
     if corners:
         place, unit = _affine(wanted, count - 1, 0), max(wanted - 1, 1)
     else:
