@@ -35,7 +35,14 @@ from weftc.schedule.cpu.contraction_address import (
 )
 from weftc.schedule.cpu.contraction_column import may_sum, write_sums
 from weftc.schedule.cpu.contraction_micro import Columns, Rows, Run, accumulate, keep
-from weftc.schedule.cpu.contraction_pack import Form, Packer, pack_all, scratch_elements
+from weftc.schedule.cpu.contraction_pack import (
+    Form,
+    Packer,
+    Part,
+    copy_strip,
+    pack_all,
+    scratch_elements,
+)
 from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, analyse, batches
 from weftc.schedule.cpu.contraction_tiling import (
     FEW_ROWS,
@@ -47,6 +54,7 @@ from weftc.schedule.cpu.contraction_tiling import (
     grain,
     needs_packed_b,
     own_elements,
+    own_length,
 )
 from weftc.schedule.lowered import Lowered
 from weftc.schedule.pull import Puller
@@ -100,7 +108,9 @@ def _possible(problem: Problem, tiling: Tiling) -> Tiling:
     """`tiling`, with the operands packed that must be."""
     if tiling.pack_b is Packing.DIRECT and needs_packed_b(problem, tiling.lanes):
         tiling = replace(tiling, pack_b=Packing.SHARED, last=())
-    return replace(tiling, pack_a=True) if problem.a.strided is None else tiling
+    if problem.a.strided is not None or tiling.own_a:
+        return tiling
+    return replace(tiling, pack_a=True)
 
 
 def _is_few(puller: Puller, problem: Problem, few: Tiling) -> Expr:
@@ -124,6 +134,8 @@ class _Task:
     tiles: Buffer
     panel: Buffer
     """Room for a panel of B, where each task packs its own."""
+    strip: Buffer
+    """The same for a strip of A."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,16 +227,19 @@ class _Schedule:
             first_strip = ir.mul(modulo(loop, row_blocks), const(tiling.strips))
             first_panel = ir.mul(modulo(rest, column_blocks), const(tiling.panels))
             tiles = b.alloc("tiles", problem.dtype, self._tiles() * tiling.rows * tiling.lanes)
-            own = tiling.pack_b is Packing.OWN
+            own, own_a = tiling.pack_b is Packing.OWN, tiling.own_a
             task = _Task(
                 batch,
                 self._range(first_strip, tiling.strips, strips),
                 self._range(first_panel, tiling.panels, panels),
-                self._base(problem.a, batch, strips, tiling.rows),
+                const(0) if own_a else self._base(problem.a, batch, strips, tiling.rows),
                 const(0) if own else self._base(problem.b, batch, panels, tiling.lanes),
                 tiles,
                 b.alloc("own_b", problem.dtype, own_elements(problem, tiling.lanes))
                 if own
+                else tiles,
+                b.alloc("own_a", problem.dtype, own_elements(problem, tiling.rows))
+                if own_a
                 else tiles,
             )
             self._segments(task)
@@ -272,12 +287,12 @@ class _Schedule:
                 source = self._own_panel(task, columns, run)
                 with puller.loop(b.for_("strip", *task.strips)) as strip:
                     rows, at = self._rows(strip), self._slot(task, panel, strip)
-                    strip_of_a = self._a_strip(task, strip, rows)
+                    strip_of_a = self._a_strip(task, strip, rows, run)
                     self._tile(task, _Tile(rows, columns, panel.lanes, at), strip_of_a, source, run)
             return
         with puller.loop(b.for_("strip", *task.strips)) as strip:
             rows = self._rows(strip)
-            strip_of_a = self._a_strip(task, strip, rows)
+            strip_of_a = self._a_strip(task, strip, rows, run)
             for panel in self._panels(task):
                 columns, at = self._columns(panel), self._slot(task, panel, strip)
                 source = self._b_panel(task, panel, columns)
@@ -325,8 +340,7 @@ class _Schedule:
     # -- tiles ----------------------------------------------------------------------------------
 
     def _rows(self, strip: Expr) -> _Span:
-        fits = isinstance(self._problem.m, int) and self._problem.m >= self._tiling.rows
-        overlap = fits and self._problem.a not in self._packed
+        overlap = self._fits() and self._problem.a not in self._packed
         begin = self._puller.name("begin", ir.mul(strip, const(self._tiling.rows)))
         return self._span(begin, self._tiling.rows, self._m, overlap)
 
@@ -368,8 +382,22 @@ class _Schedule:
         source = self._puller.buffers[strided.source]
         return Columns(source, offset, step, self._tiling.prefetch)
 
-    def _a_strip(self, task: _Task, strip: Expr, rows: _Span) -> Rows:
+    def _own_strip(self, task: _Task, rows: _Span, run: Run) -> Rows:
+        """Copy the strip at `rows` for this task."""
+        room, count = own_length(self._problem), self._tiling.rows
+        last = ir.subtract(self._m, const(1))
+        part = Part(task.batch, run.start, run.stop, room)
+        copy_strip(self._puller, self._problem.a, task.strip, count, rows.start, last, part)
+        offsets = [ir.subtract(const(row * room), run.start) for row in range(count)]
+        return Rows(task.strip, tuple(offsets), const(1))
+
+    def _fits(self) -> bool:
+        return isinstance(self._problem.m, int) and self._problem.m >= self._tiling.rows
+
+    def _a_strip(self, task: _Task, strip: Expr, rows: _Span, run: Run) -> Rows:
         operand, count = self._problem.a, self._tiling.rows
+        if self._tiling.own_a:
+            return self._own_strip(task, rows, run)
         if operand in self._packed:
             size = ir.mul(self._k, const(count))
             base = self._puller.name("a_at", ir.add(task.a_base, ir.mul(strip, size)))
@@ -377,8 +405,7 @@ class _Schedule:
             return Rows(self._packed[operand], offsets, const(count))
         strided = _memory(operand)
         stride = self._size(strided.free)
-        fits = isinstance(self._problem.m, int) and self._problem.m >= count
-        if fits:
+        if self._fits():
             base = self._puller.name("a_at", ir.add(task.a_base, ir.mul(rows.start, stride)))
             offsets = tuple(ir.add(base, ir.mul(const(row), stride)) for row in range(count))
         else:

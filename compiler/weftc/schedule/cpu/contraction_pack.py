@@ -6,21 +6,25 @@ k. What lies past the last row or column is a copy of the last one, or zero: no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weftc.ir import size_functions
 from weftc.ir.sizes import Size
 from weftc.loop import ir
 from weftc.loop.build import load
-from weftc.loop.ir import Buffer, Expr, LoopKind, Scalar, Space, const
+from weftc.loop.ir import Buffer, Const, Expr, LoopKind, LoopType, Scalar, Space, const
 from weftc.schedule.cpu.contraction_address import (
     batch_offset,
     ceil_divide,
     count_if,
     divide,
+    joined,
     minimum,
     modulo,
     operand_index,
+    runs,
+    vectors,
 )
 from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, batches
 from weftc.schedule.cpu.contraction_tiling import assumed, ceil_div
@@ -47,6 +51,16 @@ class Form:
     free: Size
     width: int
     enabled: Expr | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The segment start <= k < stop of a batch element, for which there is `room`."""
+
+    batch: Expr
+    start: Expr
+    stop: Expr
+    room: int
 
 
 def pack_all(puller: Puller, problem: Problem, form: Form) -> Buffer:
@@ -98,7 +112,7 @@ class Packer:
         """Columns are contiguous: copy them k by k, zero past the last."""
         b, width, step = self._b, self._width, self._size(strided.contracted)
         buffer = self._puller.buffers[strided.source]
-        whole = isinstance(self._extent, ir.Const) and int(self._extent.value) % width == 0
+        whole = self._is_whole()
         lanes = min(16, width & -width)
         with (
             self._puller.loop(b.for_("k", 0, length)) as k,
@@ -129,7 +143,13 @@ class Packer:
                 self._put(k, lane, load(buffer, ir.add(at, ir.mul(k, step))))
 
     def _general(self, batch: Expr, start: Expr, length: Expr) -> None:
-        """Pull each element through its index."""
+        """Pull each element through its index: in runs, where neighbours lie side by side."""
+        if self._operand.runs(1):
+            self._columns_in_runs(batch, start, length)
+            return
+        if self._operand.runs(2):
+            self._along_k(batch, start, length)
+            return
         b = self._b
         with self._puller.loop(b.for_("lane", 0, self._width)) as lane:
             column = self._puller.name("column", self._column(lane))
@@ -138,6 +158,52 @@ class Packer:
                 index = operand_index(self._puller, self._operand, (batch, column, k))
                 self._put(offset, lane, self._puller.pull(self._operand.node, index))
 
+    def _columns_in_runs(self, batch: Expr, start: Expr, length: Expr) -> None:
+        """For each run of columns along the last axis, k by k; zero past the last."""
+        b, puller, width = self._b, self._puller, const(self._width)
+        end = puller.name("end", minimum(ir.add(self._first, width), self._extent))
+        with runs(puller, self._operand.sizes(1), self._first, end) as run:
+            to = puller.name("lanes", ir.subtract(run.base, self._first))
+            with (
+                puller.loop(b.for_("k", 0, length)) as offset,
+                puller.loop(vectors(b, "column", run)) as column,
+            ):
+                k = puller.indices.intern(ir.add(start, offset))
+                groups = self._split(0, batch), run.at(column), self._split(2, k)
+                self._put(offset, ir.add(to, column), self._element(groups))
+        if not self._is_whole():
+            rest = puller.name("rest", ir.subtract(end, self._first))
+            zero = Const(0.0 if self._packed.dtype.is_float else 0, LoopType(self._packed.dtype))
+            with (
+                puller.loop(b.for_("k", 0, length)) as offset,
+                puller.loop(b.for_("lane", rest, width)) as lane,
+            ):
+                self._put(offset, lane, zero)
+
+    def _along_k(self, batch: Expr, start: Expr, length: Expr) -> None:
+        """For each column, runs of k along the last axis."""
+        b, puller = self._b, self._puller
+        end = puller.name("end", ir.add(start, length))
+        with puller.loop(b.for_("lane", 0, self._width)) as lane:
+            column = puller.name("column", self._column(lane))
+            with (
+                runs(puller, self._operand.sizes(2), start, end) as run,
+                puller.loop(vectors(b, "k", run)) as k,
+            ):
+                groups = self._split(0, batch), self._split(1, column), run.at(k)
+                offset = ir.subtract(ir.add(run.base, k), start)
+                self._put(offset, lane, self._element(groups))
+
+    def _split(self, group: int, position: Expr) -> tuple[Expr, ...]:
+        return self._puller.indices.split(position, self._operand.sizes(group))
+
+    def _element(self, groups: Sequence[Sequence[Expr]]) -> Expr:
+        return self._puller.pull(self._operand.node, joined(self._operand, groups))
+
+    def _is_whole(self) -> bool:
+        """Whether every panel is full of columns."""
+        return isinstance(self._extent, Const) and int(self._extent.value) % self._width == 0
+
     def _column(self, lane: Expr) -> Expr:
         last = ir.subtract(self._extent, const(1))
         return minimum(ir.add(self._first, lane), last)
@@ -145,3 +211,23 @@ class Packer:
     def _put(self, k: Expr, lane: Expr, value: Expr) -> None:
         at = ir.add(self._to, ir.add(ir.mul(k, const(self._width)), lane))
         self._b.store(self._packed, at, value)
+
+
+def copy_strip(
+    puller: Puller, operand: Operand, strip: Buffer, rows: int, first: Expr, last: Expr, part: Part
+) -> None:
+    """So many rows of A from `first` on, none past `last`, each contiguous: k of `part` to
+    strip[row * part.room + k - part.start]."""
+    b, split = puller.builder, puller.indices.split
+    end = puller.name("end", part.stop)
+    with puller.loop(b.for_("row", 0, rows)) as row:
+        number = puller.name("number", minimum(ir.add(first, row), last))
+        to = puller.name("to", ir.subtract(ir.mul(row, const(part.room)), part.start))
+        of_batch, of_row = split(part.batch, operand.sizes(0)), split(number, operand.sizes(1))
+        with (
+            runs(puller, operand.sizes(2), part.start, end) as run,
+            puller.loop(vectors(b, "k", run)) as k,
+        ):
+            index = joined(operand, (of_batch, of_row, run.at(k)))
+            at = ir.add(to, ir.add(run.base, k))
+            b.store(strip, at, puller.pull(operand.node, index))

@@ -2,19 +2,27 @@
 
 Movement nodes between a kernel input and the contract are absorbed: a transpose permutes strides, a
 broadcast adds zero strides, a slice moves the offset. An operand that has no single stride per
-merged axis is `general`: it is packed through its full index.
+merged axis is `general`: it is packed through its full index. So are windows, which padding may
+surround: their elements are read again and again, and each task packs only those that it reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from weftc.ir.index_linear import Axis, Part
 from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Node
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Shape, Size, is_negative, product
 from weftrt.dtypes import DType
+
+_NEAR = 4
+"""Elements that neighbours may be apart."""
+_ENOUGH = 6
+"""The shortest run that is copied by vectors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +49,29 @@ class Strided:
 @dataclass(frozen=True, eq=False)
 class Operand:
     """One side of the contract. `axes` are its (batch, free, contracted) axes; `strided` is None
-    when it must be packed through its full index."""
+    when it must be packed through its full index. `map` says where it reads the array that it
+    comes from by movement alone, None where that are several."""
 
     node: Node
     axes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     strided: Strided | None
+    map: IndexMap | None
+
+    @property
+    def slides(self) -> bool:
+        """Whether it is windows, which have their elements many times, or leave some out."""
+        return self.strided is None and self.map is not None and _slides(self.map)
+
+    def runs(self, group: int) -> bool:
+        """Whether elements along the last axis of a group lie near one another in memory, and there
+        are enough of them for vectors."""
+        axes = self.axes[group]
+        if self.map is None or not axes or self.map.flat.divides:
+            return False
+        length = self.node.type.shape[axes[-1]]
+        step = dict(self.map.flat.terms).get(Axis(axes[-1]), 0)
+        near = isinstance(step, int) and 0 < step <= _NEAR
+        return near and (not isinstance(length, int) or length >= _ENOUGH)
 
     def sizes(self, group: int) -> Shape:
         """The sizes of its batch (0), free (1) or contracted (2) axes."""
@@ -98,7 +124,9 @@ def _operand(
     free = tuple(x for x in range(node.type.rank) if x not in batch and x not in contracted)
     found = view(node, inputs)
     strided = None if found is None else _strided(found, batch, free, contracted)
-    return Operand(node, (tuple(batch), free, tuple(contracted)), strided)
+    reached = _reached(node, inputs)
+    map_ = None if reached is None else reached[1]
+    return Operand(node, (tuple(batch), free, tuple(contracted)), strided, map_)
 
 
 def _strided(
@@ -139,14 +167,35 @@ def merged_stride(sizes: Sequence[Size], strides: Sequence[Size]) -> Size | None
 
 def view(node: Node, inputs: Collection[Node]) -> View | None:
     """`node` as strides over the kernel input it comes from, or None."""
-    shape, map_ = node.type.shape, IndexMap.identity(node.type.shape)
+    reached = _reached(node, inputs)
+    if reached is None:
+        return None
+    source, map_ = reached
+    strides = None if map_.guards else map_.strides
+    if strides is None or any(map(is_negative, strides)):
+        return None
+    return View(source, map_.flat.offset, node.type.shape, strides)
+
+
+def _reached(node: Node, inputs: Collection[Node]) -> tuple[Node, IndexMap] | None:
+    """The kernel input that `node` comes from by movement, and where it reads it: where guards do
+    not hold, it is padding. None where it comes from several, or is computed."""
+    map_ = IndexMap.identity(node.type.shape)
     while node not in inputs:
-        if node.op.family is Family.MOVEMENT and len(node.inputs) == 1:
+        if node.op.name == "pad" or (node.op.family is Family.MOVEMENT and len(node.inputs) == 1):
             map_ = map_.then(node.maps[0])
         elif node.op.name not in ("identity", "stop_gradient"):
             return None
         node = node.inputs[0]
-    strides = None if map_.guards else map_.strides
-    if strides is None or any(map(is_negative, strides)):
-        return None
-    return View(node, map_.flat.offset, shape, strides)
+    return node, map_
+
+
+def _slides(map_: IndexMap) -> bool:
+    """Whether axes of the operand are followed by several of the reader that are not its digits."""
+    forms = list(map_.axes)
+    forms += [atom.linear for form in forms for atom, _ in form.terms if isinstance(atom, Part)]
+    for form in forms:
+        for (_, step), (atom, inner) in pairwise(form.terms):
+            if isinstance(atom, Axis) and step != inner * map_.shape[atom.number]:
+                return True
+    return False

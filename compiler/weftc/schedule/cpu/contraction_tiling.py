@@ -71,6 +71,8 @@ class Tiling:
     last: tuple[int, ...] = ()
     """The lanes of the tiles side by side in the last panel, where these are narrower and B is read
     where it lies."""
+    own_a: bool = False
+    """Whether each task copies the strip of A it works on to its stack, for its panels."""
 
 
 def choose(problem: Problem, target: Target) -> Tiling:
@@ -82,9 +84,10 @@ def choose(problem: Problem, target: Target) -> Tiling:
         if own_elements(problem, lanes) * item > _OWN_BYTES:
             rows, lanes = _tile(problem, target, widest=max(1, 8 // item))
         own = own_elements(problem, lanes) * item
+    own += own_elements(problem, rows) * item if problem.a.slides else 0
     all_rows = packing is Packing.OWN  # or a panel would be packed more than once
     strips, panels = _blocks(problem, target, (rows, lanes), _LOCAL_BYTES - own, all_rows)
-    if packing is Packing.OWN:
+    if packing is Packing.OWN and not problem.b.slides:
         strips = max(1, ceil_div(assumed(problem.m), rows))
     return Tiling(
         rows,
@@ -95,6 +98,7 @@ def choose(problem: Problem, target: Target) -> Tiling:
         packing,
         prefetch=rows <= 2 and _bytes_of_b(problem) > target.l2_bytes // 2,
         last=_last(problem, lanes, _width(problem, target)) if packing is Packing.DIRECT else (),
+        own_a=problem.a.slides,
     )
 
 
@@ -109,10 +113,14 @@ def for_few_rows(problem: Problem, tiling: Tiling) -> Tiling | None:
     return replace(tiling, pack_b=Packing.DIRECT, pack_a=problem.a.strided is None)
 
 
-def own_elements(problem: Problem, lanes: int) -> int:
-    """A panel of B for one segment."""
-    k = min(problem.k, SEGMENT) if isinstance(problem.k, int) else SEGMENT
-    return max(1, k) * lanes
+def own_elements(problem: Problem, width: int) -> int:
+    """A panel of B, or a strip of A, for one segment."""
+    return own_length(problem) * width
+
+
+def own_length(problem: Problem) -> int:
+    """The longest segment."""
+    return max(1, min(problem.k, SEGMENT)) if isinstance(problem.k, int) else SEGMENT
 
 
 def assumed(size: Size) -> int:
@@ -191,6 +199,8 @@ def needs_packed_b(problem: Problem, lanes: int) -> bool:
 
 def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Packing:
     """B is packed where it must be, or where it leaves a cache and is read often enough."""
+    if problem.b.slides:
+        return Packing.OWN
     m = assumed(problem.m)
     size = _bytes_of_b(problem)
     near = target.l1_bytes if isinstance(problem.m, int) else target.l2_bytes // 2
@@ -199,7 +209,7 @@ def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Pa
     if not (often or far or needs_packed_b(problem, lanes)):
         return Packing.DIRECT
     repeated = batches(problem.b) == 1 and problem.batch != ()
-    few = isinstance(problem.m, int) and problem.m <= _OWN_ROWS
+    few = isinstance(problem.m, int) and problem.m <= _OWN_ROWS and not problem.a.slides
     return Packing.OWN if few and not repeated else Packing.SHARED
 
 
@@ -211,7 +221,7 @@ def _packs_a(problem: Problem) -> bool:
     """A is packed where neighbours in k are far apart and the columns reuse the copy enough."""
     strided = problem.a.strided
     if strided is None:
-        return True
+        return not problem.a.slides
     if strided.contracted == 1 or assumed(problem.n) < 128:
         return False
     return assumed(problem.k) >= 256
@@ -230,6 +240,8 @@ def _blocks(
     if not isinstance(problem.k, int) or problem.k > SEGMENT:
         tile_bytes = rows * lanes * problem.dtype.itemsize
         panels = min(panels, local_bytes // tile_bytes)
+        if problem.b.slides:
+            panels = max(1, min(panels, local_bytes // (tile_bytes * all_strips)))
         strips = min(strips, local_bytes // (tile_bytes * panels))
     batch = assumed(product(problem.batch))
     while flops(problem, strips * rows, panels * lanes) >= 2 * _TASK_FLOPS and (
