@@ -29,6 +29,7 @@ from weftc.passes.hoist import hoist_invariants
 from weftc.passes.inline import inline_calls
 from weftc.passes.merge import merge_scans
 from weftc.passes.own_outputs import own_each_output, own_outputs
+from weftc.passes.place_windows import place_windows
 from weftc.passes.share import share_branches
 from weftc.passes.simplify import simplify
 from weftc.passes.unroll import unroll_scans
@@ -44,6 +45,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     inline_calls,
     write_columns,
     replace_empty,
+    place_windows,
     simplify,
     fold_constants,
     eliminate_common_subexpressions,

@@ -25,7 +25,7 @@ BATCH: Final = -1
 
 
 @dataclass(frozen=True)
-class _Product:
+class Product:
     """A contraction, and which axis of it each axis of its transposed result is."""
 
     node: Node
@@ -47,11 +47,16 @@ class _Product:
         """The batch axes."""
         return [(BATCH, number) for number in range(len(self.pairs("batch", 0)))]
 
+    @property
+    def own_names(self) -> list[Name]:
+        """The axes in the order of the contraction."""
+        return self.batch + self.free(0) + self.free(1)
+
 
 def product_of_windows(node: Node, g: Node) -> Node | None:
     """The gradient of a `window` node's operand as a product, where its cotangent `g` is one whose
     operands have the places and the taps, and neighbours are one place apart; else None."""
-    found, rank = _product(g), node.inputs[0].type.rank
+    found, rank = product_of(g), node.inputs[0].type.rank
     if found is None or not node["axes"] or set(node["strides"]) != {1}:
         return None
     places, taps = [found.names[axis] for axis in node["axes"]], found.names[rank:]
@@ -63,7 +68,7 @@ def product_of_windows(node: Node, g: Node) -> Node | None:
     return _gradient(node, found, _numbers(places), _numbers(taps), of_taps)
 
 
-def _product(g: Node) -> _Product | None:
+def product_of(g: Node) -> Product | None:
     """The contraction that `g` is, seen through transposition."""
     order: Sequence[int] = range(g.type.rank)
     while g.op.name == "transpose":
@@ -71,16 +76,15 @@ def _product(g: Node) -> _Product | None:
         (g,) = g.inputs
     if g.op.name != "contract":
         return None
-    whole = _Product(g, ())
-    names = whole.batch + whole.free(0) + whole.free(1)
-    return _Product(g, tuple(names[axis] for axis in order))
+    names = Product(g, ()).own_names
+    return Product(g, tuple(names[axis] for axis in order))
 
 
 def _numbers(names: Iterable[Name]) -> Axes:
     return tuple(axis for _, axis in names)
 
 
-def _gradient(node: Node, found: _Product, places: Axes, taps: Axes, of_taps: int) -> Node:
+def _gradient(node: Node, found: Product, places: Axes, taps: Axes, of_taps: int) -> Node:
     """The product, of the operand that has the taps and the windows of the other."""
     kept, of_places = found.names[: node.inputs[0].type.rank], 1 - of_taps
     windows, new = _windows(node, found.node.inputs[of_places], places)
@@ -88,13 +92,14 @@ def _gradient(node: Node, found: _Product, places: Axes, taps: Axes, of_taps: in
         of_taps: build.call("flip", found.node.inputs[of_taps], axes=tuple(sorted(taps))),
         of_places: windows,
     }
-    contracted = {
-        of_taps: (*found.pairs("contracted", of_taps), *taps),
-        of_places: (*found.pairs("contracted", of_places), *new),
-    }
     last = kept[-1][0]
     first = 1 - last if last != BATCH else 0  # its axes come first, as in what is wanted
     second = 1 - first
+    parts = {of_taps: (found.pairs("contracted", of_taps), taps)}
+    parts[of_places] = found.pairs("contracted", of_places), new
+    if first == of_places:  # its channels come last
+        parts = {operand: pair[::-1] for operand, pair in parts.items()}
+    contracted = {operand: before + behind for operand, (before, behind) in parts.items()}
     result = build.call(
         "contract",
         operands[first],

@@ -291,6 +291,76 @@ def test_movement_is_absorbed(name: str) -> None:
     assert (problem.b.strided is None) == (name in ("flip", "unmergeable"))
 
 
+def slid(sizes: Shape, channels: Size, stride: int = 1, dtype: DType = dtypes.float32) -> Node:
+    """The windows of two padded images, 3 by 2, of so many channels: (2, c, y, x, 3, 2)."""
+    images = source(0, (2, channels, *sizes), dtype)
+    low, high, none = (0, 0, 1, 0), (0, 0, 1, 1), (0, 0, 0, 0)
+    padded = TABLE["pad"](images, build.zero(dtype), low=low, high=high, interior=none)
+    each = {"sizes": (3, 2), "strides": (stride, 1), "dilation": (1, stride)}
+    return TABLE["window"](padded, axes=(2, 3), **each)
+
+
+def convolution(windows: Node, outputs: Size, kind: str) -> Graph:
+    """Windows as the second operand, as the first, and summed over their places."""
+    _, channels, *places, rows, columns = windows.type.shape
+    images = windows.inputs[0].inputs[0]
+    dtype = windows.type.dtype
+    if kind == "gradient":
+        g = source(1, (2, *places, outputs), dtype)
+        product = contract(g, windows, contracted=((0, 1, 2), (0, 2, 3)))
+        return Graph(kind, (images, g), (product,))
+    weight = source(1, (outputs, channels, rows, columns), dtype)
+    pair = ((1, 2, 3), (1, 4, 5))
+    if kind == "first":
+        product = contract(windows, weight, contracted=pair[::-1])
+        return Graph(kind, (images, weight), (product,))
+    repeated = build.expand(weight, (2, *weight.type.shape), (1, 2, 3, 4))
+    batch, pair = ((0,), (0,)), ((2, 3, 4), (1, 4, 5))
+    whole = contract(repeated, windows, batch, pair)
+    return Graph(kind, (images, weight), (whole,))
+
+
+KINDS = ("second", "first", "gradient")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packing", [None, *Packing])
+def test_windows_are_packed_as_they_are_read(kind: str, packing: Packing | None) -> None:
+    for sizes, channels, outputs, stride in (
+        ((9, 8), 3, 5, 1),
+        ((7, 40), 2, 13, 2),
+        ((3, 5), 200, 3, 1),
+        ((6, 6), 180, 7, 1),
+    ):
+        graph = convolution(slid(sizes, channels, stride), outputs, kind)
+        (product,) = graph.outputs
+        problem = analyse(product, graph.inputs)
+        assert problem.a.slides == (kind == "first") and problem.b.slides != problem.a.slides
+        if packing is None:
+            check(graph)
+            assert not choose(problem, host()).pack_a or not problem.a.slides
+            continue
+        for own_a in {problem.a.slides, False}:
+            tiling = Tiling(4, 16, 2, 2, not own_a, packing, own_a=own_a)
+            check(graph, tiling=tiling)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [dtypes.float64, dtypes.int32])
+def test_windows_of_any_size(kind: str, dtype: DType) -> None:
+    y, x, c, o = map(Dim.symbol, "yxco")
+    graph = convolution(slid((y + 1, x + 2), c, 2, dtype), o, kind)
+    for sizes in ((3, 4, 2, 5), (8, 33, 3, 1), (1, 9, 0, 4), (2, 1, 300, 3)):
+        check(graph, dict(zip("yxco", sizes)))
+
+
+def test_the_windows_of_a_convolution_take_no_scratch() -> None:
+    for kind in ("second", "first"):
+        graph = convolution(slid((56, 56), 64), 64, kind)
+        low = lower_contraction(kernel_of(graph), AVX512, "contraction")
+        assert sum(map(int, map(str, low.scratch))) <= 64 * 64 * 6 * 8
+
+
 # ---------------------------------------------------------------------------------------------
 # Epilogues
 # ---------------------------------------------------------------------------------------------

@@ -38,6 +38,22 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             lambda x: op("prod", x(0, 4), axes=(0,)),
         ),
     ),
+    "pass place_windows": (
+        Fault(
+            "what is cut of a product begins at its corner",
+            "weftc.passes.place_windows:_sliced",
+            "bounds[name[1]] = parts[name]",
+            "bounds[name[1]] = (0, parts[name][1] - parts[name][0], 1)",
+            programs.slid_product,
+        ),
+        Fault(
+            "the taps of repeated weights change places",
+            "weftc.passes.place_windows:_with_batch",
+            "tuple(behind[axis] for axis in contracted_a)",
+            "tuple(behind[axis] for axis in (contracted_a[0], *contracted_a[:0:-1]))",
+            programs.slid_product,
+        ),
+    ),
     "pass simplify": (
         Fault(
             "x + 0 is taken for x",

@@ -122,6 +122,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.slid,
         ),
         Fault(
+            "runs of columns begin at the one before",
+            f"{_CPU}.contraction_address:runs",
+            'puller.name("base", ir.mul(run, size))',
+            'puller.name("base", ir.mul(ir.subtract(run, const(1)), size))',
+            programs.slid_product,
+        ),
+        Fault(
             "wrong axis of a transpose",
             f"{_MOVEMENT}:_view_transpose",
             '_inverse(attrs["permutation"])',

@@ -112,10 +112,22 @@ def analyse(contract: Node, inputs: Collection[Node]) -> Problem:
 
 def batches(operand: Operand) -> Size:
     """How many different matrices the operand holds: 1 where the batch only repeats it."""
-    strided = operand.strided
-    if strided is not None and all(stride == 0 for stride in strided.batch):
+    map_ = operand.map
+    if map_ is not None and _followed(map_).isdisjoint(operand.axes[0]):
         return 1
     return product(operand.sizes(0))
+
+
+def _followed(map_: IndexMap) -> set[int]:
+    """The axes of the reader that a map depends on."""
+    pending, found = [*map_.axes, *(guard.linear for guard in map_.guards)], set[int]()
+    while pending:
+        for atom, _ in pending.pop().terms:
+            if isinstance(atom, Axis):
+                found.add(atom.number)
+            else:
+                pending.append(atom.linear)
+    return found
 
 
 def _operand(
