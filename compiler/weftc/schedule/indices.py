@@ -140,6 +140,7 @@ class Indices:
     def linearize(self, index: Sequence[Expr], shape: Sequence[Size]) -> Expr:
         """The row-major position of `index` in `shape`."""
         kept: list[tuple[Expr, Size]] = []
+        bases: list[tuple[Expr, Size]] = []
         offset: Size = 0
         for component, size in zip(index, shape, strict=True):
             extent: Size = size
@@ -147,8 +148,14 @@ class Indices:
                 continue
             component, shift = self._shifted(self.intern(component))
             offset = offset * extent + shift
-            while kept and (merged := self._merge(kept[-1], (component, extent))) is not None:
+            bases = [(base, stride * extent) for base, stride in bases]
+            while kept:
+                base, last = self._last_part(kept[-1][0])
+                merged = self._merge((last, kept[-1][1]), (component, extent))
+                if merged is None:
+                    break
                 kept.pop()
+                bases += [] if base is None else [(base, extent)]
                 component, extent = merged
             kept.append((component, extent))
         total: Expr = ZERO
@@ -157,6 +164,7 @@ class Indices:
         for component, extent in reversed(kept):
             terms.append(self._scaled(component, stride))
             stride = stride * extent
+        terms += [self._scaled(base, stride) for base, stride in bases]
         for term in reversed(terms):
             total = add(total, term)
         if offset != 0:
@@ -171,6 +179,10 @@ class Indices:
     def _scaled(self, component: Expr, stride: Size) -> Expr:
         if stride == 1 or (isinstance(component, Const) and component.value == 0):
             return component
+        if isinstance(component, Op) and component.op is Scalar.MUL:
+            factor = self.value(component.args[1])
+            if factor is not None:
+                return mul(component.args[0], self.size(factor * stride))
         return mul(component, self.size(stride))
 
     def _shifted(self, component: Expr) -> tuple[Expr, Size]:
@@ -181,6 +193,14 @@ class Indices:
             if size is not None and part in self._parts:
                 return part, size if component.op is Scalar.ADD else -1 * size
         return component, 0
+
+    def _last_part(self, component: Expr) -> tuple[Expr | None, Expr]:
+        """(base, part) of a sum of both, where the part may merge with what follows."""
+        if isinstance(component, Op) and component.op is Scalar.ADD:
+            base, part = component.args
+            if part in self._parts and component not in self._parts:
+                return base, part
+        return None, component
 
     def _merge(self, left: tuple[Expr, Size], right: tuple[Expr, Size]) -> tuple[Expr, Size] | None:
         """One component for two neighbours that were split from one flat index, or for two that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weftc.ir.sizes import Dim, product
 from weftc.loop.build import Builder
-from weftc.loop.ir import INDEX, Const, Expr, Scalar, Var, apply, const
+from weftc.loop.ir import INDEX, Const, Expr, Scalar, Var, add, apply, const, mul
 from weftc.schedule.indices import Indices
 
 FLAT = Var("flat", INDEX)
@@ -66,3 +66,15 @@ def test_components_known_under_a_guard_are_not_used_outside_of_it() -> None:
     assert made.split(at, (3, 4)) == index
     made.guard = None
     assert made.split(at, (3, 4)) != index
+
+
+def test_a_part_of_an_axis_merges_with_the_axes_after_it() -> None:
+    """x[8, 28] read as [2, 4, 28], where one loop counts the last two."""
+    made = indices()
+    group, flat = made.intern(ROW), made.intern(FLAT)
+    channel, column = made.split(flat, (4, 28))
+    axis = made.linearize((group, channel), (2, 4))
+    at = made.linearize((axis, column), (8, 28))
+    assert at is made.intern(add(mul(group, const(4 * 28)), flat))
+    shorter = made.linearize((axis, column), (8, 30))
+    assert shorter is not made.intern(add(mul(group, const(4 * 30)), flat))
