@@ -14,24 +14,19 @@ import weft as wf
 
 Function = Callable[..., Any]
 nn = wf.nn
+LESS = "a variance from which something is taken"
 
 
 def softplus(x: Any, beta: float = 1, threshold: float = 20) -> Any:
-    scaled = x * beta
-    small = wf.where(scaled > threshold, 0.0, scaled)
-    return wf.where(scaled > threshold, x, wf.log1p(wf.exp(small)) / beta)
-
-
-def stable_softplus(x: Any) -> Any:
-    return wf.maximum(x, 0.0) + wf.log1p(wf.exp(-wf.abs(x)))
+    return wf.where(x * beta > threshold, x, nn.softplus(x * beta) / beta)
 
 
 def elu(x: Any, alpha: float = 1.0, scale: float = 1.0, **_: Any) -> Any:
-    return scale * wf.where(x > 0, x, alpha * wf.expm1(wf.where(x > 0, 0.0, x)))
+    return scale * nn.elu(x, alpha)
 
 
 def celu(x: Any, alpha: float = 1.0, **_: Any) -> Any:
-    return wf.where(x > 0, x, alpha * wf.expm1(wf.where(x > 0, 0.0, x) / alpha))
+    return nn.celu(x, alpha)
 
 
 def inside(x: Any, low: float, high: float) -> Any:
@@ -40,11 +35,9 @@ def inside(x: Any, low: float, high: float) -> Any:
 
 
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0, **_: Any) -> Any:
+    if (min_val, max_val) == (-1.0, 1.0):
+        return nn.hard_tanh(x)
     return inside(x, min_val, max_val)
-
-
-def hardswish(x: Any, **_: Any) -> Any:
-    return wf.where(x <= -3, 0.0, wf.where(x >= 3, x, x * (x + 3) / 6))
 
 
 def softmax(x: Any, dim: int | None = None, *, dtype: Any = None, **_: Any) -> Any:
@@ -64,17 +57,7 @@ def prelu(x: Any, weight: Any) -> Any:
         weight = wf.reshape(weight, (-1,) + (1,) * (x.ndim - 2))
     elif weight.ndim and not x.ndim:
         weight = wf.reshape(weight, ())
-    return wf.where(x > 0, x, weight * x)
-
-
-def halves(x: Any, dim: int = -1) -> Any:
-    place, half = (slice(None),) * (dim % x.ndim), x.shape[dim] // 2
-    return x[(*place, slice(None, half))], x[(*place, slice(half, None))]
-
-
-def glu(x: Any, dim: int = -1) -> Any:
-    first, second = halves(x, dim)
-    return first * wf.sigmoid(second)
+    return nn.leaky_relu(x, weight)
 
 
 def collected(losses: Any, reduction: str = "mean", **_: Any) -> Any:
@@ -92,14 +75,14 @@ def loss(function: Function) -> Function:
     return run
 
 
-def huber(x: Any, target: Any, delta: float = 1.0) -> Any:
-    far = wf.abs(x - target)
-    return wf.where(far <= delta, 0.5 * far * far, delta * (far - 0.5 * delta))
+def elements(function: Function) -> Function:
+    """A loss of elements of ours, which broadcasts nothing."""
 
+    def run(x: Any, target: Any, *, reduction: str = "mean", **named: Any) -> Any:
+        both = [wf.broadcast_to(a, wf.broadcast_shapes(x.shape, target.shape)) for a in (x, target)]
+        return function(*both, reduction=reduction, **named)
 
-def smooth_l1(x: Any, target: Any, beta: float = 1.0) -> Any:
-    far = wf.abs(x - target)
-    return far if beta == 0 else wf.where(far < beta, 0.5 * far * far / beta, far - 0.5 * beta)
+    return run
 
 
 def cross_entropy_of(x: Any, target: Any, weight: Any = None) -> Any:
@@ -110,51 +93,27 @@ def cross_entropy_of(x: Any, target: Any, weight: Any = None) -> Any:
 
 
 def cross_entropy_of_logits(x: Any, target: Any, weight: Any = None, pos_weight: Any = None) -> Any:
-    positive = target if pos_weight is None else target * pos_weight
-    losses = (1 - target) * stable_softplus(x) + positive * stable_softplus(-x)
+    losses = nn.binary_cross_entropy_with_logits(x, target, positive_weight=pos_weight)
     return losses if weight is None else losses * weight
 
 
-def by_class(x: Any) -> Any:
-    """Scores with the axis of classes last."""
-    return x if x.ndim < 2 else wf.permute_dims(x, (0, *range(2, x.ndim), 1))
+def nll(x: Any, target: Any, weight: Any = None, **named: Any) -> Any:
+    return nn.negative_log_likelihood(x, target, **of_classes(x, weight, **named))
 
 
-def nll(
-    x: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"
-) -> Any:
-    scores = by_class(x)
-    kept = np.asarray(target) != ignore_index
-    label = np.where(kept, target, 0)
-    hot = wf.one_hot(label, scores.shape[-1], dtype=wf.float64)
-    own = np.ones(scores.shape[-1]) if weight is None else weight
-    weights = wf.where(kept, wf.take(wf.asarray(own), label, axis=0), 0.0)
-    losses = -wf.sum(wf.where(hot > 0, scores, 0.0), axis=-1) * weights
-    return wf.sum(losses) / wf.sum(weights) if reduction == "mean" else collected(losses, reduction)
+def cross_entropy(x: Any, target: Any, weight: Any = None, **named: Any) -> Any:
+    options = of_classes(x, weight, **named)
+    if target.dtype.kind == "f" if isinstance(target, np.ndarray) else True:
+        del options["ignore_index"]
+    return nn.cross_entropy(x, target, **options)
 
 
-def cross_entropy(
-    x: Any,
-    target: Any,
-    weight: Any = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Any:
-    logs = nn.log_softmax(x, axis=min(1, x.ndim - 1))
-    if isinstance(target, np.ndarray) and target.dtype.kind == "i":
-        if label_smoothing:
-            raise Unexpressed("smoothed labels that are numbers")
-        return nll(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
-    scores, wanted = by_class(logs), by_class(target)
-    wanted = wanted * (1 - label_smoothing) + label_smoothing / scores.shape[-1]
-    losses = -wf.sum(scores * wanted * (1.0 if weight is None else weight), axis=-1)
-    return (
-        wf.sum(losses) / max(1, losses.size)
-        if reduction == "mean"
-        else collected(losses, reduction)
-    )
+def of_classes(
+    x: Any, weight: Any, *, ignore_index: int = -100, reduction: str = "mean", **named: Any
+) -> dict[str, Any]:
+    """The options of ours: their classes are along axis 1, if there are rows."""
+    named.update(axis=min(1, x.ndim - 1), weights=weight)
+    return {**named, "ignore_index": ignore_index, "reduction": reduction}
 
 
 def embedding(indices: Any, weight: Any, **named: Any) -> Any:
@@ -164,15 +123,11 @@ def embedding(indices: Any, weight: Any, **named: Any) -> Any:
         row = named["padding_idx"] % weight.shape[0]
         constant = np.arange(weight.shape[0])[:, None] == row
         weight = wf.where(constant, wf.stop_gradient(weight), weight)
-    return wf.take(weight, indices, axis=0)
+    return nn.embedding(weight, indices)
 
 
 def cosine_similarity(x: Any, y: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    shape = wf.broadcast_shapes(x.shape, y.shape)
-    x, y = wf.broadcast_to(x, shape), wf.broadcast_to(y, shape)
-    axis = dim if x.ndim else None
-    size = lambda a: wf.maximum(wf.linalg.vector_norm(a, axis=axis, keepdims=True), eps)  # noqa: E731
-    return wf.sum(x / size(x) * (y / size(y)), axis=axis)
+    return nn.cosine_similarity(x, y, dim if x.ndim else (), epsilon=eps)
 
 
 def hinge_embedding(x: Any, target: Any, margin: float = 1.0) -> Any:
@@ -216,11 +171,8 @@ def poisson_nll(
 
 
 def kl_div(x: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
-    if log_target:
-        losses = wf.exp(target) * (target - x)
-    else:
-        some = wf.where(target > 0, target, 1.0)
-        losses = wf.where(target > 0, target * wf.log(some), 0.0) - target * x
+    rows = [wf.reshape(a, (*x.shape, 1)) for a in (x, target)]  # theirs are elements
+    losses = nn.kl_divergence(*rows, log_target=log_target)
     return wf.sum(losses) / x.shape[0] if reduction == "batchmean" else collected(losses, reduction)
 
 
@@ -231,22 +183,16 @@ def layer_norm(
 
 
 def rms_norm(x: Any, shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
-    eps = np.finfo(np.float64).eps if eps is None else eps
-    found = x * wf.rsqrt(wf.mean(x * x, axis=tuple(range(-len(shape), 0)), keepdims=True) + eps)
-    return found if weight is None else found * weight
-
-
-def channels(x: Any, rank: int) -> Any:
-    return wf.reshape(x, (-1,) + (1,) * (rank - 2))
+    eps = float(np.finfo(np.float64).eps) if eps is None else eps
+    if eps < 0:
+        raise Unexpressed(LESS)
+    return nn.rms_norm(x, weight, axis=tuple(range(-len(shape), 0)), epsilon=eps)
 
 
 def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    if x.size == 0:
-        raise Unexpressed("no elements")
-    parts = wf.reshape(x, (x.shape[0], groups, -1))
-    found = wf.reshape(nn.layer_norm(parts, epsilon=eps), x.shape)
-    found = found if weight is None else found * channels(weight, x.ndim)
-    return found if bias is None else found + channels(bias, x.ndim)
+    if eps < 0:
+        raise Unexpressed(LESS)
+    return nn.group_norm(x, groups, weight, bias, epsilon=eps)
 
 
 def instance_norm(
@@ -262,7 +208,7 @@ def instance_norm(
 ) -> Any:
     if not use_input_stats:
         raise Unexpressed("statistics of before")
-    return group_norm(x, x.shape[1], weight, bias, eps)
+    return nn.instance_norm(x, weight, bias, epsilon=eps)
 
 
 def batch_norm(
@@ -275,14 +221,11 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
+    if eps < 0 or x.ndim < 2:
+        raise Unexpressed(LESS if eps < 0 else "an array without channels")
     if training:
-        axes = (0, *range(2, x.ndim))
-        centered = x - wf.mean(x, axis=axes, keepdims=True)
-        found = centered * wf.rsqrt(wf.var(x, axis=axes, keepdims=True) + eps)
-    else:
-        found = (x - channels(mean, x.ndim)) * wf.rsqrt(channels(wf.asarray(var), x.ndim) + eps)
-    found = found if weight is None else found * channels(weight, x.ndim)
-    return found if bias is None else found + channels(bias, x.ndim)
+        return nn.batch_norm_training(x, weight, bias, epsilon=eps)[0]
+    return nn.batch_norm(x, mean, var, weight, bias, epsilon=eps)
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
@@ -321,7 +264,9 @@ def attention(
 
 
 def normalize(x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
-    axis = dim if x.ndim else None
+    axis = dim if x.ndim else ()
+    if p == 2:
+        return nn.l2_normalize(x, axis, epsilon=eps)
     return x / wf.maximum(wf.linalg.vector_norm(x, ord=p, axis=axis, keepdims=True), eps)
 
 
@@ -361,7 +306,7 @@ def triplet(
 def multilabel_soft_margin(
     x: Any, target: Any, weight: Any = None, reduction: str = "mean", **_: Any
 ) -> Any:
-    losses = target * stable_softplus(-x) + (1 - target) * stable_softplus(x)
+    losses = nn.binary_cross_entropy_with_logits(x, target)
     losses = losses if weight is None else losses * weight
     return collected(wf.mean(losses, axis=-1), reduction)
 
@@ -415,6 +360,32 @@ FOLDS: dict[str, Function] = {
     "reflect": lambda places, size: size - 1 - abs(size - 1 - abs(places)),
     "replicate": lambda places, size: np.clip(places, 0, size - 1),
 }
+
+
+def interpolate(
+    x: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    rank = x.ndim - 2
+    if antialias:
+        raise Unexpressed("an average before")
+    if scale_factor is not None:  # theirs then divides places by it, and not by sizes
+        factors = each_axis(scale_factor, rank)
+        size = tuple(int(n * f) for n, f in zip(x.shape[2:], factors))
+        if any(n * f % 1 for n, f in zip(x.shape[2:], factors)):
+            raise Unexpressed("a factor that makes no whole number of elements")
+    shape = (*x.shape[:2], *each_axis(size, rank))
+    if mode in ("linear", "bilinear", "trilinear"):
+        return nn.resize(x, shape, "linear", align_corners=bool(align_corners))
+    whole = all(m % n == 0 for n, m in zip(x.shape, shape))
+    if mode == "nearest-exact" or (mode == "nearest" and whole):
+        return nn.resize(x, shape, "nearest")
+    raise Unexpressed(f"the mode {mode}")
 
 
 def each_axis(value: Any, count: int) -> tuple[int, ...]:
@@ -482,26 +453,27 @@ TABLE: dict[str, Function] = {
     "nn.functional.embedding": lambda weight, indices, **named: embedding(indices, weight, **named),
     "nn.functional.gaussian_nll_loss": gaussian_nll,
     "nn.functional.gelu": gelu,
-    "nn.functional.glu": glu,
+    "nn.functional.glu": lambda x, dim=-1: nn.glu(x, dim),
     "nn.functional.group_norm": group_norm,
     "nn.functional.hardshrink": lambda x, lambd=0.5: wf.where(wf.abs(x) > lambd, x, 0.0),
-    "nn.functional.hardsigmoid": lambda x, **_: inside(x, -3.0, 3.0) / 6 + 0.5,
-    "nn.functional.hardswish": hardswish,
+    "nn.functional.hardsigmoid": lambda x, **_: nn.hard_sigmoid(x),
+    "nn.functional.hardswish": lambda x, **_: nn.hard_silu(x),
     "nn.functional.hardtanh": hardtanh,
     "nn.functional.hinge_embedding_loss": loss(hinge_embedding),
-    "nn.functional.huber_loss": loss(huber),
+    "nn.functional.huber_loss": elements(nn.huber_loss),
     "nn.functional.instance_norm": instance_norm,
+    "nn.functional.interpolate": interpolate,
     "nn.functional.kl_div": kl_div,
-    "nn.functional.l1_loss": loss(lambda x, target: wf.abs(x - target)),
+    "nn.functional.l1_loss": elements(nn.absolute_error),
     "nn.functional.layer_norm": layer_norm,
-    "nn.functional.leaky_relu": lambda x, negative_slope=0.01, **_: wf.where(
-        x > 0, x, negative_slope * x
+    "nn.functional.leaky_relu": lambda x, negative_slope=0.01, **_: nn.leaky_relu(
+        x, negative_slope
     ),
     "nn.functional.linear": linear,
-    "nn.functional.logsigmoid": lambda x: -stable_softplus(-x),
+    "nn.functional.logsigmoid": nn.log_sigmoid,
     "nn.functional.margin_ranking_loss": ranked,
-    "nn.functional.mish": lambda x, **_: x * wf.tanh(stable_softplus(x)),
-    "nn.functional.mse_loss": loss(lambda x, target: (x - target) ** 2),
+    "nn.functional.mish": lambda x, **_: nn.mish(x),
+    "nn.functional.mse_loss": elements(nn.squared_error),
     "nn.functional.multilabel_soft_margin_loss": multilabel_soft_margin,
     "nn.functional.nll_loss": nll,
     "nn.functional.normalize": normalize,
@@ -514,19 +486,19 @@ TABLE: dict[str, Function] = {
     ),
     "nn.functional.prelu": prelu,
     "nn.functional.relu": lambda x, **_: nn.relu(x),
-    "nn.functional.relu6": lambda x, **_: inside(x, 0.0, 6.0),
+    "nn.functional.relu6": lambda x, **_: nn.relu6(x),
     "nn.functional.rms_norm": rms_norm,
     "nn.functional.scaled_dot_product_attention": attention,
-    "nn.functional.selu": lambda x, **_: elu(x, 1.6732632423543772, 1.0507009873554805),
+    "nn.functional.selu": lambda x, **_: nn.selu(x),
     "nn.functional.silu": lambda x, **_: nn.silu(x),
-    "nn.functional.smooth_l1_loss": loss(smooth_l1),
-    "nn.functional.soft_margin_loss": loss(lambda x, target: stable_softplus(-target * x)),
+    "nn.functional.smooth_l1_loss": elements(nn.smooth_l1_loss),
+    "nn.functional.soft_margin_loss": loss(lambda x, target: nn.softplus(-target * x)),
     "nn.functional.softmin": lambda x, dim=None, **named: softmax(-x, dim),
     "nn.functional.softplus": softplus,
     "nn.functional.softshrink": lambda x, lambd=0.5: wf.where(
         x > lambd, x - lambd, wf.where(x < -lambd, x + lambd, 0.0)
     ),
-    "nn.functional.softsign": lambda x: x / (1 + wf.abs(x)),
+    "nn.functional.softsign": nn.softsign,
     "nn.functional.tanhshrink": lambda x: x - wf.tanh(x),
     "nn.functional.threshold": lambda x, threshold, value, **_: wf.where(x > threshold, x, value),
     "nn.functional.triplet_margin_loss": triplet,
