@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from weft import diagnostics
+from weft.boundary import public
 from weft.nn.operands import choice, real
 from weft.ops import core
 from weft.ops.core import operation
@@ -15,12 +17,16 @@ from weft.tracing import Tracer, apply, lift
 from weftc.ir.constraints import assume_equal
 from weftc.ir.sizes import Shape
 from weftrt import dtypes
+from weftrt.array import Array
 from weftrt.errors import ShapeError, UsageError
 from weftrt.sizes import MAXIMUM_RANK
 
+Change: TypeAlias = tuple[int, int]
+"""An axis, and its new size."""
 
-@operation("shape", "method", "align_corners")
-def resize(x: Any, shape: Any, /, method: str, *, align_corners: bool = False) -> Tracer:
+
+@public
+def resize(x: Any, shape: Any, /, method: str, *, align_corners: bool = False) -> Any:
     """`x` resampled to `shape`, which has a size for each axis: those that stay are not touched, so
     that (n, c, 2 * h, 2 * w) makes images of NCHW twice as large.
 
@@ -39,24 +45,31 @@ def resize(x: Any, shape: Any, /, method: str, *, align_corners: bool = False) -
     corners = core.flag("resize", "align_corners", align_corners)
     if corners and kind == "nearest":
         raise diagnostics.located(UsageError, 'resize: align_corners is for method="linear"')
-    value = as_strong(lift(x)) if kind == "nearest" else real("resize", x)
+    value = core.operand(x)
     sizes = core.shape_of("resize", shape)
     if len(sizes) != value.ndim:
         problem = f"the new shape {sizes} needs one size for each axis of {{0}}"
         diagnostics.fail(ShapeError, "resize", [value], problem)
-    for axis, wanted in _changes(value, sizes):
-        if kind == "nearest":
+    return _resized(value, _changes(value, sizes), kind, corners)
+
+
+@operation("changes", "method", "align_corners")
+def _resized(x: Any, changes: Sequence[Change], method: str, align_corners: bool) -> Tracer:
+    """`x` with the axes that change at their new sizes; a program does for any others."""
+    value = as_strong(lift(x)) if method == "nearest" else real("resize", x)
+    for axis, wanted in changes:
+        if method == "nearest":
             value = _nearest(value, axis, wanted)
         else:
-            value = _linear(value, axis, wanted, corners)
+            value = _linear(value, axis, wanted, align_corners)
     return apply("identity", value)
 
 
-def _changes(x: Tracer, sizes: Shape) -> list[tuple[int, int]]:
+def _changes(x: Tracer | Array, sizes: Shape) -> tuple[Change, ...]:
     """The axes that change, with their new sizes. What shrinks comes first, and of that the outer
     axes, whose rows are read whole; what grows the other way round, while there is least of it."""
     changes = []
-    for axis, (size, new) in enumerate(zip(x.type.shape, sizes, strict=True)):
+    for axis, (size, new) in enumerate(zip(core.sizes(x), sizes, strict=True)):
         if not assume_equal(size, new):
             changes.append((axis, value_of(size), value_of(new)))
     for axis, count, wanted in changes:
@@ -65,17 +78,14 @@ def _changes(x: Tracer, sizes: Shape) -> list[tuple[int, int]]:
             diagnostics.fail(ShapeError, "resize", [x], problem)
     shrinking = [(axis, wanted) for axis, count, wanted in changes if wanted < count]
     growing = [(axis, wanted) for axis, count, wanted in changes if wanted > count]
-    return shrinking + growing[::-1]
+    return (*shrinking, *reversed(growing))
 
 
 def _nearest(x: Tracer, axis: int, wanted: int) -> Tracer:
     """By whole factors elements are repeated or left out: the gradient of that is a sum, or zeros
     between, where that of what is read by an index is a scatter."""
-    before, count, after = (
-        x.type.shape[:axis],
-        value_of(x.type.shape[axis]),
-        x.type.shape[axis + 1 :],
-    )
+    before, after = x.type.shape[:axis], x.type.shape[axis + 1 :]
+    count = value_of(x.type.shape[axis])
     if wanted % count == 0 and x.ndim < MAXIMUM_RANK:
         axes = (*range(axis + 1), *range(axis + 2, x.ndim + 1))
         repeated = (*before, count, wanted // count, *after)
