@@ -5,6 +5,8 @@
                                              in memory are summed over
     transpose(contract(%w, window(%x)))  ->  contract(broadcast(%w), window(%x)), axes of the batch
                                              that are to come first
+    contract(%w, window(%x))             ->  fma(%w1, %x1, fma(%w0, %x0, 0)) of slices, where there
+                                             is one row or column of few taps
 
 Each element of a product is the same chain whichever axes are a batch, and whichever operand comes
 first: the values are those of before, to the bit.
@@ -14,19 +16,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
 
 from weftc.ir import location as locations
 from weftc.ir.index_linear import Axis
 from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.sizes import Size, product
+from weftc.ir.sizes import Shape, Size, product
 from weftc.ops import build
 from weftc.ops.contraction import sums_column
 from weftc.ops.window_products import BATCH, Name, Product, product_of
 
+NO_LINE: Final = -1
 _LINE = 6
 """Elements that lie side by side, at least, for vectors to copy them."""
+_NEAR = 4
+"""Elements that they may be apart."""
+_BRIEF = 64
+"""Taps, at most, that are written out."""
 _WIDE = 32
 """Columns of a product, at least, for which there may be one for each image of a batch."""
 
@@ -35,7 +45,9 @@ def place_windows(graph: Graph) -> Graph:
     """Rewrite every product of windows."""
     if not any(node.op.name == "window" for node in graph.all_nodes()):
         return graph
-    return _rewritten(_rewritten(graph, _cut), _turned)
+    for rule in (_cut, _turned, _ordered):
+        graph = _rewritten(graph, rule)
+    return graph
 
 
 def _rewritten(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
@@ -70,12 +82,12 @@ def _of_windows(node: Node) -> Product | None:
     found = product_of(node)
     if found is None or sums_column(found.node.attrs):
         return None
-    return found if any(map(_line, found.node.inputs)) else None
+    return found if any(_line(x) is not None for x in found.node.inputs) else None
 
 
 def _line(operand: Node) -> int | None:
-    """The axis of windows along which the most neighbours lie side by side, or nearly so; None
-    where `operand` is no windows."""
+    """The axis of windows along which many neighbours lie side by side, or nearly so, NO_LINE where
+    there is none; None where `operand` is no windows."""
     map_, node, slides = IndexMap.identity(operand.type.shape), operand, False
     while node.op.family is Family.MOVEMENT and (len(node.inputs) == 1 or node.op.name == "pad"):
         slides = slides or node.op.name == "window"
@@ -84,11 +96,11 @@ def _line(operand: Node) -> int | None:
         return None
     steps = [(c, a.number) for a, c in map_.flat.terms if isinstance(a, Axis) and _is_step(c)]
     long = [number for _, number in sorted(steps) if _is_long(operand.type.shape[number])]
-    return long[0] if long else operand.type.rank - 1
+    return long[0] if long else NO_LINE
 
 
 def _is_step(size: Size) -> bool:
-    return isinstance(size, int) and size > 0
+    return isinstance(size, int) and 0 < size <= _NEAR
 
 
 def _is_long(size: Size) -> bool:
@@ -128,20 +140,25 @@ def _sliced(found: Product, operand: int, parts: dict[Name, tuple[Size, Size, in
 
 
 def _turned(node: Node) -> Node | None:
-    if node.op.name == "contract":
-        return _ordered(node)
-    return _batched(node) if node.op.name == "transpose" else None
+    """transpose(product), where it is wanted"""
+    found = _of_windows(node) if node.op.name == "transpose" else None
+    if found is None:
+        return None
+    return _written(found) if _is_brief(found) else _batched(found)
 
 
 def _ordered(node: Node) -> Node | None:
     """The operand that has windows first where their line is summed over, else second, with the
     line as the last of its free axes."""
-    found = _of_windows(node)
+    found = _of_windows(node) if node.op.name == "contract" else None
     if found is None:
         return None
+    if _is_brief(found):
+        return _written(found)
     operand = 1 if _line(node.inputs[1]) is not None else 0
     line, free = _line(node.inputs[operand]), found.free(operand)
-    assert line is not None
+    if line is None or line == NO_LINE:
+        return None
     x, other = node.inputs[operand], node.inputs[1 - operand]
     contracted = found.pairs("contracted", operand)
     if line in contracted:
@@ -172,10 +189,9 @@ def _line_last(found: Product, operand: int, line: int) -> Node:
     return _in_order(made, found.batch + found.free(1 - operand) + free, found.own_names)
 
 
-def _batched(node: Node) -> Node | None:
+def _batched(found: Product) -> Node | None:
     """Free axes of windows that are to come before those of the other operand become a batch."""
-    found = _of_windows(node)
-    if found is None or _line(found.node.inputs[1]) is None:
+    if _line(found.node.inputs[1]) is None:
         return None
     rows, columns = found.free(0), found.free(1)
     count = len(found.names) - len(rows)
@@ -209,3 +225,55 @@ def _with_batch(found: Product, lead: Sequence[Name]) -> Node:
         batch=(tuple(of_a), tuple(of_b)),
         contracted=(tuple(behind[axis] for axis in contracted_a), contracted_b),
     )
+
+
+# -- brief products -------------------------------------------------------------------------------
+
+
+def _taps(found: Product) -> tuple[Size, ...]:
+    x = found.node.inputs[0]
+    return tuple(x.type.shape[axis] for axis in found.pairs("contracted", 0))
+
+
+def _is_brief(found: Product) -> bool:
+    """Whether each element of the windows is multiplied once: packing it would take longer."""
+    taps, dtype = product(_taps(found)), found.node.type.dtype
+    if not isinstance(taps, int) or not 0 < taps <= _BRIEF or dtype.is_complex:
+        return False
+    other = 1 if _line(found.node.inputs[0]) is not None else 0
+    shape = found.node.inputs[other].type.shape
+    return product([shape[axis] for _, axis in found.free(other)]) == 1
+
+
+def _written(found: Product) -> Node:
+    """The chain of a product, written out over all of its elements, in the order of `names`."""
+    dtype, shape = found.node.type.dtype, _shape(found)
+    total = build.full(dtype.dtype.type(0).item(), found.node.type.with_shape(shape))
+    for taps in np.ndindex(*map(int, map(str, _taps(found)))):
+        left, right = (_part(found, operand, taps, shape) for operand in (0, 1))
+        if dtype.is_float:
+            total = build.call("fma", left, right, total)
+        else:
+            total = build.call("add", build.call("mul", left, right), total)
+    return total
+
+
+def _shape(found: Product) -> Shape:
+    sizes = dict(zip(found.own_names, found.node.type.shape, strict=True))
+    return tuple(sizes[name] for name in found.names)
+
+
+def _part(found: Product, operand: int, taps: Sequence[int], shape: Shape) -> Node:
+    """What an operand has at one place of the axes that are summed over, for every element."""
+    x = found.node.inputs[operand]
+    start, stop = [0] * x.type.rank, list(x.type.shape)
+    for axis, tap in zip(found.pairs("contracted", operand), taps, strict=True):
+        start[axis], stop[axis] = tap, tap + 1
+    part = build.call("slice", x, start=tuple(start), stop=tuple(stop), step=(1,) * x.type.rank)
+    pairs = enumerate(found.pairs("batch", operand))
+    places = {axis: found.names.index((BATCH, number)) for number, axis in pairs}
+    places |= {axis: found.names.index((o, axis)) for o, axis in found.free(operand)}
+    kept = sorted(places)
+    part = build.reshape(part, tuple(x.type.shape[axis] for axis in kept))
+    order = sorted(range(len(kept)), key=lambda number: places[kept[number]])
+    return build.expand(build.transpose(part, order), shape, sorted(places.values()))

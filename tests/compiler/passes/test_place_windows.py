@@ -101,6 +101,24 @@ def test_gradients_by_weights_read_along_memory(is_last: bool) -> None:
     assert found.type.shape == ((5, 3, 3, 16) if is_last else (4, 3, 3, 5))
 
 
+@pytest.mark.parametrize("is_last", [False, True])
+def test_where_nothing_is_read_again_the_chain_is_written_out(is_last: bool) -> None:
+    """A depthwise convolution: no product, and no copy of its result in another order."""
+    images, weight = source(0, 2, 3, 9, 8), source(1, 3, 3, 3)
+    if is_last:
+        images = source(0, 2, 9, 8, 3)
+        windows = last(images)
+        product = contract(windows, weight, ((4, 5), (1, 2)), ((3,), (0,)))
+        turned = build.transpose(product, (1, 2, 3, 0))
+    else:
+        windows = TABLE["window"](images, axes=(2, 3), sizes=(3, 3), strides=ONES, dilation=ONES)
+        product = contract(weight, windows, ((1, 2), (4, 5)), ((0,), (1,)))
+        turned = build.transpose(product, (1, 0, 2, 3))
+    for wanted in (turned, product):
+        names = [node.op.name for node in placed(wanted, inputs=(images, weight))]
+        assert names.count("fma") == 9 and names[-1] == "fma" and "contract" not in names
+
+
 def test_what_may_be_the_sum_of_one_column_is_left_alone() -> None:
     pairs = {"batch": ((), ()), "contracted": ((1, 2, 3), (1, 4, 5))}
     product = TABLE["contract"](WEIGHT, first(IMAGES), **pairs, column_sum=True)

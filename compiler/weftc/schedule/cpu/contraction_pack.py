@@ -171,21 +171,16 @@ class Packer:
                 k = puller.indices.intern(ir.add(start, offset))
                 groups = self._split(0, batch), run.at(column), self._split(2, k)
                 self._put(offset, ir.add(to, column), self._element(groups))
-        if not self._is_whole():
-            rest = puller.name("rest", ir.subtract(end, self._first))
-            zero = Const(0.0 if self._packed.dtype.is_float else 0, LoopType(self._packed.dtype))
-            with (
-                puller.loop(b.for_("k", 0, length)) as offset,
-                puller.loop(b.for_("lane", rest, width)) as lane,
-            ):
-                self._put(offset, lane, zero)
+        self._zeros(puller.name("rest", ir.subtract(end, self._first)), length)
 
     def _along_k(self, batch: Expr, start: Expr, length: Expr) -> None:
-        """For each column, runs of k along the last axis."""
+        """For each column, runs of k along the last axis; zero past the last."""
         b, puller = self._b, self._puller
         end = puller.name("end", ir.add(start, length))
-        with puller.loop(b.for_("lane", 0, self._width)) as lane:
-            column = puller.name("column", self._column(lane))
+        rest = minimum(const(self._width), ir.subtract(self._extent, self._first))
+        rest = const(self._width) if self._is_whole() else puller.name("rest", rest)
+        with puller.loop(b.for_("lane", 0, rest)) as lane:
+            column = puller.name("column", ir.add(self._first, lane))
             with (
                 runs(puller, self._operand.sizes(2), start, end) as run,
                 puller.loop(vectors(b, "k", run)) as k,
@@ -193,6 +188,19 @@ class Packer:
                 groups = self._split(0, batch), self._split(1, column), run.at(k)
                 offset = ir.subtract(ir.add(run.base, k), start)
                 self._put(offset, lane, self._element(groups))
+        self._zeros(rest, length)
+
+    def _zeros(self, rest: Expr, length: Expr) -> None:
+        """Fill the panel from lane `rest` on, where it may have columns past the last."""
+        if self._is_whole():
+            return
+        b, type_ = self._b, LoopType(self._packed.dtype)
+        zero = Const(0.0 if type_.dtype.is_float else 0, type_)
+        with (
+            self._puller.loop(b.for_("k", 0, length)) as offset,
+            self._puller.loop(b.for_("lane", rest, self._width, LoopKind.VECTOR, lanes=16)) as lane,
+        ):
+            self._put(offset, lane, zero)
 
     def _split(self, group: int, position: Expr) -> tuple[Expr, ...]:
         return self._puller.indices.split(position, self._operand.sizes(group))

@@ -199,7 +199,7 @@ def needs_packed_b(problem: Problem, lanes: int) -> bool:
 
 def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Packing:
     """B is packed where it must be, or where it leaves a cache and is read often enough."""
-    if problem.b.slides:
+    if problem.b.slides or (problem.a.slides and _is_one_panel(problem, lanes)):
         return Packing.OWN
     m = assumed(problem.m)
     size = _bytes_of_b(problem)
@@ -211,6 +211,12 @@ def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Pa
     repeated = batches(problem.b) == 1 and problem.batch != ()
     few = isinstance(problem.m, int) and problem.m <= _OWN_ROWS and not problem.a.slides
     return Packing.OWN if few and not repeated else Packing.SHARED
+
+
+def _is_one_panel(problem: Problem, lanes: int) -> bool:
+    """Whether B is narrow and must be packed: in whole panels it would take more memory."""
+    n = problem.n
+    return isinstance(n, int) and n <= lanes and needs_packed_b(problem, lanes)
 
 
 def _bytes_of_b(problem: Problem) -> int:
