@@ -19,7 +19,7 @@ TURNED = """function f(x: global {dtype}, y: global {dtype}; n)
   for i in 0 .. n
     let inside: bool = i < 3
     let mask: boolx{lanes} = splat(inside, {lanes})
-    let turned: {dtype}x{lanes} = x[ramp((i * {lanes}) + {last}, {lanes}, -1) if mask]
+    let turned: {dtype}x{lanes} = x[ramp((i * {lanes}) + {first}, {lanes}, {step}) if mask]
     store y[i * {lanes}] = select(mask, turned, {zero}:{dtype}x{lanes})
 """
 
@@ -27,10 +27,12 @@ TURNED = """function f(x: global {dtype}, y: global {dtype}; n)
 @pytest.mark.skipif(not host().triple.startswith("x86_64"), reason="code for x86-64")
 @pytest.mark.parametrize("lanes", [4, 8, 64])
 @pytest.mark.parametrize("dtype", ["f32", "f64", "u64", "u8"])
-def test_a_load_is_not_folded_into_what_its_mask_guards(dtype: str, lanes: int) -> None:
+@pytest.mark.parametrize("step", [-1, 2])
+def test_a_load_is_not_folded_into_what_its_mask_guards(step: int, dtype: str, lanes: int) -> None:
     """Moves alone read under a mask: with AVX-512 a permutation reads all, whatever its mask."""
     zero = "0.0" if dtype.startswith("f") else "0"
-    text = TURNED.format(dtype=dtype, lanes=lanes, last=lanes - 1, zero=zero)
+    first = lanes - 1 if step < 0 else 0
+    text = TURNED.format(dtype=dtype, lanes=lanes, first=first, step=step, zero=zero)
     code = Linker(AVX512, Store(None)).assembly(llvm.emit(parse_function(text), AVX512, "f"))
     reads = re.findall(r"(?m)^[ \t]+(\w+)[ \t].*\(%\w+.*\{%k", code)
     assert reads and all(name.startswith("vmov") for name in reads)

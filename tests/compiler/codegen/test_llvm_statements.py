@@ -252,6 +252,31 @@ def test_a_load_of_every_other_element_is_two_loads(dtype: DType, count: int, na
     assert "gather" not in emit(function, baseline(), "t")
 
 
+@pytest.mark.parametrize("dtype", [dtypes.bool_, dtypes.uint8, F32, dtypes.float64])
+@pytest.mark.parametrize("count", [2, 8, 32])
+@pytest.mark.parametrize("uniform", [False, True])
+def test_a_masked_load_of_every_other_element_reads_no_others(
+    dtype: DType, count: int, uniform: bool
+) -> None:
+    x, y, wide = Buffer("x", dtype), Buffer("y", dtype), lanes(dtype, count)
+    ramp, drawn = Ramp(const(0), lanes(I64, count), 2), floats(2 * count)
+    data = (drawn > 0 if dtype is dtypes.bool_ else np.abs(drawn) * 9).astype(dtype.dtype)
+    for inside in {0, 1, count // 2, count - 1, count}:
+        mask = ir.apply(Scalar.LT, Ramp(const(0), lanes(I64, count)), const(inside, I64, count))
+        if uniform:
+            mask = ir.apply(Scalar.LT, const(0), const(inside))
+        load = Load(x, ramp, wide, mask)
+        function = LoopFunction("t", (x, y), (), (Store(y, const(0), load),))
+        read = np.ascontiguousarray(data[: max(2 * inside - 1, 0)])
+        if uniform:
+            read = data[: 2 * count - 1] if inside else data[:0]
+        result, expected = np.ones(count, dtype.dtype), np.zeros(count, dtype.dtype)
+        expected[: len(read[::2])] = read[::2]
+        run(function, [read, result], [])
+        assert_same_bits(result, expected)
+    assert "gather" not in emit(function, baseline(), "t")
+
+
 @pytest.mark.parametrize("step", [-3, -1, 2, 5])
 def test_ramps_of_every_step(step: int) -> None:
     x, y, wide = Buffer("x", F32), Buffer("y", F32), lanes(F32, 4)

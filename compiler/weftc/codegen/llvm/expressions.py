@@ -235,7 +235,7 @@ class ExpressionWriter:
         index = load.index
         if isinstance(index, Var) and index.type.lanes > 1:
             index = self.out.definition(index) or index
-        skips = isinstance(index, Ramp) and index.step == 2 and load.mask is None
+        skips = isinstance(index, Ramp) and index.step == 2
         return index.base if isinstance(index, Ramp) and skips else None
 
     def _lowest(self, expr: Load) -> str:
@@ -262,13 +262,32 @@ class ExpressionWriter:
         dtype, lanes = expr.type.dtype, expr.type.lanes
         memory = f"<{lanes} x {text.MEMORY[dtype]}>"
         second = self._moved(pointer, text.MEMORY[dtype], lanes - 1)
-        low, high = (
-            self.out.value(f"load {memory}, ptr {place}, align {dtype.itemsize}")
-            for place in (pointer, second)
-        )
+        if expr.mask is None:
+            low, high = (
+                self.out.value(f"load {memory}, ptr {place}, align {dtype.itemsize}")
+                for place in (pointer, second)
+            )
+        else:
+            masks = self._masks_of_every_other(self.mask(expr.mask, lanes), lanes)
+            low, high = (
+                masked_load(self.out, dtype, lanes, place, mask)
+                for place, mask in zip((pointer, second), masks, strict=True)
+            )
         places = (*range(0, lanes, 2), *range(lanes + 1, 2 * lanes, 2))
-        mask = f"<{lanes} x i32> <{', '.join(f'i32 {place}' for place in places)}>"
-        return self.out.value(f"shufflevector {memory} {low}, {memory} {high}, {mask}")
+        order = text.order_of(places)
+        return self.out.value(f"shufflevector {memory} {low}, {memory} {high}, {order}")
+
+    def _masks_of_every_other(self, mask: str, lanes: int) -> tuple[str, str]:
+        """Those of the two loads: off for what lies between the elements, too."""
+        type_ = f"<{lanes} x i1>"
+
+        def spread(first: int) -> str:
+            """From element `first` on."""
+            places = range(first, first + lanes)
+            order = text.order_of(n // 2 if n % 2 == 0 else lanes for n in places)
+            return self.out.value(f"shufflevector {type_} {mask}, {type_} zeroinitializer, {order}")
+
+        return spread(0), spread(lanes - 1)
 
     def _turned(self, type_: str, value: str, lanes: int) -> str:
         mask = text.reversal(lanes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from functools import cache
 
 from weftc.loop.ir import Const, LoopType
@@ -82,12 +83,16 @@ def ramp(scalar: str, lanes: int, step: int) -> str:
 @cache
 def reversal(lanes: int) -> str:
     """The shuffle mask that takes all lanes, the last one first."""
-    numbers = ", ".join(f"i32 {i}" for i in reversed(range(lanes)))
-    return f"<{lanes} x i32> <{numbers}>"
+    return order_of(reversed(range(lanes)))
+
+
+def order_of(places: Iterable[int]) -> str:
+    """The shuffle mask that takes these lanes."""
+    numbers = [f"i32 {place}" for place in places]
+    return f"<{len(numbers)} x i32> <{', '.join(numbers)}>"
 
 
 @cache
 def shuffle_mask(start: int, count: int) -> str:
     """The shuffle mask that takes lanes start ... start + count - 1."""
-    numbers = ", ".join(f"i32 {i}" for i in range(start, start + count))
-    return f"<{count} x i32> <{numbers}>"
+    return order_of(range(start, start + count))
