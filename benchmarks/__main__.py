@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _run(given)
 
 
-def _run(given: list[str]) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     text = ", ".join(suites.NAMES)
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"all, or some of: {text}")
@@ -32,11 +32,13 @@ def _run(given: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="some cases only, in 2 minutes")
     parser.add_argument("--json", metavar="FILE", help="also write the run here")
     parser.add_argument("--plot", metavar="FILE.png", help="also draw it (needs matplotlib)")
+    return parser
+
+
+def _run(given: list[str]) -> int:
+    parser = _parser()
     options = parser.parse_args(given)
-    chosen = [suites.FORMER.get(n, n) for n in (*options.suites, *_names(options.suite))]
-    for name in chosen:
-        if name not in suites.NAMES:
-            parser.error(f"no suite {name}; there are: {text}")
+    chosen = _chosen_suites(parser, options)
     if options.threads < 1:
         parser.error("--threads is at least 1")
     _can_plot(parser, options.plot)
@@ -54,10 +56,17 @@ def _run(given: list[str]) -> int:
         peers = running.chosen_peers(_names(options.peers), options.quick)
     except ValueError as error:
         parser.error(str(error))
-    settings = running.Settings(
-        tuple(chosen or suites.NAMES), peers, options.threads, options.quick
-    )
+    settings = running.Settings(chosen, peers, options.threads, options.quick)
     return running.run(settings, _path(options.json), _path(options.plot))
+
+
+def _chosen_suites(parser: argparse.ArgumentParser, options: Any) -> tuple[str, ...]:
+    """Those that are named, by their names of before too; all where none is."""
+    named = [suites.FORMER.get(n, n) for n in (*options.suites, *_names(options.suite))]
+    for name in named:
+        if name not in suites.NAMES:
+            parser.error(f"no suite {name}; there are: {', '.join(suites.NAMES)}")
+    return tuple(named or suites.NAMES)
 
 
 def _can_plot(parser: argparse.ArgumentParser, path: str | None) -> None:

@@ -24,7 +24,8 @@ LAYERS = ((64, 784, 256), (8, 1024, 1024), (512, 512, 512))
 QUICK = (512, (8, 1024, 1024), (32, 64, 64, 64), (64, 784, 256))
 
 
-def _product(xp: Any) -> Callable[..., Any]:
+def product(xp: Any) -> Callable[..., Any]:
+    """a @ b"""
     return lambda a, b: a @ b
 
 
@@ -48,15 +49,15 @@ def cases(size: Size) -> Iterator[Case]:
     """Products alone, then layers, whose weights ONNX Runtime and OpenVINO hold packed."""
     rng = np.random.default_rng(0)
     for n in SQUARES:
-        yield _of(rng, "matmul", _product, (size(n), size(n), size(n)), quick=n in QUICK)
+        yield _of(rng, "matmul", product, (size(n), size(n), size(n)), quick=n in QUICK)
     n = size(512)
     yield _of(rng, "a.T @ b", _first_transposed, (n, n, n))
     yield _of(rng, "a @ b.T", _second_transposed, (n, n, n))
-    yield _of(rng, "matmul", _product, (n, n, n), np.float64)
+    yield _of(rng, "matmul", product, (n, n, n), np.float64)
     for sizes in OTHERS:
-        yield _of(rng, "matmul", _product, tuple(map(size, sizes)), quick=sizes in QUICK)
+        yield _of(rng, "matmul", product, tuple(map(size, sizes)), quick=sizes in QUICK)
     for sizes in STACKS:
-        yield _of(rng, "matmul", _product, tuple(map(size, sizes)), quick=sizes in QUICK)
+        yield _of(rng, "matmul", product, tuple(map(size, sizes)), quick=sizes in QUICK)
     for sizes in LAYERS:
         yield _layer(rng, "gelu", _gelu, tuple(map(size, sizes)), quick=sizes in QUICK)
     yield _layer(rng, "relu", _relu, tuple(map(size, (256, 1024, 1024))))

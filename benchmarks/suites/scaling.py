@@ -13,6 +13,7 @@ from benchmarks import peers
 from benchmarks.jobs import Written, case
 from benchmarks.peers import WEFT, Job
 from benchmarks.records import Case, Size, Work
+from benchmarks.suites.gemm import product
 from benchmarks.suites.pointwise import chain
 from weftrt.cpu.threads import set_threads
 
@@ -23,10 +24,6 @@ ROWS = (16, 256, 4096)
 
 def _softmax(xp: Any) -> Callable[..., Any]:
     return lambda x: xp.nn.softmax(x)
-
-
-def _product(xp: Any) -> Callable[..., Any]:
-    return lambda a, b: a @ b
 
 
 def cases(size: Size) -> Iterator[Case]:
@@ -41,7 +38,7 @@ def cases(size: Size) -> Iterator[Case]:
         yield _case(f"softmax {rows}x{size(1024)}", _softmax, [x], **how)
     for n in map(size, SQUARES):
         arrays = [rng.standard_normal((n, n), dtype=np.float32) for _ in range(2)]
-        yield _case(f"matmul {n}x{n}x{n}", _product, arrays, flops=2 * n**3, quick=n == 256)
+        yield _case(f"matmul {n}x{n}x{n}", product, arrays, flops=2 * n**3, quick=n == 256)
 
 
 def _case(name: str, function: Written, arrays: list[Any], **how: Any) -> Case:

@@ -268,11 +268,6 @@ class Tracer(TracerMethods):
         """Note that the trace holds only where this integer argument is in a range."""
         self._trace.narrow(self._node, low, high)
 
-    @property
-    def is_outside(self) -> bool:
-        """Whether this is a node of another graph than the one that is being made."""
-        return not self._trace.is_current and self._trace.home is not active().home
-
     def is_of(self, trace: Trace) -> bool:
         """Whether this was made in `trace`."""
         return self._trace is trace

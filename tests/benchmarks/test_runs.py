@@ -120,10 +120,12 @@ def test_other_json_is_refused(tmp_path: Path) -> None:
             records.read(tmp_path / "x.json")
 
 
-def test_committed_runs_can_be_read() -> None:
-    folder = Path(records.__file__).parent / "results"
-    for path in folder.glob("*.json"):
-        assert report.whole(records.read(path))
+COMMITTED = sorted((Path(records.__file__).parent / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_a_committed_run_can_be_read(path: Path) -> None:
+    assert report.whole(records.read(path))
 
 
 def test_slower_is_what_grew_more_than_the_peers_and_the_spread() -> None:

@@ -32,6 +32,7 @@ from tests.fuzz.transforms import TRANSFORMS
 
 import weft as wf
 from weftc.ir.node import Node
+from weftc.ir.opdef import Vjp
 from weftc.ops import TABLE
 from weftrt import knobs
 
@@ -219,13 +220,19 @@ SUM_OF_SINES = Program(
 )
 
 
-def test_a_wrong_gradient_is_found() -> None:
+def slopes_of_sine() -> tuple[Vjp, Vjp]:
+    """The rule of its gradient, and one that is wrong."""
     right = TABLE["sin"].vjp
     assert right is not None
 
     def doubled(node: Node, g: Node) -> tuple[Node | None, ...]:
         return tuple(c and TABLE["add"](c, c) for c in right(node, g))
 
+    return right, doubled
+
+
+def test_a_wrong_gradient_is_found() -> None:
+    right, doubled = slopes_of_sine()
     assert check(SUM_OF_SINES, 1, Counts()) is None
     object.__setattr__(TABLE["sin"], "vjp", doubled)
     try:
@@ -273,14 +280,10 @@ def test_what_cancels_within_a_branch_allows_for_roundings() -> None:
 
 
 def test_a_wrong_map_and_a_wrong_gradient_in_a_piece_are_found_and_shrunken() -> None:
-    def doubled(node: Node, g: Node) -> tuple[Node | None, ...]:
-        return tuple(c and TABLE["add"](c, c) for c in right(node, g))
-
     def unmapped(node: Node, inputs: Any, batched: Any, mapper: Any) -> Node:
         return TABLE["add"](inputs[0], inputs[0])
 
-    right = TABLE["sin"].vjp
-    assert right is not None
+    _, doubled = slopes_of_sine()
     sine = Block(1, 1, (Instruction("sin", (Local(1, 0),)),), (Local(1, 1),))
     more = (Instruction("cos", (0,)), Instruction("multiply", (1, 0)))
     given = (Input("float64", (3,), (0.5, 1.0, 1.5)),)

@@ -99,6 +99,11 @@ class Space:
         """The index along an axis."""
         return Linear(0, ((Axis(number), 1),))
 
+    @property
+    def index(self) -> tuple[Linear, ...]:
+        """The indices along all axes."""
+        return tuple(map(self.axis, range(len(self.shape))))
+
     def sum(self, terms: Iterable[Term], offset: Size = 0) -> Linear:
         """The sum of `terms` and `offset`. The index along an axis of one element is 0."""
         total: dict[Atom, Size] = {}

@@ -69,8 +69,7 @@ class IndexMap:
     @lru_cache(maxsize=1024)
     def identity(shape: Shape) -> IndexMap:
         """Every element at its own index."""
-        axes = tuple(map(Space(shape).axis, range(len(shape))))
-        return IndexMap(shape, shape, axes, coverage=Coverage.IN_ORDER)
+        return IndexMap(shape, shape, Space(shape).index, coverage=Coverage.IN_ORDER)
 
     @staticmethod
     def reshape(shape: Shape, operand: Shape) -> IndexMap:
@@ -132,8 +131,7 @@ class IndexMap:
         if self.guards or self.coverage is not Coverage.ALL:
             return self.coverage is Coverage.IN_ORDER
         space = Space(self.shape)
-        index = tuple(map(space.axis, range(len(self.shape))))
-        return self.flat == space.position(index, self.shape)
+        return self.flat == space.position(space.index, self.shape)
 
     @property
     def splits(self) -> bool:
@@ -162,32 +160,6 @@ class IndexMap:
             return None
         factors = dict(self.flat.terms)
         return tuple([factors.get(Axis(number), 0) for number in range(len(self.shape))])
-
-    def inverse(self) -> IndexMap | None:
-        """The index of the reader that has the element at an index of the operand, with guards
-        where there is none; None unless every axis of the reader goes along one of the operand's.
-        """
-        space = Space(self.operand)
-        axes = {number: Linear(0) for number, size in enumerate(self.shape) if size == 1}
-        guards: list[Guard] = []
-        for number, form in enumerate(map(Space(self.shape).plus, self.axes)):
-            distance = space.axis(number).shifted(-1 * form.offset)
-            if not form.terms:
-                guards.append(Guard(distance, 1))
-                continue
-            (atom, step), *more = form.terms
-            if more or not isinstance(atom, Axis) or not isinstance(step, int):
-                return None
-            if atom.number in axes:
-                return None
-            distance, step = distance.scaled(1 if step > 0 else -1), abs(step)
-            axes[atom.number] = space.part(distance, step)
-            last = (self.shape[atom.number] - 1) * step
-            guards += Guard(distance, last + 1), Guard(space.part(distance, 1, step), 1)
-        if self.guards or len(axes) < len(self.shape):
-            return None
-        order = map(axes.__getitem__, range(len(self.shape)))
-        return IndexMap.made(self.operand, self.shape, order, guards)
 
     def __str__(self) -> str:
         axes = ", ".join(map(str, self.axes))

@@ -171,8 +171,9 @@ class OpDef:
     `reference(arrays, attrs, type)` computes it literally to the numerics contract, bit for bit; a
     tuple is a tuple of arrays, a token None.
     `lower(scalars, dtype, attrs)` builds the scalar term (POINTWISE only; pulled elementwise).
-    `view(node)` gives an index map for each input (MOVEMENT): the element is that of the first
-    input whose guards hold. Where none holds there is none, so the last need not be asked.
+    `view(shape, operands, attrs)` gives an index map for each input (MOVEMENT), of a result of this
+    shape and operands of these: the element is that of the first input whose guards hold. Those
+    of some input do at every index, so that the last one's need not be asked.
     `pull(node, index, puller)` builds the element at `index` (SOURCE and INDEXING).
     `vjp(node, *cotangents)` takes one cotangent per result, None for a result that has none, and
     gives one per input, None where there is none; None for the whole rule means the op is not
@@ -196,7 +197,6 @@ class OpDef:
     reference: Reference
     lower: Lower | None = None
     view: View | None = None
-    """For MOVEMENT: the maps of a result of this shape, of operands of these, and of attributes."""
     pull: Pull | None = None
     vjp: Vjp | None = None
     jvp: Jvp | None = None

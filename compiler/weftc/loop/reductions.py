@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from weftc.loop.ir import Const, LoopType, Scalar
+from weftc.loop.ir import Const, Expr, LoopType, Scalar
 from weftc.loop.scalar import evaluate
 from weftrt import dtypes
 from weftrt.dtypes import DType
@@ -45,6 +45,11 @@ def identity_value(op: Scalar, dtype: DType) -> bool | int | float:
 def identity(op: Scalar, dtype: DType, lanes: int = 1) -> Const:
     """`identity_value` as an expression."""
     return Const(identity_value(op, dtype), LoopType(dtype, lanes))
+
+
+def known_extent(extent: Expr) -> int | None:
+    """The number of elements, where the text tells it."""
+    return max(int(extent.value), 0) if isinstance(extent, Const) else None
 
 
 def power_of_two(extent: int) -> int:

@@ -32,7 +32,7 @@ from weftc.loop.ir import (
     const,
 )
 from weftc.loop.lanes import Lanes, Value
-from weftc.loop.reductions import LANES, identity, power_of_two
+from weftc.loop.reductions import LANES, identity, known_extent, power_of_two
 from weftc.loop.walk import count, expressions, statements
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ Values = list[Expr]
 
 def reduce_scalar(widener: Widener, s: Reduce) -> None:
     """A Reduce outside of vector loops."""
-    totals = _row(widener, s) if _known(s.extent) != 0 else _identities(s, 1)
+    totals = _row(widener, s) if known_extent(s.extent) != 0 else _identities(s, 1)
     for term, total in zip(s.terms, totals):
         widener.builder.emit(Let(term.result, total))
 
@@ -58,7 +58,7 @@ def reduce_scalar(widener: Widener, s: Reduce) -> None:
 def reduce_in_lanes(widener: Widener, lanes: Lanes, s: Reduce) -> None:
     """A Reduce inside a vector loop: each lane reduces its own elements."""
     extent = lanes.value(s.extent).expr
-    n = _known(extent)
+    n = known_extent(extent)
     if n == 0:
         totals = _identities(s, lanes.count)
     elif n is not None and n <= LANES and n * _cost(s) <= UNROLL_LIMIT:
@@ -68,10 +68,6 @@ def reduce_in_lanes(widener: Widener, lanes: Lanes, s: Reduce) -> None:
     for term, total in zip(s.terms, totals):
         name = term.result.name
         lanes.bind(name, Value(widener.builder.let(name, total)))
-
-
-def _known(extent: Expr) -> int | None:
-    return max(int(extent.value), 0) if isinstance(extent, Const) else None
 
 
 def _cost(s: Reduce) -> int:
@@ -89,7 +85,7 @@ def _combine(s: Reduce, left: Sequence[Expr], right: Sequence[Expr]) -> Values:
 
 def _width(extent: Expr) -> int:
     """The lanes that elements fall into, as a power of two: those left out change no bit."""
-    n = _known(extent)
+    n = known_extent(extent)
     return LANES if n is None else min(LANES, power_of_two(n))
 
 
@@ -105,7 +101,7 @@ def _whole(b: Builder, extent: Expr, width: int) -> Expr:
 
 def _row(widener: Widener, s: Reduce) -> Values:
     b = widener.builder
-    n, width = _known(s.extent), _width(s.extent)
+    n, width = known_extent(s.extent), _width(s.extent)
     lanes = _identities(s, width)
     whole = _whole(b, s.extent, width)
     if n is None or n >= width:
@@ -183,7 +179,7 @@ def _column(widener: Widener, lanes: Lanes, s: Reduce, extent: Expr) -> Values:
     The accumulators are whole vectors whatever lanes are off: those hold values nobody reads.
     """
     b = widener.builder
-    n, width = _known(extent), _width(extent)
+    n, width = known_extent(extent), _width(extent)
     buffers = [_accumulators(widener, lanes, term.result, width) for term in s.terms]
     with b.for_("lane", 0, width) as loop:
         for buffer, value in zip(buffers, _identities(s, lanes.count)):

@@ -54,7 +54,7 @@ from weftc.loop.ir import (
     const,
 )
 from weftc.loop.lanes import Lanes, Value
-from weftc.loop.reductions import BLOCK, LANES, identity, power_of_two
+from weftc.loop.reductions import BLOCK, LANES, identity, known_extent, power_of_two
 from weftc.loop.split_reduce import order_matters, reach
 from weftc.loop.walk import bound, count, expressions, statements
 
@@ -239,7 +239,7 @@ class _Reduction:
         if block == BLOCK:
             return self._one_block(first, extent)
         b, strip, part = self._builder, self._strip, block // BLOCK
-        n = _known(extent)
+        n = known_extent(extent)
         height = LANES if n is None else min(power_of_two(-(-n // part)), LANES)
         above = strip.rows(self._s.terms, [height] * len(self._s.terms))
         several = ir.apply(Scalar.GT, extent, const(part))
@@ -263,7 +263,7 @@ class _Reduction:
         heights = [LANES if order_matters(t) else 1 for t in terms]
         made = strip.rows(terms, heights)
         ordered = [rows for rows in made if rows.height > 1]
-        n = _known(extent)
+        n = known_extent(extent)
         each = self._at_once(n)
         step = each * LANES
         once = n is not None and n // step == 1  # then an accumulator starts where it is met
@@ -324,10 +324,6 @@ class _Reduction:
             b.let(t.result.name, ir.apply(t.op, old, inner.vector(t.value)))
             for t, old in zip(self._s.terms, values)
         ]
-
-
-def _known(extent: Expr) -> int | None:
-    return max(int(extent.value), 0) if isinstance(extent, Const) else None
 
 
 def _whole(b: Builder, extent: Expr, step: int) -> Expr:

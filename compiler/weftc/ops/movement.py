@@ -240,7 +240,7 @@ def _infer_flip(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _view_flip(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
-    axes = list(map(Space(shape).axis, range(len(shape))))
+    axes = list(Space(shape).index)
     for axis in attrs["axes"]:
         axes[axis] = axes[axis].scaled(-1).shifted(shape[axis] - 1)
     return (IndexMap.made(shape, shape, axes),)

@@ -20,8 +20,6 @@ from weftc.ir.types import TensorType
 from weftc.ops import build, check
 from weftc.ops.complex_rules import Pair, Value
 from weftrt import dtypes
-from weftrt.dtypes import DType
-from weftrt.errors import DTypeError
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Arrays: TypeAlias = "Sequence[np.ndarray[Any, Any]]"
@@ -115,7 +113,7 @@ def _reference_interleave(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Ar
 def _view_interleave(
     shape: Shape, operands: tuple[Shape, ...], attrs: Attrs
 ) -> tuple[IndexMap, ...]:
-    *axes, part = map(Space(shape).axis, range(len(shape)))
+    *axes, part = Space(shape).index
     guards = Guard(part, 1), Guard(part.shifted(-1), 1)
     real, imag = (IndexMap.made(shape, operands[0], axes, [guard]) for guard in guards)
     return real, imag
@@ -156,9 +154,3 @@ def deinterleave(node: Node) -> Pair:
     first = build.call("slice", node, start=start, stop=(*stop, 1), step=step)
     second = build.call("slice", node, start=(*start[:-1], 1), stop=shape, step=step)
     return Pair(build.reshape(first, stop), build.reshape(second, stop))
-
-
-def check_complex(name: str, dtype: DType) -> None:
-    """DTypeError for a complex dtype, which `name` does not take."""
-    if dtype.is_complex:
-        raise DTypeError(f"{name} takes no complex numbers")

@@ -140,7 +140,7 @@ def _infer_concat(types: Types, attrs: Attrs) -> TensorType:
 
 def _view_concat(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
     axis: int = attrs["axis"]
-    index = tuple(map(Space(shape).axis, range(len(shape))))
+    index = Space(shape).index
     maps: list[IndexMap] = []
     offset: Size = 0
     for operand in operands:

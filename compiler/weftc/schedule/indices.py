@@ -139,6 +139,34 @@ class Indices:
 
     def linearize(self, index: Sequence[Expr], shape: Sequence[Size]) -> Expr:
         """The row-major position of `index` in `shape`."""
+        merged, bases, offset = self._merged(index, shape)
+        terms: list[Expr] = []
+        stride: Size = 1
+        for component, extent in reversed(merged):
+            terms.append(self._scaled(component, stride))
+            stride = stride * extent
+        terms += [self._scaled(base, factor) for base, factor in bases]
+        total: Expr = ZERO
+        for term in reversed(terms):
+            total = add(total, term)
+        if offset != 0:
+            total = add(total, self.size(offset))
+        total = self.intern(total)
+        self._note_parts(total, index, shape)
+        return total
+
+    def _note_parts(self, flat: Expr, index: Sequence[Expr], shape: Sequence[Size]) -> None:
+        """Let a split of a position give the index that it was made of. Positions in a shape
+        without elements do not say where they came from."""
+        for axis, divisor, extent in _parts(shape) if 0 not in shape else ():
+            part = Split(flat, divisor, extent)
+            self._splits.setdefault((part, self.guard), self.intern(index[axis]))
+
+    def _merged(
+        self, index: Sequence[Expr], shape: Sequence[Size]
+    ) -> tuple[list[tuple[Expr, Size]], list[tuple[Expr, Size]], Size]:
+        """(component, extent) of neighbours that merge as one, then what they stand behind with
+        its stride, then a constant: the position is the sum of all."""
         kept: list[tuple[Expr, Size]] = []
         bases: list[tuple[Expr, Size]] = []
         offset: Size = 0
@@ -158,23 +186,7 @@ class Indices:
                 bases += [] if base is None else [(base, extent)]
                 component, extent = merged
             kept.append((component, extent))
-        total: Expr = ZERO
-        stride: Size = 1
-        terms: list[Expr] = []
-        for component, extent in reversed(kept):
-            terms.append(self._scaled(component, stride))
-            stride = stride * extent
-        terms += [self._scaled(base, stride) for base, stride in bases]
-        for term in reversed(terms):
-            total = add(total, term)
-        if offset != 0:
-            total = add(total, self.size(offset))
-        total = self.intern(total)
-        # Positions in a shape without elements do not say where they came from.
-        for axis, divisor, modulus in _parts(shape) if 0 not in shape else ():
-            part = Split(total, divisor, modulus)
-            self._splits.setdefault((part, self.guard), self.intern(index[axis]))
-        return total
+        return kept, bases, offset
 
     def _scaled(self, component: Expr, stride: Size) -> Expr:
         if stride == 1 or (isinstance(component, Const) and component.value == 0):

@@ -38,14 +38,14 @@ def transposed(shape: Shape, permutation: Sequence[int]) -> Move:
 
 def flipped(shape: Shape, axis: int) -> Move:
     space = Space(shape)
-    axes = list(map(space.axis, range(len(shape))))
+    axes = list(space.index)
     axes[axis] = space.plus(Linear(shape[axis] - 1), axes[axis].scaled(-1))
     return IndexMap.made(shape, shape, axes), lambda x: np.flip(x, axis)
 
 
 def sliced(shape: Shape, axis: int, start: Size, count: Size, step: int) -> Move:
     space = Space((*shape[:axis], count, *shape[axis + 1 :]))
-    axes = list(map(space.axis, range(len(shape))))
+    axes = list(space.index)
     axes[axis] = space.plus(Linear(start), axes[axis].scaled(step))
 
     def cut(x: Array) -> Array:
@@ -59,7 +59,7 @@ def sliced(shape: Shape, axis: int, start: Size, count: Size, step: int) -> Move
 
 def reshaped(shape: Shape, result: Shape) -> Move:
     space = Space(result)
-    position = space.position(list(map(space.axis, range(len(result)))), result)
+    position = space.position(space.index, result)
     axes = []
     for axis, size in enumerate(shape):
         axes.append(space.part(position, sizes.product(shape[axis + 1 :]), size if axis else None))
@@ -77,7 +77,7 @@ def padded(shape: Shape, axis: int, low: int, high: int, interior: int) -> Move:
     step, size = interior + 1, shape[axis]
     spread = 0 if size == 0 else (size - 1) * step + 1
     space = Space((*shape[:axis], low + spread + high, *shape[axis + 1 :]))
-    axes = list(map(space.axis, range(len(shape))))
+    axes = list(space.index)
     place = space.plus(axes[axis], Linear(-low))
     axes[axis] = space.part(place, step)
     guards = Guard(place, spread), Guard(space.part(place, 1, step), 1)
@@ -262,7 +262,7 @@ def test_a_reshape_divides_where_an_axis_is_split(
     assert map_.splits == divides
     assert not map_.flat.divides
     whole = Space(result)
-    assert map_.flat == whole.position(list(map(whole.axis, range(len(result)))), result)
+    assert map_.flat == whole.position(whole.index, result)
 
 
 def test_parts_of_one_axis_are_written_as_they_are() -> None:
@@ -359,30 +359,6 @@ def test_where_an_index_needs_no_guard() -> None:
     first = IndexMap.made((3, 2), (3,), [halves.axis(0)], [Guard(halves.axis(1), 1)])
     assert first.guards and first.is_inside
     assert not padded((3,), 0, 1, 0, 0)[0].is_inside
-
-
-def test_inverse_finds_every_element_where_it_was_read() -> None:
-    for shape in SHAPES:
-        for map_, _ in moves(shape):
-            inverse = map_.inverse()
-            if inverse is None:
-                continue
-            places = read(map_, filled(shape), {}, FILL)
-            wanted = np.full(shape, FILL).reshape(-1)
-            wanted[places.reshape(-1)] = filled(places.shape).reshape(-1)
-            check(inverse, wanted.reshape(shape), filled(places.shape))
-
-
-def test_what_has_an_inverse() -> None:
-    assert transposed((2, 3), (1, 0))[0].inverse() == transposed((3, 2), (1, 0))[0]
-    assert flipped((N,), 0)[0].inverse() == flipped((N,), 0)[0]
-    assert sliced((N,), 0, 1, 3, 2)[0].inverse() is not None
-    assert reshaped((2, 1, 3), (2, 3))[0].inverse() == reshaped((2, 3), (2, 1, 3))[0]
-    assert stretched((3,), 2)[0].inverse() is None
-    assert padded((3,), 0, 1, 0, 0)[0].inverse() is None
-    twice = Space((3,))
-    diagonal = IndexMap.made((3,), (3, 3), [twice.axis(0), twice.axis(0)])
-    assert diagonal.inverse() is None
 
 
 # ---------------------------------------------------------------------------------------------

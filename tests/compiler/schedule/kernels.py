@@ -13,7 +13,7 @@ from weftc.fusion.clusters import fuse
 from weftc.fusion.kernel import Kernel, KernelPlan
 from weftc.fusion.reasons import unfused
 from weftc.ir.node import Graph, Node
-from weftc.ir.sizes import Dim, Shape, Size
+from weftc.ir.sizes import Shape, Size, concrete_shape, value_of
 from weftc.loop.interpret import interpret
 from weftc.loop.simplify import simplify
 from weftc.loop.widen import widen
@@ -27,10 +27,6 @@ from weftrt.target import Target
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 TARGET = Target("x86_64-unknown-linux-gnu", ("avx512f",), 512)
-
-
-def value(size: Size, sizes: dict[str, int]) -> int:
-    return size.evaluate(sizes) if isinstance(size, Dim) else size
 
 
 class Inputs:
@@ -52,7 +48,7 @@ class Inputs:
 def draw(shape: Shape, dtype: DType, sizes: dict[str, int], seed: int) -> Array:
     """Random values, with a few special ones."""
     random = np.random.default_rng(seed)
-    concrete = [value(s, sizes) for s in shape]
+    concrete = concrete_shape(shape, sizes)
     if dtype is dtypes.bool_:
         return random.random(concrete) < 0.5
     if dtype.is_integer:
@@ -84,10 +80,10 @@ def _run_kernel(
     buffers = []
     for node in low.buffers:
         if node not in values:
-            shape = tuple(value(s, sizes) for s in node.type.shape)
+            shape = concrete_shape(node.type.shape, sizes)
             values[node] = np.full(shape, 77, node.type.dtype.dtype)
         buffers.append(values[node])
-    return interpret(function, buffers, [value(s, sizes) for s in low.sizes])
+    return interpret(function, buffers, [value_of(s, sizes) for s in low.sizes])
 
 
 def kinds(plan: KernelPlan) -> list[str]:
