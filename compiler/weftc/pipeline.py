@@ -65,7 +65,8 @@ BY_NODE: Mapping[Callable[[Graph], Graph], Callable[[Graph, Graph], Graph]] = {
     simplify: simplify,
     fold_constants: fold_constants,
 }
-"""Those that look at nodes one by one: with what they made before, they look at new ones only."""
+"""Those that look at nodes one by one, as functions of a graph and what they made before: they look
+at new nodes only."""
 
 BODY_PASSES = (eliminate_common_subexpressions, own_each_output)
 """For the body of a region, which the passes over the whole have been through: only a loop's turn

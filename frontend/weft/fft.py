@@ -259,7 +259,7 @@ def _pairs(x: Tracer) -> Tracer:
 def _parts(pairs: Tracer) -> tuple[Tracer, Tracer]:
     """The real and the imaginary parts of pairs."""
     shape = pairs.type.shape[:-1]
-    parts = (_part(pairs, pairs.ndim - 1, index, index + 1) for index in (0, 1))
+    parts = (movement.part(pairs, pairs.ndim - 1, index, index + 1) for index in (0, 1))
     first, second = (apply("reshape", part, shape=shape) for part in parts)
     return first, second
 
@@ -322,7 +322,7 @@ def _resized(x: Tracer, axis: int, size: Size) -> Tracer:
     if assume_equal(own, size):
         return x
     if assume(AtMost(size, own)):
-        return _part(x, axis, 0, size)
+        return movement.part(x, axis, 0, size)
     none = (0,) * x.ndim
     high = (*none[:axis], size - own, *none[axis + 1 :])
     zero = convert(lift(0.0), x.dtype)
@@ -422,17 +422,10 @@ def _turned(name: str, x: Any, axes: Any, first: Callable[[Size], Size]) -> Trac
         shape = value.type.shape
         cut = first(shape[axis])
         value = movement.concat(
-            [_part(value, axis, cut, shape[axis]), _part(value, axis, 0, cut)], axis=axis
+            [movement.part(value, axis, cut, shape[axis]), movement.part(value, axis, 0, cut)],
+            axis=axis,
         )
     return apply("identity", value) if value.node is lift(x).node else value
-
-
-def _part(x: Tracer, axis: int, start: Size, stop: Size) -> Tracer:
-    """The elements of an axis from start to stop."""
-    before, shape = (0,) * axis, x.type.shape
-    starts = (*before, start, *(0,) * (x.ndim - axis - 1))
-    stops = (*shape[:axis], stop, *shape[axis + 1 :])
-    return apply("slice", x, start=starts, stop=stops, step=(1,) * x.ndim)
 
 
 if not TYPE_CHECKING:

@@ -89,8 +89,4 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
         raise diagnostics.located(UsageError, problem)
     value = matrices("qr", as_float(lift(x)), square=False)
     left, right = results(TABLE["qr"](value.node, full=mode == "complete"))
-    rows = left.type.shape[-1]
-    if rows != right.type.shape[-2]:
-        stop = (*right.type.shape[:-2], rows, right.type.shape[-1])
-        right = apply("slice", right, start=(0,) * right.ndim, stop=stop, step=(1,) * right.ndim)
-    return QRResult(left, right)
+    return QRResult(left, cut(right, -2, left.type.shape[-1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weft import diagnostics
-from weft.ops import core, creation, elementwise, reductions
+from weft.ops import core, creation, elementwise, movement, reductions
 from weft.tracing import Tracer, apply
 from weftc.ir.constraints import assume_equal
 from weftc.ir.size_functions import minimum
@@ -60,12 +60,7 @@ def diagonal_of(x: Tracer, offset: int) -> Tracer:
 
 def cut(x: Tracer, axis: int, stop: Size) -> Tracer:
     """The first rows (axis -2) or columns (axis -1) of each matrix."""
-    shape = x.type.shape
-    if shape[axis] == stop:
-        return x
-    stops = [*shape]
-    stops[axis] = stop
-    return apply("slice", x, start=(0,) * x.ndim, stop=tuple(stops), step=(1,) * x.ndim)
+    return x if x.type.shape[axis] == stop else movement.part(x, x.ndim + axis, 0, stop)
 
 
 def usual_cutoff(x: Tracer) -> float:

@@ -54,6 +54,14 @@ def _quotient(total: Size, known: Size) -> Size | None:
     return exact
 
 
+def part(x: Tracer, axis: int, start: Size, stop: Size) -> Tracer:
+    """The elements of an axis, which counts from the first, from start to stop."""
+    before, shape = (0,) * axis, x.type.shape
+    starts = (*before, start, *(0,) * (x.ndim - axis - 1))
+    stops = (*shape[:axis], stop, *shape[axis + 1 :])
+    return apply("slice", x, start=starts, stop=stops, step=(1,) * x.ndim)
+
+
 def transposed(x: Tracer, permutation: Sequence[int]) -> Tracer:
     """Axes in the order of `permutation`; `x` itself if that is the order they have."""
     if tuple(permutation) == tuple(range(x.ndim)):
