@@ -17,7 +17,8 @@ from operator import or_
 from typing import Final
 
 from weftc.fusion.barriers import barriers_before, without_barriers
-from weftc.fusion.groups import Group, Groups
+from weftc.fusion.group import Group
+from weftc.fusion.groups import Groups
 from weftc.fusion.kernel import Kernel, KernelKind, KernelPlan, Step
 from weftc.fusion.memory import typical_size
 from weftc.fusion.recompute import Recompute

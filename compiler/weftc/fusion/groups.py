@@ -10,52 +10,22 @@ that are projected from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from weftc.fusion import views
-from weftc.fusion.frames import NO_FRAME, Frame
+from weftc.fusion.frames import Frame
+from weftc.fusion.group import LARGEST, Group
 from weftc.fusion.kernel import KernelKind
 from weftc.fusion.views import View, squeezed
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import ON_TENSORS, Family
-from weftc.ir.sizes import Shape
-from weftrt.lazy import lazy
 
-LARGEST: Final = 512
-"""Nodes in a group."""
 DEEPEST: Final = 24
 """Movement nodes that may follow one another before a value is written to memory."""
 MOST_PIECES: Final = 8
 """Values that an element may be chosen from (by nested concats) before it is written to memory."""
 MOST_SOURCES: Final = 8
 """Arrays that a value is known to be computed from, element by element."""
-MOST_REDUCTIONS: Final = 8
-"""Reductions of one pass over everything: each takes 64 accumulators."""
-
-
-@dataclass(eq=False)
-class Group:
-    """A step in the making: a kernel, or a region, which has no kind. `before` has the bit of every
-    group it waits for.
-
-    A ROWWISE or REDUCTION group visits its `frame`; any other the elements of one `shape`.
-    """
-
-    number: int
-    kind: KernelKind | None
-    shape: Shape
-    frame: Frame = NO_FRAME
-    members: dict[Node, None] = field(default_factory=dict)
-    sources: set[Node] = field(default_factory=set)
-    """What its members are computed from."""
-    before: int = 0
-    closed: bool = False
-    """Whether nothing may join: its loops are not those of its shape."""
-
-    @lazy
-    def bit(self) -> int:
-        return 1 << self.number
 
 
 class Groups:
@@ -203,7 +173,7 @@ class Groups:
             return None
         if group.kind is KernelKind.ROWWISE and group.frame == frame:
             return group
-        fits = group.kind is KernelKind.POINTWISE and not group.closed and not _reports(group)
+        fits = group.kind is KernelKind.POINTWISE and not group.closed and not group.reports
         return group if fits else None
 
     def _sharing(self, node: Node, frame: Frame, reads: Sequence[View], waits: int) -> Group | None:
@@ -212,7 +182,7 @@ class Groups:
         for group in self._framed.get(frame, ()) if whole else ():
             if waits & group.bit or whole.isdisjoint(group.sources):
                 continue
-            if group.kind is KernelKind.ROWWISE or _is_alike(node, group):
+            if group.kind is KernelKind.ROWWISE or group.is_alike(node):
                 return group
         return None
 
@@ -234,7 +204,7 @@ class Groups:
         for view in reads:
             other = self.of.get(view.base)
             if other is group:
-                if not _visits(group, node, view):
+                if not group.visits(node, view):
                     return False
             elif other is not None and other.before & group.bit:
                 return False
@@ -247,7 +217,7 @@ class Groups:
         group = self.of.get(seen[0].base)
         if group is None or group.kind not in (KernelKind.ROWWISE, KernelKind.REDUCTION):
             return False
-        if not _visits(group, node, seen[0]):
+        if not group.visits(node, seen[0]):
             return False
         self._join(group, node, self.reads(node), self._waits(seen))
         return True
@@ -310,7 +280,7 @@ class Groups:
                 between |= 0 if third is group or third is other else third.before
             if between & other.bit or other.before & group.bit:
                 continue
-            if all(_same_loops(group, other, node, view) for view in mine):
+            if all(group.takes(other, node, view) for view in mine):
                 self._merge(other, group)
 
     def _merge(self, old: Group, new: Group) -> None:
@@ -324,21 +294,6 @@ class Groups:
         self._wait(new, old.before)
         if old.kind is KernelKind.ROWWISE:
             self._framed[old.frame].remove(old)
-
-
-def _same_loops(group: Group, other: Group, node: Node, view: View) -> bool:
-    """Whether `other`, which `node` of `group` reads by `view`, can run in the loops of `group`."""
-    if len(group.members) + len(other.members) > LARGEST:
-        return False
-    if group.kind is KernelKind.POINTWISE is other.kind:
-        return group.shape == other.shape and view.how.is_identity
-    if group.kind is not KernelKind.ROWWISE or _reports(other):
-        return False
-    if other.kind is KernelKind.ROWWISE:
-        same = group.frame == other.frame
-        return same and _visits(group, node, view)
-    fits = other.kind is KernelKind.POINTWISE and squeezed(other.shape) == group.frame.full
-    return fits and _visits(group, node, view)
 
 
 def _itself(node: Node) -> tuple[View, ...]:
@@ -390,34 +345,8 @@ def concats_multiplied(order: Iterable[Node]) -> Iterator[Node]:
                 yield operand
 
 
-def _is_alike(node: Node, group: Group) -> bool:
-    """Whether a reduction has the operand's shape and the axes of those of a REDUCTION group."""
-    found = [n for n in group.members if n.op.family is Family.REDUCTION]
-    if len(found) >= MOST_REDUCTIONS:
-        return False
-    same = found[0].inputs[0].type.shape == node.inputs[0].type.shape
-    return same and found[0]["axes"] == node["axes"]
-
-
 def _takes_divisions(node: Node, seen: Sequence[View]) -> bool:
     """Whether to read what a movement `node` sees takes divisions for each element."""
     if seen and all(view.how.is_flat for view in seen):
         return False
     return any(map_.splits for map_ in node.maps)
-
-
-def _visits(group: Group, node: Node, view: View) -> bool:
-    """Whether the loops of `group` have `view.base` at hand when they compute `node`."""
-    if group.kind is KernelKind.SCATTER:
-        return False
-    if group.kind is KernelKind.REDUCTION and node.op.name == "reshape":
-        return view.how.is_flat
-    if group.kind is not KernelKind.ROWWISE:
-        return node.type.shape == group.shape and view.how.is_identity
-    frame = group.frame
-    return squeezed(node.type.shape) in (frame.rows, frame.full) and view.how.is_leading
-
-
-def _reports(group: Group) -> bool:
-    """Whether the group checks indices, which a reduction's inner loop cannot."""
-    return any(n.op.fails is not None for n in group.members)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from weftc.fusion.groups import DEEPEST, LARGEST, Group, Groups
+from weftc.fusion.group import LARGEST, Group
+from weftc.fusion.groups import DEEPEST, Groups
 from weftc.fusion.kernel import KernelKind
 from weftc.fusion.views import View, Way
 from weftc.ir.node import Node

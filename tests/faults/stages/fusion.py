@@ -7,6 +7,7 @@ from tests.faults import control, programs
 from tests.faults.fault import Fault
 from tests.faults.programs import N
 
+_GROUP = "weftc.fusion.group"
 _GROUPS = "weftc.fusion.groups"
 _CLUSTERS = "weftc.fusion.clusters"
 _MEMORY = "weftc.fusion.memory"
@@ -71,21 +72,21 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "reductions over other axes share a pass",
-            f"{_GROUPS}:_is_alike",
+            f"{_GROUP}:Group.is_alike",
             'same and found[0]["axes"] == node["axes"]',
             "same",
             programs.sums_of_one,
         ),
         Fault(
             "what has another shape joins the rows",
-            f"{_GROUPS}:_visits",
+            f"{_GROUP}:Group.visits",
             "in (frame.rows, frame.full)",
             "is not None",
             programs.row_value_elsewhere,
         ),
         Fault(
             "a reshape seen through a broadcast joins a reduction",
-            f"{_GROUPS}:_visits",
+            f"{_GROUP}:Group.visits",
             "return view.how.is_flat",
             "return True",
             programs.broadcast_sum,
