@@ -169,7 +169,7 @@ def _literal(value: float) -> Bounded:
 Ends = Callable[[Array], Array]
 
 
-def _monotone(function: Ends, low: float = -np.inf, high: float = np.inf) -> Any:
+def monotone(function: Ends, low: float = -np.inf, high: float = np.inf) -> Any:
     """A function of floats that is monotone over (low, high): its values at the ends of the
     operand's interval bound the error."""
 
@@ -202,19 +202,19 @@ def _sigmoid(x: Array) -> Array:
 
 _erf = np.vectorize(math.erf, otypes=["float64"])
 
-exp = _monotone(np.exp)
-expm1 = _monotone(np.expm1)
-log = _monotone(np.log, 0)
-log1p = _monotone(np.log1p, -1)
-log2 = _monotone(np.log2, 0)
-rsqrt = _monotone(lambda x: 1 / np.sqrt(x), 0)
-asin = _monotone(np.arcsin, -1, 1)
-acos = _monotone(np.arccos, -1, 1)
-atan = _monotone(np.arctan)
-sinh = _monotone(np.sinh)
-tanh = _monotone(np.tanh)
-sigmoid = _monotone(_sigmoid)
-erf = _monotone(lambda x: _erf(x) if x.size else x)
+exp = monotone(np.exp)
+expm1 = monotone(np.expm1)
+log = monotone(np.log, 0)
+log1p = monotone(np.log1p, -1)
+log2 = monotone(np.log2, 0)
+rsqrt = monotone(lambda x: 1 / np.sqrt(x), 0)
+asin = monotone(np.arcsin, -1, 1)
+acos = monotone(np.arccos, -1, 1)
+atan = monotone(np.arctan)
+sinh = monotone(np.sinh)
+tanh = monotone(np.tanh)
+sigmoid = monotone(_sigmoid)
+erf = monotone(lambda x: _erf(x) if x.size else x)
 sin = _by_slope(np.sin, np.ones_like)
 cos = _by_slope(np.cos, np.ones_like)
 cosh = _by_slope(np.cosh, np.sinh)

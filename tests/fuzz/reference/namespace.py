@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-import numpy as np
 from tests.fuzz.reference import (
     checks,
     complex_numbers,
@@ -14,50 +12,13 @@ from tests.fuzz.reference import (
     fourier,
     linear_algebra,
     movement,
+    networks,
     reductions,
     sorting,
 )
-from tests.fuzz.reference.values import INTEGERS, Bounded, Invalid, as_float, exactly, moved
+from tests.fuzz.reference.values import Bounded
 
 Reference = Callable[..., Bounded]
-
-
-def relu(x: Bounded) -> Bounded:
-    if x.dtype == "bool":
-        raise Invalid("bools have no arithmetic")
-    return Bounded(np.where(x.value <= 0, 0, x.value), x.error, x.dtype)
-
-
-def silu(x: Bounded) -> Bounded:
-    x = as_float(x)
-    return elementwise.multiply(x, elementwise.sigmoid(x))
-
-
-def gelu(x: Bounded, approximate: bool = True) -> Bounded:
-    x = as_float(x)
-
-    def scaled(factor: float, y: Bounded) -> Bounded:
-        return elementwise.multiply(exactly(factor, x.dtype), y)
-
-    if approximate:
-        cube = elementwise.multiply(elementwise.multiply(x, x), x)
-        inner = elementwise.add(x, scaled(0.044715, cube))
-        curve = elementwise.tanh(scaled(math.sqrt(2 / math.pi), inner))
-    else:
-        curve = elementwise.erf(scaled(math.sqrt(0.5), x))
-    return elementwise.multiply(scaled(0.5, x), elementwise.add(exactly(1.0, x.dtype), curve))
-
-
-def cross_entropy(logits: Bounded, labels: Bounded) -> Bounded:
-    """The label's part, of the losses of every label."""
-    if logits.ndim != labels.ndim + 1 or labels.dtype not in INTEGERS:
-        raise Invalid("no label for each row")
-    value = as_float(logits)
-    if not labels.exact.all() or ((labels.value < 0) | (labels.value >= value.shape[-1])).any():
-        raise Invalid("no such label")
-    losses = elementwise.negative(reductions.log_softmax(value))
-    place = labels.value[..., None].astype("int64")
-    return moved(lambda v: np.take_along_axis(v, place, -1)[..., 0], losses)
 
 
 def _public(module: object, *names: str) -> dict[str, Reference]:
@@ -85,7 +46,11 @@ REDUCTIONS = (
     "sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "mean", "var", "std",
     "logsumexp",
 )  # fmt: skip
-ROWWISE = ("softmax", "log_softmax", "layer_norm")
+ROWWISE = ("softmax", "log_softmax", "layer_norm", "rms_norm", "l2_normalize")
+ACTIVATIONS = (
+    "relu", "silu", "gelu", "relu6", "softplus", "log_sigmoid", "elu", "selu", "mish", "softsign",
+    "hard_tanh", "hard_sigmoid", "hard_silu",
+)  # fmt: skip
 MOVEMENT = (
     "reshape", "transpose", "permute_dims", "matrix_transpose", "broadcast_to", "expand_dims",
     "squeeze", "flip", "concat", "stack", "pad", "astype", "index", "take", "one_hot", "size",
@@ -110,9 +75,6 @@ FUNCTIONS: dict[str, Reference] = {
     **{f"fft.{name}": getattr(fourier, name) for name in FOURIER},
     "linear_algebra": linear_algebra.linear_algebra,
     **{f"linalg.{name}": getattr(linear_algebra, name) for name in LINEAR_ALGEBRA},
-    "nn.relu": relu,
     "nn.windows": movement.windows,
-    "nn.silu": silu,
-    "nn.gelu": gelu,
-    "nn.cross_entropy": cross_entropy,
+    **{f"nn.{name}": getattr(networks, name) for name in (*ACTIVATIONS, "cross_entropy")},
 }

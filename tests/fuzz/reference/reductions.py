@@ -223,3 +223,18 @@ def layer_norm(
     if weight is not None:
         result = elementwise.multiply(result, weight)
     return result if bias is None else elementwise.add(result, bias)
+
+
+def rms_norm(x: Bounded, weight: Bounded | None = None, axis: Any = -1) -> Bounded:
+    x = as_float(x)
+    squares = mean(elementwise.multiply(x, x), axes_of(x, axis), True)
+    spread = elementwise.add(squares, exactly(1e-6, x.dtype))
+    result = elementwise.multiply(x, elementwise.rsqrt(spread))
+    return result if weight is None else elementwise.multiply(result, weight)
+
+
+def l2_normalize(x: Bounded, axis: Any = -1) -> Bounded:
+    x = as_float(x)
+    squares = sum(elementwise.multiply(x, x), axes_of(x, axis), True)
+    least = elementwise.maximum(squares, exactly(1e-24, x.dtype))
+    return elementwise.multiply(x, elementwise.rsqrt(least))

@@ -29,7 +29,7 @@ def simple_unary(d: Drawer) -> None:
 
 
 def activation(d: Drawer) -> None:
-    name = d.rng.choice(("nn.relu", "nn.silu", "nn.gelu"))
+    name = f"nn.{d.rng.choice(namespace.ACTIVATIONS)}"
     options = {"approximate": False} if name == "nn.gelu" and d.chance(0.4) else {}
     d.emit(name, number(d), **options)
 

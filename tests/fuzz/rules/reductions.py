@@ -39,9 +39,9 @@ def rowwise(d: Drawer) -> None:
     axis = an_axis(d, value)
     options = {"axis": axis} if d.chance(0.5) else {}
     operands: list[Operand] = [value]
-    if name == "layer_norm" and not options and d.chance(0.5):
+    if name in ("layer_norm", "rms_norm") and not options and d.chance(0.5):
         last = d.values[value].shape[-1:]
         weight = d.pick(lambda v: v.shape == last and v.is_float)
         if weight is not None:
-            operands += [weight, weight][: d.rng.randint(1, 2)]
+            operands += [weight, weight][: d.rng.randint(1, 2 if name == "layer_norm" else 1)]
     d.emit(name, *operands, **options)
