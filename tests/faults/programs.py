@@ -117,12 +117,12 @@ def slid_product(x: Inputs) -> Node:
     """A convolution of a few images, and one corner of it."""
     steps = {"sizes": (3, 3), "strides": (1, 1), "dilation": (1, 1)}
     zero, around = build.constant(0.0, dtypes.float32), (0, 0, 1, 1)
-    padded = op("pad", x(2, 2, 6, 7), zero, low=around, high=around, interior=(0,) * 4)
+    padded = op("pad", x(2, 2, 7, 10), zero, low=around, high=around, interior=(0,) * 4)
     windows = op("window", padded, axes=(2, 3), **steps)
     pairs = {"batch": ((), ()), "contracted": ((1, 2, 3), (1, 4, 5))}
     found = op("contract", x(3, 2, 3, 3), windows, **pairs)
     found = op("transpose", found, permutation=(1, 0, 2, 3))
-    return op("slice", found, start=(0, 1, 1, 0), stop=(2, 3, 6, 7), step=(1, 1, 1, 1))
+    return op("slice", found, start=(0, 1, 1, 0), stop=(2, 3, 7, 10), step=(1, 1, 1, 1))
 
 
 def flipped(x: Inputs) -> Node:

@@ -31,7 +31,8 @@ PEERS = {
      ("value_and_gard", "value_and_grad"), ("gather", "take"), ("hstack", "concat"),
      ("irfft", "fft.irfft"), ("cross", "linalg.cross"), ("trace", "linalg.trace"),
      ("diag", "linalg.diagonal"), ("norm", "linalg.vector_norm"), ("tree_map", "tree.map"),
-     ("remat", "checkpoint"), ("expit", "sigmoid"), ("silu", "nn.silu")],
+     ("remat", "checkpoint"), ("expit", "sigmoid"), ("silu", "nn.silu"),
+     ("conv2d", "nn.conv"), ("max_pool2d", "nn.max_pool"), ("unfold", "nn.windows")],
 )  # fmt: skip
 def test_names_of_functions(name: str, meant: str) -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{name}'; did you mean wf\.{meant}\?"):

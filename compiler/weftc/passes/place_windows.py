@@ -37,8 +37,10 @@ _NEAR = 4
 """Elements that they may be apart."""
 _BRIEF = 64
 """Taps, at most, that are written out."""
-_WIDE = 32
-"""Columns of a product, at least, for which there may be one for each image of a batch."""
+_TILE = 64
+"""Columns that a product computes at once, about."""
+_WASTED = 8
+"""One column in so many may be of no use where there is a product for each image of a batch."""
 
 
 def place_windows(graph: Graph) -> Graph:
@@ -205,8 +207,12 @@ def _batched(found: Product) -> Node | None:
 
 
 def _is_wide(contract: Node, rest: Sequence[Name]) -> bool:
+    """Whether these axes alone fill the tiles that columns are cut into, but for a small part."""
     size = product([contract.inputs[1].type.shape[axis] for _, axis in rest])
-    return not isinstance(size, int) or size >= _WIDE
+    if not isinstance(size, int):
+        return True
+    wasted = -size % _TILE
+    return size >= _TILE // 2 and wasted * _WASTED <= size + wasted
 
 
 def _with_batch(found: Product, lead: Sequence[Name]) -> Node:

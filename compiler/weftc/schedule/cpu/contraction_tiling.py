@@ -199,7 +199,7 @@ def needs_packed_b(problem: Problem, lanes: int) -> bool:
 
 def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Packing:
     """B is packed where it must be, or where it leaves a cache and is read often enough."""
-    if problem.b.slides or (problem.a.slides and _is_one_panel(problem, lanes)):
+    if problem.b.slides or (problem.a.slides and _is_narrow(problem, lanes)):
         return Packing.OWN
     m = assumed(problem.m)
     size = _bytes_of_b(problem)
@@ -213,10 +213,10 @@ def _packing_of_b(problem: Problem, target: Target, rows: int, lanes: int) -> Pa
     return Packing.OWN if few and not repeated else Packing.SHARED
 
 
-def _is_one_panel(problem: Problem, lanes: int) -> bool:
-    """Whether B is narrow and must be packed: in whole panels it would take more memory."""
+def _is_narrow(problem: Problem, lanes: int) -> bool:
+    """Whether B must be packed, and would take many times its memory in whole panels."""
     n = problem.n
-    return isinstance(n, int) and n <= lanes and needs_packed_b(problem, lanes)
+    return isinstance(n, int) and n * 4 <= lanes and needs_packed_b(problem, lanes)
 
 
 def _bytes_of_b(problem: Problem) -> int:
