@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from weft import diagnostics
+from weft.nn.phases import interleaved
 from weft.nn.windows import Layout, Pair, Slide, each, padded, padding_of, slid
 from weft.ops import core
 from weft.ops.core import operation
@@ -260,15 +261,34 @@ def _transposed(
     x: Tracer, kernel: Tracer, layout: Layout, slide: Slide, gone: Sequence[Pair], groups: int
 ) -> Tracer:
     """The correlation of `x`, its elements a stride apart, with the kernel in reverse."""
+    backwards, count = _reversed(kernel, layout, groups), len(gone)
+    _check_left(x, layout, slide, gone)
+    if any(stride > 1 for stride in slide.strides) and set(slide.dilation) == {1}:
+        taps = range(count) if layout.is_last else range(2, count + 2)
+        none = ((0, 0),) * count
+
+        def correlate(x: Tracer, kernel: Tracer, slide: Slide) -> Tracer:
+            return _correlate(x, kernel, layout, slide, none, groups)
+
+        return interleaved(x, backwards, layout.spatial, taps, slide, gone, correlate)
     margins = [length - 1 for length in slide.spans]
     pairs = [(max(m - low, 0), max(m - high, 0)) for m, (low, high) in zip(margins, gone)]
     cut = [(max(low - m, 0), max(high - m, 0)) for m, (low, high) in zip(margins, gone)]
     interior = [stride - 1 for stride in slide.strides]
-    spread = padded("conv_transpose", x, layout.spatial, ((0, 0),) * len(gone), 0, interior)
-    steps = Slide(slide.sizes, (1,) * len(gone), slide.dilation)
+    spread = padded("conv_transpose", x, layout.spatial, ((0, 0),) * count, 0, interior)
+    steps = Slide(slide.sizes, (1,) * count, slide.dilation)
     steps.check("conv_transpose", spread, layout.spatial, pairs)
-    result = _correlate(spread, _reversed(kernel, layout, groups), layout, steps, pairs, groups)
-    return _cut(result, layout, cut)
+    return _cut(_correlate(spread, backwards, layout, steps, pairs, groups), layout, cut)
+
+
+def _check_left(x: Tracer, layout: Layout, slide: Slide, gone: Sequence[Pair]) -> None:
+    """ShapeError where padding takes more than there is."""
+    each_axis = zip(layout.spatial, slide.strides, slide.spans, gone, strict=True)
+    for axis, stride, length, (low, high) in each_axis:
+        size = (x.type.shape[axis] - 1) * stride + length
+        if not assume(AtLeast(size, low + high + 1)):
+            problem = f"padding of {low} and {high} leaves nothing of axis {axis} of the result"
+            diagnostics.fail(ShapeError, "conv_transpose", [x], problem)
 
 
 def _reversed(kernel: Tracer, layout: Layout, groups: int) -> Tracer:
@@ -293,8 +313,5 @@ def _cut(x: Tracer, layout: Layout, gone: Sequence[Pair]) -> Tracer:
         return x
     start, stop = [0] * x.ndim, list(x.type.shape)
     for axis, (low, high) in zip(layout.spatial, gone, strict=True):
-        if not assume(AtLeast(stop[axis], low + high)):
-            problem = f"padding of {low} and {high} leaves nothing of axis {axis} of the result"
-            diagnostics.fail(ShapeError, "conv_transpose", [x], problem)
         start[axis], stop[axis] = low, stop[axis] - high
     return apply("slice", x, start=tuple(start), stop=tuple(stop), step=(1,) * x.ndim)

@@ -287,6 +287,17 @@ def test_transposed_with_same_padding_has_as_many_as_it_is_read_of() -> None:
     np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
 
 
+def test_the_gradient_of_a_transposed_convolution_is_the_convolution() -> None:
+    case = CASES["2-d strided"]
+    x, weight = case.draw()
+    conv, transposed = wf.nn.conv(x, weight, **case.options()), wf.nn.conv_transpose
+    g = np.random.default_rng(5).standard_normal(conv.shape)
+    more = {"output_padding": (1, 0), **case.options()}
+    assert transposed(g, weight, **more).shape == x.shape
+    found = wf.grad(lambda g: (transposed(g, weight, **more) * x).sum())(g)
+    np.testing.assert_allclose(np.asarray(found), np.asarray(conv), rtol=1e-12, atol=1e-12)
+
+
 # -- torch ----------------------------------------------------------------------------------------
 
 
