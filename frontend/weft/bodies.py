@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 from weft import diagnostics, tree
 from weft.promotion import convert, default_dtype
-from weft.tracing import OPERANDS, BodyTrace, Tracer, active, call_function, entered, lift
+from weft.tracing import (
+    OPERANDS,
+    BodyTrace,
+    Tracer,
+    active,
+    call_function,
+    check_rank,
+    entered,
+    lift,
+)
 from weft.tree import Structure
 from weftc.ir.location import Location
 from weftc.ir.node import Graph, Node, numbered
@@ -96,7 +105,10 @@ def trace_body(
 def returned(name: str, path: str, leaf: Any, at: Location | None) -> Tracer:
     """A leaf of what the traced function `name`, defined `at`, returned."""
     if isinstance(leaf, OPERANDS):
-        return lift(leaf, f"the result of {name}{path}")
+        called = f"the result of {name}{path}"
+        value = lift(leaf, called)
+        check_rank(value.ndim, called)  # windows may have more axes, while they are read
+        return value
     what = f"{diagnostics.kind_of(leaf)}{diagnostics.at_path(path)} ({leaf!r:.40})"
     problem = f"{name} returns {what}; it may return arrays, numbers, None, and tuples, lists and "
     problem += f"dicts of them{diagnostics.tree_hint(leaf)}"

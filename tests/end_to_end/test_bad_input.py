@@ -87,6 +87,7 @@ OPERANDS: list[Case] = [
     (lambda x, w: x.reshape("ab"), ShapeError, "x.reshape", ("integer, not 'ab'",)),
     (lambda x, w: x.reshape((1,) * 7 + (3, 4)), ShapeError, "x.reshape", ("9 axes", "at most 8")),
     (lambda x, w: wf.zeros((1,) * 9), ShapeError, "wf.zeros", ("9 axes", "at most 8")),
+    (lambda x, w: wf.nn.windows(wf.ones((1,) * 7), (1, 1)), ShapeError, "", ("result", "9 axes")),
     (lambda x, w: wf.expand_dims(x, axis=(0, 1, 2, 3, 4, 5, 6)), ShapeError, "wf.", ("9 axes",)),
     (lambda x, w: wf.expand_dims(x, axis=5), ShapeError, "wf.expand_dims", ("result has 3 axes",)),
     (lambda x, w: wf.transpose(x, (0, 0)), ShapeError, "wf.transpose", ("(0, 0) is not an order",)),

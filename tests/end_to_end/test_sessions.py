@@ -35,7 +35,7 @@ def test_definitions_without_a_file() -> None:
     exec("@wf.jit\ndef f(x, i):\n    y = x + 1\n    return wf.take(y, i, axis=0)", space)
     f = space["f"]
     assert float(f(X, np.array([1]))[0, 0]) == 2
-    with pytest.raises(IndexError, match=r"^<string>:4: take: the index 7 is out of bounds"):
+    with pytest.raises(IndexError, match=r"^<string>:4: the index 7 is out of bounds"):
         f(X, np.array([7]))
     assert "<string>:3" in f.explain(X, np.array([1]))
     assert "take" in f.ir(X, np.array([1]))

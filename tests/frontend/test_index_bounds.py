@@ -46,7 +46,7 @@ def test_indices_of_every_dtype(dtype: type) -> None:
 def test_the_index_that_is_outside_is_named(index: int, dtype: type) -> None:
     i = np.array([1, index], dtype)
     for f in (take, wf.jit(take), gradient, wf.jit(gradient), lambda x, i: wf.asarray(x)[i]):
-        with pytest.raises(IndexError, match=rf"take: the index {index} is out .* size 5"):
+        with pytest.raises(IndexError, match=rf"^[^\n]*: the index {index} is out .* size 5"):
             f(X, i)
 
 

@@ -79,7 +79,7 @@ def _failure(node: Node) -> Failure:
     size = node.inputs[0].type.shape[axis]
     place = axis - shared_axes(node.attrs)
     problem = f"{{index}} is out of bounds for axis {place} of size {size}"
-    return Failure(OutOfBoundsError, f"take: {problem}", node.inputs[1])  # by its gradient too
+    return Failure(OutOfBoundsError, problem, node.inputs[1])  # the line says whose index it is
 
 
 def _taken(x: TensorType, indices: TensorType, attrs: Attrs) -> TensorType:

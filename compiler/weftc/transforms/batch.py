@@ -19,7 +19,7 @@ from typing import Final
 from weftc.ir import location as locations
 from weftc.ir.constraints import AtLeast, assume
 from weftc.ir.node import Graph, Node, result_types, toposort
-from weftc.ir.opdef import TABLE, Family, Mapper
+from weftc.ir.opdef import ON_TENSORS, TABLE, Family, Mapper
 from weftc.ir.sizes import Shape, Size
 from weftc.ir.types import TOKEN, TensorType, TupleType
 from weftrt.errors import LinAlgError, ShapeError, TraceError
@@ -67,6 +67,8 @@ class _Map:
             if node not in self._new:
                 with locations.at(node.location):
                     self._visit(node)
+        for output in outputs:
+            _check_rank(output, self._new[output])
         return [self._new[output] for output in outputs]
 
     def outputs(
@@ -108,7 +110,8 @@ class _Map:
 
     def _set(self, node: Node, found: Node | Sequence[Node]) -> None:
         if isinstance(found, Node) and not isinstance(found.value_type, TupleType):
-            _check_rank(node, found)
+            if node.op.family not in ON_TENSORS:  # kernels take what loops run over, of any rank
+                _check_rank(node, found)
             self._new[node] = found
         elif isinstance(found, Node):
             places = range(len(result_types(found)))
@@ -155,7 +158,7 @@ def _cut(x: Node, shape: Shape) -> Node:
 
 
 def _check_rank(node: Node, found: Node) -> None:
-    if found.type.rank > MAXIMUM_RANK:
+    if found.is_tensor and found.type.rank > MAXIMUM_RANK:
         place = node.location or "unknown place"
         problem = f"{node.op.name} gives {found.type.rank} axes, the mapped one included"
         raise ShapeError(f"{problem}; an array has at most {MAXIMUM_RANK} (at {place})")

@@ -365,4 +365,4 @@ def test_what_can_fail_says_how() -> None:
     assert node.op.fails is not None
     failure = node.op.fails(node)
     assert failure.kind is OutOfBoundsError and failure.indices is i
-    assert failure.message == "take: {index} is out of bounds for axis 0 of size 3"
+    assert failure.message == "{index} is out of bounds for axis 0 of size 3"

@@ -166,3 +166,12 @@ def test_value_of_too_many_axes_is_told() -> None:
     x = make_input(0, *(1,) * 8)
     with pytest.raises(ShapeError, match="exp gives 9 axes, the mapped one included"):
         batch([get("exp")(x)], {x: mapped_of(x, 0)}, N)
+
+
+def test_kernels_may_have_more_axes_on_the_way() -> None:
+    x = make_input(0, *(1,) * 7, 3)
+    xs = mapped_of(x, 0)
+    (found,) = batch([get("sum")(get("exp")(x), axes=(7,))], {x: xs}, N)
+    values = RNG.standard_normal((N, *x.type.shape))
+    (result,) = run([found], [xs], [values])
+    np.testing.assert_allclose(result, np.exp(values).sum(-1))

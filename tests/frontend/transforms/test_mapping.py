@@ -264,6 +264,19 @@ def test_index_out_of_bounds_is_the_one_of_the_element() -> None:
         wf.vmap(lambda x, i: x[i])(X, places)
 
 
+def test_windows_of_three_axes() -> None:
+    rng = np.random.default_rng(3)
+    x, weight = rng.standard_normal((3, 1, 2, 3, 4, 3)), rng.standard_normal((2, 1, 2, 2, 2))
+
+    def loss(x: Any) -> Any:
+        y = wf.nn.conv(x, weight, stride=(1, 2, 1), groups=2)
+        return wf.sum(wf.nn.max_pool(y, (2, 1, 1)) ** 2)
+
+    for function in (loss, wf.grad(loss)):
+        for index, found in enumerate(np.asarray(wf.vmap(function)(x))):
+            assert_same_bits(found, np.asarray(function(x[index])))
+
+
 def test_value_of_one_element_ends_with_the_map() -> None:
     kept: list[Any] = []
 
