@@ -25,7 +25,7 @@ from weftc.ir.index_linear import Axis
 from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Family
-from weftc.ir.sizes import Shape, Size, product
+from weftc.ir.sizes import Shape, Size, product, static_shape
 from weftc.ops import build
 from weftc.ops.contraction import sums_column
 from weftc.ops.window_products import BATCH, Name, Product, product_of
@@ -255,7 +255,7 @@ def _written(found: Product) -> Node:
     """The chain of a product, written out over all of its elements, in the order of `names`."""
     dtype, shape = found.node.type.dtype, _shape(found)
     total = build.full(dtype.dtype.type(0).item(), found.node.type.with_shape(shape))
-    for taps in np.ndindex(*map(int, map(str, _taps(found)))):
+    for taps in np.ndindex(*static_shape(_taps(found))):
         left, right = (_part(found, operand, taps, shape) for operand in (0, 1))
         if dtype.is_float:
             total = build.call("fma", left, right, total)

@@ -55,7 +55,7 @@ def conv(
     layout = Layout.of("conv", value, data_format)
     count = _groups("conv", groups)
     outputs, channels, sizes = _parts("conv", value, kernel, layout)
-    slide = Slide.of("conv", len(sizes), _kernel(value, kernel, sizes), stride, dilation)
+    slide = Slide.of("conv", len(sizes), _kernel("conv", value, kernel, sizes), stride, dilation)
     _check_channels(value, kernel, layout, channels, outputs, count)
     pairs = padding_of("conv", value, layout.spatial, padding, slide)
     slide.check("conv", value, layout.spatial, pairs)
@@ -89,7 +89,7 @@ def conv_transpose(
     layout = Layout.of("conv_transpose", value, data_format)
     count = _groups("conv_transpose", groups)
     channels, _, sizes = _parts("conv_transpose", value, kernel, layout)
-    taps = _kernel(value, kernel, sizes)
+    taps = _kernel("conv_transpose", value, kernel, sizes)
     slide = Slide.of("conv_transpose", len(sizes), taps, stride, dilation)
     if not assume_equal(value.type.shape[layout.channels], channels):
         problem = f"{{0}} has {value.type.shape[layout.channels]} channels, {{1}} is for {channels}"
@@ -126,11 +126,11 @@ def _parts(name: str, x: Tracer, kernel: Tracer, layout: Layout) -> tuple[Size, 
     return shape[0], shape[1], list(shape[2:])
 
 
-def _kernel(x: Tracer, kernel: Tracer, sizes: Sequence[Size]) -> tuple[int, ...]:
+def _kernel(name: str, x: Tracer, kernel: Tracer, sizes: Sequence[Size]) -> tuple[int, ...]:
     known = core.fixed(tuple(sizes))
     if 0 in known:
         problem = f"{{1}} is a kernel of no elements, {known}"
-        diagnostics.fail(ShapeError, "conv", [x, kernel], problem)
+        diagnostics.fail(ShapeError, name, [x, kernel], problem)
     return known
 
 
@@ -285,6 +285,8 @@ def _check_left(x: Tracer, layout: Layout, slide: Slide, gone: Sequence[Pair]) -
     """ShapeError where padding takes more than there is."""
     each_axis = zip(layout.spatial, slide.strides, slide.spans, gone, strict=True)
     for axis, stride, length, (low, high) in each_axis:
+        if not assume(AtLeast(x.type.shape[axis], 1)):
+            diagnostics.fail(ShapeError, "conv_transpose", [x], f"axis {axis} has no elements")
         size = (x.type.shape[axis] - 1) * stride + length
         if not assume(AtLeast(size, low + high + 1)):
             problem = f"padding of {low} and {high} leaves nothing of axis {axis} of the result"

@@ -17,6 +17,7 @@ from weftc.ir.constraints import AtLeast, assume
 from weftc.ops import TABLE
 from weftc.ops.windows import span
 from weftrt.errors import ShapeError, UsageError
+from weftrt.sizes import MOST_BYTES
 
 Pair = tuple[int, int]
 
@@ -89,7 +90,8 @@ def each(name: str, what: str, value: Any, count: int, least: int = 1) -> tuple[
     numbers = [core.integer(name, f"{what}", known(item), UsageError) for item in items]
     if len(numbers) != count:
         axes = "1 axis" if count == 1 else f"{count} axes"
-        problem = f"{name}: {what} has {len(numbers)} numbers, {value!r:.40}, for {axes}"
+        given = "1 number" if len(numbers) == 1 else f"{len(numbers)} numbers"
+        problem = f"{name}: {what} has {given}, {value!r:.40}, for {axes}"
         raise diagnostics.located(ShapeError, problem)
     if any(number < least for number in numbers):
         problem = f"{name}: {what} is {least} or more along each axis, not {value!r:.40}"
@@ -174,6 +176,8 @@ def padding_of(
 def _pair(name: str, item: Any) -> Pair:
     parts = item if isinstance(item, (tuple, list)) else (item, item)
     low, high = each(name, "padding", tuple(parts), 2, least=0)
+    if max(low, high) > MOST_BYTES:
+        raise diagnostics.located(ShapeError, f"{name}: padding of {max(low, high)} is too much")
     return low, high
 
 

@@ -352,6 +352,14 @@ REFUSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], type,
     "word": ((2, 3, 4), (5, 3, 2), {"padding": "full"}, UsageError, '"same", "valid"'),
     "fraction": ((2, 3, 4), (5, 3, 2), {"stride": 1.5}, UsageError, "stride is an integer"),
     "layout": ((2, 3, 4), (5, 3, 2), {"data_format": "NDHWC"}, UsageError, "NHWC, NCW or NWC"),
+    "padding": ((2, 3, 4), (5, 3, 2), {"padding": 2**62}, ShapeError, "is too much"),
+    "strides of a plane": (
+        (2, 3, 4, 4),
+        (5, 3, 2, 2),
+        {"stride": (1,)},
+        ShapeError,
+        "has 1 number,",
+    ),
     "parts": ((2, 3, 4), (5, 3, 2), {"padding": (1, 2)}, ShapeError, "padding has 2 parts"),
 }
 
@@ -378,5 +386,9 @@ def test_transposed_refuses_in_words() -> None:
         wf.nn.conv_transpose(arrays(2, 3, 4), arrays(5, 3, 2))
     with pytest.raises(ShapeError, match="output_padding is less than the stride"):
         wf.nn.conv_transpose(arrays(2, 3, 4), arrays(3, 3, 2), output_padding=1)
+    with pytest.raises(ShapeError, match=r"conv_transpose: .* a kernel of no elements"):
+        wf.nn.conv_transpose(arrays(2, 3, 4), arrays(3, 3, 0))
+    with pytest.raises(ShapeError, match="axis 2 has no elements"):
+        wf.nn.conv_transpose(arrays(1, 1, 0), arrays(1, 1, 3), stride=2)
     with pytest.raises(ShapeError, match="leaves nothing of axis 2"):
         wf.nn.conv_transpose(arrays(2, 3, 4), arrays(3, 3, 2), padding=3)
