@@ -158,22 +158,29 @@ def pooling(d: Drawer) -> None:
 
 
 def correlation(d: Drawer) -> None:
-    """A convolution: windows of an array, padded or not, multiplied with weights."""
-    value = required(d.pick(lambda v: v.ndim in (1, 2) and v.dtype != "bool" and v.size > 0))
+    """A convolution: windows of an array along one or two axes, padded or not, multiplied with
+    weights; each channel with its own where the first axes are of one size."""
+    value = required(d.pick(lambda v: v.ndim in (1, 2, 3) and v.dtype != "bool" and v.size > 0))
     if d.chance(0.5):
         value = d.emit("pad", value, Literal(0), pad_width=d.rng.randint(1, 2))
-    dtype, size = d.values[value].dtype, d.values[value].shape[-1]
-    weight = required(d.pick(lambda v: v.ndim in (1, 2) and v.dtype == dtype and v.size > 0))
-    taps = d.values[weight].shape[-1]
-    if taps > size:
+    dtype, shape = d.values[value].dtype, d.values[value].shape
+    count = d.rng.randint(1, min(2, len(shape)))
+    weight = required(d.pick(lambda v: count <= v.ndim <= 3 and v.dtype == dtype and v.size > 0))
+    taps, sizes = d.values[weight].shape[-count:], shape[-count:]
+    if any(tap > size for tap, size in zip(taps, sizes, strict=True)):
         raise Invalid("no place for a window")
-    stride = (d.rng.choice((1, 1, 2)),)
-    found = d.emit("nn.windows", value, size=(taps,), axes=(-1,), stride=stride, dilation=(1,))
-    letters, other = "abcd"[: d.values[found].ndim], "zyx"[: d.values[weight].ndim - 1]
-    kept = [*letters[:-1], *other]
+    stride = tuple(d.rng.choice((1, 1, 2)) for _ in taps)
+    apart = [2 if 2 * (tap - 1) < size and d.chance(0.3) else 1 for tap, size in zip(taps, sizes)]
+    options: dict[str, Any] = {"size": taps, "axes": tuple(range(-count, 0)), "stride": stride}
+    found = d.emit("nn.windows", value, **options, dilation=tuple(apart))
+    letters = "abcde"[: d.values[found].ndim]
+    other = "zyx"[: d.values[weight].ndim - count]
+    if other and len(shape) > count and d.values[weight].shape[0] == shape[0] and d.chance(0.5):
+        other = letters[0] + other[1:]
+    kept = [*dict.fromkeys((*letters[:-count], *other))]
     d.rng.shuffle(kept)
     operands = (found, weight) if d.chance(0.5) else (weight, found)
-    names = [letters, other + letters[-1]]
+    names = [letters, other + letters[-count:]]
     terms = ",".join(names if operands[0] == found else names[::-1])
     d.emit("einsum", *operands, subscripts=f"{terms}->{''.join(kept)}")
 
