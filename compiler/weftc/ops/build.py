@@ -11,7 +11,7 @@ from typing import Any
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE
 from weftc.ir.sizes import Shape
-from weftc.ir.types import TensorType
+from weftc.ir.types import TensorType, TokenType
 from weftrt.dtypes import DType
 
 
@@ -20,8 +20,10 @@ def call(name: str, *inputs: Node, **attrs: Any) -> Node:
     return TABLE[name](*inputs, **attrs)
 
 
-def argument(index: int, name: str, type_: TensorType) -> Node:
-    """The array that is input number `index` of a graph."""
+def argument(index: int, name: str, type_: TensorType | TokenType) -> Node:
+    """The array or the token that is input number `index` of a graph."""
+    if isinstance(type_, TokenType):
+        return TABLE["input"](index=index, name=name, dtype=None, shape=())
     return TABLE["input"](index=index, name=name, dtype=type_.dtype, shape=type_.shape)
 
 

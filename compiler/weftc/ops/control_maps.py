@@ -1,8 +1,9 @@
 """How branch, while, fori and scan are mapped (`OpDef.batch`).
 
-Where all elements go the same way the node stays what it is, over mapped graphs. Where each element
-has an index, a condition or bounds of its own, all branches are computed and each element takes its
-own; a loop runs while it does for any element, and those that are done keep their state.
+Where all elements go the same way the node stays what it is, over mapped graphs; it may have
+effects, on what the elements share. Where each element has an index, a condition or bounds of its
+own, all branches are computed and each element takes its own; a loop runs while it does for any
+element, and those that are done keep their state.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import TypeAlias
 
 from weftc.ir.node import Graph, Node
 from weftc.ir.opdef import Mapper
-from weftc.ir.types import TensorType
+from weftc.ir.types import TOKEN, TensorType, TokenType
 from weftc.ops import build
-from weftc.transforms.batch import is_mapped
+from weftc.transforms.batch import is_mapped, refuse_effects
 from weftrt import dtypes
 
 Nodes: TypeAlias = Sequence[Node]
 Flags: TypeAlias = tuple[bool, ...]
+Types: TypeAlias = "Sequence[TensorType | TokenType]"
 
 
 # ---------------------------------------------------------------------------------------------
@@ -32,15 +34,15 @@ def _shared(mapper: Mapper) -> list[Node]:
     return [] if mapper.active is None else [mapper.active]
 
 
-def _arguments(graph: Graph, types: Sequence[TensorType]) -> Nodes:
+def _arguments(graph: Graph, types: Types) -> Nodes:
     """Inputs of a graph for operands of these types, called as those of `graph`."""
     names = [str(node["name"]) for node in graph.inputs] + ["active"]
     pairs = enumerate(zip(names, types))
     return [build.argument(place, name, type_) for place, (name, type_) in pairs]
 
 
-def _types(nodes: Nodes) -> list[TensorType]:
-    return [node.type for node in nodes]
+def _types(nodes: Nodes) -> Types:
+    return [node.type if node.is_tensor else TOKEN for node in nodes]
 
 
 def _outputs(graph: Graph, arguments: Nodes, mapper: Mapper) -> Nodes:
@@ -81,6 +83,7 @@ def batch_branch(
     index, *operands = inputs
     graphs: tuple[Graph, ...] = node["branches"]
     if batched[0]:
+        refuse_effects(node)
         return _chosen(graphs, index, operands, mapper)
     operands += _shared(mapper)
     arguments = [_arguments(graph, _types(operands)) for graph in graphs]
@@ -145,9 +148,9 @@ def _at_least(number: Node, place: int) -> Node:
 
 def _settled(
     body: Graph,
-    counters: Sequence[TensorType],
+    counters: Types,
     state: Nodes,
-    rest: Sequence[TensorType],
+    rest: Types,
     mapper: Mapper,
 ) -> tuple[Nodes, Graph]:
     """The state, mapped where the body makes it so, and the body for this: its inputs are the
@@ -217,6 +220,7 @@ def batch_while(
 def _while_any(node: Node, operands: Nodes, mapper: Mapper) -> Nodes:
     """A loop that turns while the condition holds for any element; the first of its state says for
     which."""
+    refuse_effects(node)
     condition, body, carried = node["condition"], node["body"], node["carried"]
     operands = _varying(body, operands, mapper)
     (holds,) = mapper.outputs(condition, operands, mapper.active)
@@ -264,6 +268,7 @@ def batch_fori(
 
 def _fori_any(node: Node, lower: Node, upper: Node, operands: Nodes, mapper: Mapper) -> Node:
     """Element by element turn t is the body for lower + t, as long as there is one."""
+    refuse_effects(node)
     body, carried, zero = node["body"], node["carried"], build.zero(dtypes.int64)
     turns = build.call("sub", upper, lower)
     any_turns = _both(mapper.active, build.call("lt", lower, upper))

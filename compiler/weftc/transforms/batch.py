@@ -51,6 +51,16 @@ def fails_for_some(node: Node) -> bool:
     return fails is not None and fails(node).kind is LinAlgError
 
 
+def refuse_effects(node: Node) -> None:
+    """TraceError for a node with effects, where each element would have its own."""
+    if any(operand.value_type is TOKEN for operand in node.inputs):
+        raise _refusal("an effect (a print, check or callback)", node)
+
+
+def _refusal(what: str, node: Node) -> TraceError:
+    return TraceError(f"{what} cannot be mapped (at {node.location or 'unknown place'})")
+
+
 class _Map:
     """One map over `size` elements: the Mapper of the rules of ops."""
 
@@ -101,11 +111,10 @@ class _Map:
         self, node: Node, inputs: tuple[Node, ...], batched: tuple[bool, ...]
     ) -> Node | Sequence[Node]:
         rule = node.op.batch or FAMILIES.get(node.op.family)
-        has_effects = any(operand.value_type is TOKEN for operand in inputs)
-        if rule is None or has_effects:
-            place = node.location or "unknown place"
-            what = "an effect (a print, check or callback)" if has_effects else node.op.name
-            raise TraceError(f"{what} cannot be mapped (at {place})")
+        if self.active is not None or not node.op.holds_graphs:
+            refuse_effects(node)
+        if rule is None:
+            raise _refusal(node.op.name, node)
         return rule(node, inputs, batched, self)
 
     def _set(self, node: Node, found: Node | Sequence[Node]) -> None:

@@ -12,6 +12,7 @@ from tests.frontend.staged import run
 from tests.frontend.transforms.test_reverse import FUNCTIONS, X
 
 import weft as wf
+from weft.errors import CheckError
 
 BOTH = [wf.jacfwd, wf.jacrev]
 RNG = np.random.default_rng(13)
@@ -159,3 +160,27 @@ def test_errors(number: int) -> None:
     call, kind, message = ERRORS[number]
     with pytest.raises(kind, match=message):
         call()
+
+
+def _checked(y: Any) -> Any:
+    wf.debug.check(y < 5, "y is too large")
+    return y
+
+
+WITH_CHECKS: dict[str, Callable[[Any, Any], Any]] = {
+    "cond": lambda x, y: wf.cond(y > 0, lambda: x + _checked(y), lambda: x),
+    "fori_loop": lambda x, y: wf.fori_loop(0, 3, lambda i, s: s + _checked(y), x),
+    "scan": lambda x, y: wf.scan(lambda s, t: (s + _checked(y) * t, None), x, np.ones(2))[0],
+    "while_loop": lambda x, y: wf.while_loop(
+        lambda s: s[0] < 9, lambda s: (s[0] + _checked(y), s[1]), (0.0, x)
+    )[1],
+}
+
+
+@pytest.mark.parametrize("name", WITH_CHECKS)
+def test_a_check_of_what_all_directions_share_stays(name: str) -> None:
+    """It is made once, in a branch and in a loop too."""
+    jacobian = wf.jit(lambda x, y: wf.jacfwd(lambda x: WITH_CHECKS[name](x, y))(x))
+    assert_same_bits(jacobian(np.ones(3), 2.0), np.eye(3))
+    with pytest.raises(CheckError, match="y is too large"):
+        jacobian(np.ones(3), 9.0)
