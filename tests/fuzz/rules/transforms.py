@@ -72,9 +72,8 @@ def _jacobian(d: Drawer, rules: Rules, name: str) -> None:
 
 
 def _hessian(d: Drawer, rules: Rules, name: str) -> None:
-    """Effects in branches, which it maps, are refused."""
     primal = _primal(d)
-    d.emit(name, primal, blocks=(_scalar_block(d, rules, [primal], pure=True),), part=0)
+    d.emit(name, primal, blocks=(_scalar_block(d, rules, [primal]),), part=0)
 
 
 def _hvp(d: Drawer, rules: Rules, name: str) -> None:
@@ -174,10 +173,9 @@ def _ended(d: Drawer, inner: Drawer, parameters: int, output: int) -> Block:
     return closed(d, inner, parameters, [output])
 
 
-def _scalar_block(d: Drawer, rules: Rules, operands: Sequence[int], pure: bool = False) -> Block:
+def _scalar_block(d: Drawer, rules: Rules, operands: Sequence[int]) -> Block:
     """A function of the operands whose result has a gradient."""
-    given = [d.values[o] for o in operands]
-    inner = _grown(d, rules, given, smooth=True, reverse=True, pure=pure)
+    inner = _grown(d, rules, [d.values[o] for o in operands], smooth=True, reverse=True)
     output = scalar_of(inner, _last(d, inner, lambda v: v.is_float))
     return _ended(d, inner, len(operands), output)
 
