@@ -14,7 +14,7 @@ import pytest
 from tests.bits import assert_same_bits
 from tests.compiler.codegen import cuda_device, cuda_host
 from tests.compiler.codegen.cuda_host import Array
-from tests.compiler.schedule.kernels import TARGET, Inputs, draw, value
+from tests.compiler.schedule.kernels import TARGET, Inputs, draw
 from tests.compiler.schedule.networks import (
     adam,
     cross_entropy,
@@ -29,7 +29,7 @@ from weftc import schedule
 from weftc.codegen.cuda import emit
 from weftc.fusion.clusters import fuse
 from weftc.ir.node import Graph, Node
-from weftc.ir.sizes import Dim
+from weftc.ir.sizes import Dim, value_of
 from weftc.loop import ir
 from weftc.loop.interpret import Order, interpret
 from weftc.loop.ir import (
@@ -170,7 +170,7 @@ def arrays_of(low: Lowered) -> list[Array]:
 
 
 def extents(low: Lowered) -> list[int]:
-    return [value(s, SIZES) for s in low.sizes]
+    return [value_of(s, SIZES) for s in low.sizes]
 
 
 def bound() -> Iterator[tuple[Lowered, LoopFunction]]:
@@ -269,7 +269,7 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 
 def scratch(low: Lowered) -> list[Array]:
-    return [np.zeros(value(size, SIZES), np.uint8) for size in low.scratch]
+    return [np.zeros(value_of(size, SIZES), np.uint8) for size in low.scratch]
 
 
 def test_the_text_runs(machine: Machine, tmp_path: Path) -> None:
