@@ -122,7 +122,7 @@ class BodyTrace(Trace):
 
     def last_token(self) -> Node:
         if self.first_token is None:
-            self.first_token = self.token = token_input(self._arguments)
+            self.first_token = self.token = build.argument(self._arguments, "token", TOKEN)
         assert self.token is not None
         return self.token
 
@@ -150,11 +150,6 @@ class BodyTrace(Trace):
             found = build.argument(self._arguments + position, name, outer.type)
             self._inner[outer] = found
         return found
-
-
-def token_input(index: int) -> Node:
-    """The input of a graph that is the token of what ran before it."""
-    return TABLE["input"](index=index, name="token", dtype=None, shape=())
 
 
 class _State(threading.local):

@@ -11,7 +11,7 @@ from typing import Any
 from weftc.ir.node import Node
 from weftc.ir.opdef import TABLE
 from weftc.ir.sizes import Shape
-from weftc.ir.types import TensorType, TokenType
+from weftc.ir.types import TensorType, TokenType, TupleType, ValueType
 from weftrt.dtypes import DType
 
 
@@ -20,8 +20,9 @@ def call(name: str, *inputs: Node, **attrs: Any) -> Node:
     return TABLE[name](*inputs, **attrs)
 
 
-def argument(index: int, name: str, type_: TensorType | TokenType) -> Node:
-    """The array or the token that is input number `index` of a graph."""
+def argument(index: int, name: str, type_: ValueType) -> Node:
+    """The array or the token that is input number `index` of a graph; none is a tuple."""
+    assert not isinstance(type_, TupleType)
     if isinstance(type_, TokenType):
         return TABLE["input"](index=index, name=name, dtype=None, shape=())
     return TABLE["input"](index=index, name=name, dtype=type_.dtype, shape=type_.shape)

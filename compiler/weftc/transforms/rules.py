@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from weftc.ir.node import Graph, Node, inlined, numbered, rewrite, substitute, toposort
-from weftc.ir.opdef import TABLE, HostFunction, Mapper
+from weftc.ir.opdef import HostFunction, Mapper
 from weftc.ir.sizes import Size
 from weftc.ir.types import TensorType, TokenType, ValueType
 from weftc.ops import build
@@ -280,12 +280,7 @@ def _whole(before: Sequence[Node], after: Sequence[Node], mapper: Mapper) -> lis
 
 def arguments(types: Types) -> list[Node]:
     """Inputs of a graph for values of these types."""
-    return [
-        build.argument(place, f"x{place}", type_)
-        if isinstance(type_, TensorType)
-        else TABLE["input"](index=place, name="token", dtype=None, shape=())
-        for place, type_ in enumerate(types)
-    ]
+    return [build.argument(place, f"x{place}", type_) for place, type_ in enumerate(types)]
 
 
 def _is_float(type_: ValueType) -> bool:
