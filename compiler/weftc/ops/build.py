@@ -5,7 +5,7 @@ Looking up by name keeps the families free of import cycles: a gradient may use 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from weftc.ir.node import Node
@@ -73,6 +73,15 @@ def transpose(node: Node, permutation: Sequence[int]) -> Node:
     if tuple(permutation) == tuple(range(node.type.rank)):
         return node
     return call("transpose", node, permutation=tuple(permutation))
+
+
+def at(node: Node, places: Mapping[int, int]) -> Node:
+    """What `node` has at one place of some axes, which are gone."""
+    rank, sizes = node.type.rank, node.type.shape
+    start = tuple(places.get(axis, 0) for axis in range(rank))
+    stop = tuple(places[axis] + 1 if axis in places else sizes[axis] for axis in range(rank))
+    part = call("slice", node, start=start, stop=stop, step=(1,) * rank)
+    return reshape(part, tuple(sizes[axis] for axis in range(rank) if axis not in places))
 
 
 def to_front(node: Node, axis: int) -> Node:

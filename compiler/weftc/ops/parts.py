@@ -149,8 +149,5 @@ interleave = TABLE.add(
 
 def deinterleave(node: Node) -> Pair:
     """The parts of what `interleave` gives."""
-    shape = node.type.shape
-    start, stop, step = (0,) * len(shape), shape[:-1], (1,) * len(shape)
-    first = build.call("slice", node, start=start, stop=(*stop, 1), step=step)
-    second = build.call("slice", node, start=(*start[:-1], 1), stop=shape, step=step)
-    return Pair(build.reshape(first, stop), build.reshape(second, stop))
+    last = node.type.rank - 1
+    return Pair(build.at(node, {last: 0}), build.at(node, {last: 1}))

@@ -85,7 +85,7 @@ def _reference_window(arrays: Arrays, attrs: Attrs, type_: TensorType) -> Array:
 
 def _view_window(shape: Shape, operands: Shapes, attrs: Attrs) -> Maps:
     (operand,), space = operands, Space(shape)
-    forms = list(map(space.axis, range(len(operand))))
+    forms = list(space.index[: len(operand)])
     taps = zip(attrs["axes"], attrs["strides"], attrs["dilation"])
     for tap, (axis, stride, dilation) in enumerate(taps, len(operand)):
         forms[axis] = space.plus(forms[axis].scaled(stride), space.axis(tap).scaled(dilation))
@@ -108,8 +108,6 @@ def _of_tap(node: Node, g: Node, taps: Sequence[int]) -> Node:
     """What one tap of the windows sends back, where they lie in the operand."""
     (x,), rank = node.inputs, node.inputs[0].type.rank
     places = g.type.shape[:rank]
-    start, stop = (0,) * rank + tuple(taps), places + tuple(tap + 1 for tap in taps)
-    part = build.call("slice", g, start=start, stop=stop, step=(1,) * g.type.rank)
     low, high, interior = [0] * rank, [0] * rank, [0] * rank
     highs: list[Size] = list(high)
     for axis, tap, stride, dilation in zip(node["axes"], taps, node["strides"], node["dilation"]):
@@ -118,7 +116,7 @@ def _of_tap(node: Node, g: Node, taps: Sequence[int]) -> Node:
         highs[axis] = x.type.shape[axis] - low[axis] - last
     return build.call(
         "pad",
-        build.reshape(part, places),
+        build.at(g, dict(enumerate(taps, rank))),
         build.zero(g.type.dtype),
         low=tuple(low),
         high=tuple(highs),
