@@ -17,6 +17,11 @@ from weftc.ir.index_linear import Axis, Linear, Space
 from weftc.ir.sizes import Shape, Size, product
 from weftrt.lazy import lazy
 
+_NEAR = 4
+"""How far apart neighbours may lie for vectors to copy them."""
+_ENOUGH = 6
+"""How many neighbours are worth a vector."""
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -161,8 +166,20 @@ class IndexMap:
         factors = dict(self.flat.terms)
         return tuple([factors.get(Axis(number), 0) for number in range(len(self.shape))])
 
+    @lazy
+    def runs(self) -> tuple[int, ...]:
+        """The axes of the reader that vectors copy a row-major operand along: neighbours lie near
+        one another, and there are, or may be, enough of them. The nearest come first."""
+        strides = enumerate(self.strides or ())
+        near = [(s, axis) for axis, s in strides if isinstance(s, int) and 0 < s <= _NEAR]
+        return tuple([axis for _, axis in sorted(near) if _is_long(self.shape[axis])])
+
     def __str__(self) -> str:
         axes = ", ".join(map(str, self.axes))
         guards = "".join(f" where {guard}" for guard in self.guards)
         shape, operand = (", ".join(map(str, s)) for s in (self.shape, self.operand))
         return f"[{shape}] -> [{operand}]: ({axes}){guards}"
+
+
+def _is_long(size: Size) -> bool:
+    return not isinstance(size, int) or size >= _ENOUGH

@@ -354,6 +354,18 @@ def test_strides_are_what_neighbours_differ_by() -> None:
     assert reshaped((6, 2), (4, 3))[0].then(tilted).strides is None
 
 
+def test_vectors_copy_along_axes_of_many_neighbours_that_lie_near() -> None:
+    assert IndexMap.identity((9, 3, 8)).runs == (2,)
+    assert transposed((9, 2), (1, 0))[0].runs == (1,), "two elements apart"
+    assert sliced((9, 20), 1, 0, 20, 2)[0].runs == (1,)
+    assert transposed((7, N), (1, 0))[0].runs == (0,), "as many as it turns out"
+    assert flipped((9,), 0)[0].runs == () and IndexMap.identity((9, 5)).runs == ()
+    diagonal = IndexMap.made((6, 7), (12,), [Space((6, 7)).plus(*Space((6, 7)).index)])
+    assert diagonal.runs == (0, 1)
+    steps = IndexMap.made((7, 6), (19,), [Linear(0, ((Axis(0), 2), (Axis(1), 1)))])
+    assert steps.runs == (1, 0), "the nearest first"
+
+
 def test_where_an_index_needs_no_guard() -> None:
     halves = Space((3, 2))
     first = IndexMap.made((3, 2), (3,), [halves.axis(0)], [Guard(halves.axis(1), 1)])

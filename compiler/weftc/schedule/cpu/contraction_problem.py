@@ -15,24 +15,9 @@ from itertools import pairwise
 from weftc.ir.index_linear import Axis, Part
 from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Node
-from weftc.ir.opdef import Family
+from weftc.ir.paths import along, path
 from weftc.ir.sizes import Shape, Size, is_negative, product
 from weftrt.dtypes import DType
-
-_NEAR = 4
-"""Elements that neighbours may be apart."""
-_ENOUGH = 6
-"""The shortest run that is copied by vectors."""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """Element [i0, i1, ...] of a value is `source`'s element number offset + sum of i * stride."""
-
-    source: Node
-    offset: Size
-    shape: Shape
-    strides: tuple[Size, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +48,9 @@ class Operand:
         return self.strided is None and self.map is not None and _slides(self.map)
 
     def runs(self, group: int) -> bool:
-        """Whether elements along the last axis of a group lie near one another in memory, and there
-        are enough of them for vectors."""
+        """Whether vectors copy it along the last axis of a group."""
         axes = self.axes[group]
-        if self.map is None or not axes or self.map.flat.divides:
-            return False
-        length = self.node.type.shape[axes[-1]]
-        step = dict(self.map.flat.terms).get(Axis(axes[-1]), 0)
-        near = isinstance(step, int) and 0 < step <= _NEAR
-        return near and (not isinstance(length, int) or length >= _ENOUGH)
+        return self.map is not None and bool(axes) and axes[-1] in self.map.runs
 
     def sizes(self, group: int) -> Shape:
         """The sizes of its batch (0), free (1) or contracted (2) axes."""
@@ -134,27 +113,24 @@ def _operand(
     node: Node, batch: tuple[int, ...], contracted: tuple[int, ...], inputs: Collection[Node]
 ) -> Operand:
     free = tuple(x for x in range(node.type.rank) if x not in batch and x not in contracted)
-    found = view(node, inputs)
-    strided = None if found is None else _strided(found, batch, free, contracted)
-    reached = _reached(node, inputs)
-    map_ = None if reached is None else reached[1]
-    return Operand(node, (tuple(batch), free, tuple(contracted)), strided, map_)
+    axes, way = (tuple(batch), free, tuple(contracted)), list(path(node, inputs))
+    if way[-1] not in inputs:
+        return Operand(node, axes, None, None)
+    map_ = along(way)
+    return Operand(node, axes, _strided(way[-1], map_, axes), map_)
 
 
-def _strided(
-    found: View, batch: Sequence[int], free: Sequence[int], contracted: Sequence[int]
-) -> Strided | None:
-    outer, inner = _merged(found, free), _merged(found, contracted)
+def _strided(source: Node, map_: IndexMap, axes: Sequence[Sequence[int]]) -> Strided | None:
+    """An operand of such (batch, free, contracted) axes, which reads `source` through a map."""
+    strides = map_.strides
+    if map_.guards or strides is None or any(map(is_negative, strides)):
+        return None
+    steps = [tuple(strides[axis] for axis in group) for group in axes]
+    sizes = [tuple(map_.shape[axis] for axis in group) for group in axes]
+    _, outer, inner = map(merged_stride, sizes, steps)
     if outer is None or inner is None:
         return None
-    strides = tuple(found.strides[axis] for axis in batch)
-    return Strided(found.source, found.offset, strides, outer, inner)
-
-
-def _merged(found: View, axes: Sequence[int]) -> Size | None:
-    """The one stride of `axes` taken as one axis, or None."""
-    sizes = [found.shape[axis] for axis in axes]
-    return merged_stride(sizes, [found.strides[axis] for axis in axes])
+    return Strided(source, map_.flat.offset, steps[0], outer, inner)
 
 
 def merged_stride(sizes: Sequence[Size], strides: Sequence[Size]) -> Size | None:
@@ -170,36 +146,6 @@ def merged_stride(sizes: Sequence[Size], strides: Sequence[Size]) -> Size | None
             return None
         expected = stride * size
     return 0 if result is None else result
-
-
-# ---------------------------------------------------------------------------------------------
-# Views
-# ---------------------------------------------------------------------------------------------
-
-
-def view(node: Node, inputs: Collection[Node]) -> View | None:
-    """`node` as strides over the kernel input it comes from, or None."""
-    reached = _reached(node, inputs)
-    if reached is None:
-        return None
-    source, map_ = reached
-    strides = None if map_.guards else map_.strides
-    if strides is None or any(map(is_negative, strides)):
-        return None
-    return View(source, map_.flat.offset, node.type.shape, strides)
-
-
-def _reached(node: Node, inputs: Collection[Node]) -> tuple[Node, IndexMap] | None:
-    """The kernel input that `node` comes from by movement, and where it reads it: where guards do
-    not hold, it is padding. None where it comes from several, or is computed."""
-    map_ = IndexMap.identity(node.type.shape)
-    while node not in inputs:
-        if node.op.name == "pad" or (node.op.family is Family.MOVEMENT and len(node.inputs) == 1):
-            map_ = map_.then(node.maps[0])
-        elif node.op.name not in ("identity", "stop_gradient"):
-            return None
-        node = node.inputs[0]
-    return node, map_
 
 
 def _slides(map_: IndexMap) -> bool:
