@@ -20,6 +20,7 @@ from weftc.ir.digest import digest
 from weftc.ir.hosts import host_functions
 from weftc.ir.node import Graph, Node
 from weftc.loop.ir import LoopFunction
+from weftc.passes.brief_products import write_brief_products
 from weftc.passes.columns import write_columns
 from weftc.passes.control import trim_control
 from weftc.passes.cse import eliminate_common_subexpressions
@@ -46,6 +47,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     write_columns,
     replace_empty,
     place_windows,
+    write_brief_products,
     simplify,
     fold_constants,
     eliminate_common_subexpressions,

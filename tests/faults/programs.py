@@ -125,6 +125,15 @@ def slid_product(x: Inputs) -> Node:
     return op("slice", found, start=(0, 1, 1, 0), stop=(2, 3, 7, 10), step=(1, 1, 1, 1))
 
 
+def slid_depthwise(x: Inputs) -> Node:
+    """Each channel of a few images with its own taps."""
+    steps = {"sizes": (3, 2), "strides": (1, 1), "dilation": (1, 1)}
+    windows = op("window", x(2, 3, 5, 5), axes=(2, 3), **steps)
+    pairs = {"batch": ((0,), (1,)), "contracted": ((1, 2), (4, 5))}
+    found = op("contract", x(3, 3, 2), windows, **pairs)
+    return op("transpose", found, permutation=(1, 0, 3, 2))
+
+
 def flipped(x: Inputs) -> Node:
     return op("flip", x(5, 7), axes=(1,))
 

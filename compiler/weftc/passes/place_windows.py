@@ -5,38 +5,24 @@
                                              in memory are summed over
     transpose(contract(%w, window(%x)))  ->  contract(broadcast(%w), window(%x)), axes of the batch
                                              that are to come first
-    contract(%w, window(%x))             ->  fma(%w1, %x1, fma(%w0, %x0, 0)) of slices, where there
-                                             is one row or column of few taps
 
 Each element of a product is the same chain whichever axes are a batch, and whichever operand comes
-first: the values are those of before, to the bit.
+first: the values are those of before, to the bit. Those of few taps are cut alone: they are written
+out (weftc.passes.brief_products).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
-import numpy as np
-
-from weftc.ir import location as locations
-from weftc.ir.index_linear import Axis
-from weftc.ir.index_map import IndexMap
 from weftc.ir.node import Graph, Node
-from weftc.ir.opdef import Family
-from weftc.ir.sizes import Shape, Size, product, static_shape
+from weftc.ir.paths import along, path
+from weftc.ir.sizes import Size, product
 from weftc.ops import build
-from weftc.ops.contraction import sums_column
-from weftc.ops.window_products import BATCH, Name, Product, product_of
+from weftc.ops.window_products import BATCH, Name, Product
+from weftc.passes.brief_products import is_brief
+from weftc.passes.products import of_windows, rewrite_products, slides
 
-NO_LINE: Final = -1
-_LINE = 6
-"""Elements that lie side by side, at least, for vectors to copy them."""
-_NEAR = 4
-"""Elements that they may be apart."""
-_BRIEF = 64
-"""Taps, at most, that are written out."""
 _TILE = 64
 """Columns that a product computes at once, about."""
 _WASTED = 8
@@ -45,68 +31,12 @@ _WASTED = 8
 
 def place_windows(graph: Graph) -> Graph:
     """Rewrite every product of windows."""
-    if not any(node.op.name == "window" for node in graph.all_nodes()):
-        return graph
-    for rule in (_cut, _turned, _ordered):
-        graph = _rewritten(graph, rule)
-    return graph
-
-
-def _rewritten(graph: Graph, rule: Callable[[Node], Node | None]) -> Graph:
-    """`graph` with nodes replaced that read a product which nobody else reads, or are one."""
-    readers = Counter(i for node in graph.nodes() for i in node.inputs)
-    readers.update(graph.outputs)
-    new: dict[Node, Node] = {}
-    for node in graph.nodes():
-        made = node
-        if any(i in new for i in node.inputs):
-            made = node.rebuilt(tuple([new.get(i, i) for i in node.inputs]))
-        if node.op.holds_graphs:
-            made = made.with_graphs(lambda inner: _rewritten(inner, rule))
-        if _reads_alone(node, readers):
-            with locations.at(node.location):
-                made = rule(made) or made
-        if made is not node:
-            new[node] = made
-    return graph.returning([new.get(o, o) for o in graph.outputs])
-
-
-def _reads_alone(node: Node, readers: Counter[Node]) -> bool:
-    while node.op.name in ("slice", "transpose"):
-        (node,) = node.inputs
-        if readers[node] > 1:
-            return False
-    return node.op.name == "contract"
-
-
-def _of_windows(node: Node) -> Product | None:
-    """The product of windows that `node` is, if it is one."""
-    found = product_of(node)
-    if found is None or sums_column(found.node.attrs):
-        return None
-    return found if any(_line(x) is not None for x in found.node.inputs) else None
+    return rewrite_products(graph, (_cut, _turned, _ordered))
 
 
 def _line(operand: Node) -> int | None:
-    """The axis of windows along which many neighbours lie side by side, or nearly so, NO_LINE where
-    there is none; None where `operand` is no windows."""
-    map_, node, slides = IndexMap.identity(operand.type.shape), operand, False
-    while node.op.family is Family.MOVEMENT and (len(node.inputs) == 1 or node.op.name == "pad"):
-        slides = slides or node.op.name == "window"
-        map_, node = map_.then(node.maps[0]), node.inputs[0]
-    if not slides:
-        return None
-    steps = [(c, a.number) for a, c in map_.flat.terms if isinstance(a, Axis) and _is_step(c)]
-    long = [number for _, number in sorted(steps) if _is_long(operand.type.shape[number])]
-    return long[0] if long else NO_LINE
-
-
-def _is_step(size: Size) -> bool:
-    return isinstance(size, int) and 0 < size <= _NEAR
-
-
-def _is_long(size: Size) -> bool:
-    return not isinstance(size, int) or size >= _LINE
+    """The axis along which neighbours in memory are copied by vectors, if there is one."""
+    return next(iter(along(list(path(operand))).runs), None)
 
 
 def _in_order(made: Node, names: Sequence[Name], wanted: Sequence[Name]) -> Node:
@@ -118,7 +48,7 @@ def _in_order(made: Node, names: Sequence[Name], wanted: Sequence[Name]) -> Node
 
 def _cut(node: Node) -> Node | None:
     """slice(product) -> product of slices"""
-    found = _of_windows(node.inputs[0]) if node.op.name == "slice" else None
+    found = of_windows(node.inputs[0]) if node.op.name == "slice" else None
     if found is None:
         return None
     bounds = zip(node["start"], node["stop"], node["step"], strict=True)
@@ -143,25 +73,21 @@ def _sliced(found: Product, operand: int, parts: dict[Name, tuple[Size, Size, in
 
 def _turned(node: Node) -> Node | None:
     """transpose(product), where it is wanted"""
-    found = _of_windows(node) if node.op.name == "transpose" else None
-    if found is None:
-        return None
-    return _written(found) if _is_brief(found) else _batched(found)
+    found = of_windows(node) if node.op.name == "transpose" else None
+    return None if found is None or is_brief(found) else _batched(found)
 
 
 def _ordered(node: Node) -> Node | None:
     """The operand that has windows first where their line is summed over, else second, with the
     line as the last of its free axes."""
-    found = _of_windows(node) if node.op.name == "contract" else None
-    if found is None:
+    found = of_windows(node) if node.op.name == "contract" else None
+    if found is None or is_brief(found):
         return None
-    if _is_brief(found):
-        return _written(found)
-    operand = 1 if _line(node.inputs[1]) is not None else 0
-    line, free = _line(node.inputs[operand]), found.free(operand)
-    if line is None or line == NO_LINE:
-        return None
+    operand = 1 if slides(node.inputs[1]) else 0
     x, other = node.inputs[operand], node.inputs[1 - operand]
+    line, free = _line(x), found.free(operand)
+    if line is None:
+        return None
     contracted = found.pairs("contracted", operand)
     if line in contracted:
         if operand == 0 or contracted[-1] != line:
@@ -193,7 +119,7 @@ def _line_last(found: Product, operand: int, line: int) -> Node:
 
 def _batched(found: Product) -> Node | None:
     """Free axes of windows that are to come before those of the other operand become a batch."""
-    if _line(found.node.inputs[1]) is None:
+    if not slides(found.node.inputs[1]):
         return None
     rows, columns = found.free(0), found.free(1)
     count = len(found.names) - len(rows)
@@ -231,55 +157,3 @@ def _with_batch(found: Product, lead: Sequence[Name]) -> Node:
         batch=(tuple(of_a), tuple(of_b)),
         contracted=(tuple(behind[axis] for axis in contracted_a), contracted_b),
     )
-
-
-# -- brief products -------------------------------------------------------------------------------
-
-
-def _taps(found: Product) -> tuple[Size, ...]:
-    x = found.node.inputs[0]
-    return tuple(x.type.shape[axis] for axis in found.pairs("contracted", 0))
-
-
-def _is_brief(found: Product) -> bool:
-    """Whether each element of the windows is multiplied once: packing it would take longer."""
-    taps, dtype = product(_taps(found)), found.node.type.dtype
-    if not isinstance(taps, int) or not 0 < taps <= _BRIEF or dtype.is_complex:
-        return False
-    other = 1 if _line(found.node.inputs[0]) is not None else 0
-    shape = found.node.inputs[other].type.shape
-    return product([shape[axis] for _, axis in found.free(other)]) == 1
-
-
-def _written(found: Product) -> Node:
-    """The chain of a product, written out over all of its elements, in the order of `names`."""
-    dtype, shape = found.node.type.dtype, _shape(found)
-    total = build.full(dtype.dtype.type(0).item(), found.node.type.with_shape(shape))
-    for taps in np.ndindex(*static_shape(_taps(found))):
-        left, right = (_part(found, operand, taps, shape) for operand in (0, 1))
-        if dtype.is_float:
-            total = build.call("fma", left, right, total)
-        else:
-            total = build.call("add", build.call("mul", left, right), total)
-    return total
-
-
-def _shape(found: Product) -> Shape:
-    sizes = dict(zip(found.own_names, found.node.type.shape, strict=True))
-    return tuple(sizes[name] for name in found.names)
-
-
-def _part(found: Product, operand: int, taps: Sequence[int], shape: Shape) -> Node:
-    """What an operand has at one place of the axes that are summed over, for every element."""
-    x = found.node.inputs[operand]
-    start, stop = [0] * x.type.rank, list(x.type.shape)
-    for axis, tap in zip(found.pairs("contracted", operand), taps, strict=True):
-        start[axis], stop[axis] = tap, tap + 1
-    part = build.call("slice", x, start=tuple(start), stop=tuple(stop), step=(1,) * x.type.rank)
-    pairs = enumerate(found.pairs("batch", operand))
-    places = {axis: found.names.index((BATCH, number)) for number, axis in pairs}
-    places |= {axis: found.names.index((o, axis)) for o, axis in found.free(operand)}
-    kept = sorted(places)
-    part = build.reshape(part, tuple(x.type.shape[axis] for axis in kept))
-    order = sorted(range(len(kept)), key=lambda number: places[kept[number]])
-    return build.expand(build.transpose(part, order), shape, sorted(places.values()))

@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-import numpy as np
 import pytest
-from tests.bits import assert_same_bits
+from tests.compiler.passes.products import ONES, contract, first, last, rewritten, source
 
-from weftc.ir.interpret import interpret
-from weftc.ir.node import Graph, Node
+from weftc.ir.node import Node
 from weftc.ops import TABLE, build
 from weftc.passes.place_windows import place_windows
-from weftrt import dtypes
 
-ONES = (1, 1)
-
-
-def source(index: int, *shape: int) -> Node:
-    return TABLE["input"](index=index, name=f"x{index}", dtype=dtypes.float32, shape=shape)
-
-
-def first(images: Node) -> Node:
-    """Windows of images, channels first: (n, c, y, x, 3, 3)."""
-    zero, width, none = build.zero(dtypes.float32), (0, 0, 1, 1), (0,) * 4
-    padded = TABLE["pad"](images, zero, low=width, high=width, interior=none)
-    return TABLE["window"](padded, axes=(2, 3), sizes=(3, 3), strides=ONES, dilation=ONES)
-
-
-def last(images: Node) -> Node:
-    """The same, channels last: (n, y, x, c, 3, 3)."""
-    return TABLE["window"](images, axes=(1, 2), sizes=(3, 3), strides=ONES, dilation=ONES)
-
-
-def contract(a: Node, b: Node, contracted: Any, batch: Any = ((), ())) -> Node:
-    return TABLE["contract"](a, b, batch=batch, contracted=contracted)
-
-
-def placed(*outputs: Node, inputs: tuple[Node, ...]) -> list[Node]:
-    """The nodes of the graph after the pass, whose outputs keep their bits."""
-    graph = Graph("placed", inputs, outputs)
-    found = place_windows(graph)
-    random = np.random.default_rng(0)
-    arrays = [random.standard_normal(x.type.shape).astype("f4") for x in inputs]  # type: ignore[arg-type]
-    for new, old in zip(interpret(found, arrays), interpret(graph, arrays)):
-        assert_same_bits(new, old)
-    return found.nodes()
+placed = partial(rewritten, place_windows)
 
 
 def product_of(nodes: list[Node]) -> Node:
@@ -99,24 +65,6 @@ def test_gradients_by_weights_read_along_memory(is_last: bool) -> None:
         product = contract(g, first(images), ((1, 2, 3), (0, 2, 3)))
     found = product_of(placed(product, inputs=(images, g)))
     assert found.type.shape == ((5, 3, 3, 16) if is_last else (4, 3, 3, 5))
-
-
-@pytest.mark.parametrize("is_last", [False, True])
-def test_where_nothing_is_read_again_the_chain_is_written_out(is_last: bool) -> None:
-    """A depthwise convolution: no product, and no copy of its result in another order."""
-    images, weight = source(0, 2, 3, 9, 8), source(1, 3, 3, 3)
-    if is_last:
-        images = source(0, 2, 9, 8, 3)
-        windows = last(images)
-        product = contract(windows, weight, ((4, 5), (1, 2)), ((3,), (0,)))
-        turned = build.transpose(product, (1, 2, 3, 0))
-    else:
-        windows = TABLE["window"](images, axes=(2, 3), sizes=(3, 3), strides=ONES, dilation=ONES)
-        product = contract(weight, windows, ((1, 2), (4, 5)), ((0,), (1,)))
-        turned = build.transpose(product, (1, 0, 2, 3))
-    for wanted in (turned, product):
-        names = [node.op.name for node in placed(wanted, inputs=(images, weight))]
-        assert names.count("fma") == 9 and names[-1] == "fma" and "contract" not in names
 
 
 def test_what_may_be_the_sum_of_one_column_is_left_alone() -> None:

@@ -54,6 +54,22 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.slid_product,
         ),
     ),
+    "pass write_brief_products": (
+        Fault(
+            "taps are added from the last to the first",
+            "weftc.passes.brief_products:_written",
+            "np.ndindex(*static_shape(_taps(found)))",
+            "list(np.ndindex(*static_shape(_taps(found))))[::-1]",
+            programs.slid_depthwise,
+        ),
+        Fault(
+            "products are rounded before they are added",
+            "weftc.passes.brief_products:_written",
+            "if dtype.is_float:",
+            "if False:",
+            programs.slid_depthwise,
+        ),
+    ),
     "pass simplify": (
         Fault(
             "x + 0 is taken for x",
