@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import gcd
+from typing import overload
 
 from weftc.ir.size_order import never_negative, never_negative_term
 from weftc.ir.sizes import (
@@ -30,6 +31,14 @@ def floor_div(a: Size, b: Size) -> Size:
     if isinstance(b, int):
         return _floor_div(a, b)
     return 0 if a == 0 else of_atom(FloorDiv(a, b))
+
+
+@overload
+def ceil_div(a: int, b: int) -> int: ...
+
+
+@overload
+def ceil_div(a: Size, b: int) -> Size: ...
 
 
 def ceil_div(a: Size, b: int) -> Size:

@@ -17,6 +17,7 @@ from tests.compiler.codegen import native
 from weftc.fusion.kernel import Kernel, KernelKind
 from weftc.ir.interpret import interpret as interpret_graph
 from weftc.ir.node import Graph, Node
+from weftc.ir.size_functions import ceil_div
 from weftc.ir.sizes import Dim, Shape, Size
 from weftc.loop.interpret import interpret as interpret_loops
 from weftc.loop.ir import Alloc
@@ -27,7 +28,7 @@ from weftc.loop.widen import widen
 from weftc.ops import TABLE, build
 from weftc.schedule.cpu.contraction import lower_contraction
 from weftc.schedule.cpu.contraction_problem import analyse
-from weftc.schedule.cpu.contraction_tiling import Packing, Tiling, ceil_div, choose
+from weftc.schedule.cpu.contraction_tiling import Packing, Tiling, choose
 from weftc.schedule.lowered import Lowered
 from weftrt import dtypes
 from weftrt.cpu.host import host

@@ -230,8 +230,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "a store missing: the last block",
-            f"{_CPU}.loops:ceil_div",
-            "add(a, const(b - 1))",
+            f"{_CPU}.arithmetic:ceil_divide",
+            "ir.add(a, ir.subtract(divisor, const(1)))",
             "a",
             programs.tail,
         ),

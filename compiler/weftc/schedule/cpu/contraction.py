@@ -25,13 +25,10 @@ from weftc.ir.sizes import Dim, Size, product
 from weftc.loop import ir
 from weftc.loop.build import Builder, load
 from weftc.loop.ir import Buffer, Const, Expr, LoopKind, Scalar, const
+from weftc.schedule.cpu.arithmetic import ceil_divide, divide, minimum, modulo
 from weftc.schedule.cpu.contraction_address import (
     batch_offset,
-    ceil_divide,
     count_if,
-    divide,
-    minimum,
-    modulo,
 )
 from weftc.schedule.cpu.contraction_column import may_sum, write_sums
 from weftc.schedule.cpu.contraction_micro import Columns, Rows, Run, accumulate, keep

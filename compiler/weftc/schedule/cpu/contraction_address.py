@@ -10,42 +10,9 @@ from weftc.ir.sizes import Shape, product
 from weftc.loop import ir
 from weftc.loop.build import Builder, Loop
 from weftc.loop.ir import Const, Expr, LoopKind, Scalar, const
+from weftc.schedule.cpu.arithmetic import ceil_divide, divide, minimum
 from weftc.schedule.cpu.contraction_problem import Operand, Strided, merged_stride
 from weftc.schedule.pull import Puller
-
-
-def divide(a: Expr, b: int | Expr) -> Expr:
-    """a / b for indices, which are never negative."""
-    return _folded(Scalar.TDIV, a, b)
-
-
-def modulo(a: Expr, b: int | Expr) -> Expr:
-    """a mod b for indices."""
-    return _folded(Scalar.TREM, a, b)
-
-
-def _folded(op: Scalar, a: Expr, b: int | Expr) -> Expr:
-    divisor = const(b) if isinstance(b, int) else b
-    if isinstance(a, Const) and a.value == 0:
-        return a
-    if isinstance(divisor, Const) and divisor.value == 1:
-        return a if op is Scalar.TDIV else const(0)
-    if isinstance(a, Const) and isinstance(divisor, Const):
-        quotient, rest = divmod(int(a.value), int(divisor.value))
-        return const(quotient if op is Scalar.TDIV else rest)
-    return ir.apply(op, a, divisor)
-
-
-def ceil_divide(a: Expr, b: int) -> Expr:
-    """a / b rounded up."""
-    return divide(ir.add(a, const(b - 1)), b)
-
-
-def minimum(a: Expr, b: Expr) -> Expr:
-    """The smaller index."""
-    if isinstance(a, Const) and isinstance(b, Const):
-        return const(min(int(a.value), int(b.value)))
-    return ir.apply(Scalar.MINIMUM, a, b)
 
 
 def count_if(enabled: Expr | None, count: Expr) -> Expr:
@@ -103,8 +70,7 @@ def runs(puller: Puller, sizes: Shape, begin: Expr, end: Expr) -> Iterator[Along
         yield Along((const(0),) * len(outer), const(0), begin, end)
         return
     length = size if isinstance(size, Const) else ir.apply(Scalar.MAXIMUM, size, const(1))
-    last = divide(ir.add(end, ir.subtract(length, const(1))), length)
-    first = puller.name("first_run", divide(begin, length))
+    first, last = puller.name("first_run", divide(begin, length)), ceil_divide(end, length)
     opened = puller.builder.for_("run", first, puller.name("last_run", last))
     with puller.loop(opened) as run:
         base = puller.name("base", ir.mul(run, size))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from weftc.fusion.kernel import Kernel
 from weftc.ir.constraints import symbols_of
-from weftc.ir.size_functions import substitute
+from weftc.ir.size_functions import ceil_div, substitute
 from weftc.ir.sizes import Dim, Size, product
 from weftc.loop import ir
 from weftc.loop.build import load
@@ -19,7 +19,7 @@ from weftc.loop.ir import Expr, LoopKind, Scalar, const
 from weftc.ops.contraction import sums_column
 from weftc.schedule.cpu.contraction_address import count_if
 from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided
-from weftc.schedule.cpu.contraction_tiling import assumed, ceil_div
+from weftc.schedule.cpu.contraction_tiling import assumed
 from weftc.schedule.pull import Puller
 
 _PRODUCTS = 1 << 16

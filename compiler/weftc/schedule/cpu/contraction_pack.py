@@ -9,25 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weftc.ir import size_functions
+from weftc.ir.size_functions import ceil_div
 from weftc.ir.sizes import Size
 from weftc.loop import ir
 from weftc.loop.build import load
 from weftc.loop.ir import Buffer, Const, Expr, LoopKind, LoopType, Scalar, Space, const
+from weftc.schedule.cpu.arithmetic import ceil_divide, divide, minimum, modulo
 from weftc.schedule.cpu.contraction_address import (
     batch_offset,
-    ceil_divide,
     count_if,
-    divide,
     joined,
-    minimum,
-    modulo,
     operand_index,
     runs,
     vectors,
 )
 from weftc.schedule.cpu.contraction_problem import Operand, Problem, Strided, batches
-from weftc.schedule.cpu.contraction_tiling import assumed, ceil_div
+from weftc.schedule.cpu.contraction_tiling import assumed
 from weftc.schedule.pull import Puller
 
 _SQUARE = 64
@@ -40,7 +37,7 @@ _ELEMENTS = 1 << 15
 
 def scratch_elements(operand: Operand, free: Size, k: Size, width: int) -> Size:
     """Room for the panels of `width`."""
-    return batches(operand) * size_functions.ceil_div(free, width) * width * k
+    return batches(operand) * ceil_div(free, width) * width * k
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from weftc.ir.size_functions import ceil_div
 from weftc.ir.sizes import Size, product
 from weftc.schedule.cpu.contraction_problem import Problem, batches
 from weftrt.target import Target
@@ -126,11 +127,6 @@ def own_length(problem: Problem) -> int:
 def assumed(size: Size) -> int:
     """A number for a size: itself, or what a symbolic size is taken for."""
     return size if isinstance(size, int) else _ASSUMED
-
-
-def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
-    return -(-a // b)
 
 
 def _tile(problem: Problem, target: Target, widest: int) -> tuple[int, int]:

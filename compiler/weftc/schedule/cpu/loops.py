@@ -9,20 +9,14 @@ from weftc.ir.sizes import Shape, Size, product
 from weftc.loop.build import Builder
 from weftc.loop.ir import Const, Expr, LoopKind, Scalar, Var, add, apply, const, mul
 from weftc.schedule.cpu import cost
+from weftc.schedule.cpu.arithmetic import ceil_divide
 from weftc.schedule.indices import ZERO
 from weftc.schedule.pull import Puller
 
 
-def ceil_div(a: Expr, b: int) -> Expr:
-    """The number of blocks of `b` in `a`."""
-    return apply(Scalar.TDIV, add(a, const(b - 1)), const(b)) if b != 1 else a
-
-
 def size_blocks(puller: Puller, size: Size, block: int) -> Expr:
     """The number of blocks of a size, a literal where it is known."""
-    if isinstance(size, int):
-        return const(-(-size // block))
-    return puller.name("blocks", ceil_div(puller.indices.size(size), block))
+    return puller.name("blocks", ceil_divide(puller.indices.size(size), block))
 
 
 @contextmanager

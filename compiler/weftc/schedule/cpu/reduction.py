@@ -185,7 +185,7 @@ class _Schedule:
         if not isinstance(columns, int):
             return True
         outer = product(self.outer)
-        pieces = -(-columns // (2 * strip)) * outer if isinstance(outer, int) else PIECES
+        pieces = ceil_div(columns, 2 * strip) * outer if isinstance(outer, int) else PIECES
         return strip < columns and (strip < NARROW or pieces >= PIECES)
 
     def _lanes(self, columns: Size) -> int:
