@@ -16,6 +16,7 @@ panel would not be, narrower tiles stand side by side in it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -23,7 +24,7 @@ from weftc.fusion.kernel import Kernel
 from weftc.ir.opdef import Family
 from weftc.ir.sizes import Dim, Size, product
 from weftc.loop import ir
-from weftc.loop.build import Builder, load
+from weftc.loop.build import Builder, Loop, load
 from weftc.loop.ir import Buffer, Const, Expr, LoopKind, Scalar, const
 from weftc.schedule.cpu.arithmetic import ceil_divide, divide, minimum, modulo
 from weftc.schedule.cpu.contraction_address import (
@@ -129,9 +130,9 @@ class _Task:
     a_base: Expr
     b_base: Expr
     tiles: Buffer
-    panel: Buffer
+    panel: Buffer | None
     """Room for a panel of B, where each task packs its own."""
-    strip: Buffer
+    strip: Buffer | None
     """The same for a strip of A."""
 
 
@@ -152,11 +153,13 @@ class _Span:
 
 @dataclass(frozen=True, eq=False)
 class _Panel:
-    """A panel, or a part of the last one that starts at its column `first`: `lanes` wide."""
+    """A panel, or a part of the last one that starts at its column `first`: `lanes` wide. One that
+    `is_full` has all of its columns, whatever its number."""
 
     number: Expr
     lanes: int
     first: int = 0
+    is_full: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,43 +209,47 @@ class _Schedule:
     # -- loops ----------------------------------------------------------------------------------
 
     def _tasks(self) -> None:
-        b, tiling, problem = self._b, self._tiling, self._problem
-        strips = self._puller.name("strips", ceil_divide(self._m, tiling.rows))
-        panels = self._puller.name("panels", ceil_divide(self._n, tiling.lanes))
-        row_blocks = self._puller.name("row_blocks", ceil_divide(strips, tiling.strips))
-        column_blocks = self._puller.name("column_blocks", ceil_divide(panels, tiling.panels))
+        tiling, name = self._tiling, self._puller.name
+        strips = name("strips", ceil_divide(self._m, tiling.rows))
+        panels = name("panels", ceil_divide(self._n, tiling.lanes))
+        row_blocks = name("row_blocks", ceil_divide(strips, tiling.strips))
+        column_blocks = name("column_blocks", ceil_divide(panels, tiling.panels))
         blocks = ir.mul(row_blocks, column_blocks)
-        tasks = ir.mul(self._size(product(problem.batch)), blocks)
-        count = self._puller.name("tasks", count_if(self._enabled, tasks))
-        least = grain(problem, tiling)
-        alone = isinstance(count, Const) and int(count.value) <= least
-        kind = LoopKind.SERIAL if alone else LoopKind.PARALLEL
-        opened = b.for_("task", 0, count, kind, grain=None if alone else least)
-        with self._puller.loop(opened) as loop:
-            rest = self._puller.name("block", divide(loop, row_blocks))
-            batch = self._puller.name("batch", divide(rest, column_blocks))
-            first_strip = ir.mul(modulo(loop, row_blocks), const(tiling.strips))
-            first_panel = ir.mul(modulo(rest, column_blocks), const(tiling.panels))
-            tiles = b.alloc("tiles", problem.dtype, self._tiles() * tiling.rows * tiling.lanes)
-            own, own_a = tiling.pack_b is Packing.OWN, tiling.own_a
-            task = _Task(
-                batch,
-                self._range(first_strip, tiling.strips, strips),
-                self._range(first_panel, tiling.panels, panels),
-                const(0) if own_a else self._base(problem.a, batch, strips, tiling.rows),
-                const(0) if own else self._base(problem.b, batch, panels, tiling.lanes),
-                tiles,
-                b.alloc("own_b", problem.dtype, own_elements(problem, tiling.lanes))
-                if own
-                else tiles,
-                b.alloc("own_a", problem.dtype, own_elements(problem, tiling.rows))
-                if own_a
-                else tiles,
-            )
-            self._segments(task)
+        tasks = ir.mul(self._size(product(self._problem.batch)), blocks)
+        with self._puller.loop(self._opened(name("tasks", count_if(self._enabled, tasks)))) as task:
+            rest = name("block", divide(task, row_blocks))
+            batch = name("batch", divide(rest, column_blocks))
+            block = modulo(task, row_blocks), modulo(rest, column_blocks)
+            self._segments(self._task(batch, block, (strips, panels)))
 
-    def _range(self, first: Expr, length: int, stop: Expr) -> tuple[Expr, Expr]:
-        start = self._puller.name("start", first)
+    def _opened(self, tasks: Expr) -> AbstractContextManager[Loop]:
+        """The loop over tasks, on threads where there are enough."""
+        least = grain(self._problem, self._tiling)
+        if isinstance(tasks, Const) and int(tasks.value) <= least:
+            return self._b.for_("task", 0, tasks)
+        return self._b.for_("task", 0, tasks, LoopKind.PARALLEL, grain=least)
+
+    def _task(self, batch: Expr, block: tuple[Expr, Expr], counts: tuple[Expr, Expr]) -> _Task:
+        """The task of a block of rows and one of columns, of so many strips and panels in all."""
+        tiling, problem, (strips, panels) = self._tiling, self._problem, counts
+        tiles = self._room("tiles", self._tiles() * tiling.rows * tiling.lanes)
+        own, own_a = tiling.pack_b is Packing.OWN, tiling.own_a
+        return _Task(
+            batch,
+            self._range(block[0], tiling.strips, strips),
+            self._range(block[1], tiling.panels, panels),
+            const(0) if own_a else self._base(problem.a, batch, strips, tiling.rows),
+            const(0) if own else self._base(problem.b, batch, panels, tiling.lanes),
+            tiles,
+            self._room("own_b", own_elements(problem, tiling.lanes)) if own else None,
+            self._room("own_a", own_elements(problem, tiling.rows)) if own_a else None,
+        )
+
+    def _room(self, hint: str, elements: int) -> Buffer:
+        return self._b.alloc(hint, self._problem.dtype, elements)
+
+    def _range(self, block: Expr, length: int, stop: Expr) -> tuple[Expr, Expr]:
+        start = self._puller.name("start", ir.mul(block, const(length)))
         return start, self._puller.name("stop", minimum(ir.add(start, const(length)), stop))
 
     def _tiles(self) -> int:
@@ -305,7 +312,7 @@ class _Schedule:
             return
         last = divide(self._n, const(tiling.lanes))
         with self._puller.loop(self._b.for_("panel", start, minimum(stop, last))) as panel:
-            yield _Panel(panel, tiling.lanes)
+            yield _Panel(panel, tiling.lanes, is_full=True)
         after = ir.apply(Scalar.MAXIMUM, start, last)
         with self._puller.loop(self._b.for_("panel", after, stop)):
             first = 0
@@ -344,7 +351,7 @@ class _Schedule:
     def _columns(self, panel: _Panel) -> _Span:
         first = ir.add(ir.mul(panel.number, const(self._tiling.lanes)), const(panel.first))
         begin = self._puller.name("begin", first)
-        if self._tiling.last and panel.lanes == self._tiling.lanes:
+        if panel.is_full:
             return _Span(begin, const(0), const(panel.lanes))
         return self._span(begin, panel.lanes, self._n, self._tiling.pack_b is Packing.DIRECT)
 
@@ -361,6 +368,7 @@ class _Schedule:
 
     def _own_panel(self, task: _Task, columns: _Span, run: Run) -> Columns:
         """Copy the panel at `columns` for this task."""
+        assert task.panel is not None
         lanes = const(self._tiling.lanes)
         length = ir.subtract(run.stop, run.start)
         packer = Packer(self._puller, self._problem.b, self._n, self._tiling.lanes, task.panel)
@@ -381,6 +389,7 @@ class _Schedule:
 
     def _own_strip(self, task: _Task, rows: _Span, run: Run) -> Rows:
         """Copy the strip at `rows` for this task."""
+        assert task.strip is not None
         room, count = own_length(self._problem), self._tiling.rows
         last = ir.subtract(self._m, const(1))
         part = Part(task.batch, run.start, run.stop, room)
