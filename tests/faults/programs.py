@@ -255,6 +255,11 @@ def packed(x: Inputs) -> Node:
     return matmul(x(7, 9), op("transpose", x(21, 9), permutation=(1, 0)))
 
 
+def narrow_rests(x: Inputs) -> tuple[Node, ...]:
+    """Products whose last panels are narrower: with vectors of 8, and with those of 16."""
+    return matmul(x(42, 300), x(300, 40)), matmul(x(70, 64), x(64, 112))
+
+
 def segments(x: Inputs) -> Node:
     return matmul(x(1, 1028), x(1028, 2))
 

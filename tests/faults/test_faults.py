@@ -24,7 +24,7 @@ from weftrt.options import Options
 
 ALL = [(stage, fault) for stage, faults in FAULTS.items() for fault in faults]
 CUDA = {"binding", "CUDA emission"}
-KERNELS = {"schedule", "widening", "simplify", "emission"}
+KERNELS = {"schedule", "widening", "simplify", "emission", "schedule, widening or emission"}
 BLOCKS = 3
 
 

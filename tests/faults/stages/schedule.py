@@ -327,4 +327,14 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             programs.linear,
         ),
     ),
+    # what is too large for the loops to be run one by one
+    "schedule, widening or emission": (
+        Fault(
+            "narrower tiles compute the panel before the last",
+            f"{_CPU}.contraction:_Schedule._panels",
+            "yield _Panel(last, lanes, first)",
+            "yield _Panel(ir.subtract(last, const(1)), lanes, first)",
+            programs.narrow_rests,
+        ),
+    ),
 }
